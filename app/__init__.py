@@ -1,0 +1,1 @@
+"""The studio's doors: the browser app and the API, in one process."""

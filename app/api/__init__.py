@@ -1,0 +1,35 @@
+"""The door for programs: the REST API that `app/asgi.py` mounts at `/v1`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from app.api import account, images, jobs, openapi, problems
+from app.api.callers import Door
+from app.api.health import create_health_route
+from app.api.represent import PREFIX
+from app.api.waiting import WaitingRoom
+
+if TYPE_CHECKING:
+    from services.build import Studio
+
+__all__ = ["create_api", "create_health_route"]
+
+
+def create_api(get_studio: Callable[[], Studio]) -> FastAPI:
+    """The API as an ASGI application to mount at `/v1`. Connects to nothing; `get_studio` is called by requests.
+
+    It has no page of its own to browse the API: those load their scripts from elsewhere.
+    """
+    api = FastAPI(title=openapi.TITLE, docs_url=None, redoc_url=None, redirect_slashes=False)
+    api.router.redirect_slashes = False
+    api.state.door = Door(get_studio)
+    api.state.waiting_room = WaitingRoom()
+    for part in (jobs, images, account):
+        api.include_router(part.router)
+    problems.install(api)
+    openapi.install(api, server=PREFIX)
+    return api

@@ -1,0 +1,37 @@
+"""`/healthz`: whether this process is alive and ready; for load balancers, so cheap and without secrets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from app.api.threads import in_thread
+from services.logs import event
+
+if TYPE_CHECKING:
+    from services.build import Studio
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def create_health_route(get_studio: Callable[[], Studio]) -> Route:
+    """The route to put beside the API: 200 once the studio is wired, 503 when it cannot be.
+
+    Asks no AWS service: one that is away must not make the load balancer stop every task at once.
+    """
+
+    async def healthz(request: Request) -> JSONResponse:
+        try:
+            studio = await in_thread(get_studio)
+        except Exception as exc:  # noqa: BLE001 - a probe's answer is the edge; the log has the reason
+            event("not_ready", level=logging.ERROR, exc=exc)
+            return JSONResponse({"status": "unavailable", "ready": False}, 503, headers=NO_STORE)
+        models = len(studio.catalogue.models())
+        return JSONResponse({"status": "ok", "ready": True, "models": models}, headers=NO_STORE)
+
+    return Route("/healthz", healthz, methods=["GET", "HEAD"])

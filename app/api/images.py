@@ -1,0 +1,72 @@
+"""The routes of stored pictures: look, list, download, delete."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import RedirectResponse
+
+from app.api import shapes
+from app.api.callers import SignedIn
+from app.api.problems import problem_responses
+from app.api.represent import image_given
+from app.api.threads import in_thread
+
+router = APIRouter(tags=["images"])
+
+
+@router.get("/images", operation_id="listImages", summary="List my images", responses=problem_responses(422))
+async def list_images(caller: SignedIn, query: Annotated[shapes.ImagesQuery, Query()]) -> shapes.ImageList:
+    """The caller's pictures, newest first."""
+
+    def read() -> shapes.ImageList:
+        page = caller.studio.images.list(
+            caller.user,
+            limit=query.limit,
+            after=query.after,
+            favourites=query.favourites,
+            job_id=query.job,
+        )
+        data = [image_given(caller, image) for image in page.items]
+        return shapes.ImageList(data=data, has_more=page.next is not None, next=page.next)
+
+    return await in_thread(read)
+
+
+@router.get(
+    "/images/{id}", operation_id="getImage", summary="Look at an image", responses=problem_responses(404)
+)
+async def get_image(id: str, caller: SignedIn) -> shapes.Image:
+    """The picture's facts and fresh links."""
+    return await in_thread(lambda: image_given(caller, caller.studio.images.get(caller.user, id)))
+
+
+@router.get(
+    "/images/{id}/download",
+    operation_id="downloadImage",
+    summary="Download an image",
+    status_code=302,
+    response_class=RedirectResponse,
+    responses={302: {"description": "To a signed link that downloads the PNG."}, **problem_responses(404)},
+)
+async def download_image(id: str, caller: SignedIn) -> RedirectResponse:
+    """Redirects to the PNG with its parameters embedded, named for saving."""
+
+    def link() -> str:
+        return caller.studio.images.url(caller.studio.images.get(caller.user, id), download=True)
+
+    return RedirectResponse(await in_thread(link), status_code=302)
+
+
+@router.delete(
+    "/images/{id}",
+    operation_id="deleteImage",
+    summary="Delete an image",
+    status_code=204,
+    responses=problem_responses(404),
+)
+async def delete_image(id: str, caller: SignedIn) -> Response:
+    """Erases the picture, its thumbnail and all their stored versions. There is no way back."""
+    await in_thread(caller.studio.images.delete, caller.user, id)
+    return Response(status_code=204)

@@ -1,0 +1,319 @@
+"""How the API says no: RFC 9457 documents, and the outermost edge that lets nothing internal out."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, cast
+
+import anyio
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field, JsonValue
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.errors import InvalidRequest, Moderated, NotSignedIn, StudioError
+from services.logs import event
+
+MEDIA_TYPE = "application/problem+json"
+REQUEST_ID_HEADER = "x-request-id"
+
+
+class FieldProblem(BaseModel):
+    """One of several fields to change."""
+
+    param: str
+    detail: str
+
+
+class Moderation(BaseModel):
+    """Which rule a text broke; `span` is [start, end) in characters of the text as it was sent."""
+
+    rule: str
+    category: str
+    span: tuple[int, int]
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem. Branch on `code`, show `detail`, quote `request_id` when asking for help."""
+
+    type: str = Field(default="about:blank", description="Always `about:blank`: `code` tells problems apart.")
+    title: str = Field(description="The HTTP status in words.")
+    status: int
+    detail: str = Field(description="What was wrong and what to change.")
+    instance: str = Field(description="The path that was asked for.")
+    code: str = Field(description="Stable and machine-readable.")
+    param: str | None = Field(default=None, description="The field, parameter or header to change.")
+    request_id: str
+    errors: list[FieldProblem] | None = Field(default=None, description="All fields, when there are several.")
+    moderation: Moderation | None = None
+
+
+class BadCredentials(StudioError):
+    """Credentials were sent in a way that leaves open which ones count."""
+
+    status = 400
+    code = "ambiguous_credentials"
+
+
+class BodyUnreadable(StudioError):
+    """The body is not the JSON it says it is."""
+
+    status = 400
+    code = "invalid_json"
+
+
+class BodyTooLarge(StudioError):
+    """The body is larger than any request of this API can be; `more_to_come` while it is still being sent."""
+
+    status = 413
+    code = "body_too_large"
+
+    def __init__(self, message: str, *, more_to_come: bool) -> None:
+        super().__init__(message)
+        self.more_to_come = more_to_come
+
+
+class WrongContentType(StudioError):
+    """The body is not declared as JSON."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class InvalidFields(InvalidRequest):
+    """Several fields are wrong at once; the first one is also `param`."""
+
+    def __init__(self, fields: Sequence[FieldProblem]) -> None:
+        super().__init__(fields[0].detail, param=fields[0].param)
+        self.fields = fields
+
+
+class ProblemResponse(Response):
+    """Writes a problem document; text that is not valid Unicode is replaced rather than failing."""
+
+    media_type = MEDIA_TYPE
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")
+
+
+class DrainingProblem(ProblemResponse):
+    """Answers at once, then throws away what the client still sends, within bounds of size and time.
+
+    Most clients read an answer only after they have sent everything; hanging up earlier resets the connection
+    and they would never see it. Nothing of the body is kept.
+    """
+
+    max_drain_bytes = 32 * 1024 * 1024
+    max_drain_s = 20.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with anyio.move_on_after(self.max_drain_s):
+            await self._drain(receive)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _drain(self, receive: Receive) -> None:
+        drained = 0
+        while drained < self.max_drain_bytes:
+            message = await receive()
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                return
+            drained += len(message.get("body", b""))
+
+
+def request_id(scope: Scope) -> str:
+    """The request's id: the server's when it gave one (`app/middleware/request_id.py`), else made by `Edge`."""
+    return cast(str, scope.get("state", {}).get("request_id", ""))
+
+
+def problem_response(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    param: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    errors: Sequence[FieldProblem] | None = None,
+    moderation: Moderation | None = None,
+    response_class: type[ProblemResponse] = ProblemResponse,
+) -> Response:
+    """Builds the answer for a problem of this request."""
+    problem = Problem(
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        instance=request.url.path,
+        code=code,
+        param=param,
+        request_id=request_id(request.scope),
+        errors=list(errors) if errors else None,
+        moderation=moderation,
+    )
+    return response_class(problem.model_dump(exclude_none=True), status_code=status, headers=headers)
+
+
+def field_problems(errors: Iterable[Mapping[str, Any]], known: Iterable[str] = ()) -> list[FieldProblem]:
+    """Pydantic's findings in the caller's words; values are never repeated, names are cut to 100 characters."""
+    found = []
+    for error in errors:
+        path = [str(part) for part in error["loc"] if part not in ("body", "query", "path", "header")]
+        name = ".".join(path)[:100] or "body"
+        match error["type"]:
+            case "missing":
+                detail = f"{name} is missing; it is required."
+            case "extra_forbidden":
+                detail = (
+                    f"There is no {name} here. Known: {', '.join(known)}." if known else f"Unknown: {name}."
+                )
+            case _:
+                detail = f"{name}: {error['msg']}."
+        found.append(FieldProblem(param=name, detail=detail))
+    return found
+
+
+def install(app: FastAPI) -> None:
+    """Makes every failure of `app` a problem document."""
+    app.add_middleware(Edge)
+    app.add_exception_handler(StudioError, _studio_error)
+    app.add_exception_handler(RequestValidationError, _invalid_parameters)
+    app.add_exception_handler(HTTPException, _http_exception)
+
+
+async def _studio_error(request: Request, exc: Exception) -> Response:
+    error = cast(StudioError, exc)
+    if error.status >= 500 and not error.retryable:
+        return _internal(request, error)
+    headers: dict[str, str] = {}
+    retry_after_s = getattr(error, "retry_after_s", None)
+    if retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, round(retry_after_s)))
+    if isinstance(error, NotSignedIn):
+        sent = "authorization" in request.headers or "x-api-key" in request.headers
+        headers["WWW-Authenticate"] = 'Bearer realm="atelier"' + (', error="invalid_token"' if sent else "")
+        event("access_refused", level=logging.WARNING, code=error.code, request=request_id(request.scope))
+    moderation = None
+    if isinstance(error, Moderated):
+        moderation = Moderation(rule=error.rule, category=error.category, span=error.span)
+    drain = isinstance(error, BodyTooLarge) and error.more_to_come
+    if drain:
+        headers["Connection"] = "close"
+    return problem_response(
+        request,
+        error.status,
+        error.code,
+        error.message,
+        param=error.param if isinstance(error, InvalidRequest) else None,
+        headers=headers,
+        errors=error.fields if isinstance(error, InvalidFields) and len(error.fields) > 1 else None,
+        moderation=moderation,
+        response_class=DrainingProblem if drain else ProblemResponse,
+    )
+
+
+async def _invalid_parameters(request: Request, exc: Exception) -> Response:
+    fields = field_problems(cast(RequestValidationError, exc).errors())
+    return problem_response(
+        request,
+        422,
+        InvalidRequest.code,
+        fields[0].detail,
+        param=fields[0].param,
+        errors=fields if len(fields) > 1 else None,
+    )
+
+
+async def _http_exception(request: Request, exc: Exception) -> Response:
+    error = cast(HTTPException, exc)
+    code, detail = {
+        404: ("unknown_address", "There is nothing at this address; /v1/openapi.json lists what there is."),
+        405: (
+            "method_not_allowed",
+            "This address does not take that method; the Allow header lists what it does.",
+        ),
+    }.get(error.status_code, ("http_error", HTTPStatus(error.status_code).phrase))
+    return problem_response(request, error.status_code, code, detail, headers=error.headers)
+
+
+def _internal(request: Request, exc: Exception) -> Response:
+    event(
+        "request_failed",
+        level=logging.ERROR,
+        exc=exc,
+        request=request_id(request.scope),
+        method=request.method,
+    )
+    return problem_response(
+        request,
+        500,
+        StudioError.code,
+        "Something went wrong on our side. Try again; if it stays, tell the operator the request_id.",
+    )
+
+
+class Edge:
+    """The outermost wrapper: a request id, `Cache-Control: no-store`, and a 500 that tells nothing internal."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        own_id = "" if request_id(scope) else secrets.token_hex(12)
+        if own_id:
+            scope.setdefault("state", {})["request_id"] = own_id
+        started = False
+
+        async def send_private(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                # Answers hold signed links and are one caller's own.
+                headers.setdefault("cache-control", "no-store")
+                if own_id:
+                    headers[REQUEST_ID_HEADER] = own_id
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_private)
+        except Exception as exc:
+            if started:
+                raise
+            await _internal(Request(scope), exc)(scope, receive, send_private)
+
+
+# What an operation may answer besides its success, for the OpenAPI document.
+DESCRIPTIONS: Mapping[int, str] = {
+    400: "The request cannot be read: the body is not JSON, or it carries two credentials.",
+    401: "No credential, or one that is expired, forged or of the wrong type.",
+    404: "There is no such thing, or it is somebody else's: the two look the same.",
+    409: "Its state does not allow this, or the same `Idempotency-Key` is being worked on (`Retry-After`).",
+    413: "The body is over 1 MiB.",
+    415: "The body is not declared as `application/json`.",
+    422: "A field, parameter or header is wrong; `param` names it, `detail` says what to change.",
+    429: "A quota or budget would be passed; `Retry-After` where waiting helps.",
+    500: "Our fault; `request_id` is the reference to give.",
+    503: "A dependency is busy or away; ask again after `Retry-After` seconds.",
+}
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, JsonValue]]:
+    """The OpenAPI `responses` of an operation: the given statuses, and those that every operation may answer."""
+    content: JsonValue = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": DESCRIPTIONS[status], "content": content}
+        for status in sorted({*statuses, 400, 401, 500, 503})
+    }

@@ -1,0 +1,119 @@
+"""Turns the services' records into what the API gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.api import shapes
+from app.api.callers import Caller
+from services.catalogue import ModelCard
+from services.records import EndpointInfo, Image, Job, JobStatus, LiveJob
+
+PREFIX = "/v1"
+
+
+def image_given(caller: Caller, image: Image) -> shapes.Image:
+    """An image with fresh links. No AWS call."""
+    images = caller.studio.images
+    return shapes.Image(
+        id=image.id,
+        job=image.job_id,
+        url=images.url(image),
+        thumbnail_url=images.thumbnail_url(image) if image.thumbnail_key else None,
+        width=image.width,
+        height=image.height,
+        seed=image.seed,
+        model=image.model,
+        prompt=image.prompt,
+        favourite=image.favourite,
+        size_bytes=image.size_bytes,
+        sha256=image.sha256,
+        created_at=image.created_at,
+    )
+
+
+def job_given(caller: Caller, job: Job, images: Sequence[Image] | None = None) -> shapes.Job:
+    """A job with its live progress while it is open, with its pictures once it succeeded.
+
+    `images` are those pictures where the caller has them; they are read otherwise.
+    """
+    live = None if job.status.terminal else caller.studio.live.watch(caller.user, job.id)
+    if live is not None and live.status.terminal:
+        # It ended between the two looks: the record has the whole story.
+        job, live = caller.studio.jobs.get(caller.user, job.id), None
+    output = None
+    if job.status is JobStatus.SUCCEEDED:
+        if images is None:
+            images = caller.studio.images.of_jobs(caller.user, [job])[job.id]
+        output = [image_given(caller, image) for image in images]
+    return _job_given(caller, job, live=live, output=output)
+
+
+def listed_jobs_given(caller: Caller, jobs: Sequence[Job]) -> list[shapes.Job]:
+    """Jobs of one list, their pictures read together.
+
+    Those still waiting are not looked at one by one: a long queue would cost a read each.
+    """
+    images = caller.studio.images.of_jobs(caller.user, jobs)
+    return [
+        new_job_given(caller, job)
+        if not job.status.terminal and job.attempt == 0
+        else job_given(caller, job, images[job.id] if job.status.terminal else None)
+        for job in jobs
+    ]
+
+
+def new_job_given(caller: Caller, job: Job) -> shapes.Job:
+    """A job that is still open, by its record alone. Cannot fail: its creation is already done."""
+    return _job_given(caller, job, live=None, output=None)
+
+
+def _job_given(
+    caller: Caller, job: Job, *, live: LiveJob | None, output: list[shapes.Image] | None
+) -> shapes.Job:
+    address = f"{caller.studio.settings.public_url}{PREFIX}/jobs/{job.id}"
+    return shapes.Job(
+        id=job.id,
+        model=job.spec.model,
+        model_revision=job.spec.model_revision,
+        status=live.status if live else job.status,
+        input=shapes.JobInput(**job.spec.model_dump(exclude={"model", "model_revision"})),
+        output=output,
+        error=shapes.JobError(code=job.failure.code, message=job.failure.message) if job.failure else None,
+        metrics=shapes.JobMetrics(
+            step=live.step if live else None,
+            steps=live.steps if live else None,
+            queue_position=live.queue_position if live else None,
+            eta_s=live.eta_s if live else None,
+            estimated_run_s=job.estimate.run_s,
+            estimated_cold_start_s=job.estimate.cold_start_s,
+            estimated_cost_usd=job.estimate.cost_usd,
+            reserved_usd=job.estimate.at_most_usd,
+            cost_usd=job.cost_usd,
+            gpu_s=job.gpu_s,
+            total_s=job.timings.total_s if job.timings else None,
+        ),
+        created_at=job.created_at,
+        started_at=job.started_at,
+        completed_at=job.completed_at,
+        urls=shapes.JobUrls(get=address, cancel=f"{address}/cancel"),
+    )
+
+
+def model_given(card: ModelCard, endpoint: EndpointInfo) -> shapes.Model:
+    """A model's card with what its endpoint is doing."""
+    same = shapes.Model.model_fields.keys() & ModelCard.model_fields.keys() - {"sizes"}
+    return shapes.Model(
+        **{name: getattr(card, name) for name in same},
+        state=endpoint.state,
+        instances=endpoint.instances,
+        sizes=[shapes.Size(label=s.label, width=s.width, height=s.height) for s in card.sizes],
+        defaults=shapes.ModelDefaults(
+            width=card.default_width,
+            height=card.default_height,
+            steps=card.default_steps,
+            guidance=card.default_guidance,
+            scheduler=card.default_scheduler,
+            quality=card.default_quality,
+        ),
+    )

@@ -1,0 +1,69 @@
+"""The one ASGI application: Streamlit's pages, `/v1`, `/healthz`, and what every answer passes through.
+
+Started as `streamlit run app/asgi.py` from the repository root: under another server some of Streamlit's options
+from the environment (usage statistics among them) are not honoured.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:
+    # `streamlit run` puts the folder of this file on the path, not the root that `app` and `services` lie in.
+    sys.path.insert(0, str(ROOT))
+
+import streamlit as st  # noqa: E402
+from starlette.requests import Request  # noqa: E402
+from starlette.responses import FileResponse, RedirectResponse, Response  # noqa: E402
+from starlette.routing import Mount, Route  # noqa: E402
+
+from app.api import create_api, create_health_route  # noqa: E402
+from app.hosting import middleware, pin_options, sign_in_secrets  # noqa: E402
+from app.page_runner import show_uncaught  # noqa: E402
+from app.session import studio  # noqa: E402
+from services.logs import configure  # noqa: E402
+from services.settings import SettingsError, load_settings  # noqa: E402
+
+try:
+    settings = load_settings()
+except SettingsError as exc:
+    raise SystemExit(str(exc)) from exc
+
+configure(settings.log_level)
+pin_options(settings)
+
+
+async def favicon(request: Request) -> Response:
+    """Our mark in the tab from the first byte on, not Streamlit's until the script has run."""
+    return FileResponse(ROOT / "app" / "assets" / "favicon.png", media_type="image/png")
+
+
+@asynccontextmanager
+async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
+    """Wires the services before the first request, so that a wiring mistake stops the start; ends their threads."""
+    wired = studio()
+    try:
+        yield {}
+    finally:
+        wired.close()
+
+
+app = st.App(
+    ROOT / "streamlit_app.py",
+    secrets=sign_in_secrets(settings),
+    routes=[
+        Mount("/v1", app=create_api(studio)),
+        # The mount does not answer without the slash, and Streamlit would, with its page.
+        Route("/v1", RedirectResponse("/v1/", status_code=308)),
+        create_health_route(studio),
+        Route("/favicon.png", favicon),
+    ],
+    middleware=middleware(settings),
+    lifespan=lifespan,
+    on_script_error=show_uncaught,
+)

@@ -1,0 +1,157 @@
+"""What the generate form holds: its defaults, its memory across pages, its meaning as a request."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import streamlit as st
+
+from services.catalogue import MAX_SEED, ModelCard
+from services.records import JobRequest, JobSpec
+
+CUSTOM = "Custom"
+KEYS = (
+    "g_model", "g_prompt", "g_negative", "g_size", "g_width", "g_height", "g_quality", "g_steps",
+    "g_guidance", "g_scheduler", "g_seed", "g_count",
+)  # fmt: skip
+# Streamlit forgets the value of a widget that another page does not draw; the form is remembered here.
+MEMORY = "form"
+# Set while the memory is to be put over what the widgets say.
+RECALLED = "form_recalled"
+# Set by a run of the page that drew the whole form: the browser shows what the session holds.
+DRAWN = "form_drawn"
+TEXTS = ("g_prompt", "g_negative")
+
+
+def defaults(card: ModelCard) -> dict[str, Any]:
+    """The form's values for a model nobody has changed anything of."""
+    return {
+        "g_model": card.id,
+        "g_prompt": "",
+        "g_negative": "",
+        "g_size": card.sizes[0].label,
+        "g_width": card.default_width,
+        "g_height": card.default_height,
+        "g_quality": card.default_quality,
+        "g_steps": card.qualities[card.default_quality],
+        "g_guidance": float(card.default_guidance),
+        "g_scheduler": card.default_scheduler,
+        "g_seed": None,
+        "g_count": 1,
+    }
+
+
+def restore(card: ModelCard) -> None:
+    """Puts the remembered or default value in place of each widget that has none in this run, before it is drawn.
+
+    Every one is put in place again when the run before did not come as far as drawing the form: its values are
+    in the session, but may never have reached the browser. The texts are left to `initial`, unless they were
+    recalled or known here: a browser that comes back after the server went away still knows what was typed, and
+    a value set here would overwrite it.
+    """
+    memory = st.session_state.setdefault(MEMORY, {})
+    recalled = st.session_state.pop(RECALLED, False)
+    drawn = st.session_state.pop(DRAWN, False)
+    for key, value in defaults(card).items():
+        known = key in st.session_state
+        if key in TEXTS:
+            if recalled:
+                st.session_state[key] = memory.get(key, value)
+            elif known and not drawn:
+                st.session_state[key] = memory.get(key) or st.session_state[key]
+        elif recalled or not drawn or not known or (st.session_state[key] is None and value is not None):
+            st.session_state[key] = memory.get(key, value)
+
+
+def initial(key: str) -> str:
+    """What a text widget begins with that this session has not drawn yet; nothing for one that it has."""
+    return "" if key in st.session_state else str(st.session_state[MEMORY].get(key, ""))
+
+
+def remember() -> None:
+    """Keeps the values for when this page is drawn again; on every change, as the run after it may be cut short."""
+    now = {key: st.session_state[key] for key in KEYS if key in st.session_state}
+    st.session_state[MEMORY] = st.session_state.get(MEMORY, {}) | now
+
+
+def drawn() -> None:
+    """Notes that this run drew the whole form."""
+    remember()
+    st.session_state[DRAWN] = True
+
+
+def left() -> None:
+    """Notes that another page is drawn: what the browser showed of the form is gone."""
+    st.session_state.pop(DRAWN, None)
+
+
+def change_model(card: ModelCard) -> None:
+    """Gives everything that depends on the model the new model's defaults; texts, seed and count stay."""
+    kept = ("g_prompt", "g_negative", "g_seed", "g_count")
+    for key, value in defaults(card).items():
+        if key not in kept:
+            st.session_state[key] = value
+    if not card.negative_prompt:
+        st.session_state["g_negative"] = ""
+    st.session_state["g_count"] = min(st.session_state.get("g_count") or 1, card.max_count)
+    remember()
+
+
+def recall(spec: JobSpec, card: ModelCard, *, seed: bool) -> None:
+    """Has the next run of the page fill the form with what a job was run with; `seed` or a random one."""
+    size = next((s.label for s in card.sizes if (s.width, s.height) == (spec.width, spec.height)), CUSTOM)
+    st.session_state[RECALLED] = True
+    st.session_state[MEMORY] = {
+        "g_model": card.id,
+        "g_prompt": spec.prompt,
+        "g_negative": spec.negative_prompt,
+        "g_size": size,
+        "g_width": spec.width,
+        "g_height": spec.height,
+        "g_quality": spec.quality,
+        "g_steps": spec.steps,
+        "g_guidance": float(spec.guidance),
+        "g_scheduler": spec.scheduler,
+        "g_seed": spec.seed if seed else None,
+        "g_count": spec.count,
+    }
+
+
+def roll_seed() -> None:
+    """Fixes a seed by chance."""
+    st.session_state["g_seed"] = secrets.randbelow(MAX_SEED + 1)
+    remember()
+
+
+def clear_seed() -> None:
+    """Leaves the seed to each job."""
+    st.session_state["g_seed"] = None
+    remember()
+
+
+def apply_quality(card: ModelCard) -> None:
+    """Sets the steps to what the chosen quality stands for."""
+    quality = st.session_state.get("g_quality")
+    if quality in card.qualities:
+        st.session_state["g_steps"] = card.qualities[quality]
+    remember()
+
+
+def request(card: ModelCard) -> JobRequest:
+    """The request the form stands for; unchecked, as the service layer does that."""
+    state = st.session_state
+    preset = next((s for s in card.sizes if s.label == state["g_size"]), None)
+    return JobRequest(
+        prompt=state["g_prompt"] or "",
+        negative_prompt=(state.get("g_negative") or "") if card.negative_prompt else "",
+        model=card.id,
+        width=preset.width if preset else state["g_width"],
+        height=preset.height if preset else state["g_height"],
+        steps=state["g_steps"],
+        guidance=state["g_guidance"],
+        scheduler=state["g_scheduler"],
+        quality=state["g_quality"],
+        seed=state["g_seed"],
+        count=state["g_count"] or 1,
+    )

@@ -1,0 +1,56 @@
+"""The table of jobs; cells are text or numbers, never markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from app.components.prompt_text import one_line
+from app.wording import STATUS_WORDS, dollars
+from services.records import Job
+
+LONGEST_PROMPT = 160
+
+
+def as_frame(jobs: Sequence[Job]) -> pd.DataFrame:
+    """One row a job; times are UTC, prices in words, seconds as the container measured them."""
+    return pd.DataFrame(
+        {
+            "When": [job.created_at for job in jobs],
+            "State": [STATUS_WORDS[job.status] for job in jobs],
+            "Prompt": [one_line(job.spec.prompt, LONGEST_PROMPT) for job in jobs],
+            "Pictures": [job.spec.count for job in jobs],
+            "Price": [None if job.cost_usd is None else dollars(job.cost_usd) for job in jobs],
+            "Seconds": [job.timings.total_s if job.timings else None for job in jobs],
+            "Size": [f"{job.spec.width} x {job.spec.height}" for job in jobs],
+            "Steps": [job.spec.steps for job in jobs],
+            "Seed": [str(job.spec.seed) for job in jobs],
+            "Model": [job.spec.model for job in jobs],
+        }
+    )
+
+
+def show_table(jobs: Sequence[Job]) -> Job | None:
+    """Draws the table; answers with the job of the selected row."""
+    chosen = st.dataframe(
+        as_frame(jobs),
+        hide_index=True,
+        placeholder="–",
+        width="stretch",
+        height=min(36 * (len(jobs) + 1) + 3, 520),
+        on_select="rerun",
+        selection_mode="single-row",
+        key=f"history_table_{jobs[0].id}",
+        column_config={
+            "When": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm", timezone="UTC", width=150),
+            "State": st.column_config.TextColumn(width=80),
+            "Prompt": st.column_config.TextColumn(width=380),
+            "Pictures": st.column_config.NumberColumn(width=75),
+            "Seconds": st.column_config.NumberColumn(format="%.1f", width=80),
+            "Price": st.column_config.TextColumn(width=100),
+        },
+    )
+    rows = chosen["selection"]["rows"]
+    return jobs[rows[0]] if rows and rows[0] < len(jobs) else None

@@ -1,0 +1,58 @@
+"""A job that is not over yet, as a card: what it is doing, how far it is, and the way to stop it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.components.prompt_text import one_line, show_text
+from app.wording import STATUS_WORDS, about, duration, plural
+from services.records import JobStatus, LiveJob
+
+
+def progress_words(live: LiveJob) -> str:
+    """Where the job is, in one line: place in the queue, waking, step, time left."""
+    parts: list[str] = []
+    if live.status is JobStatus.PROCESSING:
+        parts.append(
+            f"Step {live.step} of {live.steps}" if live.step and live.steps else "Reading the prompt"
+        )
+    elif live.status is JobStatus.STARTING and live.ahead:
+        parts.append(f"Waits for {plural(live.ahead, 'job')} ahead of it")
+    elif live.status is JobStatus.STARTING:
+        cold = live.job.estimate.cold_start_s >= 1
+        parts.append("The model is waking up" if cold else "With the model, about to start")
+    elif live.queue_position == 1:
+        parts.append("Next in the queue")
+    elif live.queue_position:
+        parts.append(f"Number {live.queue_position} in the queue")
+    else:
+        parts.append("Waiting for a place")
+    if live.eta_s is not None:
+        parts.append(f"{about(duration(live.eta_s))} left")
+    return " · ".join(parts)
+
+
+def progress_share(live: LiveJob) -> float:
+    """How much of the bar is full, 0 to 1."""
+    if not live.step or not live.steps:
+        return 0.0
+    return max(0.0, min(1.0, live.step / live.steps))
+
+
+def job_card(live: LiveJob) -> bool:
+    """Draws the card; True when it was just asked to cancel."""
+    job = live.job
+    with st.container(border=True, key=f"job_{job.id}", gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            count = plural(job.spec.count, "picture")
+            st.markdown(f"**{STATUS_WORDS[live.status]}** {count}", width="content")
+            st.space("stretch")
+            cancel = st.button("Cancel", icon=":material/close:", type="tertiary", key=f"cancel_{job.id}")
+        with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+            if live.preview_url:
+                st.image(live.preview_url, width=96, alt="Preview")
+            with st.container(gap="xsmall", width="stretch"):
+                show_text(one_line(job.spec.prompt, 120))
+                st.progress(progress_share(live))
+                st.caption(progress_words(live))
+    return cancel

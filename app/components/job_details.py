@@ -1,0 +1,82 @@
+"""One job in full: its words and settings, what became of it, its pictures, and what can be done with it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.components.error_banner import show_error
+from app.components.job_feed import follow, reuse
+from app.components.picture_grid import picture_grid
+from app.components.prompt_text import as_label, show_text
+from app.components.viewer import act_on
+from app.navigation import GENERATE
+from app.wording import STATUS_WORDS, cost_words, duration
+from services.build import Studio
+from services.errors import StudioError
+from services.records import Job, JobStatus, User
+
+
+def job_details(studio: Studio, user: User, job: Job) -> None:
+    """Draws the job under the table."""
+    with st.container(border=True, key="job_details", gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{STATUS_WORDS[job.status]}**", width="content")
+            st.space("stretch")
+            _buttons(studio, user, job)
+        show_text(job.spec.prompt)
+        if job.spec.negative_prompt:
+            st.caption("Not in the picture")
+            show_text(job.spec.negative_prompt)
+        if job.failure is not None:
+            st.markdown(f":red[:material/error: {as_label(job.failure.message, 400)}]")
+        st.caption(_settings(job).replace("$", "\\$"))
+        st.caption(f"Job `{job.id}`")
+        if job.status is JobStatus.SUCCEEDED:
+            images = studio.images.list(user, job_id=job.id).items
+            if not images:
+                st.caption("Its pictures have been deleted.")
+            elif action := picture_grid(studio, images, key=f"history_grid_{job.id}", look="tiles"):
+                act_on(studio, user, action, images)
+
+
+def _settings(job: Job) -> str:
+    spec = job.spec
+    words = [
+        spec.model,
+        f"{spec.width} x {spec.height}",
+        f"{spec.steps} steps",
+        spec.scheduler,
+        f"guidance {spec.guidance:g}",
+        f"seed {spec.seed}",
+    ]
+    if job.timings is not None:
+        words.append(duration(job.timings.total_s))
+    return " · ".join([*words, cost_words(job)])
+
+
+def _buttons(studio: Studio, user: User, job: Job) -> None:
+    # One button for both, by one key: a job that ends between the look and the press is shown all the same.
+    word, icon = (
+        ("Show", ":material/open_in_new:") if job.status.terminal else ("Watch", ":material/visibility:")
+    )
+    if st.button(word, icon=icon, key="details_show", help="On the first page"):
+        follow(job)
+        st.switch_page(GENERATE, query_params={"job": job.id})
+    if not job.status.terminal:
+        return
+    if st.button(
+        "Use again", icon=":material/replay:", key="details_again", help="Settings and seed"
+    ) and reuse(studio, job, seed=True):
+        st.switch_page(GENERATE)
+    with st.popover("Delete", icon=":material/delete:", key="details_delete"):
+        st.markdown("Erase this job and its pictures for good?")
+        if not st.button("Delete", type="primary", key="details_sure"):
+            return
+        try:
+            st.session_state["receipt"] = studio.jobs.delete(user, job.id)
+        except StudioError as error:
+            show_error(error)
+            return
+        for key in ("feed", "viewer_jobs"):
+            st.session_state.pop(key, None)
+        st.rerun()

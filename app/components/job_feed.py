@@ -1,0 +1,234 @@
+"""The right side of the generate page: running jobs, live, and what was drawn, newest first."""
+
+from __future__ import annotations
+
+import time
+from itertools import groupby
+
+import streamlit as st
+
+from app.components import form_values as form
+from app.components.error_banner import show_error
+from app.components.job_card import job_card
+from app.components.picture_grid import picture_grid
+from app.components.prompt_text import as_label, one_line, show_text
+from app.components.viewer import act_on
+from app.page_runner import errors_in_words
+from app.wording import STATUS_WORDS, ago, dollars, duration
+from services.build import Studio
+from services.errors import Conflict, InvalidRequest, NotFound
+from services.records import Image, Job, JobStatus, User
+
+POLL_S = 1.0
+PICTURES = 24
+# Another window's new pictures and jobs show in this one within this time, with its next run.
+FEED_MAX_AGE_S = 30.0
+MOST_ENDED = 5
+
+
+def follow(job: Job) -> None:
+    """Makes a job the one in the address, and has its progress shown if it is still going."""
+    st.query_params["job"] = job.id
+    ids = st.session_state.setdefault("open_jobs", [])
+    if job.status.terminal:
+        forget_feed()
+    elif job.id not in ids:
+        ids.insert(0, job.id)
+        # On a telephone the progress is below the form, out of sight.
+        st.toast("Drawing…", icon=":material/auto_awesome:")
+
+
+def forget_feed() -> None:
+    """Has the next run read the pictures anew."""
+    st.session_state.pop("feed", None)
+
+
+def job_feed(studio: Studio, user: User) -> None:
+    """Draws the whole side. Reads jobs and pictures at most every 30 s, or when something ended."""
+    feed = _read(studio, user)
+    ids: list[str] = st.session_state["open_jobs"]
+    # The fragment polls only while something runs: an idle page costs the server nothing.
+    st.fragment(_live, run_every=POLL_S if ids else None)(studio, user)
+    ended: dict[str, Job] = st.session_state.get("ended", {})
+    for job in list(ended.values()):
+        _ended(studio, job)
+    focused = st.query_params.get("job")
+    groups = [(job_id, list(images)) for job_id, images in groupby(feed, key=lambda image: image.job_id)]
+    groups = [group for group in groups if group[0] not in ids]
+    groups.sort(key=lambda group: group[0] != focused)
+    if not groups and not ids and not ended:
+        _nothing_yet()
+    for index, (_, images) in enumerate(groups):
+        _pictures(studio, user, images, large=index == 0)
+
+
+def _read(studio: Studio, user: User) -> tuple[Image, ...]:
+    known = st.session_state.get("feed")
+    if known is not None and time.monotonic() - known["at"] < FEED_MAX_AGE_S:
+        found: tuple[Image, ...] = known["images"]
+        return found
+    images = studio.images.list(user, limit=PICTURES).items
+    st.session_state["open_jobs"] = [job.id for job in studio.jobs.open(user)]
+    focused = st.query_params.get("job")
+    if focused and focused not in st.session_state["open_jobs"]:
+        images = _with_focused(studio, user, focused, images)
+    st.session_state["feed"] = {"at": time.monotonic(), "images": images}
+    return images
+
+
+def _with_focused(studio: Studio, user: User, job_id: str, images: tuple[Image, ...]) -> tuple[Image, ...]:
+    """The pictures with those of the job in the address first, when it is older than the newest ones."""
+    if any(image.job_id == job_id for image in images):
+        return images
+    try:
+        job = studio.jobs.get(user, job_id)
+    except NotFound:
+        del st.query_params["job"]
+        return images
+    if job.status is not JobStatus.SUCCEEDED:
+        _keep_ended(job)
+        return images
+    return studio.images.list(user, job_id=job_id).items + images
+
+
+def _live(studio: Studio, user: User) -> None:
+    """One poll: every open job's card; a whole new run of the page when one of them is over."""
+    over = False
+    with errors_in_words():
+        for job_id in list(st.session_state["open_jobs"]):
+            try:
+                live = studio.live.watch(user, job_id)
+            except NotFound:
+                st.session_state["open_jobs"].remove(job_id)
+                over = True
+                continue
+            if live.status.terminal:
+                st.session_state["open_jobs"].remove(job_id)
+                if live.status is not JobStatus.SUCCEEDED:
+                    _keep_ended(live.job)
+                over = True
+            elif job_card(live):
+                _cancel(studio, user, job_id)
+                over = True
+    if over:
+        forget_feed()
+        st.rerun()
+
+
+def _cancel(studio: Studio, user: User, job_id: str) -> None:
+    """Ends the job; one that was over already shows as what it became."""
+    try:
+        _keep_ended(studio.jobs.cancel(user, job_id))
+    except Conflict:
+        job = studio.jobs.get(user, job_id)
+        if job.status is not JobStatus.SUCCEEDED:
+            _keep_ended(job)
+    st.session_state["open_jobs"].remove(job_id)
+
+
+def _keep_ended(job: Job) -> None:
+    ended: dict[str, Job] = st.session_state.setdefault("ended", {})
+    ended[job.id] = job
+    while len(ended) > MOST_ENDED:
+        ended.pop(next(iter(ended)))
+
+
+def _ended(studio: Studio, job: Job) -> None:
+    """A job that brought no pictures: why, and the way to try again."""
+    with st.container(border=True, key=f"ended_{job.id}", gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{STATUS_WORDS[job.status]}** · {ago(job.created_at)}", width="content")
+            st.space("stretch")
+            again = st.button(
+                "Edit and retry", icon=":material/edit:", type="tertiary", key=f"retry_{job.id}"
+            )
+            gone = st.button(
+                "", icon=":material/close:", type="tertiary", key=f"dismiss_{job.id}", help="Hide"
+            )
+        show_text(one_line(job.spec.prompt, 160))
+        if job.failure is not None:
+            st.markdown(f":red[:material/error: {as_label(job.failure.message, 400)}]")
+        st.caption("Nothing was charged.")
+    if again or gone:
+        st.session_state["ended"].pop(job.id, None)
+        if st.query_params.get("job") == job.id:
+            del st.query_params["job"]
+        if again:
+            reuse(studio, job, seed=False)
+        st.rerun()
+
+
+def reuse(studio: Studio, job: Job, *, seed: bool) -> bool:
+    """Fills the form with a job's values; False (and says so) when its model is no longer offered."""
+    try:
+        form.recall(job.spec, studio.catalogue.card(job.spec.model), seed=seed)
+    except InvalidRequest as error:
+        show_error(error)
+        return False
+    return True
+
+
+def _pictures(studio: Studio, user: User, images: list[Image], *, large: bool) -> None:
+    first = images[0]
+    with st.container(key=f"drawn_{first.job_id}", gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+            show_text(one_line(first.prompt, 90))
+            remix = st.button(
+                "",
+                icon=":material/shuffle:",
+                type="tertiary",
+                key=f"remix_{first.job_id}",
+                help="Remix: the same settings, a new seed",
+            )
+            again = st.button(
+                "",
+                icon=":material/replay:",
+                type="tertiary",
+                key=f"all_{first.job_id}",
+                help="Use all settings, the seed too",
+            )
+        action = picture_grid(studio, images, key=f"grid_{first.job_id}", look="large" if large else "tiles")
+        st.caption(_facts(studio, user, first.job_id) if large else ago(first.created_at))
+    if remix or again:
+        if reuse(studio, studio.jobs.get(user, first.job_id), seed=again):
+            st.rerun()
+    elif action is not None:
+        act_on(studio, user, action, images)
+
+
+def _facts(studio: Studio, user: User, job_id: str) -> str:
+    """Age, time and price of the job on top; its record is read once a session."""
+    facts: dict[str, str] = st.session_state.setdefault("facts", {})
+    if job_id not in facts:
+        job = studio.jobs.get(user, job_id)
+        words = [f"{job.spec.width} x {job.spec.height}", f"seed {job.spec.seed}"]
+        if job.timings is not None:
+            words.append(duration(job.timings.total_s))
+        if job.cost_usd is not None:
+            words.append(dollars(job.cost_usd).replace("$", "\\$"))
+        facts[job_id] = " · ".join(words)
+    return facts[job_id]
+
+
+def _nothing_yet() -> None:
+    with st.container(key="nothing_yet", border=True, horizontal_alignment="center", gap="small"):
+        st.markdown("### :material/draw:", text_alignment="center")
+        st.markdown("**Your pictures will appear here.**", text_alignment="center")
+        st.caption("Describe something on the left, or start from one of these.", text_alignment="center")
+        with st.container(horizontal=True, horizontal_alignment="center"):
+            for example in EXAMPLES:
+                st.button(
+                    example,
+                    key=f"example_{example}",
+                    on_click=_use_example,
+                    args=(example,),
+                    type="secondary",
+                )
+
+
+EXAMPLES = ("a red apple", "a rocket", "a grinning cat")
+
+
+def _use_example(prompt: str) -> None:
+    st.session_state["g_prompt"] = prompt
+    form.remember()

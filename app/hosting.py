@@ -1,0 +1,97 @@
+"""What the settings mean for Streamlit: the sign-in's secrets, pinned options, the middleware in its order."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import streamlit
+from starlette.middleware import Middleware
+from streamlit import config
+
+from app.middleware.closed_paths import ClosedPaths
+from app.middleware.one_address import OneAddress
+from app.middleware.request_id import RequestId
+from app.middleware.same_origin import SameOrigin
+from app.middleware.security_headers import SecurityHeaders, content_security_policy, script_hashes
+from app.middleware.session_cookies import SessionCookies
+from app.middleware.sign_in_redirects import SignInRedirects, logout_location
+from app.session import MAX_SESSION_S
+from services.settings import AuthMode, Settings
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+def sign_in_secrets(settings: Settings) -> dict[str, Any] | None:
+    """The `auth` section `st.login` reads; None where the studio's own user list signs in."""
+    if settings.auth_mode is not AuthMode.COGNITO:
+        return None
+    return {
+        "auth": {
+            "redirect_uri": f"{settings.public_url}/oauth2callback",
+            "cookie_secret": settings.cookie_secret.get_secret_value(),
+            "client_id": settings.cognito_client_id,
+            "client_secret": settings.cognito_client_secret.get_secret_value(),
+            "server_metadata_url": settings.cognito_discovery_url,
+            # Cognito does not advertise S256 in its discovery document, so Streamlit would leave PKCE off.
+            # It also knows no prompt=select_account.
+            "client_kwargs": {
+                "scope": "openid email profile",
+                "code_challenge_method": "S256",
+                "prompt": "login",
+            },
+        }
+    }
+
+
+def pin_options(settings: Settings) -> None:
+    """Sets the two server options that follow from the settings, for every task alike."""
+    # The login's state cookie is signed with this one: with a random secret a login that starts on one task
+    # and ends on another fails without a word.
+    config.set_option("server.cookieSecret", settings.cookie_secret.get_secret_value())
+    host = urlsplit(settings.public_url).hostname or ""
+    config.set_option("server.allowedHosts", list(LOOPBACK) if host in LOOPBACK else [host])
+
+
+def middleware(settings: Settings) -> list[Middleware]:
+    """The wrappers, outermost first."""
+    https = settings.public_url.startswith("https://")
+    index = Path(streamlit.__file__).parent / "static" / "index.html"
+    page_policy = content_security_policy(
+        scripts=script_hashes(index), image_origin=" ".join(settings.picture_origins)
+    )
+    chain = [
+        Middleware(RequestId),
+        Middleware(
+            SecurityHeaders,
+            page_policy=page_policy,
+            component_policy=_component_policy(settings),
+            https=https,
+        ),
+        Middleware(SessionCookies, https=https, max_age_s=MAX_SESSION_S),
+        Middleware(ClosedPaths),
+        Middleware(SameOrigin, public_url=settings.public_url),
+        Middleware(OneAddress, public_url=settings.public_url),
+    ]
+    if settings.auth_mode is AuthMode.COGNITO:
+        logout_to = logout_location(
+            settings.cognito_logout_url, settings.cognito_client_id, settings.public_url
+        )
+        chain.append(Middleware(SignInRedirects, logout_to=logout_to))
+    return chain
+
+
+def _component_policy(settings: Settings) -> str:
+    """For iframes of version 1 components; only the user list's cookie component has one."""
+    scripts: tuple[str, ...] = ()
+    if settings.auth_mode is AuthMode.LOCAL:
+        # Not imported: an import before the server runs would register the component nowhere.
+        package = find_spec("extra_streamlit_components")
+        if package is None or package.origin is None:
+            raise RuntimeError("AUTH_MODE=local needs the package streamlit-authenticator.")
+        page = Path(package.origin).parent / "CookieManager" / "frontend" / "build" / "index.html"
+        scripts = script_hashes(page)
+    origins = " ".join(settings.picture_origins)
+    return content_security_policy(scripts=scripts, image_origin=origins, frame_ancestors="'self'")

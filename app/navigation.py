@@ -1,0 +1,53 @@
+"""The list of pages: file, title, icon, path, section and the role that may see each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+
+from services.records import Role, User
+
+
+@dataclass(frozen=True)
+class PageEntry:
+    """One page. `path` is its URL path (empty for the first page), `file` is relative to the root."""
+
+    file: str
+    title: str
+    icon: str
+    path: str
+    section: str
+    role: Role = Role.MAKER
+
+
+PAGES = (
+    PageEntry("app/pages/generate.py", "Generate", ":material/auto_awesome:", "", "Create"),
+    PageEntry("app/pages/gallery.py", "Gallery", ":material/photo_library:", "gallery", "Library"),
+    PageEntry("app/pages/history.py", "History", ":material/history:", "history", "Library"),
+    PageEntry("app/pages/account.py", "Account", ":material/account_circle:", "account", "You"),
+)
+GENERATE = PAGES[0].file
+
+
+def pages_for(user: User | None) -> Mapping[str, list[StreamlitPage]]:
+    """All pages by section, those of another role hidden from the menu.
+
+    Every page is registered for everybody, since Streamlit answers an unregistered path with a modal that
+    makes the page below it unusable; each page's own first line keeps out who may not be there.
+    """
+    sections: dict[str, list[StreamlitPage]] = {}
+    for entry in PAGES:
+        visible = user is not None and (entry.role is Role.MAKER or user.role is Role.ADMIN)
+        page = st.Page(
+            entry.file,
+            title=entry.title,
+            icon=entry.icon,
+            url_path=entry.path or None,
+            default=not entry.path,
+            visibility="visible" if visible else "hidden",
+        )
+        sections.setdefault(entry.section, []).append(page)
+    return sections

@@ -1,0 +1,111 @@
+"""Who one is here, what has been used of the limits, and the keys for programs."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.components.error_banner import in_words
+from app.components.prompt_text import show_text
+from app.page_runner import errors_in_words
+from app.session import require, sign_out, studio
+from app.wording import ago, dollars
+from services.build import Studio
+from services.errors import InvalidRequest
+from services.records import ApiKey, Role, User
+
+user = require()
+
+ROLE_WORDS = {Role.MAKER: "Maker", Role.ADMIN: "Admin"}
+
+
+def identity(user: User) -> None:
+    """Name, address, role, and the way out."""
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="identity"):
+        st.markdown(":material/account_circle:", width="content")
+        with st.container(gap="xsmall", width="stretch"):
+            if user.name:
+                show_text(user.name)
+            show_text(user.email)
+        st.badge(ROLE_WORDS[user.role], color="violet" if user.role is Role.ADMIN else "gray")
+        if st.button("Sign out", icon=":material/logout:", key="account_sign_out"):
+            sign_out()
+
+
+def usage(studio: Studio, user: User) -> None:
+    """Today's pictures, this month's dollars and open jobs, each against its limit."""
+    used = studio.ledger.usage(user)
+    rows = (
+        (
+            "Pictures today",
+            used.images_today,
+            used.daily_images,
+            f"{used.images_today} of {used.daily_images}",
+        ),
+        (
+            "Spent this month",
+            used.spent_month_usd,
+            used.monthly_usd,
+            f"{dollars(used.spent_month_usd)} of {dollars(used.monthly_usd)}",
+        ),
+        ("Open jobs", used.open_jobs, used.max_open_jobs, f"{used.open_jobs} of {used.max_open_jobs}"),
+    )
+    st.subheader("Usage", anchor=False)
+    for column, (name, value, limit, words) in zip(st.columns(len(rows)), rows, strict=True):
+        with column, st.container(border=True, key=f"usage_{name}", gap="small"):
+            st.caption(name)
+            st.markdown(f"**{words}**".replace("$", "\\$"))
+            st.progress(min(1.0, value / limit if limit else 1.0))
+    st.caption("Days and months are UTC. What running jobs may still cost is counted in.")
+
+
+@st.dialog("Your new API key", dismissible=True)
+def show_secret(secret: str) -> None:
+    """The only time the secret is seen."""
+    st.warning("Copy it now: it is shown this once and cannot be shown again.", icon=":material/key:")
+    st.code(secret, language=None)
+    st.caption("Programs send it as a header:")
+    st.code("Authorization: Bearer <the key>", language=None)
+
+
+def keys(studio: Studio, user: User) -> None:
+    """The keys there are, each with its end, and a new one."""
+    st.subheader("API keys", anchor=False)
+    st.caption(f"For programs that draw by `{studio.settings.public_url}/v1`. A key may do what you may.")
+    with st.form("new_key", border=True, clear_on_submit=True):
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            name = st.text_input(
+                "Name of a new key", placeholder="What will use it?", max_chars=60, key="key_name"
+            )
+            made = st.form_submit_button("Create key", icon=":material/add:", type="primary")
+        problem = st.empty()
+    if made:
+        try:
+            show_secret(studio.accounts.create_key(user, (name or "").strip()).secret)
+        except InvalidRequest as error:
+            problem.markdown(f":red[:material/error: {in_words(error)}]")
+    for key in studio.accounts.keys(user):
+        row(studio, user, key)
+
+
+def row(studio: Studio, user: User, key: ApiKey) -> None:
+    """One key: its name, how its secret begins, its age, and the way to end it."""
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"key_{key.id}"):
+        st.markdown(":material/key:", width="content")
+        show_text(key.name)
+        st.markdown(f"`{key.prefix}…`", width="content")
+        st.caption(f"made {ago(key.created_at)}", width="content")
+        st.space("stretch")
+        with st.popover("Revoke", icon=":material/block:", key=f"revoke_{key.id}"):
+            st.markdown("Programs with this key will be refused at once.")
+            if st.button("Revoke", type="primary", key=f"sure_{key.id}"):
+                studio.accounts.revoke_key(user, key.id)
+                st.rerun()
+
+
+with st.container(horizontal=True, vertical_alignment="center", key="page_head"):
+    st.title("Account", anchor=False, width="content")
+identity(user)
+with errors_in_words():
+    usage(studio(), user)
+with errors_in_words():
+    keys(studio(), user)

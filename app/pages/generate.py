@@ -1,0 +1,61 @@
+"""The first page: describe a picture, see what it costs, watch it being drawn."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.components.form_values import MEMORY, RECALLED, recall
+from app.components.generate_form import generate_form
+from app.components.job_feed import follow, job_feed
+from app.page_runner import errors_in_words
+from app.session import require, studio
+from app.wording import dollars
+from services.build import Studio
+from services.errors import StudioError
+from services.records import User
+
+user = require()
+
+
+def usage_badge(studio: Studio, user: User) -> None:
+    """Pictures of today and dollars of this month against the limits; read when the feed is."""
+    if "feed" not in st.session_state or "usage" not in st.session_state:
+        st.session_state["usage"] = studio.ledger.usage(user)
+    usage = st.session_state["usage"]
+    full = usage.images_today >= usage.daily_images
+    spent = f"{dollars(usage.spent_month_usd)} of {dollars(usage.monthly_usd)} this month"
+    st.badge(
+        f"{usage.images_today} of {usage.daily_images} today",
+        icon=":material/bolt:",
+        color="orange" if full else "violet",
+        help=spent.replace("$", "\\$"),
+    )
+
+
+def fill_from_address(studio: Studio, user: User) -> None:
+    """After a reload the form says again what the job in the address was asked for."""
+    job_id = st.query_params.get("job")
+    if MEMORY in st.session_state or not job_id:
+        return
+    try:
+        job = studio.jobs.get(user, job_id)
+        recall(job.spec, studio.catalogue.card(job.spec.model), seed=False)
+        # What was typed before the page was reloaded or the server went away comes before the job's words.
+        del st.session_state[RECALLED]
+    except StudioError:
+        # A job that is gone, not this user's, or of a model no longer offered leaves the form empty.
+        return
+
+
+with st.container(horizontal=True, vertical_alignment="center", key="page_head"):
+    st.title("Create", anchor=False, width="content")
+    st.space("stretch")
+    usage_badge(studio(), user)
+fill_from_address(studio(), user)
+left, right = st.columns([5, 8], gap="medium")
+with left:
+    submitted = generate_form(studio(), user)
+    if submitted is not None:
+        follow(submitted)
+with right, errors_in_words():
+    job_feed(studio(), user)

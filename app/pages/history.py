@@ -1,0 +1,112 @@
+"""Every job with what it was asked, what became of it and what it cost; delete one or all."""
+
+from __future__ import annotations
+
+import functools
+
+import streamlit as st
+
+from app.components.erase_all import delete_everything, show_receipt
+from app.components.error_banner import show_error
+from app.components.history_table import show_table
+from app.components.job_details import job_details
+from app.job_filter import JobFilter, find_jobs
+from app.session import require, studio
+from app.wording import STATUS_WORDS
+from services.build import Studio
+from services.errors import InvalidRequest, StudioError
+from services.records import Job, JobStatus, Page, User
+
+user = require()
+
+ROWS = 100
+
+
+def forget_cursor() -> None:
+    """Another filter begins at its own first page."""
+    st.session_state.pop("history_after", None)
+
+
+def chosen_filter(studio: Studio) -> JobFilter:
+    """The row of filters above the table."""
+    models = {card.id: card.name for card in studio.catalogue.models()}
+    with st.container(horizontal=True, vertical_alignment="bottom", key="history_filters"):
+        statuses = st.multiselect(
+            "State",
+            list(JobStatus),
+            format_func=lambda status: STATUS_WORDS[status],
+            key="history_status",
+            placeholder="Any",
+            on_change=forget_cursor,
+            width=280,
+        )
+        model = None
+        if len(models) > 1:
+            model = st.selectbox(
+                "Model",
+                [None, *models],
+                format_func=lambda key: models[key] if key else "Any",
+                key="history_model",
+                on_change=forget_cursor,
+                width=180,
+            )
+        since = st.date_input(
+            "From (UTC)",
+            value=None,
+            key="history_since",
+            on_change=forget_cursor,
+            width=150,
+            format="YYYY-MM-DD",
+        )
+        until = st.date_input(
+            "To (UTC)",
+            value=None,
+            key="history_until",
+            on_change=forget_cursor,
+            width=150,
+            format="YYYY-MM-DD",
+        )
+    return JobFilter(statuses=frozenset(statuses) or None, model=model, since=since, until=until)
+
+
+def read_jobs(studio: Studio, user: User, wanted: JobFilter) -> Page[Job]:
+    """The page of the table; a stale cursor leads to the first one."""
+    lister = functools.partial(studio.jobs.list, user)
+    try:
+        return find_jobs(lister, wanted, after=st.session_state.get("history_after"), limit=ROWS)
+    except InvalidRequest:
+        forget_cursor()
+        return find_jobs(lister, wanted, after=None, limit=ROWS)
+
+
+with st.container(horizontal=True, vertical_alignment="center", key="page_head"):
+    st.title("History", anchor=False, width="content")
+    st.space("stretch")
+    if st.button("Delete everything", icon=":material/delete_forever:", type="tertiary", key="delete_all"):
+        delete_everything(studio(), user)
+if (receipt := st.session_state.pop("receipt", None)) is not None:
+    show_receipt(receipt)
+wanted = chosen_filter(studio())
+try:
+    page = read_jobs(studio(), user, wanted)
+except StudioError as error:
+    show_error(error)
+    st.stop()
+if not page.items:
+    with st.container(border=True, key="history_empty", horizontal_alignment="center"):
+        st.markdown("**No jobs here.**", text_alignment="center")
+        st.caption(
+            "Jobs appear as soon as you press Generate; filters may hide some.", text_alignment="center"
+        )
+selected = show_table(page.items) if page.items else None
+with st.container(horizontal=True, horizontal_alignment="center", key="paging"):
+    if st.session_state.get("history_after") and st.button(
+        "Newest", icon=":material/first_page:", key="newest"
+    ):
+        forget_cursor()
+        st.rerun()
+    if page.next and st.button("Older", icon=":material/chevron_right:", key="older"):
+        st.session_state["history_after"] = page.next
+        st.rerun()
+if selected is not None:
+    job_details(studio(), user, selected)

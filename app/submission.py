@@ -1,0 +1,33 @@
+"""One click, one job: which Idempotency-Key a press of the button carries."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from services.records import JobRequest
+
+# The second click of a double click comes well within this; a wish for a second picture does not.
+DOUBLE_CLICK_S = 1.5
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The last press: what was asked under which key, and when it was answered (None: not, or with a retry)."""
+
+    request: JobRequest
+    key: str
+    answered_at: float | None = None
+
+
+def key_for(last: Attempt | None, request: JobRequest, now: float) -> str:
+    """The key for a press at `now` (seconds of any steady clock).
+
+    The same key as before while the same request has not been answered for good (a lost answer must not become
+    a second job), and for the rest of a double click after it was; otherwise a new one.
+    """
+    if last is not None and last.request == request:
+        unanswered = last.answered_at is None
+        if unanswered or (last.answered_at is not None and now - last.answered_at < DOUBLE_CLICK_S):
+            return last.key
+    return secrets.token_hex(16)

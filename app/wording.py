@@ -1,0 +1,78 @@
+"""How times, prices, sizes and states are put into words, the same on every page."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from services.records import Job, JobStatus
+
+STATUS_WORDS = {
+    JobStatus.QUEUED: "Waiting",
+    JobStatus.STARTING: "Starting",
+    JobStatus.PROCESSING: "Drawing",
+    JobStatus.SUCCEEDED: "Done",
+    JobStatus.FAILED: "Failed",
+    JobStatus.CANCELED: "Canceled",
+    JobStatus.EXPIRED: "Expired",
+}
+
+
+def dollars(usd: float) -> str:
+    """A price with as many digits as it takes to be told from nothing: `$1.20`, `$0.04`, `$0.0012`."""
+    if usd == 0:
+        return "$0"
+    if usd >= 0.01:
+        return f"${usd:,.2f}"
+    if usd < 0.0001:
+        return "under $0.0001"
+    return f"${usd:.4f}"
+
+
+def duration(seconds: float) -> str:
+    """A time span for people: `under 1 s`, `12 s`, `2 min`, `1 h 5 min`."""
+    if seconds < 1:
+        return "under 1 s"
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+
+
+def about(words: str) -> str:
+    """`about 6 s`, but `under 1 s` as it is."""
+    return words if words.startswith("under ") else f"about {words}"
+
+
+def ago(moment: datetime, now: datetime | None = None) -> str:
+    """How long ago an aware moment was: `just now`, `5 min ago`, `3 h ago`, then the UTC date."""
+    seconds = ((now or datetime.now(UTC)) - moment).total_seconds()
+    if seconds < 60:
+        return "just now"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min ago"
+    if seconds < 24 * 3600:
+        return f"{int(seconds // 3600)} h ago"
+    return f"{moment.astimezone(UTC):%d %b %Y}"
+
+
+def file_size(size_bytes: int) -> str:
+    """`812 B`, `34 kB`, `1.2 MB`."""
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    if size_bytes < 1_000_000:
+        return f"{size_bytes / 1000:.0f} kB"
+    return f"{size_bytes / 1_000_000:.1f} MB"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """`1 picture`, `3 pictures`."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def cost_words(job: Job) -> str:
+    """What a job cost, or will at most roughly cost while it is not settled."""
+    if job.cost_usd is None:
+        return about(dollars(job.estimate.cost_usd))
+    return dollars(job.cost_usd)

@@ -1,0 +1,191 @@
+"""The typed contract of `/invocations`: what a request may hold and what the answers look like."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+
+from inference.errors import InferenceError, InvalidRequest
+
+MAX_SEED = 2**32 - 1
+MAX_SIDE_PX = 2048
+GRID_PX = 8
+MAX_STEPS = 150
+MAX_COUNT = 8
+MAX_PROMPT_CHARS = 2000
+MAX_GUIDANCE = 30.0
+
+SchedulerName = Literal["ddim", "unipc", "dpmpp_2m", "euler"]
+SCHEDULER_NAMES: tuple[SchedulerName, ...] = get_args(SchedulerName)
+
+# What each field must be, in words: the end of "`width` must be ...".
+RULES = {
+    "prompt": f"text of 1 to {MAX_PROMPT_CHARS} characters without control characters",
+    "negative_prompt": f"text of at most {MAX_PROMPT_CHARS} characters without control characters",
+    "width": f"a whole number of pixels, a multiple of {GRID_PX} from {GRID_PX} to {MAX_SIDE_PX}",
+    "height": f"a whole number of pixels, a multiple of {GRID_PX} from {GRID_PX} to {MAX_SIDE_PX}",
+    "num_inference_steps": f"a whole number from 1 to {MAX_STEPS}",
+    "guidance_scale": f"a number from 0 to {MAX_GUIDANCE:g}",
+    "scheduler": "one of " + ", ".join(SCHEDULER_NAMES),
+    "seed": f"a whole number from 0 to {MAX_SEED}",
+    "num_images_per_prompt": f"a whole number from 1 to {MAX_COUNT}",
+    "job": "an object with bucket, prefix and attempt, or left out",
+    "job.bucket": "the name of an S3 bucket",
+    "job.prefix": "`<user>/<job>`, each of letters, digits, - and _",
+    "job.attempt": "a whole number from 1 to 1000000",
+}
+
+Side = Annotated[int, Field(ge=GRID_PX, le=MAX_SIDE_PX, multiple_of=GRID_PX)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class JobReference(_Strict):
+    """Where progress, preview and the cancel marker of one attempt lie in S3."""
+
+    bucket: Annotated[str, StringConstraints(pattern=r"\A[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\z")]
+    prefix: Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9_-]{1,64}/[A-Za-z0-9_-]{1,64}\z")]
+    attempt: Annotated[int, Field(ge=1, le=1_000_000)]
+
+    @property
+    def progress_key(self) -> str:
+        """S3 key of the progress object."""
+        return f"{self.prefix}/{self.attempt}.progress.json"
+
+    @property
+    def preview_key(self) -> str:
+        """S3 key of the preview picture."""
+        return f"{self.prefix}/{self.attempt}.preview.webp"
+
+    @property
+    def cancel_key(self) -> str:
+        """S3 key whose existence asks to stop the job."""
+        return f"{self.prefix}/cancel"
+
+
+class Payload(_Strict):
+    """One request: every field but `negative_prompt` and `job` is required, none is guessed."""
+
+    prompt: Annotated[str, StringConstraints(min_length=1, max_length=MAX_PROMPT_CHARS)]
+    negative_prompt: Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARS)] = ""
+    width: Side
+    height: Side
+    num_inference_steps: Annotated[int, Field(ge=1, le=MAX_STEPS)]
+    guidance_scale: Annotated[float, Field(ge=0, le=MAX_GUIDANCE, allow_inf_nan=False)]
+    scheduler: SchedulerName
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
+    num_images_per_prompt: Annotated[int, Field(ge=1, le=MAX_COUNT)]
+    job: JobReference | None = None
+
+    @field_validator("prompt", "negative_prompt")
+    @classmethod
+    def _refuse_control_characters(cls, text: str) -> str:
+        if any((ord(c) < 32 and c not in "\n\r\t") or 127 <= ord(c) < 160 for c in text):
+            raise ValueError("control character")
+        return text
+
+    @field_validator("prompt")
+    @classmethod
+    def _refuse_blank(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("blank")
+        return text
+
+    def seeds(self) -> list[int]:
+        """Return one seed a picture, wrapping around at 2^32."""
+        return [(self.seed + i) % (MAX_SEED + 1) for i in range(self.num_images_per_prompt)]
+
+
+class Progress(BaseModel):
+    """The progress object in S3; times are RFC 3339 in UTC."""
+
+    step: int
+    steps: int
+    started_at: str
+    updated_at: str
+
+
+class Image(BaseModel):
+    """One picture of an answer: `png` is base64, `sha256` is of the PNG bytes."""
+
+    png: str
+    seed: int
+    width: int
+    height: int
+    sha256: str
+
+
+class ModelReference(BaseModel):
+    """Which weights drew: `revision` changes with any weight or configuration file."""
+
+    name: str
+    revision: str
+
+
+class Timings(BaseModel):
+    """Seconds: waiting for other requests, for the model to load, then each stage, and all of it."""
+
+    queue_s: float
+    load_s: float
+    denoise_s: float
+    decode_s: float
+    encode_s: float
+    total_s: float
+
+
+class Succeeded(BaseModel):
+    """The answer with pictures; `gpu_s` is how long the model thread was busy with the request."""
+
+    status: Literal["succeeded"] = "succeeded"
+    images: list[Image]
+    model: ModelReference
+    timings: Timings
+    gpu_s: float
+    peak_memory_bytes: int
+    device: str
+    versions: dict[str, str]
+
+
+class Canceled(BaseModel):
+    """The answer after the cancel marker was seen: `step` steps had been done."""
+
+    status: Literal["canceled"] = "canceled"
+    step: int
+    gpu_s: float
+
+
+def parse_payload(body: bytes) -> Payload:
+    """Return the request in `body`; raises `InvalidRequest` naming the first wrong field and its rule."""
+    try:
+        return Payload.model_validate_json(body)
+    except ValidationError as exc:
+        raise _explain(exc.errors(include_url=False, include_input=False)[0]) from None
+
+
+def _explain(error: Any) -> InvalidRequest:
+    kind = str(error["type"])
+    name = ".".join(str(part) for part in error["loc"])
+    if kind == "json_invalid":
+        return InvalidRequest(f"The body is not JSON: {error['ctx']['error']}. Send one JSON object.")
+    if not name:
+        return InvalidRequest("The body must be one JSON object with the fields of the contract.")
+    # A key of the caller's may be of any length.
+    shown = name if len(name) <= 80 else name[:80] + "..."
+    if kind == "extra_forbidden":
+        known = JobReference if name.startswith("job.") else Payload
+        return InvalidRequest(
+            f"`{shown}` is not a field of this request; leave it out. "
+            f"The fields are: {', '.join(known.model_fields)}.",
+            param=shown,
+        )
+    if kind == "missing":
+        return InvalidRequest(f"`{name}` is missing: it must be {RULES[name]}.", param=name)
+    return InvalidRequest(f"`{name}` must be {RULES[name]}.", param=name)
+
+
+def error_body(error: InferenceError) -> dict[str, object]:
+    """Return `error` in the form that goes on the wire."""
+    return {"error": {"code": error.code, "message": error.message, "param": error.param}}

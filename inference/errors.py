@@ -1,0 +1,72 @@
+"""What an invocation can fail with: each class carries the status, the code and the advice that go on the wire.
+
+InferenceError
+├── InvalidRequest   400 (403, 405, 408, 413, 415)  the caller's input; `param` names the field to change
+├── Busy             503 + Retry-After    the queue is full; asking again helps
+├── ShuttingDown     503 + Retry-After    this server is going away; another one will take it
+├── ModelError       500                  the model failed on this request; the next one is served
+└── OutOfMemory      507                  the request does not fit; a smaller one does
+"""
+
+from __future__ import annotations
+
+
+class InferenceError(Exception):
+    """Root of all answers that are not pictures. The message is for people and says what to change."""
+
+    status = 500
+    code = "model_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        status: int | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after_s = retry_after_s
+        if status is not None:
+            self.status = status
+
+
+class InvalidRequest(InferenceError):
+    """The request breaks the contract or the model's limits; asking again unchanged never helps."""
+
+    status = 400
+    code = "invalid_request"
+
+
+class Busy(InferenceError):
+    """All places in the queue are taken; `retry_after_s` is an estimate from recent requests."""
+
+    status = 503
+    code = "busy"
+
+
+class ShuttingDown(InferenceError):
+    """The server was told to stop before this request was finished; nothing of it was kept."""
+
+    status = 503
+    code = "shutting_down"
+
+
+class ModelError(InferenceError):
+    """The model raised, or drew something that is not a picture."""
+
+    status = 500
+    code = "model_error"
+
+
+class OutOfMemory(InferenceError):
+    """The request needs more memory than the device has; what it held has been freed."""
+
+    status = 507
+    code = "out_of_memory"
+
+
+class StartError(Exception):
+    """The server cannot start: settings or model folder are wrong. The message names what and where."""

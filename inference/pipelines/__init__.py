@@ -1,0 +1,1 @@
+"""What can draw: model folders are inspected, recognised by family and loaded here."""

@@ -1,0 +1,87 @@
+"""What every model family gives the engine: its limits, how it is loaded and how it draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.contract import ModelReference, Payload, SchedulerName
+from inference.errors import InvalidRequest
+
+Pixels = npt.NDArray[np.uint8]
+"""One picture: uint8 (height, width, 3), sRGB."""
+
+
+@dataclass(frozen=True)
+class ModelLimits:
+    """What one model can draw, beyond the contract's own limits; sides and areas in pixels."""
+
+    min_side_px: int
+    max_side_px: int
+    max_area_px: int
+    schedulers: tuple[SchedulerName, ...]
+
+    def check(self, payload: Payload) -> None:
+        """Raise `InvalidRequest` naming the field that this model cannot take."""
+        for name, side in (("width", payload.width), ("height", payload.height)):
+            if not self.min_side_px <= side <= self.max_side_px:
+                raise InvalidRequest(
+                    f"`{name}` must be from {self.min_side_px} to {self.max_side_px} pixels for this model, "
+                    f"not {side}.",
+                    param=name,
+                )
+        area_px = payload.width * payload.height
+        if area_px > self.max_area_px:
+            raise InvalidRequest(
+                f"`width` x `height` must be at most {self.max_area_px} pixels for this model, not {area_px}: "
+                "make one of them smaller.",
+                param="width" if payload.width >= payload.height else "height",
+            )
+        if payload.scheduler not in self.schedulers:
+            raise InvalidRequest(
+                f"`scheduler` must be one of {', '.join(self.schedulers)} for this model, "
+                f"not {payload.scheduler}.",
+                param="scheduler",
+            )
+
+
+class StepWatch(Protocol):
+    """Told of every step while a picture is drawn; may end the drawing by raising."""
+
+    def on_step(self, step: int, preview: Callable[[], Pixels]) -> None:
+        """Note that `step` steps are done; calls `preview` only when a new preview is wanted.
+
+        Raises whatever should end the drawing between two steps.
+        """
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The pictures of one request and what they cost, in seconds and bytes."""
+
+    pictures: list[Pixels] = field(repr=False)
+    denoise_s: float
+    decode_s: float
+    peak_memory_bytes: int
+
+
+class Model(Protocol):
+    """A loaded model. Every method runs on the model thread: torch is much slower on a second one."""
+
+    reference: ModelReference
+    device: str
+    threads: int
+    versions: dict[str, str]
+
+    def warm_up(self) -> None:
+        """Draw once, so that the first request does not pay for first-time set-up."""
+
+    def draw(self, payload: Payload, watch: StepWatch) -> Drawing:
+        """Return the pictures of `payload`; raises `ModelError`, `OutOfMemory` or what `watch` raises."""
+
+    def free_memory(self) -> None:
+        """Give back what a failed request may have left on the device."""

@@ -1,0 +1,74 @@
+"""Small pictures of what is being drawn: the picture the model expects at a step, decoded cheaply."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import torch
+from diffusers import EulerDiscreteScheduler
+
+PREVIEW_SIDE_PX = 256
+
+
+class StepTap:
+    """Sits on a scheduler's `step` and remembers the last one, to estimate the finished latents from it.
+
+    The latents themselves are mostly noise until the end; the estimate shows the picture from the first steps.
+    """
+
+    def __init__(self, scheduler: Any) -> None:
+        self._scheduler = scheduler
+        self._last: tuple[torch.Tensor, torch.Tensor, Any, int | None] | None = None
+        inner = scheduler.step
+
+        # `wraps` keeps the signature, which the pipeline looks at to decide what to pass.
+        @functools.wraps(inner)
+        def step(model_output: Any, timestep: Any, sample: Any, *args: Any, **kwargs: Any) -> Any:
+            # Views only, and nothing computed: most steps show no preview. The index moves on inside.
+            self._last = (
+                model_output[:1],
+                sample[:1],
+                timestep,
+                scheduler.step_index if _is_euler(scheduler) else None,
+            )
+            return inner(model_output, timestep, sample, *args, **kwargs)
+
+        scheduler.step = step
+
+    def expected_latents(self) -> torch.Tensor:
+        """Return the estimate of picture 0's finished latents: float32 (1, channels, height, width)."""
+        if self._last is None:
+            raise RuntimeError("expected_latents() before the first step")
+        output, sample, timestep, index = self._last
+        output, sample = output.float(), sample.float()
+        # sample = a * picture + b * noise with a^2 + b^2 = 1 (Ho et al. 2020), and what is called velocity is
+        # a * noise - b * picture (Salimans and Ho 2022).
+        if index is None:
+            a_squared = float(self._scheduler.alphas_cumprod[int(timestep)])
+        else:
+            # Euler's samples are picture + sigma * noise.
+            a_squared = 1 / (1 + float(self._scheduler.sigmas[index]) ** 2)
+            sample = sample * math.sqrt(a_squared)
+        a, b = math.sqrt(max(a_squared, 1e-8)), math.sqrt(1 - min(a_squared, 1.0))
+        kind = self._scheduler.config.prediction_type
+        if kind == "sample":
+            return output
+        if kind == "v_prediction":
+            return a * sample - b * output
+        return (sample - b * output) / a
+
+
+def shrink_latents(latents: torch.Tensor, px_per_latent: int) -> torch.Tensor:
+    """Return `latents` (1, channels, height, width) made small enough to decode to at most 256 px a side."""
+    longest_px = max(latents.shape[-2:]) * px_per_latent
+    if longest_px <= PREVIEW_SIDE_PX:
+        return latents
+    ratio = PREVIEW_SIDE_PX / longest_px
+    size = [max(1, int(side * ratio)) for side in latents.shape[-2:]]
+    return torch.nn.functional.interpolate(latents, size=size, mode="area")
+
+
+def _is_euler(scheduler: Any) -> bool:
+    return isinstance(scheduler, EulerDiscreteScheduler)

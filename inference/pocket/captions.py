@@ -1,0 +1,70 @@
+"""What is said of a picture: captions of many forms for training, drawn at random from its facts."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeVar
+
+import numpy as np
+
+from inference.pocket.dataset import Row
+
+T = TypeVar("T")
+
+COLOUR_WORD = re.compile(
+    r"\b(red|orange|yellow|green|teal|light blue|blue|purple|pink|brown|black|white|gray|grey)\b ?"
+)
+
+
+def with_article(phrase: str) -> str:
+    """Return the phrase after "a" or "an", by its first letter."""
+    return ("an " if phrase[:1] in "aeiou" else "a ") + phrase
+
+
+def write_caption(row: Row, background: str, colour: str | None, rng: np.random.Generator) -> str:
+    """Return one caption for a drawing on a background, recoloured when `colour` is not None.
+
+    Forms: "grinning cat", "a red apple, 3d style", "flat icon of a rocket on a blue background", with tags in the
+    name's place or after it at times.
+    """
+    subject = _subject(row, rng)
+    if colour is not None:
+        subject = f"{colour} {COLOUR_WORD.sub('', subject).strip() or row.name}"
+    elif (
+        row.tint.colour is not None
+        and row.tint.hue_share > 0.7
+        and row.tint.saturated > 0.4
+        and rng.random() < 0.25
+        and not COLOUR_WORD.search(subject)
+    ):
+        subject = f"{row.tint.colour} {subject}"
+    if rng.random() < 0.6:
+        subject = with_article(subject)
+    chance = rng.random()
+    if chance < 0.35:
+        subject = f"{subject}, {row.style} style"
+    elif chance < 0.5:
+        subject = f"{row.style} {_pick(rng, 'icon', 'emoji', 'picture')} of {subject}"
+    elif chance < 0.6:
+        subject = f"{subject}, {row.style}"
+    if background != "white":
+        if rng.random() < 0.95:
+            subject += _pick(rng, f" on a {background} background", f", {background} background")
+    elif rng.random() < 0.2:
+        subject += _pick(rng, " on a white background", ", white background")
+    return subject
+
+
+def _subject(row: Row, rng: np.random.Generator) -> str:
+    chance = rng.random()
+    if chance < 0.62 or not row.tags:
+        return row.name
+    if chance < 0.8:
+        return _pick(rng, *row.tags)
+    count = min(len(row.tags), _pick(rng, 1, 1, 2))
+    chosen = rng.choice(len(row.tags), count, replace=False)
+    return " ".join([row.name, *(row.tags[int(i)] for i in chosen)])
+
+
+def _pick(rng: np.random.Generator, *options: T) -> T:
+    return options[int(rng.integers(len(options)))]

@@ -1,0 +1,95 @@
+"""What a run needs to go on where it stopped: weights, their averages, the optimiser's state, in one file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from inference.pocket.errors import PocketError
+
+
+@dataclass
+class Progress:
+    """How far a run has come, over all its sittings. `run` identifies what may not change between them."""
+
+    run: str
+    step: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+
+
+def run_id(**facts: object) -> str:
+    """Return 12 hex digits that stand for the settings a run cannot be resumed without."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def save_checkpoint(
+    file: Path,
+    module: torch.nn.Module,
+    average: torch.nn.Module,
+    optimiser: torch.optim.AdamW,
+    progress: Progress,
+) -> None:
+    """Write all of it to `file`, replacing it at once: a run killed meanwhile keeps the checkpoint before."""
+    tensors = {f"weights.{name}": value for name, value in module.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
+    for name, parameter in module.named_parameters():
+        state = optimiser.state.get(parameter)
+        if state:
+            tensors[f"first.{name}"] = state["exp_avg"]
+            tensors[f"second.{name}"] = state["exp_avg_sq"]
+            tensors[f"steps.{name}"] = state["step"]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    save_file(
+        {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()},
+        partial,
+        metadata={"progress": json.dumps(asdict(progress))},
+    )
+    partial.replace(file)
+
+
+def load_checkpoint(
+    file: Path,
+    module: torch.nn.Module,
+    average: torch.nn.Module,
+    optimiser: torch.optim.AdamW,
+    run: str,
+) -> Progress:
+    """Put what `file` holds into the module, its average and the optimiser; a fresh `Progress` when there is no file.
+
+    Raises `PocketError` when the file is of another run or cannot be read.
+    """
+    if not file.exists():
+        return Progress(run)
+    try:
+        with safe_open(file, framework="pt") as stored:
+            progress = Progress(**json.loads((stored.metadata() or {})["progress"]))
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as exc:
+        raise PocketError(f"{file} is not a checkpoint: {exc}. Remove it to start again.") from exc
+    if progress.run != run:
+        raise PocketError(
+            f"{file} is of a run with other settings (start weights, selection, size or seed). Give this run another "
+            "name with --name, or the settings of that run."
+        )
+    module.load_state_dict(_under(tensors, "weights."))
+    average.load_state_dict(_under(tensors, "average."))
+    for name, parameter in module.named_parameters():
+        if f"first.{name}" in tensors:
+            optimiser.state[parameter] = {
+                "step": tensors[f"steps.{name}"],
+                "exp_avg": tensors[f"first.{name}"].to(parameter.device),
+                "exp_avg_sq": tensors[f"second.{name}"].to(parameter.device),
+            }
+    return progress
+
+
+def _under(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

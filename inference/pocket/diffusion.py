@@ -1,0 +1,273 @@
+"""Trains the drawing itself: the UNet and, with it, the text encoder, on frozen latents, by v-prediction."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from inference.pocket.captions import write_caption
+from inference.pocket.checkpoint import Progress, load_checkpoint, run_id, save_checkpoint
+from inference.pocket.dataset import load_dataset
+from inference.pocket.parts import (
+    Parts,
+    as_pipeline,
+    build_scheduler,
+    build_unet,
+    load_autoencoder,
+    load_parts,
+    save_pipeline,
+)
+from inference.pocket.prompts import SHEET_PROMPTS
+from inference.pocket.ranks import run_ranks, share_gradients
+from inference.pocket.selection import Selection, select
+from inference.pocket.sheets import draw, save_sheet
+from inference.pocket.variants import Pool, compose_pool
+
+# A tenth of the captions is empty: what classifier-free guidance guides away from.
+EMPTY_CAPTIONS = 0.1
+WARM_UP_STEPS = 100
+AVERAGE_EVERY = 2
+LONGEST_AVERAGE = 0.997
+TEXT_RATE = 0.3
+TIMESTEPS = 1000
+
+
+@dataclass(frozen=True)
+class DiffusionPlan:
+    """One run. It ends at `samples`; a sitting of it ends after `minutes`, and the next one resumes it.
+
+    `rate` is the learning rate until the last `decay` part of the samples, over which it falls to nothing.
+    """
+
+    root: Path
+    name: str
+    start: Path
+    autoencoder: Path | None
+    selection: str
+    samples: int
+    minutes: float
+    batch: int
+    rate: float
+    decay: float
+    seed: int
+    ranks: int
+    save_every_minutes: float
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run's state is kept."""
+        return self.root / "runs" / self.name / "state.safetensors"
+
+    @property
+    def pipeline(self) -> Path:
+        """Where the run's pipeline folder is written: the averaged weights, in float16."""
+        return self.root / "runs" / self.name / "pipeline"
+
+    def run_id(self) -> str:
+        """Identify what may not change when the run is resumed."""
+        return run_id(
+            start=self.start.resolve(), autoencoder=self.autoencoder, selection=self.selection, seed=self.seed
+        )
+
+
+def train_diffusion(plan: DiffusionPlan) -> None:
+    """Run one sitting of the plan; writes the checkpoint, a pipeline folder, contact sheets and `log.jsonl`.
+
+    Raises `PocketError` when the data set, the start weights or the checkpoint are not usable.
+    """
+    # Here, so that what is missing is said once and before processes are started.
+    select(load_dataset(plan.root), plan.selection)
+    run_ranks(_sitting, (plan,), plan.ranks)
+
+
+def _sitting(rank: int, ranks: int, plan: DiffusionPlan) -> None:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    run = _Run(plan, rank, ranks, device)
+    started = last_report = last_save = time.monotonic()
+    losses: list[float] = []
+    earlier_s = run.progress.seconds
+    while True:
+        now = time.monotonic()
+        over = run.progress.samples >= plan.samples or now - started >= plan.minutes * 60
+        loss, stop = run.step(stop=over and rank == 0)
+        if stop:
+            break
+        losses.append(loss)
+        run.progress.seconds = earlier_s + now - started
+        if rank == 0 and now - last_report >= 60:
+            run.report(float(np.mean(losses)))
+            losses, last_report = [], now
+        if rank == 0 and now - last_save >= plan.save_every_minutes * 60:
+            run.save()
+            last_save = time.monotonic()
+    if rank == 0:
+        run.save()
+        print(f"{run.progress.samples} of {plan.samples} samples; {plan.pipeline}", flush=True)
+
+
+class _Run:
+    """The state of one rank of a run."""
+
+    def __init__(self, plan: DiffusionPlan, rank: int, ranks: int, device: torch.device) -> None:
+        self.plan, self.rank, self.ranks, self.device = plan, rank, ranks, device
+        dataset = load_dataset(plan.root)
+        selection = select(dataset, plan.selection)
+        self.parts = _start_parts(plan)
+        size_px = int(self.parts.unet.config.sample_size) * _downscale(self.parts.autoencoder)
+        self.pool = compose_pool(dataset, selection.rows, size_px, plan.seed)
+        self.latents = _encode(self.parts.autoencoder.to(device), self.pool, device)
+        self.chances = _chances(self.pool, selection)
+        self.module = self.parts.trained().to(device).train()
+        self.average = copy.deepcopy(self.module).eval().requires_grad_(False)
+        self.parameters = list(self.module.parameters())
+        self.optimiser = _optimiser(self.parts, plan.rate)
+        self.progress: Progress = load_checkpoint(
+            plan.checkpoint, self.module, self.average, self.optimiser, plan.run_id()
+        )
+        self.alphas = build_scheduler().alphas_cumprod.to(device)
+        if rank == 0:
+            concepts = len({row.concept for row in selection.rows})
+            print(
+                f"{concepts} things, {len(selection.rows)} drawings, {len(self.latents)} pictures; from sample "
+                f"{self.progress.samples} to {plan.samples}, {ranks} ranks on {device}",
+                flush=True,
+            )
+
+    def step(self, *, stop: bool) -> tuple[float, bool]:
+        """Train on one batch of each rank; returns the loss and whether the run should stop instead."""
+        # A function of seed, rank and step alone: a resumed run goes on as an unbroken one.
+        rng = np.random.default_rng((self.plan.seed, self.rank, self.progress.step))
+        noise_source = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        latents, ids = self._batch(rng)
+        noise = torch.randn(latents.shape, generator=noise_source).to(self.device)
+        # Spread evenly over the noise levels, from a random start: less variance than independent draws.
+        spread = (np.arange(len(latents)) / len(latents) + rng.random()) % 1
+        times = torch.from_numpy((spread * TIMESTEPS).astype(np.int64)).to(self.device)
+        kept = self.alphas[times][:, None, None, None]
+        noisy = kept.sqrt() * latents + (1 - kept).sqrt() * noise
+        velocity = kept.sqrt() * noise - (1 - kept).sqrt() * latents
+        # bfloat16 on a GPU only: most CPUs have to emulate it, at a third of the speed.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            words = self.parts.text(ids)[0]
+            found = self.parts.unet(noisy, times, encoder_hidden_states=words).sample
+        loss = F.mse_loss(found.float(), velocity)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if share_gradients(self.parameters, self.ranks, stop=stop):
+            return 0.0, True
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["base"] * self._rate_share()
+        self.optimiser.step()
+        self.progress.step += 1
+        self.progress.samples += len(latents) * self.ranks
+        if self.rank == 0 and self.progress.step % AVERAGE_EVERY == 0:
+            self._follow()
+        return float(loss.detach()), False
+
+    def report(self, loss: float) -> None:
+        """Print where the run is and add it to its log."""
+        line = json.dumps(
+            {
+                "step": self.progress.step,
+                "samples": self.progress.samples,
+                "minutes": round(self.progress.seconds / 60, 1),
+                "loss": round(loss, 4),
+                "rate": round(self.optimiser.param_groups[0]["lr"], 7),
+            }
+        )
+        print(line, flush=True)
+        self.plan.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        with (self.plan.checkpoint.parent / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(line + "\n")
+
+    def save(self) -> None:
+        """Write checkpoint, pipeline folder and contact sheet."""
+        save_checkpoint(self.plan.checkpoint, self.module, self.average, self.optimiser, self.progress)
+        averaged = Parts(
+            self.parts.autoencoder, self.average["text"], self.average["unet"], self.parts.tokenizer
+        )
+        save_pipeline(averaged, self.plan.pipeline)
+        pictures = draw(as_pipeline(averaged), SHEET_PROMPTS)
+        save_sheet(pictures, 8, self.plan.checkpoint.parent / f"sheet-{self.progress.samples:08d}.png")
+
+    def _batch(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        chosen = rng.choice(len(self.latents), self.plan.batch, p=self.chances)
+        captions = []
+        for index in chosen:
+            variant = self.pool.variants[int(index)]
+            empty = rng.random() < EMPTY_CAPTIONS
+            captions.append(
+                "" if empty else write_caption(variant.row, variant.background, variant.colour, rng)
+            )
+        tokens = self.parts.tokenizer(
+            captions,
+            padding="max_length",
+            truncation=True,
+            max_length=self.parts.text.config.max_position_embeddings,
+            return_tensors="pt",
+        )
+        return self.latents[torch.from_numpy(chosen).to(self.device)], tokens.input_ids.to(self.device)
+
+    def _rate_share(self) -> float:
+        warm = min(1.0, (self.progress.step + 1) / WARM_UP_STEPS)
+        left = max(0.0, 1 - self.progress.samples / self.plan.samples)
+        return warm * min(1.0, 0.02 + left / self.plan.decay)
+
+    def _follow(self) -> None:
+        step = self.progress.step
+        keep = min(LONGEST_AVERAGE, (step + 1) / (step + 30))
+        with torch.no_grad():
+            for slow, fast in zip(self.average.parameters(), self.module.parameters(), strict=True):
+                slow.lerp_(fast, 1 - keep)
+
+
+def _start_parts(plan: DiffusionPlan) -> Parts:
+    parts = load_parts(plan.start)
+    if plan.autoencoder is None:
+        return parts
+    # Another autoencoder speaks other latents: the UNet starts from nothing, the text encoder is kept.
+    parts.autoencoder = load_autoencoder(plan.autoencoder)
+    channels = int(parts.autoencoder.config.latent_channels)
+    downscale = _downscale(parts.autoencoder)
+    widths = (96, 144, 192) if downscale == 4 else (128, 224)
+    parts.unet = build_unet(channels, 64 // downscale, widths, int(parts.text.config.hidden_size))
+    return parts
+
+
+def _downscale(autoencoder: Any) -> int:
+    return int(2 ** (len(autoencoder.config.encoder_block_out_channels) - 1))
+
+
+def _encode(autoencoder: Any, pool: Pool, device: torch.device) -> torch.Tensor:
+    scale = float(autoencoder.config.scaling_factor)
+    batches = []
+    with torch.no_grad():
+        for start in range(0, len(pool.pictures), 128):
+            pixels = torch.from_numpy(pool.pictures[start : start + 128]).to(device)
+            batches.append(autoencoder.encode(pixels.permute(0, 3, 1, 2).float() / 127.5 - 1).latents)
+    return torch.cat(batches) * scale
+
+
+def _chances(pool: Pool, selection: Selection) -> np.ndarray[Any, np.dtype[np.float64]]:
+    weights = np.array([v.weight * selection.emphasis.get(v.row.name, 1.0) for v in pool.variants])
+    return np.asarray(weights / weights.sum(), np.float64)
+
+
+def _optimiser(parts: Parts, rate: float) -> torch.optim.AdamW:
+    matrices = [p for p in parts.unet.parameters() if p.ndim > 1]
+    vectors = [p for p in parts.unet.parameters() if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [
+        {"params": matrices, "base": rate, "weight_decay": 0.01},
+        {"params": vectors, "base": rate, "weight_decay": 0.0},
+        {"params": list(parts.text.parameters()), "base": rate * TEXT_RATE, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.99))

@@ -1,0 +1,15 @@
+"""Where pocket's files lie: the shipped weights and the work folder that data and checkpoints go to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+WEIGHTS = HERE / "weights"
+DEFAULT_ROOT = Path("build/pocket")
+
+
+def work_root(given: str | None) -> Path:
+    """Return the work folder: `given`, else `POCKET_ROOT`, else `build/pocket` under the current folder."""
+    return Path(given or os.environ.get("POCKET_ROOT") or DEFAULT_ROOT)

@@ -1,0 +1,175 @@
+"""The embedded cloud's process: MiniStack at one exact version, on loopback, with its state saved as it runs.
+
+Runs in its own environment (`.venvs/cloud`): `python -m local.cloud --port 9501 --folder .atelier/cloud`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import importlib
+import importlib.metadata
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from local.bodies import mend_bodies
+from local.doorman import Doorman
+from local.fork import CopyFailed, in_a_copy
+from local.snapshots import Snapshots, encoder
+
+# The launcher uses MiniStack's private names (state of its services, loading at start): any other version
+# may save nothing without saying so.
+MINISTACK = "1.5.33"
+# At most this share of the time goes into snapshots, however large the state has grown.
+SNAPSHOT_SHARE = 0.05
+SNAPSHOT_TIMEOUT_S = 60.0
+# What the studio calls. Of the others some run code (Lambda, CloudFormation, ECS), and nobody signs for what is
+# asked here: the keys are well known.
+SERVICES = ("cognito-idp", "dynamodb", "monitoring", "s3", "sns", "sqs")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serves until SIGTERM, SIGINT or SIGHUP; returns the exit code. Prints one line for what stops it."""
+    arguments = _arguments(argv)
+    try:
+        installed = importlib.metadata.version("ministack")
+    except importlib.metadata.PackageNotFoundError:
+        installed = "none"
+    if installed != MINISTACK:
+        print(
+            f"embedded cloud: MiniStack {MINISTACK} is needed, this environment has {installed}: "
+            f"run `{sys.executable} -m pip install -r local/requirements.txt`",
+            file=sys.stderr,
+        )
+        return 1
+    try:
+        snapshots = Snapshots(arguments.folder / "state")
+        snapshots.prepare()
+        objects = arguments.folder / "s3"
+        objects.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for line in mend_bodies(objects):
+            print(f"embedded cloud: {line}", file=sys.stderr)
+    except OSError as exc:
+        print(f"embedded cloud: its folder {arguments.folder} cannot be used: {exc}", file=sys.stderr)
+        return 1
+    os.environ.update(_environment(arguments, objects))
+    return asyncio.run(_serve(arguments, snapshots))
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m local.cloud", description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--folder", type=Path, required=True, help="where state and objects are kept")
+    parser.add_argument("--snapshot-s", type=float, default=10.0, help="seconds between two snapshots")
+    parser.add_argument("--origin", action="append", default=[], help="a web origin that may call it")
+    parser.add_argument("--allow-reset", action="store_true", help="answer POST /_ministack/reset (tests)")
+    return parser.parse_args(argv)
+
+
+def _environment(arguments: argparse.Namespace, objects: Path) -> dict[str, str]:
+    """What MiniStack reads when it is imported."""
+    return {
+        "GATEWAY_PORT": str(arguments.port),
+        "BIND_HOST": "127.0.0.1",
+        "MINISTACK_HOST": "localhost",
+        "SERVICES": ",".join(SERVICES),
+        "IOT_MTLS_ENABLED": "0",  # else it listens on 0.0.0.0:8883
+        "SFTP_ENABLED": "0",
+        "AUTH": "true",  # else private objects are public
+        "PERSIST_STATE": "1",
+        # Cognito keeps its signing keys here; the rest of the state is in the snapshots.
+        "STATE_DIR": str((arguments.folder / "keys").absolute()),
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(objects.absolute()),
+        "LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING"),
+        # A Docker daemon of this machine is none of our business.
+        "DOCKER_HOST": "unix:///nonexistent/docker.sock",
+    }
+
+
+async def _serve(arguments: argparse.Namespace, snapshots: Snapshots) -> int:
+    ministack: Any = importlib.import_module("ministack.app")
+    persistence: Any = importlib.import_module("ministack.core.persistence")
+    hypercorn: Any = importlib.import_module("hypercorn.asyncio")
+    config: Any = importlib.import_module("hypercorn.config").Config()
+    persistence.STATE_DIR = str(snapshots.current.absolute())
+    # At a clean stop it would write into the complete generation; ours is written below.
+    ministack.save_all = lambda _: None
+    encode = encoder(persistence)
+    one_at_a_time = asyncio.Lock()
+
+    def write() -> int:
+        states = {name: get() for name, get in ministack._build_persistence_save_dict().items()}
+        return snapshots.write({name: state for name, state in states.items() if state is not None}, encode)
+
+    async def save() -> int:
+        async with one_at_a_time:
+            # On the event loop, between two requests: MiniStack changes its dictionaries there. In a copy of the
+            # process, because writing 15,000 items takes a second, in which nobody would be answered.
+            return await in_a_copy(write, timeout_s=SNAPSHOT_TIMEOUT_S)
+
+    doorman = Doorman(
+        ministack.app,
+        port=arguments.port,
+        origins=arguments.origin,
+        allow_reset=arguments.allow_reset,
+        save=save,
+    )
+    config.bind = [f"127.0.0.1:{arguments.port}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 1.0  # a long poll of an empty queue lasts 20 s
+    config.loglevel = os.environ["LOG_LEVEL"]
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_log_unless_cancelled)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    saving = asyncio.create_task(_save_regularly(doorman, save, arguments.snapshot_s))
+    try:
+        await hypercorn.serve(doorman, config, shutdown_trigger=stop.wait)
+    except OSError as exc:
+        print(f"embedded cloud: port {arguments.port} cannot be used: {exc}", file=sys.stderr)
+        return 1
+    finally:
+        saving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await saving
+    try:
+        await save()
+    except CopyFailed as exc:
+        print(f"embedded cloud: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _log_unless_cancelled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # Hypercorn reports each connection that was open at the stop as a failed callback.
+    if not isinstance(context.get("exception"), asyncio.CancelledError):
+        loop.default_exception_handler(context)
+
+
+async def _save_regularly(doorman: Doorman, save: Any, interval_s: float) -> None:
+    saved = doorman.changes
+    pause_s = interval_s
+    while True:
+        await asyncio.sleep(pause_s)
+        changes = doorman.changes
+        if changes == saved:
+            continue
+        started = time.perf_counter()
+        try:
+            await save()
+            saved = changes
+        except CopyFailed as exc:
+            print(f"embedded cloud: {exc}; trying again in {interval_s:.0f} s", file=sys.stderr)
+        pause_s = max(interval_s, (time.perf_counter() - started) / SNAPSHOT_SHARE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

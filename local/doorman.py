@@ -1,0 +1,138 @@
+"""Who may talk to the embedded cloud: programs on this machine and our own pages, never another web site's script."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+CONTROL = "/_ministack/"
+HARMLESS = frozenset({"/_ministack/ready", "/_ministack/health"})
+RESET = "/_ministack/reset"
+SNAPSHOT = "/_atelier/snapshot"
+# All that a browser needs here: the hosted sign-in, whose styles are in its pages, and the links to pictures.
+PAGES = frozenset({("GET", "/oauth2/authorize"), ("GET", "/logout"), ("POST", "/login")})
+PICTURES = ("/atelier-images/", "/atelier-outputs/")
+FETCH_METADATA = ("origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest")
+# Of the metrics only the last minutes matter, and the worker sends one with every sweep.
+NOT_KEPT = ("ReceiveMessage", "PutMetricData")
+READS = ("Get", "Query", "Scan", "BatchGet", "TransactGet", "Describe", "List", "Head")
+
+
+class Doorman:
+    """ASGI middleware in front of MiniStack, which by itself answers any web page (`CORS: *`) and any host.
+
+    A page of another site could read the tables, post a reset, or change anything by a picture whose address
+    is an API call (`/?Action=...`, sent without an `Origin`) through the browser of the person who runs the
+    studio, so: only loopback host names (no DNS rebinding), only our own origins, of what a browser asks only
+    the sign-in and presigned objects, API calls never by address, and the control paths only when a test run
+    asked for them. It also counts what changes state, for the snapshots.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        port: int,
+        origins: Iterable[str],
+        allow_reset: bool,
+        save: Callable[[], Awaitable[int]],
+    ) -> None:
+        self._app = app
+        self._hosts = (f"localhost:{port}", f"127.0.0.1:{port}")
+        self._origins = {f"http://{host}" for host in self._hosts} | set(origins)
+        self._allow_reset = allow_reset
+        self._save = save
+        self.changes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            # Any page may open one, and nothing of the studio does.
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        path: str = scope["path"]
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        refusal = self._refusal(scope["method"], path, query, headers)
+        if refusal:
+            await _answer(send, 403, {"message": refusal})
+        elif path == SNAPSHOT and scope["method"] == "POST":
+            await _answer(send, 200, {"size_bytes": await self._save()})
+        else:
+            await self._app(scope, receive, send)
+            if _changes_state(scope["method"], path, headers):
+                self.changes += 1
+
+    def _refusal(self, method: str, path: str, query: dict[str, list[str]], headers: dict[str, str]) -> str:
+        """Why this request is not let in; empty when it is."""
+        host = headers.get("host", "")
+        if host not in self._hosts and not host.endswith(f".{self._hosts[0]}"):
+            return f"the embedded cloud answers as {self._hosts[0]} only, not as {host!r}"
+        origin = headers.get("origin")
+        if origin is not None and origin not in self._origins:
+            return f"pages of {origin} may not use the embedded cloud"
+        if any(name.casefold() == "action" for name in query):
+            return (
+                "API calls are sent as a POST whose body names the action, as boto3 does, not by the address"
+            )
+        from_browser = _is_from_browser(headers)
+        if path.startswith("/_") and path not in HARMLESS:
+            if from_browser:
+                return "control paths are not for browsers"
+            if path != SNAPSHOT and not (path == RESET and self._allow_reset):
+                return f"{path} is not available here"
+        if from_browser and not (
+            _is_sign_in(method, path, headers) or (host in self._hosts and _is_link(method, path, query))
+        ):
+            return "browsers get the sign-in pages and presigned links here, nothing else"
+        return ""
+
+
+def _is_from_browser(headers: dict[str, str]) -> bool:
+    # A page can send a request without an Origin, but can neither leave out nor change the other signs.
+    return (
+        any(name in headers for name in FETCH_METADATA) or "mozilla" in headers.get("user-agent", "").lower()
+    )
+
+
+def _is_sign_in(method: str, path: str, headers: dict[str, str]) -> bool:
+    # Browsers name the origin of every form they post, so a form that names none is not the page's own.
+    return (method, path) in PAGES and (method == "GET" or "origin" in headers)
+
+
+def _is_link(method: str, path: str, query: dict[str, list[str]]) -> bool:
+    """Whether it reads one object by a presigned link, which says for which service it was signed."""
+    scopes = query.get("X-Amz-Credential", [""])
+    return (
+        method in ("GET", "HEAD")
+        and path.startswith(PICTURES)
+        and path not in PICTURES
+        and "X-Amz-Signature" in query
+        and all(scope.endswith("/s3/aws4_request") for scope in scopes)
+    )
+
+
+def _changes_state(method: str, path: str, headers: dict[str, str]) -> bool:
+    if method in ("GET", "HEAD", "OPTIONS") or path.startswith(CONTROL):
+        # The hosted login keeps its sessions by POST; all its GETs only show pages.
+        return False
+    action = headers.get("x-amz-target", "").rpartition(".")[2]
+    return not action.startswith(READS + NOT_KEPT)
+
+
+async def _answer(send: Send, status: int, body: dict[str, Any]) -> None:
+    text = json.dumps(body).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(text)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": text})

@@ -1,0 +1,247 @@
+"""`make run`: the whole studio on one machine, from nothing to a printed address; stops all it started."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.home import Home, HomeUnusable
+from local.people import make_people
+from local.processes import LOOPBACK, ROOT, ChildFailed, leash_this_process, port_is_free
+from local.resources import Resources, make_resources
+from local.studio import (
+    CLOUD,
+    SAGEMAKER,
+    STUDIO,
+    WORKER,
+    Layout,
+    OptionUnusable,
+    base_environment,
+    cloud_part,
+    read_options,
+    read_port,
+    sagemaker_part,
+    studio_environment,
+    studio_part,
+    worker_part,
+)
+from local.supervisor import Part, Supervisor
+from services.errors import StudioError
+from services.settings import Settings, SettingsError, load_settings
+
+ExitCallback = Callable[[type[BaseException] | None, BaseException | None, TracebackType | None], None]
+LOW_SPACE_BYTES = 100_000_000
+
+
+class Stopped(BaseException):
+    """A signal asked the studio to end. Not an Exception: nothing may swallow it."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs until a signal; exit code 0 after a signal, 1 when the studio could not be started."""
+    parser = argparse.ArgumentParser(prog="python -m local.run", description=__doc__)
+    parser.add_argument(
+        "--leash", action="store_true", help="end when the process that started this one ends"
+    )
+    if parser.parse_args(argv).leash:
+        leash_this_process()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # `nohup make run` means to go on when the terminal is closed.
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+    try:
+        with contextlib.ExitStack() as stack:
+            _run(stack)
+    except Stopped:
+        say("Stopped.")
+        return 0
+    except (HomeUnusable, OptionUnusable, ChildFailed, SettingsError, StudioError) as exc:
+        say(f"atelier: {exc}", error=True)
+    except (BotoCoreError, ClientError) as exc:
+        say(f"atelier: the embedded cloud refused to make what the studio needs: {exc}", error=True)
+    except OSError as exc:
+        say(f"atelier: {exc.strerror or exc}{f': {exc.filename}' if exc.filename else ''}", error=True)
+    return 1
+
+
+def say(line: str, *, error: bool = False) -> None:
+    """Prints a line; a terminal that is gone is no reason to fail."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped
+
+
+def _run(stack: contextlib.ExitStack) -> None:
+    port, options = read_port(os.environ), read_options(os.environ)
+    home = Home(Path(os.environ.get("ATELIER_HOME") or ROOT / ".atelier"))
+    own = base_environment(os.environ)
+    os.environ.clear()
+    os.environ.update(own)
+    home.lock(f"http://localhost:{port}")
+    stack.callback(home.close)
+    for name in home.end_leftovers():
+        say(f"Ended the {name} that an earlier studio, killed, left running.")
+    if not port_is_free(port):
+        raise OptionUnusable(f"port {port} is in use; choose another with PORT=...")
+    layout = Layout(home, port, home.ports(port), options)
+    supervisor = Supervisor(home.logs, say, home.remember_processes)
+    stack.push(_end_of(supervisor))
+    credentials = Start(layout, supervisor).everything()
+    say(_welcome(layout, credentials))
+    supervisor.watch(_terminal_check(), lambda: _warn_of_low_space(home))
+
+
+def _terminal_check() -> Callable[[], bool]:
+    """Says whether the terminal it was started in is still there.
+
+    A closed terminal's SIGHUP goes to the first process in it, and some `make` keeps it to itself.
+    """
+    if not sys.stdout.isatty() or signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return lambda: True
+    return sys.stdout.isatty
+
+
+def _end_of(supervisor: Supervisor) -> ExitCallback:
+    """Stops everything; a second signal does it at once."""
+
+    def end(reason: type[BaseException] | None, *_: object) -> None:
+        try:
+            if reason is Stopped:
+                say("Stopping ...")
+            supervisor.stop()
+        except Stopped:
+            supervisor.kill()
+
+    return end
+
+
+def _warn_of_low_space(home: Home) -> None:
+    try:
+        home.check_space(LOW_SPACE_BYTES)
+    except HomeUnusable as exc:
+        say(f"Warning: {exc}")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the embedded cloud holds for the studio, and how the studio is told."""
+
+    resources: Resources
+    environment: dict[str, str]
+    settings: Settings
+
+
+class Start:
+    """The start of one studio, in the order its parts need each other."""
+
+    def __init__(self, layout: Layout, supervisor: Supervisor) -> None:
+        self._layout = layout
+        self._supervisor = supervisor
+        self._made: Made | None = None
+
+    def everything(self) -> dict[str, Any]:
+        """Starts all parts, waits until each is ready, and returns the credentials that were written."""
+        layout, supervisor = self._layout, self._supervisor
+        say("Starting the embedded cloud ...")
+        supervisor.start(cloud_part(layout, self._after_cloud_restart))
+        supervisor.wait_ready(CLOUD)
+        made = self._make()
+        say("Starting the local endpoint, the worker and the studio ...")
+        for part in _dependents(layout, made):
+            supervisor.start(part)
+        credentials = self._make_people(made)
+        for name in (SAGEMAKER, WORKER, STUDIO):
+            supervisor.wait_ready(name)
+        supervisor.check_all()
+        return credentials
+
+    def _make(self) -> Made:
+        resources = make_resources(self._layout.cloud_url, public_url=self._layout.url)
+        environment = studio_environment(self._layout, resources)
+        # boto3 in this process reaches the embedded cloud, and only it, by the same variables.
+        os.environ.update({name: value for name, value in environment.items() if name.startswith("AWS_")})
+        self._made = Made(resources, environment, load_settings(environment))
+        return self._made
+
+    def _make_people(self, made: Made) -> dict[str, Any]:
+        home = self._layout.home
+        credentials = make_people(made.resources, made.settings, home.credentials(self._layout.url))
+        # Saved at once: a kill must not lose the keys that the file promises.
+        _save_snapshot(self._layout)
+        home.save_credentials(credentials)
+        return credentials
+
+    def _after_cloud_restart(self) -> None:
+        """What the last snapshot did not have is made again; the others are told when something got a new id."""
+        before = self._made
+        try:
+            made = self._make()
+            self._make_people(made)
+        except (StudioError, BotoCoreError, ClientError, OSError) as exc:
+            raise ChildFailed(f"the embedded cloud could not be set up again: {exc}") from exc
+        if before is None or made.resources != before.resources:
+            say("The embedded cloud was made anew; restarting what uses it.")
+            for part in _dependents(self._layout, made):
+                self._supervisor.restart(part)
+
+
+def _dependents(layout: Layout, made: Made) -> list[Part]:
+    return [
+        sagemaker_part(layout, made.resources),
+        worker_part(made.environment),
+        studio_part(layout, made.environment),
+    ]
+
+
+def _save_snapshot(layout: Layout) -> None:
+    connection = http.client.HTTPConnection(LOOPBACK, layout.ports["cloud"], timeout=30)
+    try:
+        connection.request("POST", "/_atelier/snapshot")
+        answer = connection.getresponse()
+        reason = answer.read().decode(errors="replace")
+        if answer.status != 200:
+            raise ChildFailed(f"the embedded cloud could not save its state: {reason}")
+    finally:
+        connection.close()
+
+
+def _welcome(layout: Layout, credentials: Mapping[str, Any]) -> str:
+    lines = ["", f"Atelier is ready: {layout.url}", ""]
+    for role in ("maker", "admin"):
+        person = credentials[role]
+        lines += [
+            f"  {role:6} {person.get('username', person['email'])}   password {person['password']}",
+            f"         API key {person['api_key']}",
+        ]
+    curl = [
+        f"curl -sS {layout.url}/v1/jobs -H 'Authorization: Bearer {credentials['maker']['api_key']}'",
+        "-H 'Content-Type: application/json' -H 'Prefer: wait=60' -d '{\"prompt\": \"a red apple\"}'",
+    ]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "Make a picture from the command line:",
+            f"  {' '.join(curl)}",
+            "",
+            f"All of this is also in {layout.home.folder / 'credentials.json'}. Ctrl-C stops the studio.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""The durable queue: every accepted request and what became of it, so that a kill -9 loses none."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from local.sagemaker.wire import AsyncRequest
+
+COUNTERS = ("accepted", "started", "succeeded", "failed", "expired", "cold_starts")
+RECENT = 2000
+
+Outcome = Literal["succeeded", "failed", "expired"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS invocation (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    endpoint TEXT NOT NULL,
+    inference_id TEXT NOT NULL,
+    received_at REAL NOT NULL,
+    request TEXT NOT NULL,
+    body BLOB,
+    starts INTEGER NOT NULL DEFAULT 0,
+    outcome TEXT CHECK (outcome IN ('succeeded', 'failed', 'expired')),
+    message TEXT,
+    closed INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS open_invocations ON invocation (closed, seq);
+CREATE TABLE IF NOT EXISTS counter (
+    endpoint TEXT NOT NULL,
+    name TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (endpoint, name)
+);
+CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value REAL NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An open request. `outcome` is set when only its notification (`message`, JSON text) is still to be sent."""
+
+    seq: int
+    received_at: float
+    request: AsyncRequest
+    outcome: Outcome | None = None
+    message: str | None = None
+
+    @property
+    def expires_at(self) -> float:
+        """Seconds since the epoch after which the request may no longer start."""
+        return self.received_at + self.request.ttl_s
+
+
+class Journal:
+    """One SQLite file in WAL mode. Every method is one durable transaction, safe to call from any thread."""
+
+    def __init__(self, path: Path, now: float) -> None:
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        # FULL: an accepted request survives a power cut too, not only a kill.
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.executescript(_SCHEMA)
+        self._db.execute("INSERT OR IGNORE INTO fact VALUES ('created_at', ?)", (now,))
+        row = self._db.execute("SELECT value FROM fact WHERE name = 'created_at'").fetchone()
+        self.created_at = float(row[0])
+
+    def close(self) -> None:
+        """Closes the file; the journal is unusable afterwards."""
+        with self._lock:
+            self._db.close()
+
+    def accept(self, endpoint: str, received_at: float, request: AsyncRequest) -> Entry:
+        """Writes the request down. When this returns, it will be run or reported, whatever happens."""
+        members = asdict(replace(request, body=None))
+        with self._transaction() as db:
+            cursor = db.execute(
+                "INSERT INTO invocation (endpoint, inference_id, received_at, request, body) VALUES (?, ?, ?, ?, ?)",
+                (endpoint, request.inference_id, received_at, json.dumps(members), request.body),
+            )
+            self._count(endpoint, "accepted")
+            return Entry(seq=cast(int, cursor.lastrowid), received_at=received_at, request=request)
+
+    def start(self, endpoint: str, seq: int) -> None:
+        """Counts one hand-over of the request to the container."""
+        with self._transaction() as db:
+            db.execute("UPDATE invocation SET starts = starts + 1 WHERE seq = ?", (seq,))
+            self._count(endpoint, "started")
+
+    def decide(self, endpoint: str, seq: int, outcome: Outcome, message: str) -> None:
+        """Records the outcome and the notification to send; from now on the request is never run again."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE invocation SET outcome = ?, message = ?, body = NULL WHERE seq = ?",
+                (outcome, message, seq),
+            )
+            self._count(endpoint, outcome)
+
+    def finish(self, seq: int) -> None:
+        """The notification is out (or given up): nothing is left to do. Old entries are dropped."""
+        with self._transaction() as db:
+            db.execute("UPDATE invocation SET closed = 1, message = NULL WHERE seq = ?", (seq,))
+            db.execute("DELETE FROM invocation WHERE closed = 1 AND seq <= ?", (seq - RECENT,))
+
+    def count_cold_start(self, endpoint: str) -> None:
+        """Counts one start of the container program."""
+        with self._transaction():
+            self._count(endpoint, "cold_starts")
+
+    def pending(self, endpoint: str) -> list[Entry]:
+        """Every request that is not closed, in the order of arrival."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT seq, received_at, request, body, outcome, message FROM invocation "
+                "WHERE closed = 0 AND endpoint = ? ORDER BY seq",
+                (endpoint,),
+            ).fetchall()
+        return [
+            Entry(
+                seq=seq,
+                received_at=received_at,
+                request=AsyncRequest(**{**json.loads(request), "body": body}),
+                outcome=outcome,
+                message=message,
+            )
+            for seq, received_at, request, body, outcome, message in rows
+        ]
+
+    def counters(self, endpoint: str) -> dict[str, Any]:
+        """Totals since the last reset, and the same by inference id for the recent ones."""
+        with self._lock:
+            totals = dict(
+                self._db.execute("SELECT name, n FROM counter WHERE endpoint = ?", (endpoint,)).fetchall()
+            )
+            rows = self._db.execute(
+                "SELECT inference_id, count(*), sum(starts), sum(outcome IS 'succeeded'), "
+                "sum(outcome IS 'failed'), sum(outcome IS 'expired') "
+                "FROM invocation WHERE endpoint = ? GROUP BY inference_id ORDER BY min(seq)",
+                (endpoint,),
+            ).fetchall()
+        return {
+            **{name: int(totals.get(name, 0)) for name in COUNTERS},
+            "by_inference_id": {row[0]: dict(zip(COUNTERS, row[1:], strict=False)) for row in rows},
+        }
+
+    def reset(self) -> None:
+        """Forgets every request and every count."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM invocation")
+            db.execute("DELETE FROM counter")
+
+    def _count(self, endpoint: str, name: str) -> None:
+        self._db.execute(
+            "INSERT INTO counter VALUES (?, ?, 1) ON CONFLICT (endpoint, name) DO UPDATE SET n = n + 1",
+            (endpoint, name),
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")

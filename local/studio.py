@@ -1,0 +1,179 @@
+"""The four processes of a studio on a laptop: their commands and environments, from what was made for them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from local.home import Home
+from local.processes import CLOUD_PYTHON, INFERENCE_PYTHON, LOOPBACK, ROOT, STUDIO_PYTHON, answers
+from local.resources import ENDPOINT, OUTPUTS_BUCKET, Resources
+from local.supervisor import Part
+
+# Read here and by nobody else, so that the settings of the studio need not know them.
+SNAPSHOT_S = "ATELIER_SNAPSHOT_S"
+IDLE_STOP_S = "ATELIER_IDLE_STOP_S"
+START_TIMEOUT_S = "ATELIER_START_TIMEOUT_S"
+DEFAULTS = {SNAPSHOT_S: 10.0, IDLE_STOP_S: 300.0, START_TIMEOUT_S: 120.0}
+
+CLOUD = "embedded cloud"
+SAGEMAKER = "local endpoint"
+WORKER = "worker"
+STUDIO = "studio"
+
+
+class OptionUnusable(Exception):
+    """A variable of the launcher has a value it cannot work with; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything of one studio is."""
+
+    home: Home
+    port: int
+    ports: Mapping[str, int]
+    options: Mapping[str, float]
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    @property
+    def cloud_url(self) -> str:
+        return f"http://localhost:{self.ports['cloud']}"
+
+    @property
+    def sagemaker_url(self) -> str:
+        return f"http://localhost:{self.ports['sagemaker']}"
+
+
+def read_port(environment: Mapping[str, str]) -> int:
+    """`PORT`, 8501 when it is not set. Raises OptionUnusable."""
+    text = environment.get("PORT") or "8501"
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise OptionUnusable(f"PORT must be a number from 1 to 65535, not {text!r}")
+    return int(text)
+
+
+def read_options(environment: Mapping[str, str]) -> dict[str, float]:
+    """The launcher's own variables, in seconds. Raises OptionUnusable."""
+    options = {}
+    for name, default in DEFAULTS.items():
+        text = environment.get(name) or str(default)
+        try:
+            options[name] = float(text)
+        except ValueError:
+            options[name] = 0.0
+        if not 0 < options[name] < 1e6:
+            raise OptionUnusable(f"{name} must be a number of seconds above 0, not {text!r}")
+    return options
+
+
+def base_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The caller's environment without anything that could lead to a real AWS account."""
+    kept = {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith("AWS_") and name not in DEFAULTS
+    }
+    no_proxy = ",".join(filter(None, [environment.get("NO_PROXY"), "localhost", LOOPBACK]))
+    return {
+        **kept,
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "NO_PROXY": no_proxy,
+        "no_proxy": no_proxy,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def studio_environment(layout: Layout, resources: Resources) -> dict[str, str]:
+    """The environment of the studio and the worker; limits and `AUTH_MODE` as the caller set them."""
+    base = base_environment(os.environ)
+    made = resources.studio_environment(
+        public_url=layout.url,
+        cookie_secret=layout.home.cookie_secret(),
+        sagemaker_url=layout.sagemaker_url,
+    )
+    return {**base, **made, "AUTH_MODE": base.get("AUTH_MODE") or made["AUTH_MODE"]}
+
+
+def cloud_part(layout: Layout, after_restart: Callable[[], None]) -> Part:
+    """The embedded cloud, which lets the studio's pages call it."""
+    port = layout.ports["cloud"]
+    origins = [f"http://{host}:{layout.port}" for host in ("localhost", LOOPBACK)]
+    return Part(
+        CLOUD,
+        [
+            *(CLOUD_PYTHON, "-m", "local.cloud"),
+            *("--port", str(port)),
+            *("--folder", layout.home.cloud),
+            *("--snapshot-s", str(layout.options[SNAPSHOT_S])),
+            *(word for origin in origins for word in ("--origin", origin)),
+        ],
+        base_environment(os.environ),
+        lambda: answers(port, "/_ministack/ready"),
+        after_restart=after_restart,
+        needed_by_others=True,
+    )
+
+
+def sagemaker_part(layout: Layout, resources: Resources) -> Part:
+    """The local SageMaker endpoint, which starts the inference server on demand."""
+    port = layout.ports["sagemaker"]
+    config = layout.home.write_config("sagemaker.json", sagemaker_config(layout, resources))
+    return Part(
+        SAGEMAKER,
+        [STUDIO_PYTHON, "-m", "local.sagemaker", "--config", config],
+        {**base_environment(os.environ), **resources.aws_environment()},
+        lambda: answers(port, "/_ready"),
+        # The inference server finishes the picture it is drawing, or hands it back within 25 s.
+        stop_timeout_s=30.0,
+    )
+
+
+def sagemaker_config(layout: Layout, resources: Resources) -> dict[str, Any]:
+    """What `python -m local.sagemaker` reads."""
+    endpoint = {
+        "name": ENDPOINT,
+        "model_dir": str(ROOT / "inference/pocket/weights"),
+        "output_path": f"s3://{OUTPUTS_BUCKET}/",
+        "failure_path": f"s3://{OUTPUTS_BUCKET}/failures/",
+        "success_topic": resources.success_topic_arn,
+        "error_topic": resources.errors_topic_arn,
+        "max_concurrency": 1,
+        "idle_stop_s": layout.options[IDLE_STOP_S],
+    }
+    return {
+        "host": LOOPBACK,
+        "port": layout.ports["sagemaker"],
+        "endpoints": [endpoint],
+        "inference": {
+            "python": str(INFERENCE_PYTHON),
+            "port": layout.ports["inference"],
+            "start_timeout_s": layout.options[START_TIMEOUT_S],
+        },
+        "state_dir": str(layout.home.folder / "sagemaker"),
+    }
+
+
+def worker_part(environment: Mapping[str, str]) -> Part:
+    """The worker, which serves nobody: it is ready when it runs."""
+    return Part(WORKER, [STUDIO_PYTHON, "-m", "services.worker"], environment, lambda: True)
+
+
+def studio_part(layout: Layout, environment: Mapping[str, str]) -> Part:
+    """The studio: pages and `/v1` on `PORT`."""
+    return Part(
+        STUDIO,
+        [
+            *(STUDIO_PYTHON, "-m", "streamlit", "run", "app/asgi.py"),
+            *("--server.address", LOOPBACK),
+            *("--server.port", str(layout.port)),
+        ],
+        environment,
+        lambda: answers(layout.port, "/healthz"),
+    )

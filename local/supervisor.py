@@ -1,0 +1,179 @@
+"""Keeps the studio's processes running: starts them, says when one died, starts it again, stops them all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local.processes import Child, ChildFailed
+
+READY_TIMEOUT_S = 60.0
+WATCH_INTERVAL_S = 0.5
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 30.0
+# A process that ran this long was well: its next failure starts the pauses anew.
+WELL_AFTER_S = 60.0
+MAX_LOG_BYTES = 20_000_000
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A process to keep running: how it is started, how one sees that it is ready."""
+
+    name: str
+    command: Sequence[str | Path]
+    environment: Mapping[str, str]
+    probe: Callable[[], bool]
+    stop_timeout_s: float = 10.0
+    after_restart: Callable[[], None] | None = None
+    needed_by_others: bool = False
+
+
+@dataclass
+class _Running:
+    part: Part
+    child: Child
+    started_at: float
+    pauses: int = 0
+    start_again_at: float | None = field(default=None)
+
+
+class Supervisor:
+    """Owns the running processes of one studio. Used by one thread."""
+
+    def __init__(self, logs: Path, say: Say, on_change: Callable[[dict[str, int]], None]) -> None:
+        """`say` gets one line for each thing a person should know; `on_change` the process ids after each start."""
+        self._logs = logs
+        self._say = say
+        self._on_change = on_change
+        self._running: dict[str, _Running] = {}
+
+    def start(self, part: Part) -> None:
+        """Starts `part` with a fresh log; the log of the last time is kept as `<name>.1.log`."""
+        log = self._log(part)
+        if log.exists():
+            log.replace(log.with_suffix(".1.log"))
+        self._running[part.name] = _Running(part, self._spawn(part), time.monotonic())
+        self._changed()
+
+    def wait_ready(self, name: str) -> None:
+        """Returns when the part is ready. Raises ChildFailed, with the end of its log, when it will not be."""
+        running = self._running[name]
+        running.child.wait_ready(running.part.probe, timeout_s=READY_TIMEOUT_S)
+
+    def check_all(self) -> None:
+        """Raises ChildFailed for a part that has ended."""
+        for running in self._running.values():
+            if running.child.exit_code() is not None:
+                running.child.wait_ready(lambda: False, timeout_s=0)
+
+    def watch(self, still_wanted: Callable[[], bool], every_minute: Callable[[], None]) -> None:
+        """Restarts what dies, as long as `still_wanted`, which is asked twice a second."""
+        next_minute = time.monotonic() + 60
+        while still_wanted():
+            time.sleep(WATCH_INTERVAL_S)
+            for running in list(self._running.values()):
+                self._look_after(running)
+            if time.monotonic() >= next_minute:
+                next_minute += 60
+                self._shorten_logs()
+                every_minute()
+
+    def _look_after(self, running: _Running) -> None:
+        now = time.monotonic()
+        code = running.child.exit_code()
+        if code is None:
+            return
+        if running.start_again_at is None:
+            if now - running.started_at > WELL_AFTER_S:
+                running.pauses = 0
+            pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**running.pauses)
+            running.pauses += 1
+            running.start_again_at = now + pause_s
+            # What it started itself must not outlive it.
+            running.child.kill()
+            self._say(
+                f"{running.part.name} ended ({_reason(code)}); starting it again in {pause_s:.0f} s, "
+                f"its log is {running.child.log}"
+            )
+        elif now >= running.start_again_at:
+            running.start_again_at = None
+            running.started_at = now
+            running.child = self._spawn(running.part)
+            self._changed()
+            if running.part.after_restart is not None:
+                self._set_up_again(running, running.part.after_restart)
+
+    def _set_up_again(self, running: _Running, set_up: Callable[[], None]) -> None:
+        try:
+            self.wait_ready(running.part.name)
+            set_up()
+        except ChildFailed as exc:
+            self._say(str(exc))
+            # The next look starts it once more.
+            running.child.kill()
+
+    def restart(self, part: Part) -> None:
+        """Stops the part of this name and starts it as `part` says now."""
+        running = self._running[part.name]
+        running.child.stop(timeout_s=running.part.stop_timeout_s)
+        self._running[part.name] = _Running(part, self._spawn(part), time.monotonic())
+        self._changed()
+
+    def stop(self) -> None:
+        """Stops all parts, each within its time; those that the others need go last."""
+        parts = sorted(self._running.values(), key=lambda running: running.part.needed_by_others)
+        for running in parts:
+            if not running.part.needed_by_others:
+                running.child.signal(signal.SIGTERM)
+        for running in parts:
+            running.child.stop(timeout_s=running.part.stop_timeout_s)
+        self._running.clear()
+        self._changed()
+
+    def kill(self) -> None:
+        """Ends all parts at once."""
+        for running in self._running.values():
+            running.child.kill()
+
+    def _log(self, part: Part) -> Path:
+        return self._logs / f"{part.name.replace(' ', '-')}.log"
+
+    def _spawn(self, part: Part) -> Child:
+        return Child(part.name, part.command, log=self._log(part), environment=part.environment)
+
+    def _changed(self) -> None:
+        self._on_change({name: running.child.pid for name, running in self._running.items()})
+
+    def _shorten_logs(self) -> None:
+        for running in self._running.values():
+            # A log that somebody deleted, or that cannot be written, is no reason to stop the studio.
+            with contextlib.suppress(OSError):
+                _shorten(running.child.log)
+
+
+def _shorten(log: Path) -> None:
+    """Begins `log` anew when it is too long; its content goes to `<name>.1.log`. Raises OSError."""
+    if log.stat().st_size <= MAX_LOG_BYTES:
+        return
+    kept = log.with_suffix(".1.log")
+    try:
+        shutil.copyfile(log, kept)
+    except OSError:
+        # On a full disk a part of a copy only takes more of it.
+        with contextlib.suppress(OSError):
+            kept.unlink(missing_ok=True)
+    # The process appends to the open file, so it goes on writing at the new end.
+    os.truncate(log, 0)
+
+
+def _reason(code: int) -> str:
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

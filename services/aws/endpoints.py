@@ -1,0 +1,104 @@
+"""SageMaker asynchronous endpoints: invoke one, and ask what it is doing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ReadTimeoutError,
+)
+
+from services.aws.session import Client, error_code, passing, unavailable
+from services.errors import InvalidRequest, InvokeUncertain
+from services.records import EndpointInfo, EndpointState
+
+# InvokeEndpointAsync takes a body of at most this many bytes inline (botocore 1.44.5); more goes by S3.
+MAX_INLINE_BYTES = 128_000
+# Only these say that this very request can never be taken.
+FINAL = frozenset({"ValidationError", "ValidationException"})
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One call, with either `body` or `input_uri`; the output lies at `<output path>/<prefix>/<filename>`."""
+
+    endpoint: str
+    inference_id: str
+    prefix: str
+    filename: str
+    ttl_s: int
+    timeout_s: int
+    body: bytes | None = None
+    input_uri: str | None = None
+
+
+class Endpoints:
+    """The account's endpoints. Every method is one AWS call."""
+
+    def __init__(self, runtime: Client, control: Client) -> None:
+        self._runtime = runtime
+        self._control = control
+
+    def invoke(self, invocation: Invocation) -> str | None:
+        """Queues the invocation with SageMaker; returns where a failure would be written, as an S3 URI.
+
+        Raises Unavailable when it was surely not accepted, InvokeUncertain when the answer was lost and it may have
+        been, InvalidRequest when the endpoint refuses it for good.
+        """
+        source = (
+            {"Body": invocation.body}
+            if invocation.body is not None
+            else {"InputLocation": invocation.input_uri}
+        )
+        try:
+            answer = self._runtime.invoke_endpoint_async(
+                EndpointName=invocation.endpoint,
+                ContentType="application/json",
+                Accept="application/json",
+                InferenceId=invocation.inference_id,
+                S3OutputPathExtension=invocation.prefix,
+                Filename=invocation.filename,
+                RequestTTLSeconds=invocation.ttl_s,
+                InvocationTimeoutSeconds=invocation.timeout_s,
+                **source,
+            )
+        except ClientError as exc:
+            if passing(exc) or error_code(exc) not in FINAL:
+                # Expired credentials or a missing permission are the operator's to mend, and no job's fault.
+                raise unavailable("The SageMaker endpoint", exc) from exc
+            raise InvalidRequest(
+                f"The endpoint {invocation.endpoint} refuses the request: {exc.response['Error'].get('Message', '')}",
+                code="endpoint_refused",
+            ) from exc
+        except (ReadTimeoutError, ConnectionClosedError) as exc:
+            raise InvokeUncertain("The endpoint's answer was lost; the job may be running.") from exc
+        except BotoCoreError as exc:
+            raise unavailable("The SageMaker endpoint", exc) from exc
+        location = answer.get("FailureLocation")
+        return str(location) if location else None
+
+    def describe(self, model: str, endpoint: str) -> EndpointInfo:
+        """What the endpoint is doing now; state UNKNOWN when there is no such endpoint."""
+        now = datetime.now(UTC)
+        try:
+            answer = self._control.describe_endpoint(EndpointName=endpoint)
+        except (BotoCoreError, ClientError) as exc:
+            if isinstance(exc, ClientError) and error_code(exc) == "ValidationException":
+                return EndpointInfo(model=model, state=EndpointState.UNKNOWN, instances=0, read_at=now)
+            if passing(exc):
+                raise unavailable("SageMaker", exc) from exc
+            raise
+        variants = answer.get("ProductionVariants", [])
+        current = sum(int(variant.get("CurrentInstanceCount", 0)) for variant in variants)
+        desired = sum(int(variant.get("DesiredInstanceCount", 0)) for variant in variants)
+        if current > 0:
+            state = EndpointState.READY
+        elif desired > 0 or answer.get("EndpointStatus") in {"Creating", "Updating", "SystemUpdating"}:
+            state = EndpointState.STARTING
+        else:
+            state = EndpointState.COLD
+        return EndpointInfo(model=model, state=state, instances=current, read_at=now)

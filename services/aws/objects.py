@@ -1,0 +1,107 @@
+"""S3 objects: read, write, presign, and erase with every version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from services.aws.session import Client, error_code, passing, translated, unavailable
+from services.errors import BadOutput, NotFound
+
+LINK_S = 3600
+DELETE_BATCH = 1000
+
+
+class Objects:
+    """One bucket. Every method is one AWS call unless its docstring says otherwise."""
+
+    def __init__(self, client: Client, bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    @translated("S3")
+    def get(self, key: str, *, max_bytes: int) -> bytes:
+        """The object's bytes. Raises NotFound, and BadOutput for one of more than `max_bytes`, which is not read."""
+        try:
+            answer = self._client.get_object(Bucket=self.bucket, Key=key)
+        except ClientError as exc:
+            if error_code(exc) in {"NoSuchKey", "404"}:
+                raise NotFound(f"There is no object {key} in the bucket {self.bucket}.") from exc
+            raise
+        with answer["Body"] as body:
+            if answer["ContentLength"] > max_bytes:
+                raise BadOutput(
+                    f"The model's answer has {answer['ContentLength']} bytes; at most {max_bytes} are read."
+                )
+            return bytes(body.read())
+
+    @translated("S3")
+    def exists(self, key: str) -> bool:
+        """True when the object is there."""
+        try:
+            self._client.head_object(Bucket=self.bucket, Key=key)
+        except ClientError as exc:
+            if error_code(exc) in {"NoSuchKey", "NotFound", "404"}:
+                return False
+            raise
+        return True
+
+    @translated("S3")
+    def put(self, key: str, body: bytes, *, content_type: str) -> None:
+        """Writes the object; the same key and bytes again change nothing a reader can see."""
+        self._client.put_object(
+            Bucket=self.bucket,
+            Key=key,
+            Body=body,
+            ContentType=content_type,
+            CacheControl="private, max-age=3600, immutable",
+        )
+
+    def link(self, key: str, *, download_as: str | None = None) -> str:
+        """A presigned GET link good for one hour; no AWS call. `download_as` makes the browser save it."""
+        parameters: dict[str, Any] = {"Bucket": self.bucket, "Key": key}
+        if download_as is not None:
+            parameters["ResponseContentDisposition"] = f'attachment; filename="{download_as}"'
+        return str(self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=LINK_S))
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Every current key below `prefix`; one call for each thousand."""
+        for page in self._pages("list_objects_v2", prefix):
+            for entry in page.get("Contents", []):
+                yield str(entry["Key"])
+
+    def erase(self, prefix: str, *, keep: str | None = None) -> int:
+        """Erases every version and delete marker below `prefix`; returns how many distinct keys went.
+
+        Keys that end with `keep` stay.
+
+        One listing and one deletion for each thousand versions.
+        """
+        erased: set[str] = set()
+        for page in self._pages("list_object_versions", prefix):
+            entries = [
+                entry
+                for entry in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+                if keep is None or not entry["Key"].endswith(keep)
+            ]
+            for start in range(0, len(entries), DELETE_BATCH):
+                batch = entries[start : start + DELETE_BATCH]
+                self._delete([{"Key": e["Key"], "VersionId": e["VersionId"]} for e in batch])
+                erased |= {e["Key"] for e in batch}
+        return len(erased)
+
+    @translated("S3")
+    def _delete(self, batch: list[dict[str, str]]) -> None:
+        answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True})
+        if failed := answer.get("Errors"):
+            raise RuntimeError(f"S3 kept {len(failed)} objects of {self.bucket}: {failed[0].get('Code')}")
+
+    def _pages(self, operation: str, prefix: str) -> Iterator[dict[str, Any]]:
+        try:
+            yield from self._client.get_paginator(operation).paginate(Bucket=self.bucket, Prefix=prefix)
+        except (BotoCoreError, ClientError) as exc:
+            if passing(exc):
+                raise unavailable("S3", exc) from exc
+            raise

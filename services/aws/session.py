@@ -1,0 +1,129 @@
+"""The boto3 clients of one process, with time-outs and retries said once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+)
+
+from services.errors import Unavailable
+from services.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+THROTTLES = frozenset(
+    {
+        "InternalFailure",
+        "InternalServerError",
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        # A single write met a transaction on the same item; boto3 does not retry it.
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
+SERVER_ERROR = 500
+
+# botocore ships no types; a client is whatever boto3 returns.
+Client = Any
+
+
+@dataclass(frozen=True)
+class Clients:
+    """One client a service. Making them reads botocore's models (about a second), and connects to nothing."""
+
+    dynamodb: Client
+    s3: Client
+    sqs: Client
+    sagemaker: Client
+    sagemaker_runtime: Client
+    cloudwatch: Client
+
+
+def make_clients(settings: Settings) -> Clients:
+    """The clients for the account and region of `settings`; endpoints come from boto3's own variables."""
+    session = boto3.Session(region_name=settings.aws_region)
+
+    def client(service: str, **config: Any) -> Client:
+        options: dict[str, Any] = {
+            "connect_timeout": 2,
+            "read_timeout": 10,
+            "retries": {"mode": "standard", "total_max_attempts": 4},
+            "max_pool_connections": 32,
+            "user_agent_extra": "atelier",
+        }
+        return session.client(service, config=Config(**(options | config)))
+
+    return Clients(
+        dynamodb=client("dynamodb"),
+        s3=client(
+            "s3",
+            signature_version="s3v4",
+            read_timeout=20,
+            # On AWS a link names bucket and region in its host, as the page's content security policy does
+            # (settings.picture_origins); the embedded cloud has one host for all.
+            s3={"addressing_style": "path"}
+            if settings.aws_endpoint_url
+            else {"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"},
+        ),
+        # Long polling waits up to 20 s for a message.
+        sqs=client("sqs", read_timeout=30),
+        sagemaker=client("sagemaker"),
+        cloudwatch=client("cloudwatch"),
+        # A retry after a lost response would be a second GPU run. The sweeper retries, after a look at the output.
+        sagemaker_runtime=client("sagemaker-runtime", retries={"mode": "standard", "total_max_attempts": 1}),
+    )
+
+
+def error_code(exc: ClientError) -> str:
+    """AWS's code of an error, as `SlowDown` or `404`."""
+    return str(exc.response.get("Error", {}).get("Code", ""))
+
+
+def passing(exc: BotoCoreError | ClientError) -> bool:
+    """True when the same call may succeed later: throttles, 5xx and everything the network does."""
+    if isinstance(exc, ClientError):
+        status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return error_code(exc) in THROTTLES or int(status) >= SERVER_ERROR
+    return True
+
+
+def unavailable(service: str, exc: BotoCoreError | ClientError) -> Unavailable:
+    """The studio's word for an AWS service that throttles or is away."""
+    reason = error_code(exc) if isinstance(exc, ClientError) else type(exc).__name__
+    return Unavailable(f"{service} did not answer ({reason}). Try again in a few seconds.")
+
+
+def translated(service: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Has a method raise Unavailable, naming `service`, for throttles and network faults; other errors rise."""
+
+    def decorate(call: Callable[P, R]) -> Callable[P, R]:
+        @wraps(call)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return call(*args, **kwargs)
+            except (BotoCoreError, ClientError) as exc:
+                if passing(exc):
+                    raise unavailable(service, exc) from exc
+                raise
+
+        return guarded
+
+    return decorate

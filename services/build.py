@@ -1,0 +1,88 @@
+"""The only wiring: from settings to a studio whose parts know each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.accounts import Accounts
+from services.aws.endpoints import Endpoints
+from services.aws.objects import Objects
+from services.aws.queues import Queue
+from services.aws.session import Clients, make_clients
+from services.aws.table import Table
+from services.aws.telemetry import Metrics
+from services.catalogue import Catalogue
+from services.completion import Completion
+from services.dispatch import Dispatcher
+from services.endpoint_status import EndpointStatus
+from services.erasure import Erasure
+from services.estimates import Estimator
+from services.images import Images
+from services.job_store import JobStore
+from services.jobs import Admission, Jobs
+from services.ledger import Ledger
+from services.live import LiveJobs
+from services.moderation import Moderation
+from services.reconcile import Reconciler
+from services.settings import Settings
+from services.sweep import Sweeper
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Everything a door or a process of the studio uses."""
+
+    settings: Settings
+    catalogue: Catalogue
+    jobs: Jobs
+    images: Images
+    ledger: Ledger
+    accounts: Accounts
+    live: LiveJobs
+    endpoints: EndpointStatus
+    completion: Completion
+    sweeper: Sweeper
+    reconciler: Reconciler
+    results_queue: Queue
+    metrics: Metrics
+
+    def close(self) -> None:
+        """Ends the background threads."""
+        self.live.close()
+        self.endpoints.close()
+
+
+def build(settings: Settings, clients: Clients | None = None) -> Studio:
+    """Wires a studio; connects to nothing. Raises ValueError when `settings` offers a model without a card."""
+    clients = clients or make_clients(settings)
+    catalogue = Catalogue.load(frozenset(settings.endpoints))
+    table = Table(clients.dynamodb, settings.table)
+    inputs = Objects(clients.s3, settings.inputs_bucket)
+    outputs = Objects(clients.s3, settings.outputs_bucket)
+    pictures = Objects(clients.s3, settings.images_bucket)
+    endpoints = Endpoints(clients.sagemaker_runtime, clients.sagemaker)
+    status = EndpointStatus(endpoints, settings.endpoints)
+    store = JobStore(table)
+    images = Images(table, pictures)
+    ledger = Ledger(table, settings)
+    estimator = Estimator(table, catalogue)
+    completion = Completion(store, ledger, images, outputs, estimator)
+    dispatcher = Dispatcher(store, endpoints, inputs, outputs, settings)
+    sweeper = Sweeper(store, dispatcher, completion, outputs)
+    admission = Admission(catalogue, Moderation.load(), estimator, status)
+    erasure = Erasure(table, store, images, (inputs, outputs))
+    return Studio(
+        settings=settings,
+        catalogue=catalogue,
+        jobs=Jobs(store, admission, ledger, sweeper, completion, erasure),
+        images=images,
+        ledger=ledger,
+        accounts=Accounts(table),
+        live=LiveJobs(store, outputs, completion),
+        endpoints=status,
+        completion=completion,
+        sweeper=sweeper,
+        reconciler=Reconciler(table, store, images, pictures),
+        results_queue=Queue(clients.sqs, settings.results_queue_url),
+        metrics=Metrics(clients.cloudwatch),
+    )

@@ -1,0 +1,180 @@
+"""The models on offer: each one's card, and the check that turns a request into what is really run."""
+
+from __future__ import annotations
+
+import secrets
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, NamedTuple, NoReturn
+
+from pydantic import Field, field_validator
+
+from services.errors import InvalidRequest
+from services.records import JobRequest, JobSpec, Record
+
+MAX_PROMPT_CHARACTERS = 2000
+MAX_SEED = 2**32 - 1
+CARDS_FILE = Path(__file__).with_name("catalogue.toml")
+
+
+class Size(NamedTuple):
+    """A preset: label, width and height in pixels."""
+
+    label: str
+    width: int
+    height: int
+
+
+class ModelCard(Record):
+    """What a model can do and what it costs; times in seconds, sizes in pixels, prices in US dollars."""
+
+    id: str
+    name: str
+    description: str
+    licence: str
+    revision: str
+    grid_px: Annotated[int, Field(ge=1)]
+    min_px: int
+    max_px: int
+    default_width: int
+    default_height: int
+    sizes: tuple[Size, ...]
+    min_steps: int
+    max_steps: int
+    default_steps: int
+    min_guidance: float
+    max_guidance: float
+    default_guidance: float
+    schedulers: tuple[str, ...]
+    default_scheduler: str
+    qualities: dict[str, int]
+    default_quality: str
+    negative_prompt: bool
+    max_count: int
+    instance: str
+    usd_per_hour: Annotated[float, Field(ge=0)]
+    step_s_per_mpx: float
+    load_s: float
+    wake_s: float
+
+    @field_validator("sizes", mode="before")
+    @classmethod
+    def _named(cls, value: list[list[str | int]]) -> tuple[Size, ...]:
+        return tuple(Size(str(label), int(width), int(height)) for label, width, height in value)
+
+
+class Catalogue:
+    """The offered models, in the order of the cards' file; the first is the default."""
+
+    def __init__(self, cards: Mapping[str, ModelCard]) -> None:
+        if not cards:
+            raise ValueError("the catalogue offers no model")
+        self._cards = dict(cards)
+
+    @classmethod
+    def load(cls, offered: frozenset[str], path: Path = CARDS_FILE) -> Catalogue:
+        """Reads the cards and keeps the offered ones. Raises ValueError naming an offered id without a card."""
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        if unknown := sorted(offered - tables.keys()):
+            raise ValueError(f"no card in {path.name} for model {', '.join(unknown)}")
+        return cls({key: ModelCard(id=key, **table) for key, table in tables.items() if key in offered})
+
+    def models(self) -> tuple[ModelCard, ...]:
+        """All offered models, the default first."""
+        return tuple(self._cards.values())
+
+    def card(self, model_id: str) -> ModelCard:
+        """The card of an offered model; InvalidRequest naming the offered ones otherwise."""
+        try:
+            return self._cards[model_id]
+        except KeyError:
+            raise InvalidRequest(
+                f"There is no model of that name here. Choose one of: {', '.join(self._cards)}.",
+                param="model",
+                code="unknown_model",
+            ) from None
+
+    def resolve(self, request: JobRequest) -> JobSpec:
+        """Fills in the card's defaults, draws a seed where none is given, and checks every value.
+
+        Raises InvalidRequest for the first value that is out of bounds; the message says what to change.
+        """
+        card = self.card(request.model if request.model is not None else next(iter(self._cards)))
+        _check_text(request.prompt, param="prompt", required=True)
+        _check_text(request.negative_prompt, param="negative_prompt", required=False)
+        if request.negative_prompt.strip() and not card.negative_prompt:
+            _refuse("negative_prompt", f"{card.name} takes no negative prompt; leave it empty.")
+        width = card.default_width if request.width is None else request.width
+        height = card.default_height if request.height is None else request.height
+        for param, value in (("width", width), ("height", height)):
+            if not card.min_px <= value <= card.max_px or value % card.grid_px:
+                _refuse(
+                    param,
+                    f"The {param} is {value} pixels; {card.name} takes {card.min_px} to {card.max_px} "
+                    f"in steps of {card.grid_px}.",
+                )
+        quality = card.default_quality if request.quality is None else request.quality
+        if quality not in card.qualities:
+            _refuse("quality", f"The quality must be one of: {', '.join(card.qualities)}.")
+        steps = card.qualities[quality] if request.steps is None else request.steps
+        if not card.min_steps <= steps <= card.max_steps:
+            _refuse(
+                "steps", f"The steps are {steps}; {card.name} takes {card.min_steps} to {card.max_steps}."
+            )
+        guidance = card.default_guidance if request.guidance is None else request.guidance
+        if not card.min_guidance <= guidance <= card.max_guidance:
+            _refuse(
+                "guidance",
+                f"The guidance is {guidance:g}; {card.name} takes {card.min_guidance:g} to "
+                f"{card.max_guidance:g}.",
+            )
+        scheduler = card.default_scheduler if request.scheduler is None else request.scheduler
+        if scheduler not in card.schedulers:
+            _refuse("scheduler", f"The scheduler must be one of: {', '.join(card.schedulers)}.")
+        if not 1 <= request.count <= card.max_count:
+            _refuse("count", f"The count is {request.count}; ask for 1 to {card.max_count} pictures.")
+        seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
+        if not 0 <= seed <= MAX_SEED:
+            _refuse("seed", f"The seed is {seed}; it must be 0 to {MAX_SEED}, or empty for a random one.")
+        return JobSpec(
+            prompt=request.prompt,
+            negative_prompt=request.negative_prompt,
+            model=card.id,
+            model_revision=card.revision,
+            width=width,
+            height=height,
+            steps=steps,
+            guidance=guidance,
+            scheduler=scheduler,
+            quality=quality,
+            seed=seed,
+            count=request.count,
+        )
+
+
+def _check_text(text: str, *, param: str, required: bool) -> None:
+    label = param.replace("_", " ")
+    if required and not text.strip():
+        _refuse(param, "The prompt is empty. Describe the picture you want.")
+    if len(text) > MAX_PROMPT_CHARACTERS:
+        _refuse(
+            param,
+            f"The {label} has {len(text)} characters; at most {MAX_PROMPT_CHARACTERS} are possible. Shorten it.",
+        )
+    for position, character in enumerate(text):
+        if (ord(character) < 32 and character not in "\n\t") or 0x7F <= ord(character) <= 0x9F:
+            _refuse(
+                param,
+                f"The {label} has a control character (U+{ord(character):04X}) at position {position + 1}. "
+                "Remove it.",
+            )
+        if 0xD800 <= ord(character) <= 0xDFFF:
+            _refuse(
+                param,
+                f"The {label} has half a character (a lone surrogate) at position {position + 1}. Remove it.",
+            )
+
+
+def _refuse(param: str, message: str) -> NoReturn:
+    raise InvalidRequest(message, param=param)

@@ -1,0 +1,234 @@
+"""The end of a job: its pictures stored and its charge settled, or its failure recorded and everything refunded.
+
+Every method may run twice, at once, and after a crash at any line; the first terminal state wins.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from services import keys
+from services.answer import (
+    HANDED_BACK,
+    MAX_ANSWER_BYTES,
+    Canceled,
+    Succeeded,
+    read_answer,
+    read_failure,
+)
+from services.aws.objects import Objects
+from services.aws.table import Put
+from services.errors import BadOutput, InvalidRequest, NotFound
+from services.estimates import Estimator
+from services.images import Images
+from services.job_store import JobStore, now
+from services.ledger import Ledger
+from services.logs import event
+from services.records import Job, JobFailure, JobSpec, JobStatus
+
+MAX_ATTEMPTS = 3
+MAX_FAILURE_BYTES = 64 * 1024
+
+
+class Completion:
+    """Closes jobs."""
+
+    def __init__(
+        self, store: JobStore, ledger: Ledger, images: Images, outputs: Objects, estimator: Estimator
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._images = images
+        self._outputs = outputs
+        self._estimator = estimator
+
+    def finish(self, user_id: str, job_id: str, attempt: int) -> Job | None:
+        """Reads the attempt's output and closes the job by it; returns the job that stands, None for an erased one.
+
+        Raises NotFound while there is no output. Two AWS calls, two a picture, and one transaction.
+        """
+        job = self._store.find(user_id, job_id)
+        if job is None:
+            self._erase_late_output(user_id, job_id)
+            return None
+        if job.status.terminal:
+            if job.status is not JobStatus.SUCCEEDED:
+                self._images.discard(user_id, job_id)
+            return job
+        try:
+            raw = self._outputs.get(output_key(user_id, job_id, attempt), max_bytes=MAX_ANSWER_BYTES)
+            answer, pictures = read_answer(raw, job)
+            if isinstance(answer, Canceled):
+                return self.end(job, JobStatus.CANCELED)
+            return self._succeed(job, answer, pictures)
+        except BadOutput as exc:
+            return self.end(job, JobStatus.FAILED, JobFailure(code=exc.code, message=exc.message))
+
+    def _succeed(self, job: Job, answer: Succeeded, pictures: list[bytes]) -> Job | None:
+        images = self._images.store(job, answer, pictures)
+        completed = now()
+        cost = min(self._cost_usd(job, answer.gpu_s), job.estimate.at_most_usd)
+        closed = job.model_copy(
+            update={
+                "status": JobStatus.SUCCEEDED,
+                "completed_at": completed,
+                "started_at": job.invoked_at or job.created_at,
+                "cost_usd": cost,
+                "gpu_s": answer.gpu_s,
+                "timings": answer.timings,
+                "image_ids": tuple(image.id for image in images),
+            }
+        )
+        same = Put(
+            item={"PK": keys.user_pk(job.user_id), "SK": same_sk(job.spec), "job": job.id}, label="same"
+        )
+        standing, ours = self._store.close(
+            closed,
+            [
+                *self._images.record_writes(images),
+                *self._ledger.settlement(closed, cost_usd=cost, gpu_s=answer.gpu_s),
+                same,
+            ],
+            token=keys.new_id(),
+        )
+        if standing is None or standing.status is not JobStatus.SUCCEEDED:
+            # Canceled, expired or erased while the pictures were being stored: nothing of such a job stays.
+            self._images.discard(job.user_id, job.id)
+        elif not ours:
+            # Somebody finished it before, and its maker may have deleted a picture that was just put again.
+            self._images.erase_unrecorded(standing)
+        else:
+            event("job_succeeded", job=job.id, user=job.user_id, gpu_s=answer.gpu_s)
+        return standing
+
+    def fail(
+        self, user_id: str, job_id: str, attempt: int, reason: str, *, failure_uri: str | None = None
+    ) -> Job | None:
+        """Closes the job by the attempt's failure object, or by SNS's `reason`; nothing is charged.
+
+        `failure_uri` is where the notification says the object lies. An attempt that the container handed back undone
+        goes in line again, twice at most. A failure of an earlier attempt than the job's present one changes nothing.
+        """
+        job = self._store.find(user_id, job_id)
+        if job is None:
+            self._erase_late_output(user_id, job_id)
+            return None
+        if job.status.terminal or attempt != job.attempt:
+            return job
+        failure = read_failure(self._failure_object(job, failure_uri or job.failure_uri), reason)
+        if failure.code in HANDED_BACK and attempt < MAX_ATTEMPTS:
+            if self._store.requeue(job):
+                event("job_handed_back", job=job_id, user=user_id, attempt=attempt, reason=failure.code)
+            return self._store.find(user_id, job_id)
+        return self.end(job, JobStatus.FAILED, failure)
+
+    def give_up(self, user_id: str, job_id: str, attempt: int) -> Job | None:
+        """Closes the job whose attempt the endpoint let expire in its queue; an earlier attempt changes nothing."""
+        job = self._store.find(user_id, job_id)
+        if job is None or job.status.terminal or attempt != job.attempt:
+            return job
+        return self.expire(job, if_overdue=False)
+
+    def failed_already(self, job: Job) -> bool:
+        """True when the present attempt's failure object is there. One AWS call, none before it was invoked."""
+        key = self._failure_key(job, job.failure_uri)
+        return key is not None and self._outputs.exists(key)
+
+    def expire(self, job: Job, *, if_overdue: bool = True) -> Job:
+        """Closes a job that nobody finished in time, and has its container stop; returns the job that stands.
+
+        With `if_overdue` only when its record still says so.
+        """
+        failure = JobFailure(
+            code="expired",
+            message="The job did not finish in time and was given up; nothing was charged. Try again.",
+        )
+        standing = self.end(job, JobStatus.EXPIRED, failure, if_overdue=if_overdue)
+        if standing.status is JobStatus.EXPIRED:
+            self._leave_marker(job)
+        return standing
+
+    def end(
+        self,
+        job: Job,
+        status: JobStatus,
+        failure: JobFailure | None = None,
+        *,
+        if_overdue: bool = False,
+    ) -> Job:
+        """Closes the job without pictures and refunds it; returns the job that stands. One transaction."""
+        closed = job.model_copy(
+            update={"status": status, "completed_at": now(), "cost_usd": 0.0, "failure": failure}
+        )
+        standing, ours = self._store.close(
+            closed, self._ledger.refund(closed), token=keys.new_id(), if_overdue=if_overdue
+        )
+        if ours:
+            event(
+                "job_ended",
+                level=logging.INFO if failure is None else logging.WARNING,
+                job=job.id,
+                user=job.user_id,
+                status=status.value,
+                reason=failure.code if failure else None,
+            )
+        return standing or closed
+
+    def cancel(self, job: Job) -> Job:
+        """Closes the job as canceled, leaving a marker for the container to stop at; returns the job that stands.
+
+        One transaction and one S3 write; also for a waiting job, which may be handed to the endpoint meanwhile.
+        """
+        self._leave_marker(job)
+        return self.end(job, JobStatus.CANCELED)
+
+    def _leave_marker(self, job: Job) -> None:
+        marker = f"{keys.job_prefix(job.user_id, job.id)}/{keys.CANCEL_MARKER}"
+        self._outputs.put(marker, b"", content_type="text/plain")
+
+    def _cost_usd(self, job: Job, gpu_s: float) -> float:
+        try:
+            return self._estimator.price(job.spec.model, gpu_s)
+        except InvalidRequest:
+            # The model was withdrawn while the job ran: its card's price is gone, the job's estimate is not.
+            return job.estimate.cost_usd
+
+    def _failure_key(self, job: Job, uri: str | None) -> str | None:
+        """The key of a failure object in our bucket that belongs to this job; None for any other place."""
+        prefix = f"s3://{self._outputs.bucket}/"
+        if not uri or not uri.startswith(prefix):
+            return None
+        key = uri.removeprefix(prefix)
+        return key if f"{keys.job_prefix(job.user_id, job.id)}/" in key else None
+
+    def _failure_object(self, job: Job, uri: str | None) -> bytes | None:
+        key = self._failure_key(job, uri)
+        if key is None:
+            return None
+        try:
+            return self._outputs.get(key, max_bytes=MAX_FAILURE_BYTES)
+        except (NotFound, BadOutput):
+            return None
+
+    def _erase_late_output(self, user_id: str, job_id: str) -> None:
+        """Erases what came for a job after its erasure.
+
+        Only a tombstone says that it was erased: a record can also be lost, and then nothing may be.
+        """
+        if self._store.note(user_id, keys.tombstone_sk(job_id)) is None:
+            event("output_without_record", level=logging.ERROR, user=user_id, job=job_id)
+            return
+        erased = self._outputs.erase(keys.job_prefix(user_id, job_id) + "/")
+        erased += self._outputs.erase(keys.failures_prefix(user_id, job_id))
+        erased += self._images.discard(user_id, job_id)
+        event("late_output_erased", user=user_id, job=job_id, objects=erased)
+
+
+def output_key(user_id: str, job_id: str, attempt: int) -> str:
+    """Where the endpoint writes an attempt's answer, in the outputs bucket."""
+    return f"{keys.job_prefix(user_id, job_id)}/{keys.attempt_file(attempt)}"
+
+
+def same_sk(spec: JobSpec) -> str:
+    """Sort key of "these very parameters, model revision and seed": it leads to the job that drew them."""
+    return f"SAME#{keys.digest(spec.model_dump_json(exclude={'quality'}))}"

@@ -1,0 +1,236 @@
+"""A maker's jobs: submitted once, watched, listed, canceled."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+from services import keys
+from services.aws.table import Put, TransactionRefused, Update
+from services.catalogue import Catalogue
+from services.completion import Completion, same_sk
+from services.endpoint_status import EndpointStatus
+from services.erasure import Erasure
+from services.errors import (
+    Conflict,
+    IdempotencyInFlight,
+    IdempotencyMismatch,
+    InvalidRequest,
+    NotFound,
+)
+from services.estimates import Estimator
+from services.job_store import JobStore, now
+from services.ledger import Ledger
+from services.logs import event
+from services.moderation import Moderation
+from services.records import (
+    ErasureReceipt,
+    Estimate,
+    Job,
+    JobRequest,
+    JobSpec,
+    JobStatus,
+    Page,
+    User,
+)
+from services.sweep import Sweeper
+
+IDEMPOTENCY_KEPT = timedelta(hours=24)
+MAX_KEY_CHARACTERS = 255
+
+
+class Admission:
+    """What a request passes before it becomes a job: its model's card, moderation, and a price."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        moderation: Moderation,
+        estimator: Estimator,
+        endpoints: EndpointStatus,
+    ) -> None:
+        self._catalogue = catalogue
+        self._moderation = moderation
+        self._estimator = estimator
+        self._endpoints = endpoints
+
+    def resolve(self, request: JobRequest) -> JobSpec:
+        """The request with every value filled in. Raises InvalidRequest, Moderated."""
+        spec = self._catalogue.resolve(request)
+        self._moderation.check(spec.prompt, param="prompt")
+        return spec
+
+    def estimate(self, spec: JobSpec) -> Estimate:
+        """Price and time of it now."""
+        return self._estimator.estimate(spec, self._endpoints.state(spec.model).state)
+
+    def price(self, request: JobRequest) -> Estimate:
+        """Price and time of a request that may not have a prompt yet. Raises InvalidRequest."""
+        spec = self._catalogue.resolve(request.model_copy(update={"prompt": request.prompt.strip() or "-"}))
+        return self.estimate(spec)
+
+
+class Jobs:
+    """The jobs of all users; each method checks whose they are."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        admission: Admission,
+        ledger: Ledger,
+        sweeper: Sweeper,
+        completion: Completion,
+        erasure: Erasure,
+    ) -> None:
+        self._store = store
+        self._admission = admission
+        self._ledger = ledger
+        self._sweeper = sweeper
+        self._completion = completion
+        self._erasure = erasure
+
+    def estimate(self, request: JobRequest) -> Estimate:
+        """What the request would cost and take, without a prompt too. Raises InvalidRequest."""
+        return self._admission.price(request)
+
+    def submit(self, user: User, request: JobRequest, *, idempotency_key: str | None = None) -> Job:
+        """Creates the job, reserves its price, and invokes the endpoint when there is room; once for a key.
+
+        The same key with the same request within 24 hours returns the job that is. Four AWS calls. Raises
+        InvalidRequest, Moderated, LimitReached, IdempotencyMismatch; nothing is written then. After Unavailable the job
+        may be there: asking again with the same key finds it.
+        """
+        _check_key(idempotency_key)
+        spec = self._admission.resolve(request)
+        created = now()
+        room = self._sweeper.has_room()
+        job = Job(
+            id=keys.new_id(),
+            user_id=user.id,
+            status=JobStatus.STARTING if room else JobStatus.QUEUED,
+            spec=spec,
+            attempt=1 if room else 0,
+            created_at=created,
+            deadline_at=self._sweeper.deadline(created),
+            estimate=self._admission.estimate(spec),
+        )
+        writes: list[Put | Update] = list(self._ledger.reservation(job))
+        if idempotency_key is not None:
+            writes.append(_idempotency(user, request, idempotency_key, job))
+        try:
+            self._store.create(job, writes)
+        except TransactionRefused as exc:
+            if "idempotency" in exc.failed and idempotency_key is not None:
+                if earlier := self._replay(user, request, idempotency_key):
+                    return earlier
+                raise IdempotencyInFlight("The same request is being worked on. Ask again.") from exc
+            raise self._ledger.refusal(exc.failed, created) from exc
+        event("job_submitted", job=job.id, user=user.id, model=spec.model, count=spec.count, waiting=not room)
+        return self._sweeper.invoke(job) if room else job
+
+    def _replay(self, user: User, request: JobRequest, key: str) -> Job | None:
+        item = self._store.note(user.id, _idempotency_sk(key))
+        if item is None or item["expires_at"] < now().timestamp():
+            return None
+        if item["request"] != _fingerprint(request):
+            raise IdempotencyMismatch(
+                "This Idempotency-Key was used for another request. Use a new key for a new request."
+            )
+        job = self._store.find(user.id, item["job"])
+        if job is None:
+            raise Conflict("The job that was made with this Idempotency-Key has been erased. Use a new key.")
+        return job
+
+    def get(self, user: User, job_id: str) -> Job:
+        """The user's job. Raises NotFound, also for a foreign or malformed id. One AWS call."""
+        job = self._store.find(user.id, job_id) if keys.is_job_id(job_id) else None
+        if job is None:
+            raise NotFound("There is no such job.")
+        return job
+
+    def list(
+        self,
+        user: User,
+        *,
+        limit: int = 20,
+        after: str | None = None,
+        statuses: frozenset[JobStatus] | None = None,
+    ) -> Page[Job]:
+        """The user's jobs, newest first. Raises InvalidRequest for a cursor that no list returned."""
+        return self._store.page(user.id, limit=limit, after=after, statuses=statuses)
+
+    def open(self, user: User) -> tuple[Job, ...]:
+        """The user's jobs that have not ended, newest first. Two AWS calls; eventually consistent."""
+        found = [*self._store.waiting(), *self._store.running()]
+        mine = {job.id: job for job in found if job.user_id == user.id}
+        return tuple(mine[job_id] for job_id in sorted(mine, reverse=True))
+
+    def find_same(self, user: User, request: JobRequest) -> Job | None:
+        """The user's earlier job with the same model revision, parameters and seed, pictures still there.
+
+        None for a request without a seed: it draws something new. Raises InvalidRequest.
+        """
+        if request.seed is None:
+            return None
+        spec = self._admission.resolve(request)
+        item = self._store.note(user.id, same_sk(spec))
+        job = self._store.find(user.id, item["job"]) if item else None
+        return job if job and self._erasure.has_all_images(job) else None
+
+    def cancel(self, user: User, job_id: str) -> Job:
+        """Ends an open job now and refunds it; the container stops at its next step. Twice is no error.
+
+        Raises NotFound, and Conflict when the job ended in another way.
+        """
+        job = self.get(user, job_id)
+        if not job.status.terminal:
+            job = self._completion.cancel(job)
+            self._sweeper.dispatch(closed=job.id)
+        if job.status is not JobStatus.CANCELED:
+            raise Conflict(f"The job has already ended: it {job.status.value}.")
+        return job
+
+    def delete(self, user: User, job_id: str) -> ErasureReceipt:
+        """Erases an ended job with its pictures and everything stored for it. Raises NotFound, Conflict."""
+        job = self.get(user, job_id)
+        if not job.status.terminal:
+            raise Conflict("The job is still open. Cancel it first.")
+        return self._erasure.erase_job(job)
+
+    def delete_all(self, user: User) -> ErasureReceipt:
+        """Cancels what is open and erases all of the user's jobs and pictures; resumable by asking again."""
+        for job in self._store.every(user.id):
+            if not job.status.terminal:
+                self._completion.cancel(job)
+        return self._erasure.erase_all(user.id)
+
+
+def _check_key(key: str | None) -> None:
+    if key is not None and not (1 <= len(key) <= MAX_KEY_CHARACTERS and key.isascii() and key.isprintable()):
+        raise InvalidRequest(
+            f"The Idempotency-Key must be 1 to {MAX_KEY_CHARACTERS} printable ASCII characters.",
+            param="Idempotency-Key",
+        )
+
+
+def _idempotency_sk(key: str) -> str:
+    return f"IDEM#{keys.digest(key)}"
+
+
+def _fingerprint(request: JobRequest) -> str:
+    return keys.digest(json.dumps(request.model_dump(), sort_keys=True))
+
+
+def _idempotency(user: User, request: JobRequest, key: str, job: Job) -> Put:
+    return Put(
+        item={
+            "PK": keys.user_pk(user.id),
+            "SK": _idempotency_sk(key),
+            "request": _fingerprint(request),
+            "job": job.id,
+            "expires_at": int((job.created_at + IDEMPOTENCY_KEPT).timestamp()),
+        },
+        label="idempotency",
+        condition="attribute_not_exists(PK) OR #expires_at < :now",
+        values={":now": int(job.created_at.timestamp())},
+    )

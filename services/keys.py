@@ -1,0 +1,134 @@
+"""Where everything lies: DynamoDB keys, S3 keys, and the ids that lead to them (docs/contracts.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import datetime
+
+from ulid import ULID
+
+PROFILE = "PROFILE"
+JOB = "JOB#"
+IMAGE = "IMAGE#"
+API_KEY = "APIKEY#"
+WAITING = "OPEN#waiting"
+RUNNING = "OPEN#running"
+REPAIR = "OPEN#repair"
+ERASING = "OPEN#erasing"
+CANCEL_MARKER = "cancel"
+
+_USER = re.compile(r"[0-9a-f]{32}")
+_JOB = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+_IMAGE = re.compile(r"([0-7][0-9A-HJKMNP-TV-Z]{25})-(0|[1-9][0-9]?)")
+_INFERENCE = re.compile(r"([0-9a-f]{32})-([0-7][0-9A-HJKMNP-TV-Z]{25})-([0-9]{1,3})")
+_IMAGE_OBJECT = re.compile(r"images/([0-9a-f]{32})/([0-7][0-9A-HJKMNP-TV-Z]{25})/([0-9]{1,2})\.png")
+
+
+def new_id() -> str:
+    """A ULID: 26 characters that sort by time of creation."""
+    return str(ULID())
+
+
+def user_pk(user_id: str) -> str:
+    """The partition of everything a user owns. Raises ValueError for what is not a user id."""
+    if not _USER.fullmatch(user_id):
+        raise ValueError("a user id is 32 lower-case hex digits")
+    return f"USER#{user_id}"
+
+
+def is_job_id(text: str) -> bool:
+    """True for a well-formed job id; nothing else may become part of a key."""
+    return bool(_JOB.fullmatch(text))
+
+
+def job_sk(job_id: str) -> str:
+    """Sort key of a job."""
+    return f"{JOB}{job_id}"
+
+
+def image_id(job_id: str, n: int) -> str:
+    """Id of the n-th picture of a job, n from 0."""
+    return f"{job_id}-{n}"
+
+
+def split_image_id(text: str) -> tuple[str, int] | None:
+    """Job id and number of an image id; None when it is malformed."""
+    match = _IMAGE.fullmatch(text)
+    return (match[1], int(match[2])) if match else None
+
+
+def image_sk(job_id: str, n: int) -> str:
+    """Sort key of a picture: newest job first, then by number."""
+    return f"{IMAGE}{job_id}#{n}"
+
+
+def tombstone_sk(job_id: str, n: int | None = None) -> str:
+    """Sort key of the mark that a job, or one picture of it, was erased on purpose."""
+    return f"ERASED#{job_id}" if n is None else f"ERASED#{job_id}#{n}"
+
+
+def spend_sk(at: datetime) -> str:
+    """Sort key of a month's spend counter, in the user's or the studio's partition."""
+    return f"SPEND#{at:%Y-%m}#0"
+
+
+def day_sk(at: datetime) -> str:
+    """Sort key of a user's counter of pictures in a UTC day."""
+    return f"QUOTA#{at:%Y-%m-%d}"
+
+
+OPEN_SK = "QUOTA#open"
+
+
+def inference_id(user_id: str, job_id: str, attempt: int) -> str:
+    """What SageMaker calls the invocation: 64 characters at most, and it leads back to the job."""
+    return f"{user_id}-{job_id}-{attempt}"
+
+
+def split_inference_id(text: str) -> tuple[str, str, int] | None:
+    """User id, job id and attempt of an inference id; None when it is not one of ours."""
+    match = _INFERENCE.fullmatch(text)
+    return (match[1], match[2], int(match[3])) if match else None
+
+
+def job_prefix(user_id: str, job_id: str) -> str:
+    """Below it lie a job's input, output, progress and cancel marker, in their buckets."""
+    return f"{user_id}/{job_id}"
+
+
+def failures_prefix(user_id: str, job_id: str | None = None) -> str:
+    """Below it lie failure objects in the outputs bucket."""
+    return f"failures/{user_id}/" if job_id is None else f"failures/{user_id}/{job_id}/"
+
+
+def attempt_file(attempt: int) -> str:
+    """File name of an attempt's input and output."""
+    return f"{attempt}.json"
+
+
+def images_prefix(user_id: str, job_id: str | None = None) -> str:
+    """Below it lie a user's (or one job's) pictures in the images bucket."""
+    return f"images/{user_id}/" if job_id is None else f"images/{user_id}/{job_id}/"
+
+
+def image_key(user_id: str, job_id: str, n: int) -> str:
+    """S3 key of a picture."""
+    return f"{images_prefix(user_id, job_id)}{n}.png"
+
+
+def thumbnail_key(user_id: str, job_id: str, n: int) -> str:
+    """S3 key of a picture's thumbnail."""
+    return f"{images_prefix(user_id, job_id)}{n}.thumb.webp"
+
+
+def split_image_key(key: str) -> tuple[str, str, int] | None:
+    """User id, job id and number of a picture's S3 key; None for a thumbnail or a stranger."""
+    match = _IMAGE_OBJECT.fullmatch(key)
+    return (match[1], match[2], int(match[3])) if match else None
+
+
+def digest(*parts: str) -> str:
+    """SHA-256 in hex over length-prefixed parts, so that no two lists of parts run together."""
+    joined = "".join(f"{len(part.encode())}:{part}" for part in parts)
+    return hashlib.sha256(joined.encode()).hexdigest()

@@ -1,0 +1,180 @@
+"""Quotas, budgets and charges: reserved with the job, settled or refunded with its end, each exactly once.
+
+Every change rides in the transaction that creates or closes the job, beside the job's charge marker; a bare counter
+is never touched (docs: a retried `ADD` counts twice). Money is in micro-dollars.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from services import keys
+from services.aws.table import Put, Table, Update
+from services.errors import LimitReached, StudioError
+from services.job_store import micros, now
+from services.records import Job, Usage, User
+from services.settings import Settings
+
+STUDIO_PK = "STUDIO"
+USAGE_SHARDS = 4
+MONTH_KEPT = timedelta(days=400)
+DAY_KEPT = timedelta(days=40)
+
+
+class Ledger:
+    """What was spent and what may still be. Its writes are handed to the job's own transaction."""
+
+    def __init__(self, table: Table, settings: Settings) -> None:
+        self._table = table
+        self._settings = settings
+
+    def reservation(self, job: Job) -> list[Put | Update]:
+        """The writes that reserve the most the job can cost, and its pictures, against every limit.
+
+        Raises LimitReached at once for a job that is larger than a whole limit.
+        """
+        settings, amount = self._settings, micros(job.estimate.at_most_usd)
+        user_limit, studio_limit = micros(settings.user_monthly_usd), micros(settings.studio_monthly_usd)
+        limits = (
+            ("month", amount, user_limit),
+            ("studio", amount, studio_limit),
+            ("day", job.spec.count, settings.user_daily_images),
+        )
+        for label, value, limit in limits:
+            if value > limit:
+                raise self.refusal(frozenset({label}), job.created_at)
+        pk, at = keys.user_pk(job.user_id), job.created_at
+        return [
+            Put(
+                item={
+                    "PK": pk,
+                    "SK": _charge_sk(job.id),
+                    "state": "reserved",
+                    "reserved_micros": amount,
+                    "created_at": at.isoformat(),
+                },
+                label="charge",
+                condition="attribute_not_exists(PK)",
+            ),
+            _reserve(pk, keys.spend_sk(at), "month", "spent_micros", amount, user_limit, at + MONTH_KEPT),
+            _reserve(
+                STUDIO_PK, keys.spend_sk(at), "studio", "spent_micros", amount, studio_limit, at + MONTH_KEPT
+            ),
+            _reserve(
+                pk,
+                keys.day_sk(at),
+                "day",
+                "images",
+                job.spec.count,
+                settings.user_daily_images,
+                at + DAY_KEPT,
+            ),
+            _reserve(pk, keys.OPEN_SK, "open", "jobs", 1, settings.user_open_jobs, None),
+        ]
+
+    def settlement(self, job: Job, *, cost_usd: float, gpu_s: float) -> list[Put | Update]:
+        """The writes that turn the reservation into what the job cost, and count it into the day's usage."""
+        reserved, cost = micros(job.estimate.at_most_usd), micros(cost_usd)
+        spec, at = job.spec, job.completed_at or now()
+        shard = int(keys.digest(job.id)[:4], 16) % USAGE_SHARDS
+        return [
+            *self._release(job, state="settled", cost=cost, change=cost - reserved),
+            Update(
+                key=(f"DAY#{at:%Y-%m-%d}", f"{spec.model}#{shard}"),
+                label="usage",
+                add={
+                    "jobs": 1,
+                    "images": spec.count,
+                    "gpu_ms": round(gpu_s * 1000),
+                    "cost_micros": cost,
+                    "pixel_steps": spec.width * spec.height * spec.steps * spec.count,
+                },
+            ),
+        ]
+
+    def refund(self, job: Job) -> list[Put | Update]:
+        """The writes that give back everything reserved for the job: money, pictures of the day, its open place."""
+        return [
+            *self._release(job, state="refunded", cost=0, change=-micros(job.estimate.at_most_usd)),
+            Update(
+                key=(keys.user_pk(job.user_id), keys.day_sk(job.created_at)),
+                label="day",
+                add={"images": -job.spec.count},
+            ),
+        ]
+
+    def _release(self, job: Job, *, state: str, cost: int, change: int) -> list[Put | Update]:
+        pk, month = keys.user_pk(job.user_id), keys.spend_sk(job.created_at)
+        return [
+            Update(
+                key=(pk, _charge_sk(job.id)),
+                label="charge",
+                assign={"state": state, "cost_micros": cost},
+                condition="#state = :reserved",
+                values={":reserved": "reserved"},
+            ),
+            Update(key=(pk, month), label="month", add={"spent_micros": change}),
+            Update(key=(STUDIO_PK, month), label="studio", add={"spent_micros": change}),
+            Update(key=(pk, keys.OPEN_SK), label="open", add={"jobs": -1}),
+        ]
+
+    def refusal(self, failed: frozenset[str], at: datetime) -> StudioError:
+        """The error, in words, for the limit whose condition did not hold."""
+        settings = self._settings
+        if "open" in failed:
+            return LimitReached(
+                f"You have {settings.user_open_jobs} jobs waiting or running, the most at once. "
+                "Wait for one to finish, or cancel one.",
+                code="too_many_open_jobs",
+                retry_after_s=10,
+            )
+        if "day" in failed:
+            midnight = (at + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+            return LimitReached(
+                f"This would pass your {settings.user_daily_images} pictures a day. "
+                "Ask for fewer, or come back after midnight UTC.",
+                code="daily_quota",
+                retry_after_s=max(1, int((midnight - at).total_seconds())),
+            )
+        if "month" in failed:
+            return LimitReached(
+                f"This would pass your budget of ${settings.user_monthly_usd:.2f} a month. "
+                "Ask for fewer or smaller pictures, or ask the admin for a larger budget.",
+                code="user_budget",
+            )
+        return LimitReached(
+            f"This would pass the studio's budget of ${settings.studio_monthly_usd:.2f} a month. "
+            "Ask the admin.",
+            code="studio_budget",
+        )
+
+    def usage(self, user: User) -> Usage:
+        """What the user has used today and this month, reservations included. One call."""
+        at, pk, settings = datetime.now(UTC), keys.user_pk(user.id), self._settings
+        month, day, open_ = (pk, keys.spend_sk(at)), (pk, keys.day_sk(at)), (pk, keys.OPEN_SK)
+        items = self._table.get_many([month, day, open_])
+        return Usage(
+            images_today=items.get(day, {}).get("images", 0),
+            daily_images=settings.user_daily_images,
+            spent_month_usd=items.get(month, {}).get("spent_micros", 0) / 1_000_000,
+            monthly_usd=settings.user_monthly_usd,
+            open_jobs=items.get(open_, {}).get("jobs", 0),
+            max_open_jobs=settings.user_open_jobs,
+        )
+
+
+def _charge_sk(job_id: str) -> str:
+    return f"CHARGE#{job_id}"
+
+
+def _reserve(
+    pk: str, sk: str, label: str, name: str, amount: int, limit: int, expires: datetime | None
+) -> Update:
+    return Update(
+        key=(pk, sk),
+        label=label,
+        assign={"expires_at": int(expires.timestamp())} if expires else {},
+        add={name: amount},
+        condition=f"attribute_not_exists(#{name}) OR #{name} <= :room",
+        values={":room": limit - amount},
+    )

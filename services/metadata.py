@@ -1,0 +1,319 @@
+"""What a stored PNG says about itself: parameters written into it, read back and taken out, its structure verified.
+
+Works on the chunks of the file (PNG 1.2, sections 3 and 4), so pixels are never decoded and encoded again.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, NamedTuple
+
+from PIL import Image as Pillow
+from pydantic import Field, ValidationError, field_validator
+
+from services.errors import BadOutput
+from services.records import Record
+
+STUDIO_VERSION = "0.1.0"
+OWN_KEY = "atelier"
+A1111_KEY = "parameters"
+# A file with more text than this was not written by a picture program.
+MAX_TEXT_BYTES = 1_000_000
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+# What decides how pixels look; every other chunk can go without changing the picture.
+PICTURE_CHUNKS = frozenset(
+    {
+        b"IHDR",
+        b"PLTE",
+        b"IDAT",
+        b"IEND",
+        b"tRNS",
+        b"gAMA",
+        b"cHRM",
+        b"sRGB",
+        b"iCCP",
+        b"sBIT",
+        b"bKGD",
+        b"pHYs",
+    }
+)
+CRITICAL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
+
+SAMPLERS = {"ddim": "DDIM", "euler": "Euler", "unipc": "UniPC", "dpmpp_2m": "DPM++ 2M"}
+NEGATIVE = "Negative prompt:"
+FIELD = re.compile(r'\s*([\w /-]+):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)')
+FIRST_FIELD = "Steps: "
+
+
+class PngError(ValueError):
+    """The bytes are not a whole PNG; the message says what is wrong, and at which byte where that is known."""
+
+
+class PictureParameters(Record):
+    """How a picture was made. `width`/`height` in pixels, `seed` uint32 of this very picture, `job`/`image` their ids.
+
+    Texts hold no NUL, which PNG text cannot carry.
+    """
+
+    prompt: str
+    negative_prompt: str = ""
+    steps: int
+    scheduler: str
+    guidance: float
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    width: int
+    height: int
+    model: str
+    model_revision: str
+    job: str
+    image: str
+    created_at: datetime
+    studio_version: str = STUDIO_VERSION
+
+    @field_validator("prompt", "negative_prompt", "scheduler", "model", "model_revision", "studio_version")
+    @classmethod
+    def _no_nul(cls, value: str) -> str:
+        if "\0" in value:
+            raise ValueError("holds a NUL character")
+        return value
+
+
+class A1111Parameters(Record):
+    """The `parameters` text as other programs write it: prompts, and the named values as they stand there."""
+
+    prompt: str
+    negative_prompt: str
+    fields: dict[str, str]
+
+
+class EmbeddedText(NamedTuple):
+    """What was found in a PNG: our own record and the A1111 text, each None where it is missing or unreadable."""
+
+    parameters: PictureParameters | None
+    a1111: A1111Parameters | None
+
+
+class Chunk(NamedTuple):
+    """One chunk of a PNG: its type, its data, and the bytes of all of it with length and CRC."""
+
+    kind: bytes
+    data: bytes
+    raw: bytes
+
+
+def embed(png: bytes, parameters: PictureParameters) -> bytes:
+    """The same picture with `parameters` inside, in A1111's form and as our JSON; earlier ones are replaced.
+
+    The same arguments give the same bytes; all other chunks stay as they are. Raises BadOutput for a broken PNG.
+    """
+    texts = {A1111_KEY: to_a1111(parameters), OWN_KEY: to_json(parameters)}
+    try:
+        kept = [c for c in chunks(png) if c.kind not in TEXT_CHUNKS or _text(c).keyword not in texts]
+    except PngError as exc:
+        raise BadOutput(f"The model returned a picture that is not a whole PNG: {exc}.") from exc
+    first = next(index for index, chunk in enumerate(kept) if chunk.kind == b"IDAT")
+    written = [_text_chunk(keyword, text) for keyword, text in texts.items()]
+    return SIGNATURE + b"".join(
+        [*(c.raw for c in kept[:first]), *written, *(c.raw for c in kept[first:])],
+    )
+
+
+def read(png: bytes) -> EmbeddedText:
+    """What a PNG from anywhere says about how it was made. Raises PngError when it is not a whole PNG.
+
+    Text that is not in one of the two forms is passed over; text that is too long raises PngError.
+    """
+    texts: dict[str, str] = {}
+    size = 0
+    for chunk in chunks(png):
+        if chunk.kind in TEXT_CHUNKS:
+            keyword, text = _text(chunk)
+            size += len(text)
+            if size > MAX_TEXT_BYTES:
+                raise PngError(f"it holds more than {MAX_TEXT_BYTES} bytes of text")
+            texts.setdefault(keyword, text)
+    return EmbeddedText(_from_json(texts.get(OWN_KEY)), from_a1111(texts.get(A1111_KEY, "")))
+
+
+def strip(png: bytes) -> bytes:
+    """The same picture with nothing but what its pixels need: no text, EXIF, time or private chunks.
+
+    Raises PngError when it is not a whole PNG.
+    """
+    return SIGNATURE + b"".join(chunk.raw for chunk in chunks(png) if chunk.kind in PICTURE_CHUNKS)
+
+
+def verify_png(data: bytes, width: int, height: int) -> None:
+    """Checks that `data` is a whole PNG of `width` x `height` pixels and can be decoded.
+
+    Every chunk's length and CRC are checked and the size is compared before anything is decoded, so that memory is
+    bounded by the size that was asked for. Raises BadOutput saying what is wrong.
+    """
+    try:
+        _check_structure(data, width, height)
+        with Pillow.open(io.BytesIO(data), formats=["PNG"]) as picture:
+            picture.load()
+            decoded = picture.size
+    except PngError as exc:
+        raise BadOutput(f"The model returned a picture that is not a whole PNG: {exc}.") from exc
+    except (OSError, SyntaxError, ValueError, EOFError, zlib.error, struct.error) as exc:
+        raise BadOutput(f"The model returned a PNG that cannot be decoded: {exc}.") from exc
+    if decoded != (width, height):
+        raise BadOutput(f"The model returned a picture that decodes to {decoded[0]} x {decoded[1]} pixels.")
+
+
+def chunks(png: bytes) -> Iterator[Chunk]:
+    """The chunks of a PNG in order, from IHDR to IEND. Raises PngError at the first thing that is not as it must be."""
+    if not png.startswith(SIGNATURE):
+        raise PngError("it does not begin like a PNG" if png else "it is empty")
+    at, kind, pixels = len(SIGNATURE), b"", False
+    while kind != b"IEND":
+        if at + 12 > len(png):
+            raise PngError(f"it ends at byte {len(png)}, in the middle of a chunk or before its last one")
+        length, kind = struct.unpack_from(">I4s", png, at)
+        end = at + 12 + length
+        if end > len(png):
+            raise PngError(
+                f"the chunk at byte {at} says {length} bytes, but the file ends at byte {len(png)}"
+            )
+        if not kind.isalpha():
+            raise PngError(f"the chunk at byte {at} has no valid type")
+        if (kind == b"IHDR") != (at == len(SIGNATURE)):
+            raise PngError("its header is not its first chunk, or is there twice")
+        if zlib.crc32(png[at + 4 : end - 4]) != int.from_bytes(png[end - 4 : end], "big"):
+            raise PngError(f"the {kind.decode()} chunk at byte {at} is damaged: its checksum is wrong")
+        pixels = pixels or kind == b"IDAT"
+        yield Chunk(kind, png[at + 8 : end - 4], png[at:end])
+        at = end
+    if not pixels:
+        raise PngError("it has no pixels")
+    if at != len(png):
+        raise PngError(f"{len(png) - at} bytes follow its end")
+
+
+def to_a1111(parameters: PictureParameters) -> str:
+    """The text that A1111 and programs like it show and read; a negative prompt only where there is one."""
+    sampler = SAMPLERS.get(parameters.scheduler, parameters.scheduler)
+    fields = {
+        "Steps": str(parameters.steps),
+        "Sampler": sampler,
+        "CFG scale": f"{parameters.guidance:g}",
+        "Seed": str(parameters.seed),
+        "Size": f"{parameters.width}x{parameters.height}",
+        "Model hash": parameters.model_revision,
+        "Model": parameters.model,
+        "Version": f"Atelier {parameters.studio_version}",
+    }
+    lines = [parameters.prompt]
+    if parameters.negative_prompt:
+        lines.append(f"{NEGATIVE} {parameters.negative_prompt}")
+    lines.append(", ".join(f"{name}: {_quoted(value)}" for name, value in fields.items()))
+    return "\n".join(lines)
+
+
+def from_a1111(text: str) -> A1111Parameters | None:
+    """The parts of a `parameters` text; None when it is not in that form (some programs put JSON there)."""
+    above, _, last = text.strip().rpartition("\n")
+    if not last.startswith(FIRST_FIELD):
+        return None
+    prompt, mark, negative = f"\n{above}".partition(f"\n{NEGATIVE}")
+    return A1111Parameters(
+        prompt=prompt.removeprefix("\n"),
+        negative_prompt=negative.removeprefix(" ") if mark else "",
+        fields={match[1].strip(): _unquoted(match[2].strip()) for match in FIELD.finditer(last)},
+    )
+
+
+def to_json(parameters: PictureParameters) -> str:
+    """Our own record as JSON in ASCII, all of it, in the order of the fields."""
+    return json.dumps(parameters.model_dump(mode="json"))
+
+
+def _from_json(text: str | None) -> PictureParameters | None:
+    try:
+        return PictureParameters.model_validate_json(text) if text is not None else None
+    except ValidationError:
+        return None
+
+
+class _Text(NamedTuple):
+    keyword: str
+    text: str
+
+
+def _text(chunk: Chunk) -> _Text:
+    """Keyword and text of a text chunk; compressed text is unpacked up to MAX_TEXT_BYTES. Raises PngError."""
+    keyword, zero, rest = chunk.data.partition(b"\0")
+    if not zero or not 1 <= len(keyword) <= 79:
+        raise PngError(f"a {chunk.kind.decode()} chunk has no keyword")
+    name = keyword.decode("latin-1")
+    if chunk.kind == b"tEXt":
+        return _Text(name, rest.decode("latin-1"))
+    if chunk.kind == b"zTXt":
+        return _Text(name, _inflate(rest[1:]).decode("latin-1"))
+    parts = rest[2:].split(b"\0", 2)
+    if len(rest) < 2 or len(parts) < 3:
+        raise PngError("an iTXt chunk is cut short")
+    try:
+        return _Text(name, (_inflate(parts[2]) if rest[0] else parts[2]).decode("utf-8"))
+    except UnicodeDecodeError:
+        raise PngError("an iTXt chunk is not UTF-8") from None
+
+
+def _inflate(data: bytes) -> bytes:
+    unpacker = zlib.decompressobj()
+    try:
+        text = unpacker.decompress(data, MAX_TEXT_BYTES + 1)
+    except zlib.error:
+        raise PngError("a compressed text chunk is damaged") from None
+    if len(text) > MAX_TEXT_BYTES or not unpacker.eof:
+        raise PngError(f"a compressed text chunk is cut short or unpacks to more than {MAX_TEXT_BYTES} bytes")
+    return text
+
+
+def _text_chunk(keyword: str, text: str) -> bytes:
+    """tEXt where Latin-1 can say it, which every reader knows; otherwise iTXt, uncompressed."""
+    try:
+        kind, data = b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("latin-1")
+    except UnicodeEncodeError:
+        kind, data = b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode("utf-8")
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False) if any(mark in value for mark in ',:\n"') else value
+
+
+def _unquoted(value: str) -> str:
+    if not value.startswith('"'):
+        return value
+    try:
+        return str(json.loads(value))
+    except ValueError:
+        return value
+
+
+def _check_structure(data: bytes, width: int, height: int) -> None:
+    """What `verify_png` asks of the chunks. Raises PngError."""
+    kinds = []
+    for chunk in chunks(data):
+        if chunk.kind == b"IHDR":
+            if len(chunk.data) != 13:
+                raise PngError("its header has the wrong length")
+            size = struct.unpack(">II", chunk.data[:8])
+            if size != (width, height):
+                raise PngError(f"it is {size[0]} x {size[1]} pixels instead of {width} x {height}")
+        elif chunk.kind[0:1].isupper() and chunk.kind not in CRITICAL_CHUNKS:
+            raise PngError(f"it needs a part that nobody knows ({chunk.kind.decode()})")
+        kinds.append(chunk.kind)
+    pixels = [index for index, kind in enumerate(kinds) if kind == b"IDAT"]
+    if pixels[-1] - pixels[0] != len(pixels) - 1:
+        raise PngError("its pixels are not in one piece")

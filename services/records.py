@@ -1,0 +1,236 @@
+"""The frozen types that cross layers: users, job requests, jobs, images, pages of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+T = TypeVar("T")
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Role(StrEnum):
+    MAKER = "maker"
+    ADMIN = "admin"
+
+
+class User(Record):
+    """Who is asking. `id` is 32 hex digits."""
+
+    id: str
+    email: str
+    role: Role = Role.MAKER
+    name: str = ""
+
+
+class JobStatus(StrEnum):
+    QUEUED = "queued"
+    STARTING = "starting"
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+    @property
+    def terminal(self) -> bool:
+        """True for a state that is written once and never left."""
+        return self in TERMINAL
+
+
+TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED, JobStatus.EXPIRED})
+
+
+class JobRequest(Record):
+    """What a maker asks for, before the model's card has been consulted. Only the prompt is needed.
+
+    Values are deliberately loose here (`catalogue.resolve` checks them against the card and says what to
+    change); `seed` None means random.
+    """
+
+    prompt: str
+    negative_prompt: str = ""
+    model: str | None = None
+    width: int | None = None
+    height: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    scheduler: str | None = None
+    quality: str | None = None
+    seed: int | None = None
+    count: int = 1
+
+
+class JobSpec(Record):
+    """A request with every value resolved: what is really run. `width`/`height` in pixels, `seed` uint32."""
+
+    prompt: str
+    negative_prompt: str
+    model: str
+    model_revision: str
+    width: int
+    height: int
+    steps: int
+    guidance: float
+    scheduler: str
+    quality: str
+    seed: int
+    count: int
+
+
+class JobFailure(Record):
+    """Why a job did not succeed: a stable code and a sentence for people."""
+
+    code: str
+    message: str
+
+
+class Estimate(Record):
+    """Price and time of a job before it runs. `cold_start_s` is how long the endpoint takes to wake, 0 when warm.
+
+    `at_most_usd` is what is reserved, and the most that will be charged.
+    """
+
+    cost_usd: float
+    at_most_usd: float
+    run_s: float
+    cold_start_s: float
+
+
+class Timings(Record):
+    """Where the time of a finished job went, in seconds, as the container measured it."""
+
+    queue_s: float = 0.0
+    load_s: float = 0.0
+    denoise_s: float = 0.0
+    decode_s: float = 0.0
+    encode_s: float = 0.0
+    total_s: float = 0.0
+
+
+class Job(Record):
+    """One request of one user and what became of it. `cost_usd` is None until it is settled (0.0 when refunded)."""
+
+    id: str
+    user_id: str
+    status: JobStatus
+    spec: JobSpec
+    attempt: int
+    created_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    deadline_at: datetime | None = None
+    invoked_at: datetime | None = None
+    estimate: Estimate
+    cost_usd: float | None = None
+    gpu_s: float | None = None
+    timings: Timings | None = None
+    failure: JobFailure | None = None
+    failure_uri: str | None = None
+    image_ids: tuple[str, ...] = ()
+
+
+class LiveJob(Record):
+    """A job as an open page shows it: the record, and what the container reports about the running one.
+
+    `step`/`steps` are None until the model runs; `queue_position` is 1 for the next one to be handed to the endpoint
+    and None once it was; `ahead` is how many jobs the endpoint has before it; `eta_s` is seconds left, theirs included.
+    """
+
+    job: Job
+    status: JobStatus
+    step: int | None = None
+    steps: int | None = None
+    preview_url: str | None = None
+    queue_position: int | None = None
+    ahead: int = 0
+    eta_s: float | None = None
+
+
+class Image(Record):
+    """One stored picture. `id` is `<job>-<n>`; `sha256` is of the stored PNG's bytes."""
+
+    id: str
+    user_id: str
+    job_id: str
+    n: int
+    key: str
+    thumbnail_key: str | None
+    width: int
+    height: int
+    size_bytes: int
+    sha256: str
+    seed: int
+    model: str
+    prompt: str
+    favourite: bool = False
+    created_at: datetime
+
+
+class ApiKey(Record):
+    """An API key without its secret: `id` is a ULID, `prefix` its first characters for recognition."""
+
+    id: str
+    name: str
+    prefix: str
+    created_at: datetime
+
+
+class NewApiKey(Record):
+    """A key just made; `secret` is shown once and never stored."""
+
+    key: ApiKey
+    secret: str
+
+
+class Usage(Record):
+    """What a user has used against the limits. Images per UTC day, dollars per UTC month, reserved ones included."""
+
+    images_today: int
+    daily_images: int
+    spent_month_usd: float
+    monthly_usd: float
+    open_jobs: int
+    max_open_jobs: int
+
+
+class ErasureReceipt(Record):
+    """What was erased, verified by listing again."""
+
+    jobs: int
+    images: int
+    objects: int
+    completed_at: datetime
+
+
+class EndpointState(StrEnum):
+    COLD = "cold"
+    STARTING = "starting"
+    READY = "ready"
+    UNKNOWN = "unknown"
+
+
+class EndpointInfo(Record):
+    """What the endpoint of a model is doing, as of `read_at`."""
+
+    model: str
+    state: EndpointState
+    instances: int
+    read_at: datetime
+
+
+class Page(BaseModel, Generic[T]):
+    """A page of a newest-first list. `next` is the opaque cursor of the following page, None at the end."""
+
+    model_config = ConfigDict(frozen=True)
+
+    items: tuple[T, ...]
+    next: str | None = None

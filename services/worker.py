@@ -1,0 +1,187 @@
+"""The worker process: hears the endpoint's notifications, sweeps what was not heard, and keeps the queue moving."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from services import keys
+from services.aws.queues import Message, Queue
+from services.aws.telemetry import Metrics
+from services.build import Studio, build
+from services.errors import NotFound, StudioError, Unavailable
+from services.logs import configure, event
+from services.records import Job
+from services.settings import Settings, SettingsError, load_settings
+
+RETRY_S = 5
+RECONCILE_S = 6 * 3600.0
+
+
+class PoisonMessage(Exception):
+    """A message that no retry will make readable; it goes to the dead-letter queue by itself."""
+
+
+class Worker:
+    """Two loops in one process: messages on the calling thread, the sweep on another."""
+
+    def __init__(self, studio: Studio, queue: Queue, metrics: Metrics) -> None:
+        self._studio = studio
+        self._queue = queue
+        self._metrics = metrics
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Ends both loops after what they are doing now."""
+        self._stop.set()
+
+    @property
+    def stopped(self) -> bool:
+        """True once `stop` was called."""
+        return self._stop.is_set()
+
+    def run(self) -> None:
+        """Runs until `stop`; returns when both loops have ended."""
+        sweeping = threading.Thread(target=self._sweep_loop, name="sweep", daemon=True)
+        sweeping.start()
+        event("worker_started")
+        while not self._stop.is_set():
+            self.receive_once()
+        sweeping.join(timeout=20)
+        event("worker_stopped")
+
+    def receive_once(self, *, wait_s: int = 5) -> int:
+        """Handles one batch of notifications; returns how many were acknowledged.
+
+        A message that cannot be handled comes again, and after five receives goes to the dead-letter queue; the
+        others flow.
+        """
+        try:
+            messages = self._queue.receive(wait_s=wait_s)
+        except Unavailable as exc:
+            event("receive_failed", level=logging.WARNING, exc=exc)
+            self._stop.wait(RETRY_S)
+            return 0
+        return sum(self._handle_safely(message) for message in messages)
+
+    def _handle_safely(self, message: Message) -> bool:
+        try:
+            self.handle(message.body)
+            self._queue.acknowledge(message)
+        except Exception as exc:  # noqa: BLE001 - the loop's edge: one bad message must not stop the others.
+            level = logging.WARNING if isinstance(exc, StudioError) else logging.ERROR
+            event("message_postponed", level=level, exc=exc, receives=message.receives)
+            self._give_back(message)
+            return False
+        return True
+
+    def _give_back(self, message: Message) -> None:
+        try:
+            self._queue.give_back(message, delay_s=min(60, RETRY_S * message.receives))
+        except StudioError:
+            # It becomes visible by itself when its visibility time-out ends.
+            return
+
+    def handle(self, body: str) -> None:
+        """Brings the job that a notification speaks of to its end; the same notification again changes nothing."""
+        notification = _read(body)
+        parts = keys.split_inference_id(str(notification.get("inferenceId", "")))
+        if parts is None:
+            raise PoisonMessage("the notification names no job of ours")
+        user_id, job_id, attempt = parts
+        job = None
+        if notification.get("invocationStatus") == "Completed":
+            try:
+                job = self._studio.completion.finish(user_id, job_id, attempt)
+            except NotFound:
+                # S3 is consistent: the output was erased, or never written. The sweeper decides by the deadline.
+                event("output_missing", level=logging.WARNING, user=user_id, job=job_id, attempt=attempt)
+        else:
+            job = self._fail(notification, user_id, job_id, attempt)
+        self._studio.sweeper.dispatch(closed=job_id if job and job.status.terminal else None)
+
+    def _fail(self, notification: dict[str, Any], user_id: str, job_id: str, attempt: int) -> Job | None:
+        completion = self._studio.completion
+        if notification.get("invocationStatus") == "Expired":
+            return completion.give_up(user_id, job_id, attempt)
+        response = notification.get("responseParameters")
+        nested = response.get("failureLocation") if isinstance(response, dict) else None
+        location = notification.get("failureLocation") or nested
+        return completion.fail(
+            user_id,
+            job_id,
+            attempt,
+            str(notification.get("failureReason", "")),
+            failure_uri=str(location) if location else None,
+        )
+
+    def _sweep_loop(self) -> None:
+        reconciled_at = -RECONCILE_S
+        while not self._stop.is_set():
+            self._safely("sweep", self.sweep_once)
+            self._safely("upkeep", self._studio.images.upkeep)
+            if time.monotonic() - reconciled_at >= RECONCILE_S:
+                reconciled_at = time.monotonic()
+                self._safely("reconcile", self._reconcile)
+            self._stop.wait(self._studio.settings.sweep_interval_s)
+
+    def _safely(self, name: str, task: Callable[[], object]) -> None:
+        """Does one of the loop's tasks; its trouble is logged, and the other tasks go on."""
+        try:
+            task()
+        except Exception as exc:  # noqa: BLE001 - the loop's edge: the next pass tries again
+            event(f"{name}_failed", level=logging.ERROR, exc=exc)
+
+    def _reconcile(self) -> None:
+        event("reconciled", **self._studio.reconciler.reconcile().model_dump())
+
+    def sweep_once(self) -> None:
+        """One sweep, and the number of waiting jobs published for scaling."""
+        report = self._studio.sweeper.sweep()
+        if any(report.model_dump().values()):
+            event("swept", **report.model_dump())
+        self._safely("metrics", lambda: self._metrics.count("WaitingJobs", report.waiting))
+
+
+def _read(body: str) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+        # An SNS subscription without raw delivery wraps the message.
+        if isinstance(document, dict) and "Message" in document and "TopicArn" in document:
+            document = json.loads(document["Message"])
+    except ValueError as exc:
+        raise PoisonMessage("the notification is not JSON") from exc
+    if not isinstance(document, dict):
+        raise PoisonMessage("the notification is not a JSON object")
+    return document
+
+
+def make_worker(settings: Settings) -> Worker:
+    """The worker of an installation; connects to nothing yet."""
+    studio = build(settings)
+    return Worker(studio, studio.results_queue, studio.metrics)
+
+
+def main() -> int:
+    """Runs the worker until SIGTERM or SIGINT; exit code 2 when the settings cannot be used."""
+    try:
+        settings = load_settings()
+    except SettingsError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 2
+    configure(settings.log_level)
+    worker = make_worker(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    worker.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

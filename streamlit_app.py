@@ -1,0 +1,47 @@
+"""What Streamlit runs for every page: page config, the sign-in gate, navigation.
+
+It lies at the root because a `pages/` folder beside the running script would be served without the gate.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from app.components import form_values
+from app.components.prompt_text import one_line, show_text
+from app.navigation import pages_for
+from app.page_runner import errors_in_words
+from app.session import current_user, require, sign_out
+from services.records import User
+
+ASSETS = Path(__file__).parent / "app" / "assets"
+
+
+def sidebar(user: User) -> None:
+    """Who is signed in, and the way out."""
+    with st.sidebar, st.container(key="who", horizontal=True, vertical_alignment="center", gap="small"):
+        show_text(one_line(user.name or user.email, 28))
+        if st.button("", icon=":material/logout:", type="tertiary", help="Sign out", key="sign_out"):
+            sign_out()
+
+
+st.set_page_config(
+    page_title="Atelier",
+    page_icon=str(ASSETS / "mark.svg"),
+    layout="wide",
+    menu_items={"Get help": None, "Report a bug": None, "About": None},
+)
+st.html(ASSETS / "atelier.css")
+with errors_in_words():
+    user = current_user()
+    page = st.navigation(pages_for(user), position="sidebar" if user else "hidden")
+    if user is None:
+        require()
+    else:
+        st.logo(str(ASSETS / "wordmark.svg"), icon_image=str(ASSETS / "mark.svg"), size="large")
+        sidebar(user)
+        if page.url_path:
+            form_values.left()
+        page.run()

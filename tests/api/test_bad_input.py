@@ -1,0 +1,176 @@
+"""What bad input gets: a clear problem that names the field, and nothing made."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.api.conftest import Person
+from tests.api.fake_studio import FakeStudio
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"prompt": ""}, "prompt"),
+        ({"prompt": " \n "}, "prompt"),
+        ({"prompt": "x" * 2001}, "prompt"),
+        ({"prompt": "bell \x07"}, "prompt"),
+        ({"prompt": "nul \x00"}, "prompt"),
+        ({"prompt": None}, "prompt"),
+        ({"prompt": 7}, "prompt"),
+        ({"prompt": ["a"]}, "prompt"),
+        ({"negative_prompt": "x" * 2001}, "negative_prompt"),
+        ({"negative_prompt": None}, "negative_prompt"),
+        ({"model": "dall-e"}, "model"),
+        ({"model": "../../etc/passwd"}, "model"),
+        ({"width": 65}, "width"),
+        ({"width": 4096}, "width"),
+        ({"width": -64}, "width"),
+        ({"width": 64.0}, "width"),
+        ({"width": "64"}, "width"),
+        ({"width": 10**400}, "width"),
+        ({"height": 0}, "height"),
+        ({"steps": 0}, "steps"),
+        ({"steps": 51}, "steps"),
+        ({"steps": True}, "steps"),
+        ({"guidance": 99}, "guidance"),
+        ({"guidance": "4"}, "guidance"),
+        ({"scheduler": "magic"}, "scheduler"),
+        ({"quality": "best"}, "quality"),
+        ({"count": 0}, "count"),
+        ({"count": 99}, "count"),
+        ({"count": None}, "count"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**32}, "seed"),
+        ({"seed": "abc"}, "seed"),
+        ({"seed": 1.5}, "seed"),
+        ({"user_id": "b" * 32}, "user_id"),
+        ({"job": {"bucket": "x"}}, "job"),
+    ],
+)
+def test_a_wrong_field_is_named_and_nothing_is_made(
+    client: TestClient, studio: FakeStudio, alice: Person, fields: dict[str, Any], param: str
+) -> None:
+    answer = client.post("/v1/jobs", json={"prompt": "a red apple", **fields}, headers=alice.auth)
+    problem = answer.json()
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert problem["param"] == param
+    assert len(problem["detail"]) > 10
+    assert studio.writes == []
+
+
+def test_all_wrong_types_are_told_at_once(client: TestClient, alice: Person) -> None:
+    answer = client.post("/v1/jobs", json={"seed": "abc", "colour": "red"}, headers=alice.auth)
+    assert {error["param"] for error in answer.json()["errors"]} == {"prompt", "seed", "colour"}
+
+
+def test_an_unknown_field_is_told_which_are_known(client: TestClient, alice: Person) -> None:
+    answer = client.post("/v1/jobs", json={"prompt": "a", "sampler": "ddim"}, headers=alice.auth)
+    assert "sampler" in answer.json()["detail"]
+    assert "scheduler" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "![x](http://evil.example/a.png) **bold** <img src=x onerror=alert(1)>",
+        "ein Apfel, une pomme, りんご 🍎",
+        "two\nlines\tand a tab",
+    ],
+)
+def test_markdown_and_every_script_are_just_text(client: TestClient, alice: Person, prompt: str) -> None:
+    answer = client.post("/v1/jobs", json={"prompt": prompt}, headers=alice.auth)
+    assert answer.status_code == 201
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["input"]["prompt"] == prompt
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not json",
+        b'{"prompt": "a"',
+        b'{"prompt": "a"} trailing',
+        b'{"prompt": "a", "guidance": NaN}',
+        b'{"prompt": "a", "guidance": -Infinity}',
+        b"\xff\xfe\x00",
+        b'{"prompt": "\xc3\x28"}',
+        b"[" * 100_000,
+        b'{"prompt": "a", "seed": ' + b"9" * 5000 + b"}",
+    ],
+    ids=lambda body: repr(body[:30]),
+)
+def test_a_body_that_is_not_json_is_a_bad_request(
+    client: TestClient, studio: FakeStudio, alice: Person, body: bytes
+) -> None:
+    answer = client.post("/v1/jobs", content=body, headers={**alice.auth, **JSON})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_json"), answer.text
+    assert studio.writes == []
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"a red apple"', b"null", b"7", b'[{"prompt": "a"}]'])
+def test_json_that_is_no_object_is_refused(client: TestClient, alice: Person, body: bytes) -> None:
+    answer = client.post("/v1/jobs", content=body, headers={**alice.auth, **JSON})
+    assert (answer.status_code, answer.json()["param"]) == (422, "body")
+
+
+def test_half_a_character_is_refused_in_values_and_names(client: TestClient, alice: Person) -> None:
+    for body in (b'{"prompt": "\\ud800"}', b'{"prompt": "a", "\\ud800": 1}'):
+        answer = client.post("/v1/jobs", content=body, headers={**alice.auth, **JSON})
+        assert answer.status_code == 422
+        assert answer.json()["detail"]
+
+
+def test_infinity_by_the_back_door_is_refused(client: TestClient, alice: Person) -> None:
+    body = b'{"prompt": "a", "guidance": 1e400}'
+    answer = client.post("/v1/jobs", content=body, headers={**alice.auth, **JSON})
+    assert (answer.status_code, answer.json()["param"]) == (422, "guidance")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "image/png",
+    ],
+)
+def test_a_body_of_another_type_is_refused(
+    client: TestClient, studio: FakeStudio, alice: Person, content_type: str | None
+) -> None:
+    headers = {**alice.auth, **({"Content-Type": content_type} if content_type else {})}
+    answer = client.post("/v1/jobs", content=b'{"prompt": "a"}', headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    assert studio.writes == []
+
+
+def test_a_content_type_with_a_character_set_is_fine(client: TestClient, alice: Person) -> None:
+    headers = {**alice.auth, "Content-Type": "Application/JSON; charset=utf-8"}
+    assert client.post("/v1/jobs", content=b'{"prompt": "a"}', headers=headers).status_code == 201
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_ten_megabytes_are_too_much_whether_declared_or_not(
+    client: TestClient, studio: FakeStudio, alice: Person, declared: bool
+) -> None:
+    body = json.dumps({"prompt": "x" * 10_000_000}).encode()
+    content = body if declared else iter([body[n : n + 65536] for n in range(0, len(body), 65536)])
+    answer = client.post("/v1/jobs", content=content, headers={**alice.auth, **JSON})
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    assert studio.writes == []
+
+
+def test_an_error_never_repeats_what_was_sent(client: TestClient, alice: Person) -> None:
+    secret = "do-not-echo-me"
+    for fields in ({"seed": secret}, {"prompt": secret, "width": secret}, {"prompt": [secret]}):
+        assert secret not in client.post("/v1/jobs", json=fields, headers=alice.auth).text

@@ -1,0 +1,79 @@
+"""`/v1/images`: listed, looked at, downloaded, deleted."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.api.conftest import Person
+from tests.api.fake_studio import STORE, FakeStudio
+from tests.api.test_jobs import make
+
+
+@pytest.fixture
+def job_id(client: TestClient, studio: FakeStudio, alice: Person) -> str:
+    """A finished job of Alice's with three pictures."""
+    made: str = make(client, alice, count=3, seed=1)["id"]
+    studio.finish(made)
+    return made
+
+
+def test_images_are_listed_newest_first_in_pages(client: TestClient, alice: Person, job_id: str) -> None:
+    first = client.get("/v1/images?limit=2", headers=alice.auth).json()
+    rest = client.get("/v1/images", params={"after": first["next"]}, headers=alice.auth).json()
+    assert first["object"] == "list"
+    assert first["has_more"]
+    assert not rest["has_more"]
+    listed = [image["id"] for image in first["data"] + rest["data"]]
+    assert listed == [f"{job_id}-2", f"{job_id}-1", f"{job_id}-0"]
+
+
+def test_images_can_be_listed_by_job_and_by_star(
+    client: TestClient, studio: FakeStudio, alice: Person, job_id: str
+) -> None:
+    starred = f"{job_id}-1"
+    studio.all_images[starred] = studio.all_images[starred].model_copy(update={"favourite": True})
+    by_job = client.get(f"/v1/images?job={job_id}", headers=alice.auth).json()["data"]
+    by_star = client.get("/v1/images?favourites=true", headers=alice.auth).json()["data"]
+    assert len(by_job) == 3
+    assert [image["id"] for image in by_star] == [starred]
+
+
+def test_an_image_tells_what_made_it(client: TestClient, alice: Person, job_id: str) -> None:
+    image = client.get(f"/v1/images/{job_id}-2", headers=alice.auth).json()
+    assert image["object"] == "image"
+    assert (image["job"], image["seed"], image["model"]) == (job_id, 3, "pocket")
+    assert image["prompt"] == "a red apple"
+    assert image["url"].startswith(STORE)
+
+
+def test_an_image_without_a_thumbnail_yet_has_none(
+    client: TestClient, studio: FakeStudio, alice: Person, job_id: str
+) -> None:
+    bare = studio.all_images[f"{job_id}-0"].model_copy(update={"thumbnail_key": None})
+    studio.all_images[bare.id] = bare
+    assert client.get(f"/v1/images/{bare.id}", headers=alice.auth).json()["thumbnail_url"] is None
+
+
+def test_a_download_leads_to_the_signed_link(client: TestClient, alice: Person, job_id: str) -> None:
+    answer = client.get(f"/v1/images/{job_id}-0/download", headers=alice.auth)
+    assert answer.status_code == 302
+    assert answer.headers["location"].startswith(STORE)
+    assert answer.headers["location"].endswith("?download")
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_deleted_image_is_gone_and_its_job_stays(client: TestClient, alice: Person, job_id: str) -> None:
+    address = f"/v1/images/{job_id}-1"
+    answer = client.delete(address, headers=alice.auth)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert client.get(address, headers=alice.auth).status_code == 404
+    assert client.delete(address, headers=alice.auth).status_code == 404
+    job = client.get(f"/v1/jobs/{job_id}", headers=alice.auth).json()
+    assert [image["id"] for image in job["output"]] == [f"{job_id}-0", f"{job_id}-2"]
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "favourites=perhaps", "colour=red"])
+def test_an_image_query_that_makes_no_sense_is_refused(client: TestClient, alice: Person, query: str) -> None:
+    answer = client.get(f"/v1/images?{query}", headers=alice.auth)
+    assert (answer.status_code, answer.json()["param"]) == (422, query.split("=")[0])

@@ -1,0 +1,182 @@
+"""Whose it is: each operation of the OpenAPI document has a row here, and one without a row fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.api import create_api
+from tests.api.conftest import Person
+from tests.api.fake_studio import FakeStudio
+from tests.api.test_jobs import make
+
+
+@dataclass(frozen=True)
+class Row:
+    """How an operation is called: with whose id, and what a list of it may show Bob of what is Alice's."""
+
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+    ids: str | None = None
+    sees_only_own: Callable[[dict[str, Any]], bool] | None = None
+
+
+ROWS = {
+    "createJob": Row("POST", "/jobs", body={"prompt": "a red apple"}),
+    "listJobs": Row("GET", "/jobs", sees_only_own=lambda page: page["data"] == []),
+    "getJob": Row("GET", "/jobs/{id}", ids="job"),
+    "cancelJob": Row("POST", "/jobs/{id}/cancel", ids="job"),
+    "listImages": Row("GET", "/images", sees_only_own=lambda page: page["data"] == []),
+    "getImage": Row("GET", "/images/{id}", ids="image"),
+    "downloadImage": Row("GET", "/images/{id}/download", ids="image"),
+    "deleteImage": Row("DELETE", "/images/{id}", ids="image"),
+    "listModels": Row("GET", "/models"),
+    "getMe": Row("GET", "/me", sees_only_own=lambda me: me["id"] == "b" * 32),
+    "getUsage": Row("GET", "/usage", sees_only_own=lambda usage: usage["images_today"] == 0),
+}
+UNKNOWN_JOB = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+BAD_IDS = [
+    UNKNOWN_JOB,
+    UNKNOWN_JOB.lower(),
+    f"{UNKNOWN_JOB}-0",
+    "0",
+    "-",
+    "null",
+    "..%2e",
+    "%2e%2e",
+    "%00",
+    "a" * 2000,
+    "*",
+    "JOB%23" + UNKNOWN_JOB,
+    "%F0%9F%8D%8E",
+    "' OR 1=1 --",
+]
+
+
+def operations() -> dict[str, tuple[str, str]]:
+    document = create_api(lambda: None).openapi()  # type: ignore[arg-type, return-value]
+    return {
+        operation["operationId"]: (method.upper(), path)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+@pytest.fixture
+def things(client: TestClient, studio: FakeStudio, alice: Person) -> dict[str, str]:
+    """A finished job of Alice's and its picture."""
+    job_id = make(client, alice, seed=7)["id"]
+    studio.finish(job_id)
+    studio.writes.clear()
+    return {"job": job_id, "image": f"{job_id}-0"}
+
+
+def call(client: TestClient, row: Row, id: str, headers: dict[str, str]) -> Any:
+    return client.request(row.method, "/v1" + row.path.replace("{id}", id), json=row.body, headers=headers)
+
+
+def as_unknown(answer: Any) -> tuple[Any, ...]:
+    """An answer without what is bound to differ between two requests."""
+    problem = answer.json()
+    problem.pop("request_id")
+    # The path that was asked for is the one thing of an id that comes back.
+    own_length = len(json.dumps(problem.pop("instance"), ensure_ascii=False).encode())
+    headers = dict(answer.headers) | {"x-request-id": "", "content-length": ""}
+    return answer.status_code, problem, headers, len(answer.content) - own_length
+
+
+def test_every_operation_has_a_row() -> None:
+    assert {name: (row.method, row.path) for name, row in ROWS.items()} == operations()
+
+
+@pytest.mark.parametrize("operation", ROWS)
+def test_a_stranger_gets_401_and_learns_nothing(
+    client: TestClient, studio: FakeStudio, things: dict[str, str], operation: str
+) -> None:
+    row = ROWS[operation]
+    answer = call(client, row, things.get(row.ids or "", ""), {})
+    assert answer.status_code == 401
+    assert set(answer.json()) == {"type", "title", "status", "detail", "instance", "code", "request_id"}
+    assert studio.writes == []
+
+
+@pytest.mark.parametrize("who", ["bob", "admin"])
+@pytest.mark.parametrize("operation", [name for name, row in ROWS.items() if row.ids])
+def test_somebody_elses_thing_looks_exactly_like_one_that_does_not_exist(
+    client: TestClient,
+    studio: FakeStudio,
+    things: dict[str, str],
+    operation: str,
+    who: str,
+    request: pytest.FixtureRequest,
+) -> None:
+    person: Person = request.getfixturevalue(who)
+    row = ROWS[operation]
+    assert row.ids
+    foreign = things[row.ids]
+    unknown = UNKNOWN_JOB if row.ids == "job" else f"{UNKNOWN_JOB}-0"
+    answers = [as_unknown(call(client, row, id, person.auth)) for id in (foreign, unknown)]
+    assert answers[0][0] == 404
+    assert answers[0] == answers[1]
+    assert studio.writes == []
+
+
+@pytest.mark.parametrize("bad_id", BAD_IDS, ids=lambda text: text[:20])
+@pytest.mark.parametrize("operation", [name for name, row in ROWS.items() if row.ids])
+def test_a_malformed_or_guessed_id_looks_like_an_unknown_one(
+    client: TestClient, studio: FakeStudio, alice: Person, operation: str, bad_id: str
+) -> None:
+    row = ROWS[operation]
+    unknown = UNKNOWN_JOB if row.ids == "job" else f"{UNKNOWN_JOB}-0"
+    bad, plain = (as_unknown(call(client, row, id, alice.auth)) for id in (bad_id, unknown))
+    assert bad == plain
+    assert bad[0] == 404
+    assert studio.writes == []
+
+
+@pytest.mark.parametrize("operation", [name for name, row in ROWS.items() if row.sees_only_own])
+def test_a_list_shows_only_ones_own(
+    client: TestClient, things: dict[str, str], bob: Person, operation: str
+) -> None:
+    row = ROWS[operation]
+    assert row.sees_only_own
+    answer = call(client, row, "", bob.auth)
+    assert answer.status_code == 200
+    assert row.sees_only_own(answer.json())
+
+
+def test_a_foreign_job_as_a_filter_is_an_empty_list_like_an_unknown_one(
+    client: TestClient, things: dict[str, str], bob: Person
+) -> None:
+    answers = [
+        client.get("/v1/images", params={"job": id}, headers=bob.auth).json()
+        for id in (things["job"], UNKNOWN_JOB)
+    ]
+    assert answers[0] == answers[1]
+    assert answers[0]["data"] == []
+
+
+def test_somebody_elses_cursor_is_refused_or_shows_nothing_of_theirs(
+    client: TestClient, alice: Person, bob: Person
+) -> None:
+    for _ in range(3):
+        make(client, alice)
+    cursor = client.get("/v1/jobs?limit=1", headers=alice.auth).json()["next"]
+    answer = client.get("/v1/jobs", params={"after": cursor}, headers=bob.auth)
+    assert answer.status_code == 422 or answer.json()["data"] == []
+
+
+@pytest.mark.parametrize("operation", ROWS)
+def test_the_owner_gets_through(
+    client: TestClient, things: dict[str, str], alice: Person, operation: str
+) -> None:
+    row = ROWS[operation]
+    answer = call(client, row, things.get(row.ids or "", ""), alice.auth)
+    # A finished job cannot be canceled, which only its owner is told.
+    assert answer.status_code == 409 if operation == "cancelJob" else answer.status_code < 400

@@ -1,0 +1,286 @@
+"""`/v1/jobs`: made, looked at, listed, canceled, in the shape that programs rely on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from services.errors import IdempotencyInFlight, LimitReached, Unavailable
+from services.records import JobStatus, LiveJob
+from tests.api.conftest import Person
+from tests.api.fake_studio import BAD_WORD, PUBLIC_URL, STORE, FakeStudio
+
+
+def make(client: TestClient, person: Person, **fields: Any) -> dict[str, Any]:
+    answer = client.post("/v1/jobs", json={"prompt": "a red apple", **fields}, headers=person.auth)
+    assert answer.status_code == 201, answer.text
+    job: dict[str, Any] = answer.json()
+    return job
+
+
+def finish_soon(studio: FakeStudio, status: JobStatus = JobStatus.SUCCEEDED) -> threading.Thread:
+    """Ends the first job that appears, a moment after it does."""
+
+    def work() -> None:
+        for _ in range(400):
+            if studio.all_jobs:
+                time.sleep(0.1)
+                studio.finish(next(iter(studio.all_jobs)), status)
+                return
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_a_prompt_alone_makes_a_job_with_every_default_resolved(client: TestClient, alice: Person) -> None:
+    answer = client.post("/v1/jobs", json={"prompt": "a red apple"}, headers=alice.auth)
+    job = answer.json()
+    assert answer.status_code == 201
+    assert answer.headers["location"] == f"{PUBLIC_URL}/v1/jobs/{job['id']}"
+    assert answer.headers["cache-control"] == "no-store"
+    assert (job["object"], job["status"], job["model"]) == ("job", "queued", "pocket")
+    assert job["input"] == {
+        "prompt": "a red apple",
+        "negative_prompt": "",
+        "width": 64,
+        "height": 64,
+        "steps": 12,
+        "guidance": 4.0,
+        "scheduler": "ddim",
+        "quality": "standard",
+        "seed": job["input"]["seed"],
+        "count": 1,
+    }
+    assert (job["output"], job["error"], job["started_at"], job["completed_at"]) == (None, None, None, None)
+    assert job["created_at"].endswith("Z")
+    assert job["metrics"]["estimated_cost_usd"] == 0.0001
+    address = f"{PUBLIC_URL}/v1/jobs/{job['id']}"
+    assert job["urls"] == {"get": address, "cancel": f"{address}/cancel"}
+
+
+def test_every_field_reaches_the_service_as_sent(client: TestClient, alice: Person) -> None:
+    sent = {
+        "negative_prompt": "text",
+        "model": "pocket",
+        "width": 96,
+        "height": 72,
+        "steps": 12,
+        "guidance": 5,
+        "scheduler": "euler",
+        "quality": "fine",
+        "seed": 4294967295,
+        "count": 4,
+    }
+    job = make(client, alice, **sent)
+    assert {**job["input"], "model": job["model"]} == {"prompt": "a red apple", **sent}
+
+
+def test_nulls_ask_for_the_defaults(client: TestClient, alice: Person) -> None:
+    assert make(client, alice, width=None, seed=None, model=None)["input"]["width"] == 64
+
+
+def test_a_finished_job_holds_its_pictures_in_order_with_their_seeds(
+    client: TestClient, studio: FakeStudio, alice: Person
+) -> None:
+    job = make(client, alice, seed=7, count=3)
+    studio.finish(job["id"])
+    done = client.get(f"/v1/jobs/{job['id']}", headers=alice.auth).json()
+    assert done["status"] == "succeeded"
+    assert [image["seed"] for image in done["output"]] == [7, 8, 9]
+    first = done["output"][0]
+    assert (first["id"], first["object"], first["job"]) == (f"{job['id']}-0", "image", job["id"])
+    assert first["url"] == f"{STORE}/images/{alice.user.id}/{job['id']}/0.png"
+    assert first["thumbnail_url"].endswith("/0.thumb.webp")
+    assert (first["width"], first["height"]) == (64, 64)
+    assert done["metrics"]["cost_usd"] == 0.0001
+    assert done["metrics"]["gpu_s"] == 1.0
+    assert done["metrics"]["queue_position"] is None
+
+
+def test_a_failed_job_says_why_and_costs_nothing(
+    client: TestClient, studio: FakeStudio, alice: Person
+) -> None:
+    job = make(client, alice)
+    studio.finish(job["id"], JobStatus.FAILED)
+    failed = client.get(f"/v1/jobs/{job['id']}", headers=alice.auth).json()
+    assert failed["status"] == "failed"
+    assert failed["output"] is None
+    assert failed["error"] == {"code": "model_error", "message": "The model crashed."}
+    assert failed["metrics"]["cost_usd"] == 0
+
+
+def test_a_waiting_job_shows_its_place(client: TestClient, alice: Person) -> None:
+    job = make(client, alice)
+    seen = client.get(f"/v1/jobs/{job['id']}", headers=alice.auth).json()
+    assert (seen["status"], seen["metrics"]["queue_position"]) == ("queued", 1)
+
+
+def test_a_long_queue_is_listed_without_a_look_at_each_job(
+    client: TestClient, studio: FakeStudio, alice: Person
+) -> None:
+    for _ in range(5):
+        make(client, alice)
+    assert len(client.get("/v1/jobs", headers=alice.auth).json()["data"]) == 5
+    assert "live.watch" not in studio.reads
+
+
+def test_a_running_job_shows_its_step_and_the_time_left(
+    client: TestClient, studio: FakeStudio, alice: Person
+) -> None:
+    job = make(client, alice)
+    studio.progress[job["id"]] = LiveJob(
+        job=studio.all_jobs[job["id"]], status=JobStatus.PROCESSING, step=3, steps=20, eta_s=1.5
+    )
+    seen = client.get(f"/v1/jobs/{job['id']}", headers=alice.auth).json()
+    assert seen["status"] == "processing"
+    assert {name: seen["metrics"][name] for name in ("step", "steps", "eta_s", "queue_position")} == {
+        "step": 3,
+        "steps": 20,
+        "eta_s": 1.5,
+        "queue_position": None,
+    }
+
+
+def test_jobs_are_listed_newest_first_in_pages_without_gap_or_repeat(
+    client: TestClient, alice: Person, bob: Person
+) -> None:
+    made = [make(client, alice)["id"] for _ in range(5)]
+    make(client, bob)
+    seen: list[str] = []
+    query: dict[str, Any] = {"limit": 2}
+    while True:
+        page = client.get("/v1/jobs", params=query, headers=alice.auth).json()
+        assert page["object"] == "list"
+        assert page["has_more"] == (page["next"] is not None)
+        seen += [job["id"] for job in page["data"]]
+        if not page["has_more"]:
+            break
+        query["after"] = page["next"]
+    assert seen == sorted(made, reverse=True)
+
+
+def test_jobs_can_be_listed_by_several_statuses(
+    client: TestClient, studio: FakeStudio, alice: Person
+) -> None:
+    done, failed, _ = (make(client, alice)["id"] for _ in range(3))
+    studio.finish(done)
+    studio.finish(failed, JobStatus.FAILED)
+    page = client.get("/v1/jobs?status=succeeded&status=failed", headers=alice.auth).json()
+    assert {job["id"] for job in page["data"]} == {done, failed}
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("limit=ten", "limit"),
+        ("after=made-up", "after"),
+        ("after=" + "x" * 3000, "after"),
+        ("status=done", "status"),
+        ("page=2", "page"),
+    ],
+)
+def test_a_list_query_that_makes_no_sense_is_refused_by_its_name(
+    client: TestClient, alice: Person, query: str, param: str
+) -> None:
+    answer = client.get(f"/v1/jobs?{query}", headers=alice.auth)
+    assert answer.status_code == 422
+    assert answer.json()["param"].split(".")[0] == param
+
+
+def test_canceling_twice_is_fine(client: TestClient, alice: Person) -> None:
+    job = make(client, alice)
+    answers = [client.post(f"/v1/jobs/{job['id']}/cancel", headers=alice.auth) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert {answer.json()["status"] for answer in answers} == {"canceled"}
+
+
+def test_canceling_a_finished_job_is_a_conflict(
+    client: TestClient, studio: FakeStudio, alice: Person
+) -> None:
+    job = make(client, alice)
+    studio.finish(job["id"])
+    answer = client.post(f"/v1/jobs/{job['id']}/cancel", headers=alice.auth)
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+
+
+def test_the_same_idempotency_key_gives_the_same_job(
+    client: TestClient, studio: FakeStudio, alice: Person
+) -> None:
+    headers = {**alice.auth, "Idempotency-Key": "order 66"}
+    answers = [client.post("/v1/jobs", json={"prompt": "a rocket"}, headers=headers) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [201] * 3
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert studio.writes == ["jobs.submit"]
+
+
+def test_an_idempotency_key_with_another_body_is_refused(client: TestClient, alice: Person) -> None:
+    headers = {**alice.auth, "Idempotency-Key": "order 66"}
+    client.post("/v1/jobs", json={"prompt": "a rocket"}, headers=headers)
+    answer = client.post("/v1/jobs", json={"prompt": "a boat"}, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_mismatch")
+
+
+@pytest.mark.parametrize("keys", [[""], ["k" * 256], ["a\tb"], ["one", "two"]])
+def test_an_unusable_idempotency_key_is_refused_and_nothing_is_made(
+    client: TestClient, studio: FakeStudio, alice: Person, keys: list[str]
+) -> None:
+    headers = [*alice.auth.items(), *(("Idempotency-Key", key) for key in keys)]
+    answer = client.post("/v1/jobs", json={"prompt": "a rocket"}, headers=headers)
+    assert (answer.status_code, answer.json()["param"]) == (422, "Idempotency-Key")
+    assert studio.writes == []
+
+
+def test_a_moderated_prompt_is_told_rule_category_and_place(
+    client: TestClient, studio: FakeStudio, alice: Person
+) -> None:
+    answer = client.post("/v1/jobs", json={"prompt": f"a {BAD_WORD}"}, headers=alice.auth)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["param"]) == (422, "moderated", "prompt")
+    assert problem["moderation"] == {"rule": "r1", "category": "c1", "span": [2, 2 + len(BAD_WORD)]}
+    assert BAD_WORD not in answer.text
+    assert studio.writes == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "retry_after"),
+    [
+        (LimitReached("500 pictures today.", code="daily_images", retry_after_s=3600), 429, "3600"),
+        (LimitReached("The budget is used up.", code="budget"), 429, None),
+        (Unavailable("DynamoDB throttles.", retry_after_s=5), 503, "5"),
+        (IdempotencyInFlight("Being worked on."), 409, "1"),
+    ],
+)
+def test_what_may_pass_by_waiting_says_for_how_long(
+    client: TestClient,
+    studio: FakeStudio,
+    alice: Person,
+    error: Exception,
+    status: int,
+    retry_after: str | None,
+) -> None:
+    studio.failing["jobs.submit"] = error
+    answer = client.post("/v1/jobs", json={"prompt": "a rocket"}, headers=alice.auth)
+    assert answer.status_code == status
+    assert answer.headers.get("retry-after") == retry_after
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("broken", ["live.watch", "images.of_jobs"])
+def test_a_made_job_is_answered_even_when_its_end_cannot_be_read(
+    client: TestClient, studio: FakeStudio, alice: Person, broken: str
+) -> None:
+    studio.failing[broken] = Unavailable("S3 throttles.")
+    thread = finish_soon(studio)
+    headers = {**alice.auth, "Prefer": "wait=30"}
+    answer = client.post("/v1/jobs", json={"prompt": "a red apple"}, headers=headers)
+    thread.join(timeout=5)
+    assert broken in studio.reads
+    assert (answer.status_code, answer.json()["status"]) == (201, "queued")

@@ -1,0 +1,126 @@
+"""The OpenAPI document: complete, and true of what the API really answers."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+from fastapi.testclient import TestClient
+
+from app.api.problems import MEDIA_TYPE
+from services.records import JobStatus
+from tests.api.conftest import Person
+from tests.api.fake_studio import FakeStudio
+from tests.api.test_jobs import make
+
+
+@pytest.fixture
+def document(client: TestClient) -> dict[str, Any]:
+    answer = client.get("/v1/openapi.json")
+    assert answer.status_code == 200
+    served: dict[str, Any] = answer.json()
+    return served
+
+
+def conforms(document: dict[str, Any], operation: tuple[str, str], answer: Any) -> None:
+    """Fails unless the answer is one that the document declares for the operation."""
+    path, method = operation
+    declared = document["paths"][path][method]["responses"][str(answer.status_code)]
+    media_type = answer.headers["content-type"]
+    schema = {**declared["content"][media_type]["schema"], "components": document["components"]}
+    jsonschema.Draft202012Validator(schema).validate(answer.json())
+
+
+def test_it_is_served_to_everybody_with_the_address_of_the_api(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    assert document["servers"] == [{"url": "/v1"}]
+    assert set(document["paths"]) == {
+        "/jobs",
+        "/jobs/{id}",
+        "/jobs/{id}/cancel",
+        "/images",
+        "/images/{id}",
+        "/images/{id}/download",
+        "/models",
+        "/me",
+        "/usage",
+    }
+
+
+def test_every_reference_leads_somewhere_and_no_schema_is_left_over(document: dict[str, Any]) -> None:
+    names = re.findall(r"'#/components/schemas/([^']+)'", str(document))
+    assert set(names) == set(document["components"]["schemas"])
+
+
+def test_every_operation_declares_its_problems_and_its_credentials(document: dict[str, Any]) -> None:
+    assert document["security"] == [{"bearer": []}, {"apiKey": []}]
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "apiKey"}
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            assert operation["summary"]
+            assert operation["description"]
+            responses = operation["responses"]
+            assert {"400", "401", "500", "503"} <= set(responses)
+            assert ("{id}" in path) == ("404" in responses)
+            for status, response in responses.items():
+                if int(status) >= 400:
+                    assert list(response["content"]) == [MEDIA_TYPE]
+
+
+def test_the_body_of_a_new_job_is_described(document: dict[str, Any]) -> None:
+    schema = document["components"]["schemas"]["JobCreate"]
+    assert set(schema["properties"]) == {
+        "prompt",
+        "negative_prompt",
+        "model",
+        "width",
+        "height",
+        "steps",
+        "guidance",
+        "scheduler",
+        "quality",
+        "seed",
+        "count",
+    }
+    assert schema["required"] == ["prompt"]
+    assert schema["additionalProperties"] is False
+    names = {parameter["name"] for parameter in document["paths"]["/jobs"]["post"]["parameters"]}
+    assert names == {"Idempotency-Key", "Prefer"}
+
+
+def test_what_is_answered_is_what_is_described(
+    client: TestClient, studio: FakeStudio, alice: Person, document: dict[str, Any]
+) -> None:
+    made = client.post("/v1/jobs", json={"prompt": "a"}, headers=alice.auth)
+    conforms(document, ("/jobs", "post"), made)
+    job_id = made.json()["id"]
+    studio.finish(job_id)
+    failed = make(client, alice)["id"]
+    studio.finish(failed, JobStatus.FAILED)
+    image = f"/images/{job_id}-0"
+    for path, address in [
+        ("/jobs", "/jobs"),
+        ("/jobs/{id}", f"/jobs/{job_id}"),
+        ("/jobs/{id}", f"/jobs/{failed}"),
+        ("/jobs/{id}", "/jobs/unknown"),
+        ("/images", "/images"),
+        ("/images/{id}", image),
+        ("/images", "/images?limit=0"),
+        ("/models", "/models"),
+        ("/me", "/me"),
+        ("/usage", "/usage"),
+    ]:
+        conforms(document, (path, "get"), client.get(f"/v1{address}", headers=alice.auth))
+    conforms(document, ("/me", "get"), client.get("/v1/me"))
+    conforms(
+        document,
+        ("/jobs/{id}/cancel", "post"),
+        client.post(f"/v1/jobs/{job_id}/cancel", headers=alice.auth),
+    )
+    conforms(
+        document,
+        ("/jobs", "post"),
+        client.post("/v1/jobs", json={"seed": "abc"}, headers=alice.auth),
+    )

@@ -1,0 +1,89 @@
+"""The API behind a real server and socket: what only shows there."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+
+from tests.api.conftest import Person, mounted
+from tests.api.fake_studio import FakeStudio
+
+TEN_MEGABYTES = json.dumps({"prompt": "x" * 10_000_000}).encode()
+
+
+@pytest.fixture
+def port(studio: FakeStudio) -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(mounted(studio.as_studio()), log_config=None, lifespan="off")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + 10
+        while not server.started and time.monotonic() < deadline:
+            time.sleep(0.01)
+        yield int(listener.getsockname()[1])
+        server.should_exit = True
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_client_that_sends_ten_megabytes_first_still_reads_why_not(
+    port: int, studio: FakeStudio, alice: Person, declared: bool
+) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    pieces = iter([TEN_MEGABYTES[n : n + 65536] for n in range(0, len(TEN_MEGABYTES), 65536)])
+    connection.request(
+        "POST",
+        "/v1/jobs",
+        body=TEN_MEGABYTES if declared else pieces,
+        headers={**alice.auth, "Content-Type": "application/json"},
+        encode_chunked=not declared,
+    )
+    answer = connection.getresponse()
+    problem = json.loads(answer.read())
+    connection.close()
+    assert (answer.status, problem["code"]) == (413, "body_too_large")
+    assert studio.writes == []
+
+
+def test_a_client_that_asks_first_need_not_send_the_body_at_all(port: int, alice: Person) -> None:
+    head = (
+        "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {alice.key}\r\nContent-Length: 10000000\r\nExpect: 100-continue\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(1024).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_waiting_caller_who_hangs_up_stops_the_looking(
+    port: int, studio: FakeStudio, alice: Person
+) -> None:
+    body = b'{"prompt": "a red apple"}'
+    head = (
+        "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nPrefer: wait=60\r\n"
+        f"Authorization: Bearer {alice.key}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(head.encode() + body)
+        deadline = time.monotonic() + 10
+        while "live.watch" not in studio.reads and time.monotonic() < deadline:
+            time.sleep(0.02)
+    assert "live.watch" in studio.reads
+    quiet_since = time.monotonic()
+    seen = len(studio.reads)
+    deadline = time.monotonic() + 10
+    while time.monotonic() - quiet_since < 1 and time.monotonic() < deadline:
+        time.sleep(0.05)
+        if len(studio.reads) != seen:
+            seen, quiet_since = len(studio.reads), time.monotonic()
+    assert time.monotonic() - quiet_since >= 1
+    assert len(studio.all_jobs) == 1, "the job itself goes on"

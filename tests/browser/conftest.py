@@ -1,0 +1,116 @@
+"""A real Chromium, a whole studio as `make run` starts it, and studios without a model for what needs none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from local.bootstrap import CHROMIUM_NAMES
+from local.processes import LOOPBACK, STUDIO_PYTHON, Child, answers, any_free_port
+from tests.cloud import EmbeddedCloud, studio_environment
+from tests.running import RunningStudio
+
+# Chromium is slow to draw while the model uses both cores.
+TIMEOUT_MS = 30_000
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+STUDIO_START_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium; the tests fail, and do not pass over, where there is none.
+
+    For a module and no longer: while it lives, Playwright's event loop runs in this thread, and a test of another
+    module that starts its own could not.
+    """
+    folders = [Path(folder) for folder in os.environ["PATH"].split(os.pathsep)]
+    found = [folder / name for name in CHROMIUM_NAMES for folder in folders if (folder / name).exists()]
+    assert found, "Chromium is missing: `sudo apt-get install chromium`"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found[0], args=FLAGS, headless=True)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    """A browser that has never been here."""
+    context = chromium.new_context(viewport={"width": 1360, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(TIMEOUT_MS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    """Its first window."""
+    return context.new_page()
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
+    """One whole studio for all tests that need pictures."""
+    studio = RunningStudio(tmp_path_factory.mktemp("studio") / "home")
+    yield studio
+    studio.stop()
+
+
+@pytest.fixture
+def start_studio(
+    cloud: EmbeddedCloud, tmp_path: Path
+) -> Callable[..., AbstractContextManager[tuple[str, dict[str, str]]]]:
+    """`with start_studio(AUTH_MODE="local") as (url, environment)`: a freshly started server, no model behind it."""
+
+    @contextmanager
+    def started(**variables: str) -> Iterator[tuple[str, dict[str, str]]]:
+        port = any_free_port()
+        url = f"http://localhost:{port}"
+        environment = studio_environment(cloud.make_resources(url), public_url=url) | variables
+        child = Child(
+            "the studio",
+            [
+                *(STUDIO_PYTHON, "-m", "streamlit", "run", "app/asgi.py"),
+                *("--server.address", LOOPBACK, "--server.port", str(port)),
+            ],
+            log=tmp_path / "studio.log",
+            environment={**os.environ, **environment},
+        )
+        try:
+            child.wait_ready(lambda: answers(port, "/healthz"), timeout_s=STUDIO_START_S)
+            yield url, environment
+        finally:
+            child.kill()
+
+    return started
+
+
+def sign_in(page: Page, url: str, person: dict[str, str]) -> None:
+    """Opens `url` and signs in on the hosted page."""
+    page.goto(url)
+    page.get_by_role("button", name="Sign in").click()
+    page.locator("input[name=username]").fill(person["email"])
+    page.locator("input[type=password]").fill(person["password"])
+    page.keyboard.press("Enter")
+
+
+def heading(page: Page, name: str) -> None:
+    """Waits until the page of that title is there."""
+    page.get_by_role("heading", name=name, exact=True).wait_for()
+
+
+def generate(page: Page, prompt: str) -> None:
+    """Types a prompt and sends it off by keyboard."""
+    page.get_by_label("Prompt", exact=True).fill(prompt)
+    page.keyboard.press("Control+Enter")

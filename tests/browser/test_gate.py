@@ -1,0 +1,103 @@
+"""The gate in a real browser: each page's path asked logged out on a freshly started server, and the other sign-in."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.navigation import PAGES
+from local.signin import new_password
+from services.aws.session import make_clients
+from services.build import build
+from services.records import Role
+from services.settings import load_settings
+from tests.browser.conftest import heading
+from tests.cloud import EmbeddedCloud
+
+StartStudio = Callable[..., AbstractContextManager[tuple[str, dict[str, str]]]]
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize("path", [entry.path for entry in PAGES])
+def test_a_page_asked_first_thing_and_logged_out_shows_only_the_sign_in(
+    path: str, start_studio: StartStudio, page: Page
+) -> None:
+    with start_studio() as (url, _):
+        page.goto(f"{url}/{path}")
+        page.get_by_role("button", name="Sign in").wait_for()
+        expect(page.get_by_role("heading")).to_have_count(1)
+        heading(page, "Atelier")
+        expect(page.get_by_role("link", name="Gallery")).to_have_count(0)
+        expect(page.locator("[data-testid=stSidebar]")).to_have_count(0)
+        assert page.request.get(f"{url}/_stcore/metrics").status == 404
+        unknown = page.request.get(f"{url}/v1")
+        assert (unknown.status, unknown.url) == (404, f"{url}/v1/")
+        assert "json" in unknown.headers["content-type"]
+
+
+def test_a_private_install_signs_in_by_password_stays_signed_in_and_signs_out(
+    cloud: EmbeddedCloud, start_studio: StartStudio, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with start_studio(AUTH_MODE="local") as (url, environment):
+        page.goto(f"{url}/gallery")
+        page.get_by_text("There are no users yet.").wait_for()
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        password = new_password()
+        settings = load_settings(environment)
+        studio = build(settings, make_clients(settings))
+        studio.accounts.add_local_user(
+            "mia", email="mia@example.com", name="Mia", password=password, role=Role.MAKER
+        )
+        page.wait_for_timeout(100)
+        page.reload()
+        user_name, secret = page.get_by_label("User name"), page.get_by_label("Password", exact=True)
+        user_name.fill("mia")
+        secret.fill("not it")
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_text("User name or password is wrong.").wait_for()
+        secret.fill(password)
+        page.get_by_role("button", name="Sign in").click()
+        heading(page, "Gallery")
+        page.reload()
+        heading(page, "Gallery")
+        # The cookie arrives by a component, whose value starts another run of the page it was on.
+        page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+        page.get_by_role("link", name="Account").click()
+        page.get_by_text("mia@example.com").wait_for()
+        page.locator(".st-key-account_sign_out").get_by_role("button").first.click()
+        page.get_by_label("User name").wait_for()
+        page.reload()
+        page.get_by_label("User name").wait_for()
+        studio.close()
+
+
+def test_a_page_on_another_port_cannot_open_the_studios_websocket(start_studio: StartStudio) -> None:
+    with start_studio() as (url, _):
+        assert upgrade_status(url, origin=url) == 101
+        assert upgrade_status(url, origin="http://localhost:1") == 403
+
+
+def upgrade_status(url: str, *, origin: str) -> int:
+    """How the studio answers a page of `origin` that asks for its WebSocket; 101 is a yes."""
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=20)
+    headers = {
+        "Origin": origin,
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": b64encode(bytes(16)).decode(),
+        "Sec-WebSocket-Protocol": "streamlit",
+    }
+    try:
+        connection.request("GET", "/_stcore/stream", headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()

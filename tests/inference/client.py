@@ -1,0 +1,78 @@
+"""How the tests talk to a server: plain HTTP, every answer read to its end."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+PAYLOAD: dict[str, Any] = {
+    "prompt": "a red apple",
+    "negative_prompt": "",
+    "width": 64,
+    "height": 64,
+    "num_inference_steps": 3,
+    "guidance_scale": 4.0,
+    "scheduler": "ddim",
+    "seed": 7,
+    "num_images_per_prompt": 1,
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error of an answer that is one."""
+        error: dict[str, Any] = self.json["error"]
+        return error
+
+
+def ask(
+    port: int,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
+    timeout_s: float = 60.0,
+) -> Answer:
+    """Send one request on a connection of its own; a body goes as JSON unless `headers` are given."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    try:
+        as_json = {"Content-Type": "application/json"} if body is not None else {}
+        connection.request(method, path, body, as_json if headers is None else headers)
+        response = connection.getresponse()
+        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+    finally:
+        connection.close()
+
+
+def invoke(port: int, timeout_s: float = 60.0, **changes: Any) -> Answer:
+    """POST the usual payload with `changes` to /invocations."""
+    body = json.dumps({**PAYLOAD, **changes}).encode()
+    return ask(port, "POST", "/invocations", body, timeout_s=timeout_s)
+
+
+def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -> Any:
+    """Return the first true value of `condition`, asked 50 times a second; fails the test after the time."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"not within {timeout_s} s: {what}")

@@ -1,0 +1,127 @@
+"""Colours, captions and the pictures that training shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from inference.pocket.captions import with_article, write_caption
+from inference.pocket.colours import PALETTE, drawing_tint, hsv, recolour
+from inference.pocket.dataset import DataSet
+from inference.pocket.judge import Judge, background_name, thing_tint
+from inference.pocket.variants import HELD_OUT, Variant, compose, compose_pool
+from tests.inference.pocket.conftest import SHAPES, shape
+
+
+@pytest.mark.parametrize(("name", "colour"), SHAPES)
+def test_the_colour_of_a_drawing_is_named(name: str, colour: str) -> None:
+    tint = drawing_tint(shape(name, colour, 20))
+    assert tint.colour == colour
+    assert tint.is_plain
+
+
+@pytest.mark.parametrize("colour", ["green", "blue", "purple", "yellow"])
+def test_a_recoloured_drawing_has_the_new_colour_and_keeps_its_outline(colour: str) -> None:
+    drawing = shape("red disc", "red", 20)
+    turned = recolour(drawing, drawing_tint(drawing), colour)
+    assert drawing_tint(turned).colour == colour
+    assert np.array_equal(turned[..., 3], drawing[..., 3])
+
+
+def test_recolouring_is_softer_than_turning_the_hue_alone() -> None:
+    drawing = shape("red disc", "red", 20)
+    turned = recolour(drawing, drawing_tint(drawing), "green")
+    opaque = drawing[..., 3] > 128
+    _, before, _ = hsv(drawing[opaque][:, :3].astype(np.float32) / np.float32(255))
+    _, after, _ = hsv(turned[opaque][:, :3].astype(np.float32) / np.float32(255))
+    assert after.mean() < before.mean()
+
+
+@pytest.mark.parametrize("background", PALETTE)
+def test_a_composed_picture_has_its_background(background: str) -> None:
+    rng = np.random.default_rng(0)
+    picture = compose(shape("red disc", "red", 20), 64, background, rng, moved=False, flip=False)
+    assert picture.shape == (64, 64, 3)
+    assert background_name(picture) == background
+
+
+def test_the_same_seed_composes_the_same_pool(shapes: DataSet) -> None:
+    first, second = (compose_pool(shapes, shapes.rows, 64, seed=3) for _ in range(2))
+    assert np.array_equal(first.pictures, second.pictures)
+    assert first.variants == second.variants
+
+
+def test_a_pool_says_what_its_pictures_show(shapes: DataSet) -> None:
+    pool = compose_pool(shapes, shapes.rows, 64, seed=3)
+    assert len(pool.pictures) == len(pool.variants) == 6 * len(shapes.rows)
+    for picture, variant in zip(pool.pictures, pool.variants, strict=True):
+        assert background_name(picture) == variant.background
+        if variant.background == "white":
+            assert thing_tint(picture).colour == (variant.colour or variant.row.tint.colour)
+
+
+def test_a_pool_never_shows_what_is_held_out(shapes: DataSet) -> None:
+    from dataclasses import replace
+
+    fox = replace(shapes.rows[0], name="fox")
+    colours: set[str | None] = set()
+    for seed in range(20):
+        colours |= {v.colour for v in compose_pool(shapes, [fox], 64, seed).variants}
+    assert ("fox", "green") in HELD_OUT
+    assert "green" not in colours
+    assert {"blue", "purple"} <= colours
+
+
+def caption(shapes: DataSet, background: str, colour: str | None, seed: int) -> str:
+    return write_caption(shapes.rows[0], background, colour, np.random.default_rng(seed))
+
+
+def test_captions_name_the_thing_or_one_of_its_tags(shapes: DataSet) -> None:
+    for seed in range(100):
+        assert "disc" in (text := caption(shapes, "white", None, seed)) or "shape" in text
+
+
+def test_captions_name_the_new_colour_and_not_the_old(shapes: DataSet) -> None:
+    for seed in range(100):
+        text = caption(shapes, "white", "blue", seed)
+        assert "blue" in text
+        assert "red" not in text
+
+
+def test_captions_mostly_name_a_coloured_background_and_the_style(shapes: DataSet) -> None:
+    texts = [caption(shapes, "pink", None, seed) for seed in range(200)]
+    assert np.mean(["pink background" in text for text in texts]) > 0.85
+    assert 0.4 < np.mean(["3d" in text for text in texts]) < 0.8
+
+
+def test_articles_go_by_the_first_letter() -> None:
+    assert with_article("octopus") == "an octopus"
+    assert with_article("rocket") == "a rocket"
+
+
+def test_variants_are_comparable_facts(shapes: DataSet) -> None:
+    row = shapes.rows[0]
+    assert Variant(row, "white", None, 1.0) == Variant(row, "white", None, 1.0)
+
+
+def test_the_judge_knows_a_thing_from_its_drawing_in_another_style(shapes: DataSet) -> None:
+    judge = Judge(shapes, [row for row in shapes.rows if row.style == "3d"])
+    for row in shapes.rows:
+        picture = compose(
+            shapes.images[row.index], 64, "white", np.random.default_rng(0), moved=False, flip=False
+        )
+        verdict = judge.ask(picture, row.name)
+        assert verdict.rank == 1
+        assert verdict.likeliest[0] == row.name
+
+
+def test_the_judge_measures_itself_with_a_style_taken_out(shapes: DataSet) -> None:
+    assert Judge(shapes, list(shapes.rows)).accuracy("flat") == (1.0, 1.0)
+
+
+def test_the_judge_without_colour_goes_by_form(shapes: DataSet) -> None:
+    judge = Judge(shapes, list(shapes.rows))
+    blue_disc = compose(
+        shape("disc", "blue", 20), 64, "white", np.random.default_rng(0), moved=False, flip=False
+    )
+    assert judge.ask(blue_disc, "red disc", by_colour=False).rank == 1

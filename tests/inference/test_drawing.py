@@ -1,0 +1,148 @@
+"""What the Stable Diffusion family draws: the stock pipeline's pictures, repeatably, with honest previews."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from inference.contract import SCHEDULER_NAMES, Payload
+from inference.errors import ModelError, OutOfMemory
+from inference.pipelines.detection import find_model, load_model
+from inference.pipelines.family import Model
+from tests.inference.client import PAYLOAD
+from tests.inference.onlookers import Onlooker
+from tests.inference.tiny_model import make_tiny_model
+
+# Inside diffusers' schedulers, with numpy 2.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def payload(**changes: Any) -> Payload:
+    return Payload(**{**PAYLOAD, **changes})
+
+
+def pipeline(model: Model) -> Any:
+    return model.pipe  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULER_NAMES)
+def test_a_picture_is_the_stock_pipelines(tiny_model: Model, scheduler: str) -> None:
+    request = payload(scheduler=scheduler, num_inference_steps=5)
+
+    ours = tiny_model.draw(request, Onlooker()).pictures[0]
+    stock = pipeline(tiny_model)(
+        prompt=request.prompt,
+        negative_prompt=request.negative_prompt,
+        width=64,
+        height=64,
+        num_inference_steps=5,
+        guidance_scale=4.0,
+        generator=torch.Generator("cpu").manual_seed(7),
+        output_type="np",
+    ).images[0]
+
+    assert ours.dtype == np.uint8
+    assert ours.shape == (64, 64, 3)
+    assert np.abs(ours.astype(int) - (stock * 255).round().astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULER_NAMES)
+def test_the_same_request_gives_the_same_pixels(tiny_model: Model, scheduler: str) -> None:
+    request = payload(scheduler=scheduler, num_images_per_prompt=3)
+
+    first = tiny_model.draw(request, Onlooker()).pictures
+    # Another request between them must leave no trace.
+    tiny_model.draw(payload(seed=99), Onlooker())
+    second = tiny_model.draw(request, Onlooker()).pictures
+
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_picture_i_is_drawn_from_seed_plus_i(tiny_model: Model) -> None:
+    together = tiny_model.draw(payload(seed=2**32 - 1, num_images_per_prompt=2), Onlooker()).pictures
+    alone = tiny_model.draw(payload(seed=0), Onlooker()).pictures[0]
+
+    # Batched arithmetic differs in the last bits only.
+    assert np.abs(together[1].astype(int) - alone.astype(int)).max() <= 2
+    assert not np.array_equal(together[0], together[1])
+
+
+def test_a_picture_has_the_size_asked_for(tiny_model: Model) -> None:
+    picture = tiny_model.draw(payload(width=96, height=40), Onlooker()).pictures[0]
+
+    assert picture.shape == (40, 96, 3)
+
+
+def test_every_step_is_told_in_order(tiny_model: Model) -> None:
+    onlooker = Onlooker()
+
+    tiny_model.draw(payload(num_inference_steps=6), onlooker)
+
+    assert onlooker.steps == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
+def test_the_last_preview_is_close_to_the_picture(prediction: str, tmp_path: Path) -> None:
+    folder, limits = find_model(make_tiny_model(tmp_path / prediction, prediction))
+    model = load_model(folder, threads=1)
+    for scheduler in limits.schedulers:
+        onlooker = Onlooker(preview_at=12)
+        picture = model.draw(payload(scheduler=scheduler, num_inference_steps=12), onlooker).pictures[0]
+        difference = np.abs(onlooker.previews[-1].astype(int) - picture.astype(int)).mean()
+
+        assert difference < 8, (scheduler, difference)
+
+
+def test_a_preview_of_a_large_picture_is_small(tiny_model: Model) -> None:
+    onlooker = Onlooker(preview_at=1)
+
+    tiny_model.draw(payload(width=512, height=128, num_inference_steps=1), onlooker)
+
+    assert onlooker.previews[0].shape == (64, 256, 3)
+
+
+def test_numbers_that_are_not_a_picture_are_an_error(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = pipeline(tiny_model).vae.decode
+    monkeypatch.setattr(
+        pipeline(tiny_model).vae, "decode", lambda *a, **k: [decode(*a, **k)[0] * float("nan")]
+    )
+
+    with pytest.raises(ModelError, match="NaN"):
+        tiny_model.draw(payload(), Onlooker())
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_what_does_not_fit_says_what_to_change(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    def forward(*_args: Any, **_kwargs: Any) -> Any:
+        raise failure
+
+    monkeypatch.setattr(pipeline(tiny_model).unet, "forward", forward)
+
+    with pytest.raises(OutOfMemory, match="2 pictures of 64 x 64") as refused:
+        tiny_model.draw(payload(num_images_per_prompt=2), Onlooker())
+
+    assert refused.value.param == "num_images_per_prompt"
+
+
+def test_a_small_model_takes_one_thread_unless_told(tiny_folder: Path) -> None:
+    folder, _ = find_model(tiny_folder)
+
+    threads = load_model(folder, threads=None).threads
+
+    # Other tests of this process draw with one thread too.
+    assert threads == torch.get_num_threads() == 1

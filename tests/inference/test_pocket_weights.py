@@ -1,0 +1,53 @@
+"""The committed weights, drawn by every scheduler the studio offers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inference.contract import SCHEDULER_NAMES, Payload
+from inference.pipelines.detection import find_model, load_model
+from inference.pipelines.family import Model
+from tests.inference.client import PAYLOAD
+from tests.inference.onlookers import Onlooker
+
+WEIGHTS = Path(__file__).resolve().parents[2] / "inference/pocket/weights"
+
+# Inside diffusers' schedulers, with numpy 2.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def pocket() -> Model:
+    """The built-in model."""
+    folder, _ = find_model(WEIGHTS)
+    return load_model(folder, threads=1)
+
+
+def test_the_built_in_model_is_called_pocket(pocket: Model) -> None:
+    assert pocket.reference.name == "pocket"
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULER_NAMES)
+def test_a_red_apple_is_red_and_the_preview_shows_it(pocket: Model, scheduler: str) -> None:
+    onlooker = Onlooker(preview_at=8)
+    request = Payload(**{**PAYLOAD, "num_inference_steps": 12, "scheduler": scheduler})
+
+    picture = pocket.draw(request, onlooker).pictures[0]
+
+    for pixels in (picture, onlooker.previews[0]):
+        red, green, blue = pixels[16:48, 16:48].astype(float).mean(axis=(0, 1))
+        assert red > 120
+        assert red > 1.4 * max(green, blue)
+
+
+@pytest.mark.parametrize(("width", "height"), [(96, 72), (72, 96), (128, 128)])
+def test_it_draws_other_shapes(pocket: Model, width: int, height: int) -> None:
+    request = Payload(**{**PAYLOAD, "width": width, "height": height, "num_inference_steps": 2})
+
+    picture = pocket.draw(request, Onlooker()).pictures[0]
+
+    assert picture.shape == (height, width, 3)
+    assert picture.dtype == np.uint8

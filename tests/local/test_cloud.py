@@ -1,0 +1,164 @@
+"""The embedded cloud's process: what survives a kill, where it listens, whom it refuses."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.processes import LOOPBACK, ROOT
+from local.resources import IMAGES_BUCKET, TABLE
+from tests.cloud import EmbeddedCloud
+
+KEY = "images/u/j/0.png"
+
+
+@pytest.fixture
+def own_cloud(tmp_path: Path) -> Iterator[EmbeddedCloud]:
+    """An embedded cloud that a test may kill."""
+    cloud = EmbeddedCloud(tmp_path / "cloud")
+    yield cloud
+    cloud.kill()
+
+
+def test_everything_is_back_after_a_clean_stop(own_cloud: EmbeddedCloud) -> None:
+    made = own_cloud.make_resources()
+    person = own_cloud.make_person(made, "ada")
+    item = {"PK": {"S": "USER#1"}, "SK": {"S": "PROFILE"}, "GSI1PK": {"S": "OPEN#0"}, "GSI1SK": {"S": "1"}}
+    own_cloud.client("dynamodb").put_item(TableName=TABLE, Item=item)
+    own_cloud.client("sns").publish(TopicArn=made.success_topic_arn, Message="done")
+    own_cloud.stop()
+    own_cloud.restart()
+
+    again = own_cloud.make_resources()
+    assert again == made
+    query = {"TableName": TABLE, "IndexName": "GSI1", "KeyConditionExpression": "GSI1PK = :pk"}
+    found = own_cloud.client("dynamodb").query(**query, ExpressionAttributeValues={":pk": {"S": "OPEN#0"}})
+    assert found["Items"] == [item]
+    received = own_cloud.client("sqs").receive_message(QueueUrl=again.results_queue_url)
+    assert received["Messages"][0]["Body"] == "done"
+    own_cloud.client("sns").publish(TopicArn=made.errors_topic_arn, Message="still subscribed")
+    received = own_cloud.client("sqs").receive_message(QueueUrl=again.results_queue_url)
+    assert received["Messages"][0]["Body"] == "still subscribed"
+    signed_in = own_cloud.client("cognito-idp").admin_get_user(
+        UserPoolId=again.sign_in.pool_id, Username=person.email
+    )
+    assert {"Name": "sub", "Value": person.sub} in signed_in["UserAttributes"]
+
+
+def test_kill_9_loses_only_the_records_since_the_last_snapshot(own_cloud: EmbeddedCloud) -> None:
+    made = own_cloud.make_resources()
+    table = own_cloud.client("dynamodb")
+    table.put_item(TableName=TABLE, Item={"PK": {"S": "USER#1"}, "SK": {"S": "before"}})
+    own_cloud.save()
+    table.put_item(TableName=TABLE, Item={"PK": {"S": "USER#1"}, "SK": {"S": "after"}})
+    own_cloud.kill()
+    own_cloud.restart()
+
+    items = own_cloud.client("dynamodb").scan(TableName=TABLE)["Items"]
+    assert [item["SK"]["S"] for item in items] == ["before"]
+    assert own_cloud.make_resources() == made
+
+
+def test_a_picture_stored_just_before_kill_9_is_readable_with_its_type_and_versions(
+    own_cloud: EmbeddedCloud,
+) -> None:
+    own_cloud.make_resources()
+    own_cloud.save()
+    s3 = own_cloud.client("s3")
+    for body in (b"first", b"second"):
+        s3.put_object(
+            Bucket=IMAGES_BUCKET, Key=KEY, Body=body, ContentType="image/png", Metadata={"seed": "7"}
+        )
+    s3.put_object(Bucket=IMAGES_BUCKET, Key="images/u/j/1.png", Body=b"gone")
+    s3.delete_object(Bucket=IMAGES_BUCKET, Key="images/u/j/1.png")
+    own_cloud.kill()
+    own_cloud.restart()
+
+    found = s3.get_object(Bucket=IMAGES_BUCKET, Key=KEY)
+    assert found["Body"].read() == b"second"
+    assert (found["ContentType"], found["Metadata"]) == ("image/png", {"seed": "7"})
+    versions = s3.list_object_versions(Bucket=IMAGES_BUCKET)
+    bodies = {
+        s3.get_object(Bucket=IMAGES_BUCKET, Key=v["Key"], VersionId=v["VersionId"])["Body"].read()
+        for v in versions["Versions"]
+    }
+    assert bodies == {b"first", b"second", b"gone"}
+    assert [marker["Key"] for marker in versions["DeleteMarkers"]] == ["images/u/j/1.png"]
+    assert [o["Key"] for o in s3.list_objects_v2(Bucket=IMAGES_BUCKET)["Contents"]] == [KEY]
+
+
+def test_a_picture_stored_before_the_first_snapshot_survives_kill_9(own_cloud: EmbeddedCloud) -> None:
+    own_cloud.make_resources()
+    own_cloud.client("s3").put_object(Bucket=IMAGES_BUCKET, Key=KEY, Body=b"first", ContentType="image/png")
+    own_cloud.kill()
+    own_cloud.restart()
+    own_cloud.make_resources()
+    s3 = own_cloud.client("s3")
+    assert s3.get_object(Bucket=IMAGES_BUCKET, Key=KEY)["Body"].read() == b"first"
+    assert s3.get_bucket_versioning(Bucket=IMAGES_BUCKET)["Status"] == "Enabled"
+    assert len(s3.list_object_versions(Bucket=IMAGES_BUCKET)["Versions"]) == 1
+
+
+def test_it_listens_on_loopback_only(cloud: EmbeddedCloud) -> None:
+    # A service that opens a listener of its own would do it on first use.
+    cloud.make_resources()
+    addresses = _listening(cloud.child.pid)
+    assert addresses == {(LOOPBACK, cloud.port)}
+
+
+def _listening(pid: int) -> set[tuple[str, int]]:
+    links = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    inodes = {found[1] for link in links if (found := re.fullmatch(r"socket:\[(\d+)\]", link))}
+    addresses = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:
+                host, port = fields[1].split(":")
+                octets = [str(int(host[i : i + 2], 16)) for i in range(0, 8, 2)]
+                addresses.add((".".join(reversed(octets)) if table == "tcp" else host, int(port, 16)))
+    return addresses
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "reason"),
+    [
+        ("/", {"Origin": "http://evil.example"}, "may not use"),
+        ("/", {"Origin": "null"}, "may not use"),
+        ("/", {"Host": "evil.example"}, "answers as"),
+        ("/_ministack/reset", {"Sec-Fetch-Site": "cross-site"}, "not for browsers"),
+        ("/_ministack/config", {}, "not available"),
+    ],
+)
+def test_a_page_of_another_site_is_refused(
+    cloud: EmbeddedCloud, path: str, headers: dict[str, str], reason: str
+) -> None:
+    connection = http.client.HTTPConnection(LOOPBACK, cloud.port, timeout=10)
+    connection.request("POST", path, headers=headers)
+    answer = connection.getresponse()
+    assert answer.status == 403
+    assert reason in answer.read().decode()
+    connection.close()
+
+
+def test_two_clouds_side_by_side_share_nothing(cloud: EmbeddedCloud, own_cloud: EmbeddedCloud) -> None:
+    here, there = cloud.make_resources(), own_cloud.make_resources("http://localhost:9999")
+    assert here.sign_in.pool_id != there.sign_in.pool_id
+    cloud.client("dynamodb").put_item(TableName=TABLE, Item={"PK": {"S": "a"}, "SK": {"S": "b"}})
+    assert own_cloud.client("dynamodb").scan(TableName=TABLE)["Items"] == []
+
+
+def test_another_ministack_than_the_pinned_one_is_refused_in_one_line(tmp_path: Path) -> None:
+    # The environment of the tests has none at all.
+    command = [sys.executable, "-m", "local.cloud", "--port", "1", "--folder", str(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 1
+    assert "MiniStack 1.5.33 is needed, this environment has none" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1

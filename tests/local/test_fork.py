@@ -1,0 +1,57 @@
+"""Work done in a forked copy: its number comes back, its failure is told, it never outlives or blocks us."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from local.fork import CopyFailed, in_a_copy
+
+
+def test_the_copy_sees_the_moment_of_the_fork_and_answers_with_a_number() -> None:
+    state = {"items": 3}
+
+    def count_later() -> int:
+        time.sleep(0.2)
+        return state["items"]
+
+    async def main() -> int:
+        work = asyncio.create_task(in_a_copy(count_later, timeout_s=20))
+        await asyncio.sleep(0.1)
+        state["items"] = 4
+        return await work
+
+    assert asyncio.run(main()) == 3
+
+
+def test_a_failure_in_the_copy_is_raised_here_with_its_reason() -> None:
+    def fail() -> int:
+        raise OSError("no space")
+
+    with pytest.raises(CopyFailed, match="no space"):
+        asyncio.run(in_a_copy(fail, timeout_s=20))
+
+
+def test_a_copy_that_was_killed_or_hangs_is_a_failure_and_gone(tmp_path: Path) -> None:
+    def die() -> int:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return 0
+
+    with pytest.raises(CopyFailed, match="killed"):
+        asyncio.run(in_a_copy(die, timeout_s=20))
+
+    noted = tmp_path / "pid"
+
+    def hang() -> int:
+        noted.write_text(str(os.getpid()))
+        time.sleep(600)
+        return 0
+
+    with pytest.raises(CopyFailed, match="longer than 1 s"):
+        asyncio.run(in_a_copy(hang, timeout_s=1))
+    assert not Path(f"/proc/{noted.read_text()}").exists()

@@ -1,0 +1,112 @@
+"""A whole studio as `make run` starts it, in a home and on a port of its own: what browser and fault tests stand on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from local.processes import ROOT, STUDIO_PYTHON, any_free_port
+
+READY_S = 90.0
+
+
+class RunningStudio:
+    """`python -m local.run` with `home` and a free port; ends with `stop`."""
+
+    def __init__(self, home: Path, **variables: str) -> None:
+        """Starts it and returns when `credentials.json` is there and the studio answers. Raises AssertionError."""
+        self.home = home
+        self.port = any_free_port()
+        self.url = f"http://localhost:{self.port}"
+        self.output = home.with_suffix(".out")
+        self._variables = variables
+        self.start()
+
+    def start(self) -> None:
+        """Starts it, again after `stop` or `kill` with what the home holds."""
+        environment = {
+            **os.environ,
+            "PORT": str(self.port),
+            "ATELIER_HOME": str(self.home),
+            **self._variables,
+        }
+        with self.output.open("wb") as output:
+            self._process = subprocess.Popen(
+                [STUDIO_PYTHON, "-m", "local.run", "--leash"],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + READY_S
+        while "Atelier is ready" not in self.output.read_text():
+            assert self._process.poll() is None, self.output.read_text()
+            assert time.monotonic() < deadline, f"not ready: {self.output.read_text()}"
+            time.sleep(0.1)
+        self.credentials = json.loads((self.home / "credentials.json").read_text())
+
+    def stop(self) -> int:
+        """As Ctrl-C does; returns the exit code."""
+        self._process.send_signal(signal.SIGINT)
+        return self._process.wait(60)
+
+    def kill_part(self, name: str) -> int:
+        """`kill -9` of one of its processes, by the name the launcher gives it; returns the pid it had."""
+        pid = self.processes()[name]
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def processes(self) -> dict[str, int]:
+        """Pids by name, as the launcher wrote them."""
+        written = json.loads((self.home / "processes.json").read_text())
+        return {name: int(pid) for name, (pid, _) in written.items()}
+
+    def ports(self) -> dict[str, int]:
+        """The ports of its other servers."""
+        ports: dict[str, int] = json.loads((self.home / "ports.json").read_text())
+        return ports
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        """Calls the API as the maker and returns its JSON; 4xx and 5xx raise urllib's HTTPError."""
+        request = urllib.request.Request(
+            f"{self.url}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Authorization": f"Bearer {self.credentials['maker']['api_key']}",
+                "Content-Type": "application/json",
+                **{name.replace("_", "-"): value for name, value in headers.items()},
+            },
+        )
+        with urllib.request.urlopen(request, timeout=90) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def wait_for_job(self, job_id: str, *statuses: str, timeout_s: float = 60.0) -> Any:
+        """The job as soon as its status is one of `statuses`; outages of the studio in between are borne."""
+        deadline = time.monotonic() + timeout_s
+        job: Any = None
+        while time.monotonic() < deadline:
+            try:
+                job = self.ask("GET", f"/v1/jobs/{job_id}")
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                job = None
+            if job and job["status"] in statuses:
+                return job
+            time.sleep(0.2)
+        raise AssertionError(f"the job did not become {statuses} in {timeout_s:.0f} s: {job}")
+
+    def counters(self) -> Any:
+        """What the local endpoint counted."""
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self.ports()['sagemaker']}/_atelier/counters", timeout=10
+        ) as answer:
+            return json.loads(answer.read())["atelier-pocket"]

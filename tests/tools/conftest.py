@@ -1,0 +1,48 @@
+"""A small repository with nothing wrong in it, for the checks to be shown something wrong."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CLEAN = {
+    "app/__init__.py": '"""The door."""\n',
+    "services/__init__.py": '"""What is done."""\n',
+    "services/aws/__init__.py": '"""The edge."""\n',
+    "services/errors.py": '"""Errors."""\n',
+    "services/records.py": '"""Records."""\n',
+    "inference/__init__.py": '"""The model."""\n',
+    "local/__init__.py": '"""What AWS is on a laptop."""\n',
+    "tools/__init__.py": '"""Checks."""\n',
+}
+
+Plant = Callable[[str, str], None]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """The repository's folders with clean contents, its settings of the tools, and git."""
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for name, text in CLEAN.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+@pytest.fixture
+def plant(tree: Path) -> Plant:
+    """Writes a file into the tree."""
+
+    def write(name: str, text: str) -> None:
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    return write

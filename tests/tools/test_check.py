@@ -1,0 +1,140 @@
+"""Every check of `python -m tools.check` passes on a clean tree and fails on what it is there to find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.tools.conftest import Plant
+from tools import check
+from tools.outcome import Outcome, State
+
+# A secret must not stand here in one piece either.
+KEY = "AKIA" + "IOSFODNN7" + "EXAMPLE"
+BODY = "".join(f"    total += values[{n}] * {n}\n" for n in range(9))
+COPIED = (
+    f"\n\ndef add(values: list[int]) -> int:\n    total = 0\n{BODY}    return total\n\n\nprint(add([]))\n"
+)
+
+FAULTS: dict[str, list[tuple[str, str]]] = {
+    "format": [("app/one.py", '"""One."""\n\nx = { "a":1 }\n')],
+    "lint": [("app/one.py", '"""One."""\n\nimport os\n')],
+    "types": [("services/one.py", '"""One."""\n\n\ndef half(n: int) -> int:\n    return n / 2\n')],
+    "dead code": [("services/one.py", '"""One."""\n\n\ndef never_called() -> None:\n    return None\n')],
+    "duplicates": [("app/one.py", '"""One."""' + COPIED), ("services/two.py", '"""Two."""' + COPIED)],
+    "long files": [("app/one.py", '"""One."""\n' + "x = 1\n" * 400)],
+    "machine paths": [("docs/one.md", "see /" + "root/notes\n")],
+    "registry hosts": [("docs/one.md", "from https://pypi." + "org/simple\n")],
+    "secrets": [("app/one.py", f'"""One."""\n\nKEY = "{KEY}"\n')],
+}
+IMPORTS = {
+    "services import the app": ("services/one.py", "import app"),
+    "the app imports inference": ("app/one.py", "import inference"),
+    "the app imports the laptop's AWS": ("app/one.py", "import local"),
+    "inference imports services": ("inference/one.py", "from services import records"),
+    "the laptop's AWS imports the app": ("local/one.py", "import app"),
+    "the AWS edge imports a service": ("services/aws/one.py", "from services import jobs"),
+    "records import errors": ("services/records.py", "from services import errors"),
+    "a service imports boto3": ("services/one.py", "import boto3"),
+    "the app imports botocore": ("app/one.py", "import botocore.config"),
+    "a service imports Streamlit": ("services/one.py", "import streamlit"),
+    "a service imports FastAPI": ("services/one.py", "from fastapi import FastAPI"),
+}
+ALLOWED_IMPORTS = {
+    "the AWS edge imports boto3 and errors": (
+        "services/aws/one.py",
+        "import boto3\nfrom services import errors",
+    ),
+    "the app imports services and Streamlit": ("app/one.py", "import streamlit\nfrom services import errors"),
+    "the laptop's AWS imports boto3": ("local/one.py", "import boto3"),
+    "inference imports boto3": ("inference/one.py", "import boto3"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_check_passes_on_a_clean_tree_and_fails_on_a_planted_fault(
+    name: str, tree: Path, plant: Plant
+) -> None:
+    before = check.CHECKS[name](tree)
+    assert before.state is State.OK, before.detail
+    for path, text in FAULTS[name]:
+        plant(path, text)
+    after = check.CHECKS[name](tree)
+    assert after.state is State.FAILED
+    assert FAULTS[name][0][0] in after.detail
+
+
+@pytest.mark.parametrize("case", IMPORTS)
+def test_an_import_against_the_rule_fails(case: str, tree: Path, plant: Plant) -> None:
+    plant("services/jobs.py", '"""Jobs."""\n')
+    path, line = IMPORTS[case]
+    plant(path, line + "\n")
+    outcome = check.CHECKS["imports"](tree)
+    assert outcome.state is State.FAILED
+    assert "BROKEN" in outcome.detail
+
+
+@pytest.mark.parametrize("case", ALLOWED_IMPORTS)
+def test_an_import_within_the_rule_passes(case: str, tree: Path, plant: Plant) -> None:
+    path, line = ALLOWED_IMPORTS[case]
+    plant(path, line + "\n")
+    outcome = check.CHECKS["imports"](tree)
+    assert outcome.state is State.OK, outcome.detail
+
+
+def test_a_secret_is_found_and_not_printed(tree: Path, plant: Plant) -> None:
+    plant("app/one.py", f'KEY = "{KEY}"\n')
+    outcome = check.CHECKS["secrets"](tree)
+    assert outcome.state is State.FAILED
+    assert KEY not in outcome.detail
+
+
+def test_fields_of_a_record_are_not_dead_code(tree: Path, plant: Plant) -> None:
+    plant("services/one.py", '"""One."""\n\n\nclass Point:\n    x: int\n    y: int = 0\n\n\nprint(Point)\n')
+    outcome = check.CHECKS["dead code"](tree)
+    assert outcome.state is State.OK, outcome.detail
+
+
+def test_files_that_git_ignores_are_not_looked_at(tree: Path, plant: Plant) -> None:
+    plant(".gitignore", "/build/\n")
+    plant("build/one.md", "see /" + "root/notes\n")
+    assert check.CHECKS["machine paths"](tree).state is State.OK
+
+
+def test_types_of_the_model_container_need_its_environment(tree: Path) -> None:
+    outcome = check.CHECKS["inference types"](tree)
+    assert outcome.state is State.FAILED
+    assert "local/bootstrap.py" in outcome.detail
+
+
+def test_every_check_is_shown_to_fail_by_a_test() -> None:
+    elsewhere = {"imports", "inference types", "advisories", "licences", "pins", "declared"}
+    assert set(check.CHECKS) == set(FAULTS) | elsewhere
+
+
+@pytest.mark.parametrize(
+    ("state", "strict", "good"),
+    [
+        (State.OK, False, True),
+        (State.FAILED, False, False),
+        (State.NOT_CHECKED, False, True),
+        (State.NOT_CHECKED, True, False),
+    ],
+)
+def test_the_run_is_good_unless_a_check_failed(
+    state: State,
+    strict: bool,
+    good: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(
+        check,
+        "CHECKS",
+        {"one": lambda root: Outcome(state, "the reason"), "two": lambda root: Outcome(State.OK)},
+    )
+    assert check.run(["one", "two"], Path(), strict=strict) is good
+    printed = capsys.readouterr().out
+    assert f"{state}" in printed
+    assert "the reason" in printed

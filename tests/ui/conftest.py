@@ -1,0 +1,163 @@
+"""Pages run by AppTest over the real services on the embedded cloud; the test plays the model."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import session
+from services.aws.session import make_clients
+from services.build import Studio, build
+from services.records import Job, JobRequest, User
+from services.settings import Settings, load_settings
+from services.worker import Worker
+from tests.cloud import EmbeddedCloud, studio_environment
+from tests.endpoint import ScriptedEndpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT_S = 20.0
+
+
+def claims(user: User, **changed: Any) -> dict[str, Any]:
+    """What the ID token of a user who has just signed in says."""
+    sub = user.id
+    return {
+        "is_logged_in": True,
+        "sub": f"{sub[:8]}-{sub[8:12]}-{sub[12:16]}-{sub[16:20]}-{sub[20:]}",
+        "email": user.email,
+        "auth_time": int(time.time()),
+        **changed,
+    }
+
+
+@pytest.fixture(scope="module")
+def settings(cloud_process: EmbeddedCloud) -> Iterator[Settings]:
+    """The settings of one studio for all tests of a file; what keeps them apart is a user of each one's own."""
+    cloud_process.reset()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in studio_environment(cloud_process.make_resources()).items():
+            patch.setenv(name, value)
+        yield load_settings()
+
+
+@pytest.fixture(scope="module")
+def endpoint(settings: Settings) -> ScriptedEndpoint:
+    return ScriptedEndpoint(make_clients(settings).s3, settings.outputs_bucket)
+
+
+@pytest.fixture(scope="module")
+def studio(settings: Settings, endpoint: ScriptedEndpoint) -> Iterator[Studio]:
+    clients = replace(make_clients(settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
+    studio = build(settings, clients)
+    yield studio
+    studio.close()
+
+
+@pytest.fixture
+def maker(studio: Studio) -> Iterator[User]:
+    yield from _somebody(studio, "maker@example.com")
+
+
+@pytest.fixture
+def other(studio: Studio) -> Iterator[User]:
+    yield from _somebody(studio, "other@example.com")
+
+
+def _somebody(studio: Studio, email: str) -> Iterator[User]:
+    user = User(id=secrets.token_hex(16), email=email)
+    yield user
+    # A job left open would take a place in the dispatch window from the next test.
+    for job in studio.jobs.open(user):
+        studio.jobs.cancel(user, job.id)
+
+
+@pytest.fixture
+def worker(studio: Studio) -> Worker:
+    return Worker(studio, studio.results_queue, studio.metrics)
+
+
+@pytest.fixture
+def open_page(studio: Studio, maker: User, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """`open_page("app/pages/gallery.py")`: the page as the maker sees it, run once.
+
+    `user` are other claims (`{"is_logged_in": False}` for nobody), `query` is what the address says.
+    """
+    monkeypatch.setattr(session, "_studio", studio)
+
+    def open_it(
+        page: str = "app/pages/generate.py",
+        *,
+        user: dict[str, Any] | None = None,
+        query: dict[str, str] | None = None,
+    ) -> AppTest:
+        at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=TIMEOUT_S)
+        at.user = claims(maker) if user is None else user
+        for name, value in (query or {}).items():
+            at.query_params[name] = value
+        if page != "app/pages/generate.py":
+            # AppTest knows the registered pages only after a run; nobody is signed in during it.
+            signed_in, at.user = at.user, {"is_logged_in": False}
+            at.run()
+            at.user = signed_in
+            at.switch_page(page)
+            for name, value in (query or {}).items():
+                at.query_params[name] = value
+        return at.run()
+
+    return open_it
+
+
+@pytest.fixture
+def in_dialog(studio: Studio, maker: User) -> Callable[..., AppTest]:
+    """`in_dialog(content, *more)`: an app that is nothing but what a dialog shows the maker.
+
+    AppTest runs the whole script on a click inside a dialog, which a browser does not: it would close it.
+    """
+
+    def page(*arguments: object) -> None:
+        # AppTest copies the source of this function: nothing of the file around it is known inside.
+        from typing import Any, cast
+
+        cast(Any, arguments[0])(*arguments[1:])
+
+    def content_of(content: Callable[..., None], *more: Any) -> AppTest:
+        return AppTest.from_function(page, default_timeout=TIMEOUT_S, args=(content, studio, maker, *more))
+
+    return content_of
+
+
+@pytest.fixture
+def draw(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> Callable[..., Job]:
+    """`draw("a red apple", count=2)`: a job of the maker that has succeeded, its pictures stored."""
+
+    def drawn(prompt: str = "a red apple", **asked: Any) -> Job:
+        job = studio.jobs.submit(maker, JobRequest(prompt=prompt, **asked))
+        endpoint.complete(endpoint.accepted[-1])
+        studio.completion.finish(job.user_id, job.id, job.attempt)
+        return studio.jobs.get(maker, job.id)
+
+    return drawn
+
+
+def words(at: AppTest) -> str:
+    """Everything the page says as text, for looking something up in it."""
+    kinds = (
+        "title",
+        "subheader",
+        "markdown",
+        "caption",
+        "text",
+        "error",
+        "warning",
+        "info",
+        "success",
+        "code",
+    )
+    return "\n".join(str(getattr(element, "value", "")) for kind in kinds for element in at.get(kind))

@@ -1,0 +1,142 @@
+"""The gallery: pictures by page, favourites, the dialog on one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.components import picture_grid, viewer
+from app.components.picture_grid import GridAction
+from app.components.prompt_text import as_label
+from services.build import Studio
+from services.errors import NotFound
+from services.records import Image, Job, User
+from tests.ui.conftest import claims, words
+
+GALLERY = "app/pages/gallery.py"
+
+
+@pytest.fixture
+def picture(draw: Callable[..., Job], studio: Studio, maker: User) -> Image:
+    return studio.images.get(maker, draw("a red apple", seed=7).image_ids[0])
+
+
+def test_an_empty_gallery_says_how_to_fill_it(open_page: Callable[..., AppTest]) -> None:
+    assert "Your gallery is empty." in words(open_page(GALLERY))
+
+
+def test_empty_favourites_say_how_to_star(open_page: Callable[..., AppTest], picture: Image) -> None:
+    at = open_page(GALLERY)
+    at.session_state["gallery_show"] = "Favourites"
+    assert "No favourites yet." in words(at.run())
+
+
+def test_a_link_to_a_picture_opens_it_with_its_settings(
+    open_page: Callable[..., AppTest], picture: Image
+) -> None:
+    at = open_page(GALLERY, query={"image": picture.id})
+    said = words(at)
+    assert "a red apple" in said and str(picture.seed) in said
+    assert not at.button(key="viewer_star").disabled
+
+
+def test_a_star_in_the_dialog_is_kept_and_taken_back(
+    in_dialog: Callable[..., AppTest], picture: Image, studio: Studio, maker: User
+) -> None:
+    at = in_dialog(viewer.show_picture, (picture.id,)).run()
+    at.button(key="viewer_star").click().run()
+    assert studio.images.get(maker, picture.id).favourite
+    at.button(key="viewer_star").click().run()
+    assert not studio.images.get(maker, picture.id).favourite
+
+
+def test_a_picture_is_deleted_after_a_confirmation_and_not_before(
+    in_dialog: Callable[..., AppTest], picture: Image, studio: Studio, maker: User
+) -> None:
+    at = in_dialog(viewer.show_picture, (picture.id,)).run()
+    at.button(key="viewer_delete").click().run()
+    at.button(key="viewer_keep").click().run()
+    at.button(key="viewer_delete").click().run()
+    assert studio.images.get(maker, picture.id).id == picture.id
+    at.button(key="viewer_sure").click().run()
+    with pytest.raises(NotFound):
+        studio.images.get(maker, picture.id)
+
+
+def test_the_arrows_go_through_the_pictures(
+    in_dialog: Callable[..., AppTest], draw: Callable[..., Job]
+) -> None:
+    first, second = draw("a red apple", count=2).image_ids
+    at = in_dialog(viewer.show_picture, (first, second)).run()
+    assert at.button(key="viewer_back").disabled
+    at.button(key="viewer_forth").click().run()
+    assert at.session_state["viewed"] == second
+    assert at.button(key="viewer_forth").disabled
+
+
+def test_a_picture_whose_job_was_deleted_elsewhere_is_told_to_be_gone(
+    in_dialog: Callable[..., AppTest], picture: Image, studio: Studio, maker: User
+) -> None:
+    at = in_dialog(viewer.show_picture, (picture.id,)).run()
+    studio.jobs.delete(maker, picture.job_id)
+    assert as_label("There is no such picture.") in words(at.run())
+
+
+def test_a_foreign_picture_in_the_address_looks_like_none(
+    open_page: Callable[..., AppTest], picture: Image, studio: Studio, other: User
+) -> None:
+    at = open_page(GALLERY, user=claims(other), query={"image": picture.id})
+    assert "There is no such picture." in words(at)
+    assert "a red apple" not in words(at)
+
+
+def test_a_made_up_cursor_leads_to_the_first_page(open_page: Callable[..., AppTest], picture: Image) -> None:
+    at = open_page(GALLERY, query={"after": "../../etc/passwd"})
+    assert "after" not in at.query_params
+    assert not at.exception and not at.error
+    assert "Arrow keys move" in words(at)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        None,
+        "open",
+        {},
+        {"kind": "open", "id": "somebody-elses"},
+        {"kind": "erase_all", "id": "mine"},
+        {"kind": ["open"], "id": ["mine"]},
+    ],
+)
+def test_the_grid_ignores_what_no_grid_would_send(sent: object) -> None:
+    assert picture_grid._action(sent, {"mine"}) is None
+
+
+def test_the_grid_passes_on_what_was_asked_of_a_picture_in_it() -> None:
+    sent = {"kind": "star", "id": "mine", "favourite": True}
+    assert picture_grid._action(sent, {"mine"}) == GridAction("star", "mine", favourite=True)
+
+
+def test_pictures_are_shown_60_a_page_with_the_place_in_the_address(
+    open_page: Callable[..., AppTest], draw: Callable[..., Job], studio: Studio, maker: User
+) -> None:
+    for _ in range(16):
+        draw("a red apple", count=4)
+    at = open_page(GALLERY)
+    assert at.button(key="newest").disabled
+    at.button(key="older").click().run()
+    assert at.query_params["after"] == studio.images.list(maker, limit=60).next
+    assert at.button(key="older").disabled
+    at.button(key="newest").click().run()
+    assert "after" not in at.query_params
+
+
+def test_a_rerun_shows_the_same_links_so_that_nothing_is_loaded_again(
+    open_page: Callable[..., AppTest], picture: Image
+) -> None:
+    at = open_page(GALLERY)
+    first = dict(at.session_state["links"])
+    assert {kind for kind, _ in first} == {"thumbnail", "download"}
+    assert dict(at.run().session_state["links"]) == first

@@ -1,0 +1,133 @@
+"""The history: the table, its filters, and the two ways to delete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.components import erase_all
+from app.components.history_table import as_frame
+from app.job_filter import MOST_READ, READ_AT_ONCE, JobFilter, find_jobs
+from services.build import Studio
+from services.errors import NotFound
+from services.records import Job, JobRequest, JobStatus, Page, User
+from tests.ui.conftest import words
+
+HISTORY = "app/pages/history.py"
+
+
+def test_the_table_lists_jobs_newest_first(
+    open_page: Callable[..., AppTest], draw: Callable[..., Job]
+) -> None:
+    draw("a red apple")
+    draw("a rocket")
+    [table] = open_page(HISTORY).dataframe
+    assert list(table.value["Prompt"]) == ["a rocket", "a red apple"]
+    assert list(table.value["State"]) == ["Done", "Done"]
+
+
+def test_the_state_filter_hides_the_others(
+    open_page: Callable[..., AppTest], draw: Callable[..., Job], studio: Studio, maker: User
+) -> None:
+    draw("a red apple")
+    studio.jobs.cancel(maker, studio.jobs.submit(maker, JobRequest(prompt="a rocket")).id)
+    at = open_page(HISTORY)
+    at.multiselect(key="history_status").set_value([JobStatus.CANCELED]).run()
+    assert list(at.dataframe[0].value["Prompt"]) == ["a rocket"]
+
+
+def test_days_without_jobs_are_empty_and_say_so(
+    open_page: Callable[..., AppTest], draw: Callable[..., Job]
+) -> None:
+    draw("a red apple")
+    at = open_page(HISTORY)
+    at.date_input(key="history_until").set_value(date(2020, 1, 1)).run()
+    assert not at.dataframe and "No jobs here." in words(at)
+
+
+def test_everything_is_deleted_after_the_words_were_typed_and_a_receipt_is_shown(
+    open_page: Callable[..., AppTest],
+    in_dialog: Callable[..., AppTest],
+    draw: Callable[..., Job],
+    studio: Studio,
+    maker: User,
+) -> None:
+    job = draw("a red apple", count=2)
+    at = in_dialog(erase_all.ask_and_erase).run()
+    at.text_input(key="confirm_all").set_value(" Delete Everything ")
+    at.button(key="sure_all").click().run()
+    with pytest.raises(NotFound):
+        studio.jobs.get(maker, job.id)
+    receipt = at.session_state["receipt"]
+    assert (receipt.jobs, receipt.images) == (1, 2)
+    after = open_page(HISTORY)
+    after.session_state["receipt"] = receipt
+    assert "Erased 1 job, 2 pictures" in words(after.run())
+
+
+def test_nothing_can_be_deleted_by_other_words(
+    in_dialog: Callable[..., AppTest], draw: Callable[..., Job], studio: Studio, maker: User
+) -> None:
+    job = draw("a red apple")
+    at = in_dialog(erase_all.ask_and_erase).run()
+    for typed in ("delete", ""):
+        at.text_input(key="confirm_all").set_value(typed)
+        at.button(key="sure_all").click().run()
+        assert "Type the words “delete everything” first." in words(at)
+    assert studio.jobs.get(maker, job.id).id == job.id
+
+
+def test_a_hostile_prompt_stays_text_in_the_table(draw: Callable[..., Job]) -> None:
+    frame = as_frame([draw('=HYPERLINK("http://evil.example") \u202e![x](http://evil.example/x.png)')])
+    assert frame["Prompt"][0] == '=HYPERLINK("http://evil.example") ⟨RLO⟩![x](http://evil.example/x.png)'
+
+
+def many(draw: Callable[..., Job]) -> list[Job]:
+    """250 jobs, one an hour, made of a real one."""
+    job = draw("a red apple")
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    return [job.model_copy(update={"created_at": start - timedelta(hours=n)}) for n in range(250)]
+
+
+def lister(jobs: list[Job], reads: list[int]) -> Callable[..., Page[Job]]:
+    def list_jobs(*, limit: int, after: str | None, statuses: object) -> Page[Job]:
+        start = int(after or 0)
+        reads.append(start)
+        end = start + limit
+        return Page(items=tuple(jobs[start:end]), next=str(end) if end < len(jobs) else None)
+
+    return list_jobs
+
+
+def test_a_filter_reads_on_until_the_page_is_full(draw: Callable[..., Job]) -> None:
+    reads: list[int] = []
+    wanted = JobFilter(until=date(2026, 2, 25))
+    page = find_jobs(lister(many(draw), reads), wanted, after=None, limit=150)
+    assert reads == [0, READ_AT_ONCE, 2 * READ_AT_ONCE]
+    assert all(job.created_at.date() <= date(2026, 2, 25) for job in page.items) and page.next is None
+
+
+def test_a_filter_stops_reading_at_the_first_day_asked_for(draw: Callable[..., Job]) -> None:
+    reads: list[int] = []
+    page = find_jobs(lister(many(draw), reads), JobFilter(since=date(2026, 2, 27)), after=None, limit=100)
+    assert reads == [0]
+    assert len(page.items) == 49 and page.next is None
+
+
+def test_a_filter_that_nothing_fits_reads_a_bounded_number(draw: Callable[..., Job]) -> None:
+    reads: list[int] = []
+    jobs = many(draw) * 8
+    page = find_jobs(lister(jobs, reads), JobFilter(model="no-such-model"), after=None, limit=100)
+    assert page.items == () and page.next == str(MOST_READ)
+    assert len(reads) == MOST_READ // READ_AT_ONCE
+
+
+def test_a_price_below_what_can_be_shown_is_told_from_nothing(draw: Callable[..., Job]) -> None:
+    job = draw("a red apple")
+    prices = [job.model_copy(update={"cost_usd": usd}) for usd in (0.00002, 0.0, 0.0123, None)]
+    shown = as_frame(prices)["Price"]
+    assert list(shown[:3]) == ["under $0.0001", "$0", "$0.01"]
+    assert shown.isna()[3]

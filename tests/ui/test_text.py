@@ -1,0 +1,114 @@
+"""Users' text as plain characters, errors in words, figures in words, one key for one press."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.components.error_banner import in_words
+from app.components.prompt_text import as_label, one_line, plain
+from app.submission import DOUBLE_CLICK_S, Attempt, key_for
+from app.wording import about, ago, dollars, duration, file_size, plural
+from services.errors import LimitReached, Moderated, Unavailable
+from services.records import JobRequest
+
+HOSTILE = "![x](http://evil.example/x.png) <img src=x> $x^2$ :material/home: `a` [b](c) **d** ~e~ # f | g"
+
+
+def test_every_character_that_markdown_could_read_is_escaped_in_a_label() -> None:
+    label = as_label(HOSTILE, 500)
+    bare = label.replace("\\\\", "")
+    for character in "![]()<>$:`*_~#|/=^":
+        assert all(bare[at - 1] == "\\" for at, found in enumerate(bare) if found == character)
+
+
+def test_reordering_and_invisible_characters_are_named() -> None:
+    assert plain("abc\u202edef\u200b\u2066") == "abc⟨RLO⟩def⟨ZWSP⟩⟨LRI⟩"
+    assert plain("a\nb") == "a\nb"
+
+
+def test_a_long_text_is_cut_on_one_line() -> None:
+    assert one_line("a\n b\tc") == "a b c"
+    assert one_line("x" * 100, 10) == "x" * 9 + "…"
+
+
+def test_text_is_shown_by_an_element_that_reads_no_markdown() -> None:
+    def page() -> None:
+        from app.components.prompt_text import show_text
+
+        show_text("![x](http://evil.example/x.png)")
+
+    at = AppTest.from_function(page).run()
+    assert [text.value for text in at.text] == ["![x](http://evil.example/x.png)"]
+    assert not at.markdown
+
+
+def test_an_error_says_when_to_try_again() -> None:
+    assert in_words(LimitReached("That is all for today.", retry_after_s=300)).endswith("Try again in 5 min.")
+    assert "Try again in 5 s." in in_words(Unavailable("The table is busy."))
+
+
+def test_a_refusal_names_its_rule_and_nothing_in_it_is_markdown() -> None:
+    error = Moderated("No ![x](y).", param="prompt", rule="W1", category="weapons", span=(0, 1))
+    assert "W1" in in_words(error) and "weapons" in in_words(error)
+    assert "![x]" not in in_words(error)
+
+
+def test_an_unexpected_error_becomes_a_reference_and_no_details() -> None:
+    def page() -> None:
+        from app.page_runner import errors_in_words
+
+        with errors_in_words():
+            raise ValueError("a secret detail")
+
+    at = AppTest.from_function(page).run()
+    assert "Reference" in at.error[0].value and "secret" not in at.error[0].value
+    assert not at.exception
+
+
+@pytest.mark.parametrize(
+    ("usd", "words"),
+    [(0, "$0"), (1234.5, "$1,234.50"), (0.04, "$0.04"), (0.0012, "$0.0012"), (0.00001, "under $0.0001")],
+)
+def test_prices_have_the_digits_they_need(usd: float, words: str) -> None:
+    assert dollars(usd) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "under 1 s"), (12.4, "12 s"), (89, "89 s"), (120, "2 min"), (3600, "1 h"), (3900, "1 h 5 min")],
+)
+def test_times_are_rounded_for_people(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_about_is_not_said_of_what_is_under_something() -> None:
+    assert (about("6 s"), about("under 1 s")) == ("about 6 s", "under 1 s")
+
+
+def test_ages_sizes_and_counts_are_words() -> None:
+    now = datetime(2026, 5, 4, 12, tzinfo=UTC)
+    ages = [ago(now - timedelta(seconds=s), now) for s in (5, 300, 7200, 90000)]
+    assert ages == ["just now", "5 min ago", "2 h ago", "03 May 2026"]
+    assert [file_size(size) for size in (812, 34_000, 1_200_000)] == ["812 B", "34 kB", "1.2 MB"]
+    assert (plural(1, "job"), plural(2, "job")) == ("1 job", "2 jobs")
+
+
+APPLE, ROCKET = JobRequest(prompt="a red apple"), JobRequest(prompt="a rocket")
+
+
+def test_a_lost_answer_is_asked_for_again_under_its_own_key_however_late() -> None:
+    assert key_for(Attempt(APPLE, "k"), APPLE, now=1e6) == "k"
+
+
+def test_a_double_click_carries_the_same_key_and_a_later_press_a_new_one() -> None:
+    last = Attempt(APPLE, "k", answered_at=100.0)
+    assert key_for(last, APPLE, now=100.0 + DOUBLE_CLICK_S - 0.1) == "k"
+    assert key_for(last, APPLE, now=100.0 + DOUBLE_CLICK_S + 0.1) != "k"
+
+
+def test_another_request_never_carries_the_key_of_the_last() -> None:
+    assert key_for(Attempt(APPLE, "k", answered_at=100.0), ROCKET, now=100.0) != "k"
+    assert len({key_for(None, APPLE, now=0.0) for _ in range(3)}) == 3

@@ -1,0 +1,199 @@
+"""Moderation: what is caught through disguises, what is left alone, and which characters are named."""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from services.errors import Moderated
+from services.moderation import Moderation
+
+MODERATION = Moderation.load()
+# Prompts that look like trouble to a careless filter, or that people simply type; one a line.
+INNOCENT = Path(__file__).with_name("innocent_prompts.txt").read_text(encoding="utf-8").splitlines()
+
+WORDS = (
+    "porn", "hentai", "blowjob", "rape", "rapist", "molested", "bestiality", "lolicon", "pedophile", "decapitated",
+    "dismembered", "swastika",
+)  # fmt: skip
+
+
+def _each(table: dict[str, str]) -> Callable[[str], str]:
+    return lambda word: "".join(table.get(letter, letter) for letter in word)
+
+
+def _shifted(first: str) -> Callable[[str], str]:
+    return lambda word: "".join(chr(ord(first) + ord(letter) - ord("a")) for letter in word)
+
+
+CYRILLIC = _each(dict(zip("aeopcxyis", "аеорсхуіѕ", strict=True)))
+GREEK = _each(dict(zip("aeioptuvn", "αειορτυνη", strict=True)))
+SMALL_CAPITALS = _each(dict(zip("abcdehijklmnoprtuw", "ᴀʙᴄᴅᴇʜɪᴊᴋʟᴍɴᴏᴘʀᴛᴜᴡ", strict=True)))
+DIGITS = _each(dict(zip("aeiost", "431057", strict=True)))
+SIGNS = _each({"a": "@", "s": "$", "i": "!"})
+
+DISGUISES: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "capitals": str.upper,
+    "alternating capitals": lambda w: "".join(c.upper() if i % 2 else c for i, c in enumerate(w)),
+    "zero-width spaces": "\u200b".join,
+    "soft hyphens": "\u00ad".join,
+    "joiners and marks of direction": lambda w: w[0] + "\u200d\u202e\u2060" + w[1:],
+    "full width": _shifted("\uff41"),
+    "mathematical bold": _shifted("\U0001d41a"),
+    "circled": _shifted("\u24d0"),
+    "regional indicators": _shifted("\U0001f1e6"),
+    "accents": lambda w: "".join(unicodedata.normalize("NFC", c + "\u0301") for c in w),
+    "stacked marks": lambda w: "".join(c + "\u0336\u0310" for c in w),
+    "Cyrillic": CYRILLIC,
+    "Greek": GREEK,
+    "small capitals": SMALL_CAPITALS,
+    "digits for letters": DIGITS,
+    "signs for letters": SIGNS,
+    "dots between": ".".join,
+    "spaces between": " ".join,
+    "dashes and underscores between": "_-".join,
+    "repeated letters": lambda w: "".join(c * 4 for c in w),
+    "a star for a vowel": lambda w: next(w.replace(vowel, "*", 1) for vowel in "aeiou" if vowel in w),
+    "backwards": lambda w: w[::-1],
+}
+
+
+def caught(text: str) -> Moderated | None:
+    """The refusal of a text, or None."""
+    try:
+        MODERATION.check(text, param="prompt")
+    except Moderated as exc:
+        return exc
+    return None
+
+
+def test_most_disguised_words_are_caught() -> None:
+    assert len(WORDS) * len(DISGUISES) == 12 * 23
+    missed = {
+        name: [w for w in WORDS if caught(f"a picture of {hide(w)} please") is None]
+        for name, hide in DISGUISES.items()
+    }
+    share = 1 - sum(map(len, missed.values())) / (12 * 23)
+    print(f"caught {share:.1%}; missed: { {name: len(words) for name, words in missed.items() if words} }")
+    assert share >= 0.84
+    assert not missed["as it is"]
+
+
+@pytest.mark.parametrize("name", [name for name in DISGUISES if name != "backwards"])
+def test_the_span_names_the_disguised_word_in_the_text_as_it_was_typed(name: str) -> None:
+    hidden_words = [DISGUISES[name](word) for word in WORDS]
+    found = 0
+    for word, hidden in zip(WORDS, hidden_words, strict=True):
+        text = f"über ﬁne 🍎, {hidden}, again"
+        error = caught(text)
+        if error is None:
+            continue
+        found += 1
+        start, end = error.span
+        assert text[start:end] == hidden, (name, word)
+    assert found >= 10
+
+
+def test_innocent_prompts_pass() -> None:
+    assert len(set(INNOCENT)) >= 100
+    assert {text: error.rule for text in INNOCENT if (error := caught(text))} == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a naked child",
+        "two kids, nude, at the beach",
+        "14yo girl, topless",
+        "nude, 15-year-old",
+        "thirteen year old in lingerie",
+        "s c h o o l g i r l in a sexy pose",
+        "erotic painting of a l1ttle g1rl",
+    ],
+)
+def test_a_minor_and_a_sexual_word_near_each_other_are_refused(text: str) -> None:
+    error = caught(text)
+    assert error is not None
+    assert error.category == "sexual_minors"
+
+
+def test_the_two_words_may_be_far_apart() -> None:
+    assert caught("a child " + "and a tree " * 20 + "beside a nude statue") is None
+
+
+def test_an_adults_age_is_not_taken_for_a_childs() -> None:
+    assert caught("a 24 year old woman, sexy pose") is None
+
+
+def test_numbers_are_not_taken_for_words() -> None:
+    assert caught("binary 1011 1 0 1 1 and 10 11") is None
+
+
+def test_the_error_says_what_and_where_without_repeating_the_text() -> None:
+    error = caught("a swastika")
+    assert error is not None
+    assert (error.rule, error.category, error.span, error.param) == (
+        "hate-symbols",
+        "hate_symbols",
+        (2, 10),
+        "prompt",
+    )
+    assert "characters 3 to 10" in error.message
+    assert "swastika" not in error.message
+
+
+def test_the_most_serious_rule_is_named_first() -> None:
+    error = caught("porn, a naked child")
+    assert error is not None
+    assert error.category == "sexual_minors"
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "$@!|",
+        "l|1!",
+        "rap ",
+        "r.-_,",
+        "child naked ",
+        "p!",
+        "4@*",
+        "日本語",
+        "\u0301",
+        "\u200b",
+        "aaa",
+        "se x ",
+        "ﷺ",
+    ],
+)
+def test_no_text_takes_long(unit: str) -> None:
+    # Not a speed test: a pattern that backtracks takes minutes on one of these and runs into the test's time limit.
+    caught(unit * (2000 // len(unit)))
+
+
+def test_a_common_prompt_takes_microseconds() -> None:
+    text = "a red apple on a wooden table, morning light, highly detailed"
+    start = time.perf_counter()
+    for _ in range(50):
+        assert caught(text) is None
+    print(f"{(time.perf_counter() - start) / 50 * 1e6:.0f} us for {len(text)} characters")
+
+
+def test_a_malformed_rule_is_named_when_the_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_text('[[rule]]\nid = "one"\ncategory = "c"\nabout = "x"\nterms = ["Upper Case"]\n')
+    with pytest.raises(ValidationError, match="'Upper Case' must be small letters"):
+        Moderation.load(path)
+
+
+def test_a_rule_that_matches_nothing_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_text('[[rule]]\nid = "one"\ncategory = "c"\nabout = "x"\n')
+    with pytest.raises(ValidationError, match="rule one needs `terms`"):
+        Moderation.load(path)

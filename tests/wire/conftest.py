@@ -1,0 +1,58 @@
+"""A real studio over the embedded cloud, with a scripted endpoint in place of SageMaker's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from services.aws.session import Clients, make_clients
+from services.build import Studio, build
+from services.records import Role, User
+from services.settings import Settings, load_settings
+from tests.endpoint import ScriptedEndpoint
+
+
+@pytest.fixture
+def settings(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return load_settings()
+
+
+@cache
+def _clients_for(region: str, url: str | None) -> list[Clients]:
+    return []
+
+
+def real_clients(settings: Settings) -> Clients:
+    """The studio's clients, made once for an address: reading boto3's models takes longer than most tests."""
+    known = _clients_for(settings.aws_region, settings.aws_endpoint_url)
+    if not known:
+        known.append(make_clients(settings))
+    return known[0]
+
+
+@pytest.fixture
+def endpoint(settings: Settings) -> ScriptedEndpoint:
+    return ScriptedEndpoint(real_clients(settings).s3, settings.outputs_bucket)
+
+
+@pytest.fixture
+def studio(settings: Settings, endpoint: ScriptedEndpoint) -> Iterator[Studio]:
+    clients = replace(real_clients(settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
+    studio = build(settings, clients)
+    yield studio
+    studio.close()
+
+
+@pytest.fixture
+def maker() -> User:
+    return User(id="a" * 32, email="maker@example.com")
+
+
+@pytest.fixture
+def other() -> User:
+    return User(id="b" * 32, email="other@example.com", role=Role.MAKER)

@@ -1,0 +1,93 @@
+"""The vulnerability check: pip-audit over every pin, where a pin that was skipped counts as a failure.
+
+pip-audit reports "no known vulnerabilities" also when its service knew none of the packages. So each run also
+asks about a package with vulnerabilities known for years: only when that one is found has the service answered.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tools.outcome import Outcome, State, from_problems
+from tools.pins import FILES, requirements
+
+CANARY_NAME, CANARY_VERSION = "django", "3.2.0"
+TIME_LIMIT_S = 80
+
+
+def pins(root: Path) -> list[set[str]]:
+    """All pinned `name==version` lines, in groups that name no package twice (pip-audit refuses that)."""
+    groups: list[dict[str, str]] = []
+    for file in FILES:
+        for wanted in requirements((root / file.path).read_text(encoding="utf-8")):
+            line = f"{wanted.name}{wanted.specifier}"
+            group = next((g for g in groups if g.get(wanted.name, line) == line), None)
+            if group is None:
+                groups.append(group := {})
+            group[wanted.name] = line
+    return [set(group.values()) for group in groups]
+
+
+def ask(lines: set[str]) -> list[dict[str, Any]]:
+    """What pip-audit's service says about each line; empty when it cannot be asked at all."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pins.txt"
+        path.write_text("\n".join(sorted(lines)) + "\n", encoding="utf-8")
+        options = [
+            "--no-deps",
+            "--disable-pip",
+            "--format",
+            "json",
+            "--progress-spinner",
+            "off",
+            "--timeout",
+            "10",
+        ]
+        done = subprocess.run(
+            [sys.executable, "-m", "pip_audit", "-r", str(path), *options],
+            capture_output=True,
+            text=True,
+            timeout=TIME_LIMIT_S,
+            check=False,
+        )
+    try:
+        answer: dict[str, list[dict[str, Any]]] = json.loads(done.stdout)
+    except ValueError:
+        return []
+    return answer["dependencies"]
+
+
+def judge(answers: list[dict[str, Any]]) -> Outcome:
+    """The verdict over pip-audit's answers, the canary's among them."""
+    ours = [answer for answer in answers if answer["name"] != CANARY_NAME]
+    if not any(answer["name"] == CANARY_NAME and answer.get("vulns") for answer in answers):
+        reason = f"no vulnerability service answers from here; {len(ours)} pins not looked up"
+        return Outcome(State.NOT_CHECKED, reason)
+    problems = [
+        f"{answer['name']}: was skipped ({answer['skip_reason']})"
+        for answer in ours
+        if "skip_reason" in answer
+    ]
+    problems += [
+        f"{answer['name']} {answer['version']}: {vulnerability['id']}"
+        + (f", fixed in {', '.join(vulnerability['fix_versions'])}" if vulnerability["fix_versions"] else "")
+        for answer in ours
+        for vulnerability in answer.get("vulns", [])
+    ]
+    return from_problems(problems)
+
+
+def advisories(root: Path) -> Outcome:
+    """No pinned package has a known vulnerability. Asks pip-audit's service over the network."""
+    answers: list[dict[str, Any]] = []
+    try:
+        for group in pins(root):
+            answers += ask(group | {f"{CANARY_NAME}=={CANARY_VERSION}"})
+    except subprocess.TimeoutExpired:
+        return Outcome(State.NOT_CHECKED, f"the vulnerability service did not answer within {TIME_LIMIT_S} s")
+    return judge(answers)

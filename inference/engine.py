@@ -73,21 +73,22 @@ class _Watch:
         self._ticket = ticket
         self._report = report
 
-    def on_step(self, step: int, preview: Callable[[], Pixels]) -> None:
+    def on_step(self, step: int, preview: Callable[[int], Pixels]) -> frozenset[int]:
         self._ticket.step = step
         self._ticket.moved = time.monotonic()
         if self._ticket.stop is not None:
             raise _Stopped
         report = self._report
         if report is None:
-            return
+            return frozenset()
         report.step = step
         if report.canceled:
             raise _CancelSeen
         if step < report.steps and report.wants_preview():
             started = time.monotonic()
-            pixels = preview()
+            pixels = preview(0)
             report.offer_preview(pixels, cost_s=time.monotonic() - started)
+        return frozenset()
 
 
 class Engine:
@@ -237,7 +238,7 @@ class Engine:
         failed = True
         drawing: Drawing | None = None
         try:
-            drawing = model.draw(payload, _Watch(ticket, report))
+            drawing = model.draw([payload], _Watch(ticket, report))[0]
             failed = False
         except _CancelSeen:
             failed = False
@@ -270,6 +271,7 @@ class Engine:
             queue_s=round(waited_s - load_s, 3),
             load_s=round(load_s, 3),
             gpu_s=round(gpu_s, 3),
+            encode_text_s=round(drawing.encode_text_s, 3) if drawing else None,
             denoise_s=round(drawing.denoise_s, 3) if drawing else None,
             decode_s=round(drawing.decode_s, 3) if drawing else None,
         )

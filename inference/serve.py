@@ -100,7 +100,7 @@ def serve(settings: Settings) -> int:
     )
     server = ModelServer(config, settings.shutdown_s)
     engine = Engine(
-        load=lambda: load_model(folder, settings.threads),
+        load=lambda: load_model(folder, settings.threads, settings.max_batch),
         queue_size=settings.queue_size,
         reporter=ProgressReporter(),
         on_failed_start=server.fail_start,

@@ -43,8 +43,10 @@ def find_model(path: Path) -> tuple[ModelFolder, ModelLimits]:
     return folder, _limits(folder)
 
 
-def load_model(folder: ModelFolder, threads: int | None) -> Model:
+def load_model(folder: ModelFolder, threads: int | None, max_batch: int = 8) -> Model:
     """Return the loaded model; imports torch, takes seconds. Call it on the thread that will draw.
+
+    It draws at most `max_batch` pictures in one pass.
 
     `threads` are torch's; None takes every core, or one for a small model: measured on two cores with pocket, 20
     steps take 0.65 s with two threads and 0.85 s with one, but 6-11 s and 1.5 s when other processes want the cores.
@@ -55,7 +57,7 @@ def load_model(folder: ModelFolder, threads: int | None) -> Model:
     if threads is None:
         small = folder.weights_bytes() < SMALL_MODEL_BYTES
         threads = 1 if small else len(os.sched_getaffinity(0))
-    return StableDiffusionModel(folder, threads)
+    return StableDiffusionModel(folder, threads, max_batch)
 
 
 def _limits(folder: ModelFolder) -> ModelLimits:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -50,20 +50,22 @@ class ModelLimits:
 
 
 class StepWatch(Protocol):
-    """Told of every step while a picture is drawn; may end the drawing by raising."""
+    """Told of every step while a batch of requests is drawn; may end the drawing by raising."""
 
-    def on_step(self, step: int, preview: Callable[[], Pixels]) -> None:
-        """Note that `step` steps are done; calls `preview` only when a new preview is wanted.
+    def on_step(self, step: int, preview: Callable[[int], Pixels]) -> frozenset[int]:
+        """Note that `step` steps are done; returns the indices of requests that nobody wants any more.
 
-        Raises whatever should end the drawing between two steps.
+        `preview(i)` draws a small picture of request i's first picture; it is called only when a new one is wanted.
+        Raises whatever should end the whole batch between two steps.
         """
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """The pictures of one request and what they cost, in seconds and bytes."""
+    """The pictures of one request. Seconds and bytes are of the whole pass it was drawn in."""
 
     pictures: list[Pixels] = field(repr=False)
+    encode_text_s: float
     denoise_s: float
     decode_s: float
     peak_memory_bytes: int
@@ -76,12 +78,21 @@ class Model(Protocol):
     device: str
     threads: int
     versions: dict[str, str]
+    max_batch: int
+    """Pictures in one pass at most."""
 
     def warm_up(self) -> None:
         """Draw once, so that the first request does not pay for first-time set-up."""
 
-    def draw(self, payload: Payload, watch: StepWatch) -> Drawing:
-        """Return the pictures of `payload`; raises `ModelError`, `OutOfMemory` or what `watch` raises."""
+    def batch_key(self, payload: Payload) -> Hashable | None:
+        """Return what requests must have in common to be drawn in one pass; None: always alone."""
+
+    def draw(self, payloads: Sequence[Payload], watch: StepWatch) -> list[Drawing | None]:
+        """Return one drawing a request, in their order; None for each that `watch` said nobody wants.
+
+        All `payloads` have the same batch key. Raises `ModelError`, `OutOfMemory` or what `watch` raises; the whole
+        pass is lost then.
+        """
 
     def free_memory(self) -> None:
-        """Give back what a failed request may have left on the device."""
+        """Give back what a failed pass may have left on the device."""

@@ -26,10 +26,10 @@ class StepTap:
         # `wraps` keeps the signature, which the pipeline looks at to decide what to pass.
         @functools.wraps(inner)
         def step(model_output: Any, timestep: Any, sample: Any, *args: Any, **kwargs: Any) -> Any:
-            # Views only, and nothing computed: most steps show no preview. The index moves on inside.
+            # References only, and nothing computed: most steps show no preview. The index moves on inside.
             self._last = (
-                model_output[:1],
-                sample[:1],
+                model_output,
+                sample,
                 timestep,
                 scheduler.step_index if _is_euler(scheduler) else None,
             )
@@ -37,12 +37,12 @@ class StepTap:
 
         scheduler.step = step
 
-    def expected_latents(self) -> torch.Tensor:
-        """Return the estimate of picture 0's finished latents: float32 (1, channels, height, width)."""
+    def expected_latents(self, row: int) -> torch.Tensor:
+        """Return the estimate of picture `row`'s finished latents: float32 (1, channels, height, width)."""
         if self._last is None:
             raise RuntimeError("expected_latents() before the first step")
         output, sample, timestep, index = self._last
-        output, sample = output.float(), sample.float()
+        output, sample = output[row : row + 1].float(), sample[row : row + 1].float()
         # sample = a * picture + b * noise with a^2 + b^2 = 1 (Ho et al. 2020), and what is called velocity is
         # a * noise - b * picture (Salimans and Ho 2022).
         if index is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ class SteeredModel:
         self.device: str = model.device
         self.threads: int = model.threads
         self.versions: dict[str, str] = model.versions
+        self.max_batch: int = model.max_batch
         self.open = threading.Event()
         self.open.set()
         self.held = threading.Event()
@@ -79,9 +80,13 @@ class SteeredModel:
         """Let the steps go on."""
         self.open.set()
 
-    def draw(self, payload: Payload, watch: StepWatch) -> Drawing:
+    def batch_key(self, payload: Payload) -> Hashable | None:
+        """The real model's."""
+        return self._model.batch_key(payload)
+
+    def draw(self, payloads: Sequence[Payload], watch: StepWatch) -> list[Drawing | None]:
         """Draw with the real model, steered."""
-        return self._model.draw(payload, _SteeredWatch(self, watch))
+        return self._model.draw(payloads, _SteeredWatch(self, watch))
 
 
 class _SteeredWatch:
@@ -89,12 +94,12 @@ class _SteeredWatch:
         self._model = model
         self._watch = watch
 
-    def on_step(self, step: int, preview: Callable[[], Pixels]) -> None:
+    def on_step(self, step: int, preview: Callable[[int], Pixels]) -> frozenset[int]:
         if not self._model.open.is_set():
             self._model.held.set()
             assert self._model.open.wait(60), "a test never released the model"
         self._model.before_step(step)
-        self._watch.on_step(step, preview)
+        return self._watch.on_step(step, preview)
 
 
 class LocalServer:

@@ -14,7 +14,7 @@ from inference.errors import ModelError, OutOfMemory
 from inference.pipelines.detection import find_model, load_model
 from inference.pipelines.family import Model
 from tests.inference.client import PAYLOAD
-from tests.inference.onlookers import Onlooker
+from tests.inference.onlookers import Onlooker, draw_alone
 from tests.inference.tiny_model import make_tiny_model
 
 # Inside diffusers' schedulers, with numpy 2.
@@ -33,7 +33,7 @@ def pipeline(model: Model) -> Any:
 def test_a_picture_is_the_stock_pipelines(tiny_model: Model, scheduler: str) -> None:
     request = payload(scheduler=scheduler, num_inference_steps=5)
 
-    ours = tiny_model.draw(request, Onlooker()).pictures[0]
+    ours = draw_alone(tiny_model, request).pictures[0]
     stock = pipeline(tiny_model)(
         prompt=request.prompt,
         negative_prompt=request.negative_prompt,
@@ -54,17 +54,17 @@ def test_a_picture_is_the_stock_pipelines(tiny_model: Model, scheduler: str) -> 
 def test_the_same_request_gives_the_same_pixels(tiny_model: Model, scheduler: str) -> None:
     request = payload(scheduler=scheduler, num_images_per_prompt=3)
 
-    first = tiny_model.draw(request, Onlooker()).pictures
+    first = draw_alone(tiny_model, request).pictures
     # Another request between them must leave no trace.
-    tiny_model.draw(payload(seed=99), Onlooker())
-    second = tiny_model.draw(request, Onlooker()).pictures
+    draw_alone(tiny_model, payload(seed=99))
+    second = draw_alone(tiny_model, request).pictures
 
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def test_picture_i_is_drawn_from_seed_plus_i(tiny_model: Model) -> None:
-    together = tiny_model.draw(payload(seed=2**32 - 1, num_images_per_prompt=2), Onlooker()).pictures
-    alone = tiny_model.draw(payload(seed=0), Onlooker()).pictures[0]
+    together = draw_alone(tiny_model, payload(seed=2**32 - 1, num_images_per_prompt=2)).pictures
+    alone = draw_alone(tiny_model, payload(seed=0)).pictures[0]
 
     # Batched arithmetic differs in the last bits only.
     assert np.abs(together[1].astype(int) - alone.astype(int)).max() <= 2
@@ -72,7 +72,7 @@ def test_picture_i_is_drawn_from_seed_plus_i(tiny_model: Model) -> None:
 
 
 def test_a_picture_has_the_size_asked_for(tiny_model: Model) -> None:
-    picture = tiny_model.draw(payload(width=96, height=40), Onlooker()).pictures[0]
+    picture = draw_alone(tiny_model, payload(width=96, height=40)).pictures[0]
 
     assert picture.shape == (40, 96, 3)
 
@@ -80,7 +80,7 @@ def test_a_picture_has_the_size_asked_for(tiny_model: Model) -> None:
 def test_every_step_is_told_in_order(tiny_model: Model) -> None:
     onlooker = Onlooker()
 
-    tiny_model.draw(payload(num_inference_steps=6), onlooker)
+    draw_alone(tiny_model, payload(num_inference_steps=6), onlooker)
 
     assert onlooker.steps == [1, 2, 3, 4, 5, 6]
 
@@ -91,7 +91,9 @@ def test_the_last_preview_is_close_to_the_picture(prediction: str, tmp_path: Pat
     model = load_model(folder, threads=1)
     for scheduler in limits.schedulers:
         onlooker = Onlooker(preview_at=12)
-        picture = model.draw(payload(scheduler=scheduler, num_inference_steps=12), onlooker).pictures[0]
+        picture = draw_alone(model, payload(scheduler=scheduler, num_inference_steps=12), onlooker).pictures[
+            0
+        ]
         difference = np.abs(onlooker.previews[-1].astype(int) - picture.astype(int)).mean()
 
         assert difference < 8, (scheduler, difference)
@@ -100,7 +102,7 @@ def test_the_last_preview_is_close_to_the_picture(prediction: str, tmp_path: Pat
 def test_a_preview_of_a_large_picture_is_small(tiny_model: Model) -> None:
     onlooker = Onlooker(preview_at=1)
 
-    tiny_model.draw(payload(width=512, height=128, num_inference_steps=1), onlooker)
+    draw_alone(tiny_model, payload(width=512, height=128, num_inference_steps=1), onlooker)
 
     assert onlooker.previews[0].shape == (64, 256, 3)
 
@@ -114,7 +116,7 @@ def test_numbers_that_are_not_a_picture_are_an_error(
     )
 
     with pytest.raises(ModelError, match="NaN"):
-        tiny_model.draw(payload(), Onlooker())
+        draw_alone(tiny_model, payload())
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,7 @@ def test_what_does_not_fit_says_what_to_change(
     monkeypatch.setattr(pipeline(tiny_model).unet, "forward", forward)
 
     with pytest.raises(OutOfMemory, match="2 pictures of 64 x 64") as refused:
-        tiny_model.draw(payload(num_images_per_prompt=2), Onlooker())
+        draw_alone(tiny_model, payload(num_images_per_prompt=2))
 
     assert refused.value.param == "num_images_per_prompt"
 

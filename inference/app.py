@@ -106,15 +106,19 @@ class App:
         finished = time.monotonic()
         answer = Succeeded(
             images=images,
+            hint=None,
             model=model.reference,
             timings=Timings(
                 queue_s=round(outcome.queue_s, 4),
                 load_s=round(outcome.load_s, 4),
+                encode_text_s=round(drawing.encode_text_s, 4),
                 denoise_s=round(drawing.denoise_s, 4),
                 decode_s=round(drawing.decode_s, 4),
+                check_s=0.0,
                 encode_s=round(finished - started, 4),
                 total_s=round(finished - received, 4),
             ),
+            batch_pictures=len(drawing.pictures),
             gpu_s=round(outcome.gpu_s, 4),
             peak_memory_bytes=drawing.peak_memory_bytes,
             device=model.device,

@@ -15,8 +15,11 @@ MAX_STEPS = 150
 MAX_COUNT = 8
 MAX_PROMPT_CHARS = 2000
 MAX_GUIDANCE = 30.0
+MIN_DEADLINE_S = 0.1
+MAX_DEADLINE_S = 3600.0
 
 SchedulerName = Literal["ddim", "unipc", "dpmpp_2m", "euler"]
+ImageFormat = Literal["png", "webp"]
 SCHEDULER_NAMES: tuple[SchedulerName, ...] = get_args(SchedulerName)
 
 # What each field must be, in words: the end of "`width` must be ...".
@@ -30,6 +33,7 @@ RULES = {
     "scheduler": "one of " + ", ".join(SCHEDULER_NAMES),
     "seed": f"a whole number from 0 to {MAX_SEED}",
     "num_images_per_prompt": f"a whole number from 1 to {MAX_COUNT}",
+    "deadline_s": f"a number of seconds from {MIN_DEADLINE_S:g} to {MAX_DEADLINE_S:g}, or left out",
     "job": "an object with bucket, prefix and attempt, or left out",
     "job.bucket": "the name of an S3 bucket",
     "job.prefix": "`<user>/<job>`, each of letters, digits, - and _",
@@ -67,7 +71,10 @@ class JobReference(_Strict):
 
 
 class Payload(_Strict):
-    """One request: every field but `negative_prompt` and `job` is required, none is guessed."""
+    """One request: every field but `negative_prompt`, `deadline_s` and `job` is required, none is guessed.
+
+    `deadline_s` counts seconds from the request's arrival; after it nobody wants the answer.
+    """
 
     prompt: Annotated[str, StringConstraints(min_length=1, max_length=MAX_PROMPT_CHARS)]
     negative_prompt: Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARS)] = ""
@@ -78,6 +85,9 @@ class Payload(_Strict):
     scheduler: SchedulerName
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
     num_images_per_prompt: Annotated[int, Field(ge=1, le=MAX_COUNT)]
+    deadline_s: Annotated[float | None, Field(ge=MIN_DEADLINE_S, le=MAX_DEADLINE_S, allow_inf_nan=False)] = (
+        None
+    )
     job: JobReference | None = None
 
     @field_validator("prompt", "negative_prompt")
@@ -109,13 +119,27 @@ class Progress(BaseModel):
 
 
 class Image(BaseModel):
-    """One picture of an answer: `png` is base64, `sha256` is of the PNG bytes."""
+    """One picture of an answer: `data` is base64 of a file of that `format`, `sha256` is of the file's bytes.
 
-    png: str
+    `nsfw` is the output check's score from 0 to 1, None where the check is off. A withheld picture says why and has
+    neither `data` nor `sha256`.
+    """
+
+    data: str | None
+    format: ImageFormat
     seed: int
     width: int
     height: int
-    sha256: str
+    sha256: str | None
+    nsfw: float | None = None
+    withheld: Literal["nsfw"] | None = None
+
+
+class Hint(BaseModel):
+    """Beside pictures of a prompt that is far from what a small model knows: the nearest things, nearest first."""
+
+    nearest: list[str]
+    likeness: float
 
 
 class ModelReference(BaseModel):
@@ -126,23 +150,31 @@ class ModelReference(BaseModel):
 
 
 class Timings(BaseModel):
-    """Seconds: waiting for other requests, for the model to load, then each stage, and all of it."""
+    """Seconds: waiting for other requests, for the model to load, then each stage, and all of it.
+
+    Text, steps and decoding are those of the whole pass that the request was drawn in.
+    """
 
     queue_s: float
     load_s: float
+    encode_text_s: float
     denoise_s: float
     decode_s: float
+    check_s: float
     encode_s: float
     total_s: float
 
 
 class Succeeded(BaseModel):
-    """The answer with pictures; `gpu_s` is how long the model thread was busy with the request."""
+    """The answer with pictures. `gpu_s` is the request's share, by pictures, of the time the model thread was busy
+    with the batch of `batch_pictures` pictures that it was drawn in."""
 
     status: Literal["succeeded"] = "succeeded"
     images: list[Image]
+    hint: Hint | None
     model: ModelReference
     timings: Timings
+    batch_pictures: int
     gpu_s: float
     peak_memory_bytes: int
     device: str

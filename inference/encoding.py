@@ -1,4 +1,4 @@
-"""Turns drawn pixels into bytes: PNG without any metadata for answers, small WebP for previews."""
+"""Turns drawn pixels into bytes: PNG or lossless WebP without any metadata for answers, small WebP for previews."""
 
 from __future__ import annotations
 
@@ -8,32 +8,45 @@ import io
 
 from PIL import Image as PillowImage
 
-from inference.contract import Image
+from inference.check import UNCHECKED, Verdict
+from inference.contract import Image, ImageFormat
 from inference.pipelines.family import Pixels
 
-# Level 1 takes half the time of level 6 and makes files an eighth larger.
+# Measured on one core, a photo-like picture of 1024 px, best of 5, 2026-11-21: PNG level 6 takes 455 ms and 1.85 MB,
+# level 1 takes 227 ms and 2.08 MB, lossless WebP at its least effort 59 ms and 2.04 MB (153 ms at quality 80, which
+# without loss means effort, for the same size).
 PNG_LEVEL = 1
+WEBP_EFFORT = {"lossless": True, "method": 0, "quality": 0}
 PREVIEW_QUALITY = 70
 PREVIEW_SIDE_PX = 256
 
 
-def encode_picture(pixels: Pixels, seed: int) -> Image:
-    """Return the answer's form of one picture: base64 PNG with the SHA-256 of its bytes."""
-    png = encode_png(pixels)
+def encode_picture(
+    pixels: Pixels, seed: int, image_format: ImageFormat = "png", verdict: Verdict = UNCHECKED
+) -> Image:
+    """Return the answer's form of one picture; a withheld one is not even encoded, and its bytes stay here."""
     height, width = pixels.shape[:2]
+    file = None if verdict.withheld else encode_exactly(pixels, image_format)
     return Image(
-        png=base64.b64encode(png).decode("ascii"),
+        data=None if file is None else base64.b64encode(file).decode("ascii"),
+        format=image_format,
         seed=seed,
         width=width,
         height=height,
-        sha256=hashlib.sha256(png).hexdigest(),
+        sha256=None if file is None else hashlib.sha256(file).hexdigest(),
+        nsfw=verdict.score,
+        withheld=verdict.withheld,
     )
 
 
-def encode_png(pixels: Pixels) -> bytes:
-    """Return PNG bytes of uint8 (height, width, 3), with no text chunks."""
+def encode_exactly(pixels: Pixels, image_format: ImageFormat) -> bytes:
+    """Return the file of uint8 (height, width, 3): decoded it gives the same pixels, and it holds nothing else."""
     stream = io.BytesIO()
-    PillowImage.fromarray(pixels).save(stream, "PNG", compress_level=PNG_LEVEL)
+    picture = PillowImage.fromarray(pixels)
+    if image_format == "webp":
+        picture.save(stream, "WEBP", **WEBP_EFFORT)
+    else:
+        picture.save(stream, "PNG", compress_level=PNG_LEVEL)
     return stream.getvalue()
 
 

@@ -24,16 +24,17 @@ class Picture(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    png: str
+    data: str
+    format: Literal["png"]
     seed: int
     width: int
     height: int
     sha256: str
 
-    def data(self) -> bytes:
+    def file(self) -> bytes:
         """The PNG's bytes. Raises BadOutput when they are not those that the container hashed."""
         try:
-            raw = base64.b64decode(self.png, validate=True)
+            raw = base64.b64decode(self.data, validate=True)
         except (binascii.Error, ValueError) as exc:
             raise BadOutput("The model's answer holds a picture that is not base64.") from exc
         if hashlib.sha256(raw).hexdigest() != self.sha256:
@@ -111,7 +112,7 @@ def read_answer(raw: bytes, job: Job) -> tuple[Succeeded | Canceled, list[bytes]
         expected_seed = (spec.seed + n) % 2**32
         if picture.seed != expected_seed:
             raise BadOutput(f"Picture {n + 1} was drawn with seed {picture.seed}, not {expected_seed}.")
-        data = picture.data()
+        data = picture.file()
         verify_png(data, spec.width, spec.height)
         pictures.append(data)
     return answer, pictures

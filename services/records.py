@@ -110,8 +110,10 @@ class Timings(Record):
 
     queue_s: float = 0.0
     load_s: float = 0.0
+    encode_text_s: float = 0.0
     denoise_s: float = 0.0
     decode_s: float = 0.0
+    check_s: float = 0.0
     encode_s: float = 0.0
     total_s: float = 0.0
 

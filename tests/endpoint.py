@@ -119,18 +119,32 @@ def answer_to(payload: dict[str, Any]) -> dict[str, Any]:
         png = picture(payload["width"], payload["height"], seed)
         images.append(
             {
-                "png": base64.b64encode(png).decode(),
+                "data": base64.b64encode(png).decode(),
+                "format": "png",
                 "seed": seed,
                 "width": payload["width"],
                 "height": payload["height"],
                 "sha256": hashlib.sha256(png).hexdigest(),
+                "nsfw": 0.01,
+                "withheld": None,
             }
         )
     return {
         "status": "succeeded",
         "images": images,
+        "hint": None,
         "model": {"name": "pocket", "revision": REVISION},
-        "timings": {"queue_s": 0.0, "denoise_s": 0.9, "decode_s": 0.1, "encode_s": 0.0, "total_s": 1.0},
+        "timings": {
+            "queue_s": 0.0,
+            "load_s": 0.0,
+            "encode_text_s": 0.0,
+            "denoise_s": 0.9,
+            "decode_s": 0.1,
+            "check_s": 0.0,
+            "encode_s": 0.0,
+            "total_s": 1.0,
+        },
+        "batch_pictures": len(images),
         "gpu_s": 1.0,
         "peak_memory_bytes": 0,
         "device": "cpu",

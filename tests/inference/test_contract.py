@@ -27,6 +27,7 @@ MALFORMED: list[tuple[str, Any]] = [
     *(("prompt", v) for v in [None, "", "   ", "\n\t", 7, True, ["a"], {}, "a" * 2001, LEFT_OUT]),
     *(("prompt", v) for v in ["a\x00b", "a\x1bb", "a\x7fb", "a\x85b"]),
     *(("negative_prompt", v) for v in [None, 7, ["a"], "a" * 2001, "a\x00b"]),
+    *(("deadline_s", v) for v in ["60", "", True, [60], {}, 0, -1, 0.05, 3600.5, 1e308]),
     *(("job", v) for v in ["x", 1, [], True]),
     *(
         ("job.bucket", v)

@@ -37,8 +37,10 @@ def test_an_answer_holds_what_the_contract_says(local_server: StartServer) -> No
     assert list(body) == [
         "status",
         "images",
+        "hint",
         "model",
         "timings",
+        "batch_pictures",
         "gpu_s",
         "peak_memory_bytes",
         "device",
@@ -55,7 +57,7 @@ def test_a_png_is_whole_and_carries_no_text(local_server: StartServer) -> None:
     server = local_server()
 
     image = invoke(server.port, width=96).json["images"][0]
-    png = base64.b64decode(image["png"])
+    png = base64.b64decode(image["data"])
     picture = Image.open(io.BytesIO(png))
     picture.load()
 

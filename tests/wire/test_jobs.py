@@ -160,8 +160,8 @@ def spoil(**changes: Any) -> Any:
         (lambda a: a.update(images=[]), "0 pictures instead of 1"),
         (lambda a: a.update(status="done"), "cannot be read"),
         (spoil(seed=9), "seed 9"),
-        (spoil(png="AAAA"), "hash"),
-        (spoil(png="%%%"), "base64"),
+        (spoil(data="AAAA"), "hash"),
+        (spoil(data="%%%"), "base64"),
         (lambda a: a.update(gpu_s=-1), "cannot be read"),
     ],
 )
@@ -182,8 +182,8 @@ def test_a_truncated_png_with_a_right_hash_is_no_picture(
 ) -> None:
     def cut(answer: dict[str, Any]) -> None:
         image = answer["images"][0]
-        png = base64.b64decode(image["png"])[:-20]
-        image.update(png=base64.b64encode(png).decode(), sha256=hashlib.sha256(png).hexdigest())
+        png = base64.b64decode(image["data"])[:-20]
+        image.update(data=base64.b64encode(png).decode(), sha256=hashlib.sha256(png).hexdigest())
 
     job = studio.jobs.submit(maker, APPLE)
     worker.handle(endpoint.complete(endpoint.accepted[0], cut))

@@ -67,7 +67,7 @@ def test_the_built_in_model_draws_a_picture_and_refuses_nonsense(real_endpoint: 
     result = json.loads(body)
     assert content_type == "application/json"
     assert result["status"] == "succeeded"
-    png = base64.b64decode(result["images"][0]["png"])
+    png = base64.b64decode(result["images"][0]["data"])
     assert hashlib.sha256(png).hexdigest() == result["images"][0]["sha256"]
     assert Image.open(BytesIO(png), formats=["PNG"]).size == (64, 64)
 

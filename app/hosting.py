@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ import streamlit
 from starlette.middleware import Middleware
 from streamlit import config
 
+from app.local_sign_in import component_folder
 from app.middleware.closed_paths import ClosedPaths
 from app.middleware.one_address import OneAddress
 from app.middleware.request_id import RequestId
@@ -87,11 +87,7 @@ def _component_policy(settings: Settings) -> str:
     """For iframes of version 1 components; only the user list's cookie component has one."""
     scripts: tuple[str, ...] = ()
     if settings.auth_mode is AuthMode.LOCAL:
-        # Not imported: an import before the server runs would register the component nowhere.
-        package = find_spec("extra_streamlit_components")
-        if package is None or package.origin is None:
-            raise RuntimeError("AUTH_MODE=local needs the package streamlit-authenticator.")
-        page = Path(package.origin).parent / "CookieManager" / "frontend" / "build" / "index.html"
+        page = component_folder() / "index.html"
         scripts = script_hashes(page)
     origins = " ".join(settings.picture_origins)
     return content_security_policy(scripts=scripts, image_origin=origins, frame_ancestors="'self'")

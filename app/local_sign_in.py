@@ -1,8 +1,18 @@
-"""Sign-in against the studio's own list of users, for a private install without Cognito (`AUTH_MODE=local`)."""
+"""Sign-in against the studio's own list of users, for a private install without Cognito (`AUTH_MODE=local`).
+
+Streamlit runs a page anew for every value a component sends, and a click whose run is cut short by that is lost. So the
+cookie component is only ever on the page alone: between a right password and the page, and between a sign-out and the
+form. Cookies are read from the request.
+"""
 
 from __future__ import annotations
 
+import functools
+import secrets
 import time
+from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -19,11 +29,20 @@ SESSION_S = 12 * 3600
 SESSION_KEYS = frozenset(
     {
         *("authentication_status", "username", "name", "email", "roles", "logout"),
-        *("authenticator", "local_users", "signed_in_at"),
+        *("local_users", "signed_in_at", "cookie_write"),
     }
 )
 # How long a session trusts the user list it read: a removed user is out within this time.
 USERS_MAX_AGE_S = 60.0
+
+
+def component_folder() -> Path:
+    """Where the cookie component's page lies. Raises RuntimeError when its package is missing."""
+    # Found, not imported: an import before the server runs would register the package's components nowhere.
+    package = find_spec("extra_streamlit_components")
+    if package is None or package.origin is None:
+        raise RuntimeError("AUTH_MODE=local needs the package streamlit-authenticator.")
+    return Path(package.origin).parent / "CookieManager" / "frontend" / "build"
 
 
 def current(studio: Studio) -> User | None:
@@ -31,10 +50,13 @@ def current(studio: Studio) -> User | None:
 
     Reads the user list at most once a minute and session.
     """
+    if "cookie_write" in st.session_state:
+        # Signing in or out is not over before the browser has taken the cookie.
+        return None
     if not st.session_state.get("authentication_status"):
-        if COOKIE not in st.context.cookies and "authenticator" not in st.session_state:
+        if COOKIE not in st.context.cookies or st.session_state.get("logout"):
             return None
-        _sign_in_by_cookie(_authenticator(studio))
+        _sign_in_by_cookie(studio)
     username = st.session_state.get("username")
     if not st.session_state.get("authentication_status") or not username:
         return None
@@ -50,64 +72,117 @@ def current(studio: Studio) -> User | None:
 
 
 def show_form(studio: Studio) -> None:
-    """The user name and password form; on success the next run is signed in."""
+    """The user name and password form, or what stands in its place while the browser takes a cookie."""
+    if "cookie_write" in st.session_state:
+        _write_cookie()
+        return
     if not _users(studio):
         st.info("There are no users yet. The operator adds one with `python -m services.users add`.")
         return
-    _authenticator(studio).login(
-        fields={
-            "Form name": "Sign in",
-            "Username": "User name",
-            "Password": "Password",
-            "Login": "Sign in",
-        },
-        clear_on_submit=False,
-        key="local_sign_in",
-    )
+    with st.form("local_sign_in", clear_on_submit=False):
+        st.subheader("Sign in")
+        username = st.text_input("User name", autocomplete="username")
+        password = st.text_input("Password", type="password", autocomplete="current-password")
+        asked = st.form_submit_button("Sign in")
+    if asked:
+        authenticator = _authenticator(studio)
+        if authenticator.passwords.login(username, password):
+            st.session_state["logout"] = None
+            st.session_state["signed_in_at"] = time.time()
+            authenticator.cookie.set_cookie()
+            st.rerun()
     if st.session_state.get("authentication_status") is False:
         st.error("User name or password is wrong.", icon=":material/error:")
-    elif st.session_state.get("authentication_status"):
-        # The cookie is written by a component of this run; its answer starts the next one.
-        st.session_state["signed_in_at"] = time.time()
-        st.caption("Signing you in…")
 
 
 def end(studio: Studio) -> None:
-    """Forgets the user in this session and deletes the cookie; the run must go on, for the cookie's sake."""
-    _authenticator(studio).logout(location="unrendered")
+    """Forgets the user in this session and has the cookie deleted; ends the run."""
+    authenticator = _authenticator(studio)
+    authenticator.passwords.logout()
+    authenticator.cookie.delete_cookie()
     st.session_state.pop("signed_in_at", None)
+    st.rerun()
 
 
-def _sign_in_by_cookie(authenticator: Any) -> None:
+class _CookieWrites:
+    """Stands where the package has a component on every page: notes what is to be written, for `_write_cookie`."""
+
+    def __init__(self, *, secure: bool) -> None:
+        self._secure = secure
+
+    def set(self, name: str, value: str, *, expires_at: datetime) -> None:
+        """Notes a cookie to set; `expires_at` is the package's, without a time zone, and not used."""
+        options = {
+            "path": "/",
+            "expires": (datetime.now(UTC) + timedelta(seconds=SESSION_S)).isoformat(),
+            "sameSite": "strict",
+            "secure": self._secure,
+        }
+        self._note(method="set", cookie=name, value=value, options=options)
+
+    def delete(self, name: str) -> None:
+        """Notes a cookie to delete."""
+        self._note(method="delete", cookie=name)
+
+    def _note(self, **what: object) -> None:
+        # A key of its own: an earlier write's answer must not be taken for this one's.
+        st.session_state["cookie_write"] = what | {"key": f"cookie_{secrets.token_hex(4)}"}
+
+
+def _write_cookie() -> None:
+    """Has the browser write the noted cookie; its answer starts another run, which goes on to the page or the form."""
+    write = st.session_state["cookie_write"]
+    st.caption("Signing you in…" if write["method"] == "set" else "Signing you out…")
+    if _component()(**write, default=False):
+        del st.session_state["cookie_write"]
+        st.rerun()
+
+
+@functools.cache
+def _component() -> Any:
+    return st.components.v1.declare_component("cookie_writer", path=str(component_folder()))
+
+
+class _Authenticator:
+    """The package's password check and cookie, without its form and the component that its `Authenticate` draws."""
+
+    def __init__(self, credentials: dict[str, Any], *, cookie_key: str, secure: bool) -> None:
+        from streamlit_authenticator.controllers import AuthenticationController
+        from streamlit_authenticator.models import CookieModel
+
+        self.passwords: Any = AuthenticationController(credentials, auto_hash=False)
+        # Its __init__ draws the component.
+        self.cookie: Any = CookieModel.__new__(CookieModel)
+        self.cookie.cookie_name, self.cookie.cookie_key = COOKIE, cookie_key
+        self.cookie.cookie_expiry_days = SESSION_S / 86400
+        self.cookie.cookie_manager = _CookieWrites(secure=secure)
+        self.cookie.token = self.cookie.exp_date = None
+
+
+def _sign_in_by_cookie(studio: Studio) -> None:
     """Signs in whom a valid cookie names; the 12 hours go on from when the cookie was made."""
-    token = authenticator.cookie_controller.get_cookie()
-    authenticator.login(location="unrendered")
-    if st.session_state.get("authentication_status") and token:
+    authenticator = _authenticator(studio)
+    token = authenticator.cookie.get_cookie()
+    # The package raises for a user who was removed since.
+    if token and token["username"] in _users(studio):
+        authenticator.passwords.login(token=token)
         st.session_state["signed_in_at"] = token["exp_date"] - SESSION_S
 
 
-def _authenticator(studio: Studio) -> Any:
-    """The session's `Authenticate`; one object a session, since building it draws the cookie component."""
-    if "authenticator" not in st.session_state:
-        import streamlit_authenticator as authenticator
-
-        listed = studio.accounts.local_users()
-        credentials = {
-            "usernames": {
-                name: {"email": user.email, "name": user.name, "password": user.password_hash}
-                for name, user in listed.items()
-            }
+def _authenticator(studio: Studio) -> _Authenticator:
+    """A password check against the users as they are now; reads them."""
+    listed = studio.accounts.local_users()
+    credentials = {
+        "usernames": {
+            name: {"email": user.email, "name": user.name, "password": user.password_hash}
+            for name, user in listed.items()
         }
-        st.session_state["authenticator"] = authenticator.Authenticate(
-            credentials,
-            cookie_name=COOKIE,
-            cookie_key=studio.settings.cookie_secret.get_secret_value(),
-            cookie_expiry_days=SESSION_S / 86400,
-            auto_hash=False,
-            # The package sleeps 0.7 s in every run, for cookies read by a component; ours come with the request.
-            login_sleep_time=0,
-        )
-    return st.session_state["authenticator"]
+    }
+    return _Authenticator(
+        credentials,
+        cookie_key=studio.settings.cookie_secret.get_secret_value(),
+        secure=studio.settings.public_url.startswith("https://"),
+    )
 
 
 def _users(studio: Studio) -> dict[str, LocalUser]:

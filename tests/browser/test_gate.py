@@ -9,8 +9,9 @@ from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
+from app.local_sign_in import COOKIE
 from app.navigation import PAGES
 from local.signin import new_password
 from services.aws.session import make_clients
@@ -18,7 +19,6 @@ from services.build import build
 from services.records import Role
 from services.settings import load_settings
 from tests.browser.conftest import heading
-from tests.cloud import EmbeddedCloud
 
 StartStudio = Callable[..., AbstractContextManager[tuple[str, dict[str, str]]]]
 
@@ -43,20 +43,12 @@ def test_a_page_asked_first_thing_and_logged_out_shows_only_the_sign_in(
 
 
 def test_a_private_install_signs_in_by_password_stays_signed_in_and_signs_out(
-    cloud: EmbeddedCloud, start_studio: StartStudio, page: Page, monkeypatch: pytest.MonkeyPatch
+    start_studio: StartStudio, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with start_studio(AUTH_MODE="local") as (url, environment):
         page.goto(f"{url}/gallery")
         page.get_by_text("There are no users yet.").wait_for()
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        password = new_password()
-        settings = load_settings(environment)
-        studio = build(settings, make_clients(settings))
-        studio.accounts.add_local_user(
-            "mia", email="mia@example.com", name="Mia", password=password, role=Role.MAKER
-        )
-        page.wait_for_timeout(100)
+        password = add_mia(environment, monkeypatch)
         page.reload()
         user_name, secret = page.get_by_label("User name"), page.get_by_label("Password", exact=True)
         user_name.fill("mia")
@@ -68,15 +60,84 @@ def test_a_private_install_signs_in_by_password_stays_signed_in_and_signs_out(
         heading(page, "Gallery")
         page.reload()
         heading(page, "Gallery")
-        # The cookie arrives by a component, whose value starts another run of the page it was on.
-        page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
         page.get_by_role("link", name="Account").click()
         page.get_by_text("mia@example.com").wait_for()
         page.locator(".st-key-account_sign_out").get_by_role("button").first.click()
         page.get_by_label("User name").wait_for()
         page.reload()
         page.get_by_label("User name").wait_for()
-        studio.close()
+
+
+def test_the_cookie_component_is_never_on_a_page_where_its_late_answer_could_take_a_click(
+    start_studio: StartStudio, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    component = Component(page)
+    with start_studio(AUTH_MODE="local") as (url, environment):
+        password = add_mia(environment, monkeypatch)
+        page.goto(f"{url}/gallery")
+        page.get_by_label("User name").fill("mia")
+        page.get_by_label("Password", exact=True).fill("not it")
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_text("User name or password is wrong.").wait_for()
+        assert not component.held
+        page.get_by_label("Password", exact=True).fill(password)
+        page.get_by_role("button", name="Sign in").click()
+        component.alone_until_answered("Signing you in…")
+        heading(page, "Gallery")
+        page.reload()
+        heading(page, "Gallery")
+        page.locator(".tile").or_(page.get_by_text("Your gallery is empty.")).first.wait_for()
+        assert not component.held
+        page.locator(".st-key-sign_out").get_by_role("button").first.click()
+        component.alone_until_answered("Signing you out…")
+        page.get_by_label("User name").wait_for()
+        assert COOKIE not in {cookie["name"] for cookie in page.context.cookies()}
+
+
+def add_mia(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """Adds the user `mia` to the studio of that environment; returns her password."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    password = new_password()
+    settings = load_settings(environment)
+    studio = build(settings, make_clients(settings))
+    studio.accounts.add_local_user(
+        "mia", email="mia@example.com", name="Mia", password=password, role=Role.MAKER
+    )
+    studio.close()
+    return password
+
+
+class Component:
+    """The cookie component's files, held back until they are let go."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.held: list[Route] = []
+        self.free = False
+        page.route("**/component/**", self._asked)
+
+    def _asked(self, route: Route) -> None:
+        if self.free:
+            route.continue_()
+        else:
+            self.held.append(route)
+
+    def alone_until_answered(self, words: str) -> None:
+        """Checks that only `words` stand while the component is held back, then lets it go until they are gone."""
+        self.page.get_by_text(words).wait_for()
+        expect(self.page.locator(".st-key-sign_in [data-testid=stForm]")).to_have_count(0)
+        expect(self.page.locator("[data-testid=stSidebar]")).to_have_count(0)
+        for _ in range(100):
+            if self.held:
+                break
+            self.page.wait_for_timeout(100)
+        assert self.held
+        self.free = True
+        for route in self.held:
+            route.continue_()
+        self.page.get_by_text(words).wait_for(state="detached")
+        self.held, self.free = [], False
 
 
 def test_a_page_on_another_port_cannot_open_the_studios_websocket(start_studio: StartStudio) -> None:

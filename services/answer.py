@@ -5,36 +5,57 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import io
 import json
 import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from PIL import Image as Pillow
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from services.errors import BadOutput
 from services.metadata import verify_png
-from services.records import Job, JobFailure, Timings
+from services.records import Hint, Job, JobFailure, Timings, Withheld
 
 # Four pictures of 2048 x 2048 pixels as PNG in base64 stay below this.
 MAX_ANSWER_BYTES = 96 * 1024 * 1024
 
 
 class Picture(BaseModel):
-    """One picture of the answer."""
+    """One picture of the answer; a withheld one has a reason in place of its bytes."""
 
     model_config = ConfigDict(frozen=True)
 
-    data: str
-    format: Literal["png"]
+    data: str | None
+    format: Literal["png", "webp"]
     seed: int
     width: int
     height: int
-    sha256: str
+    sha256: str | None
+    nsfw: Annotated[float, Field(ge=0, le=1)] | None = None
+    withheld: Annotated[str, StringConstraints(pattern=r"\A[a-z_]{1,40}\z")] | None = None
 
-    def file(self) -> bytes:
-        """The PNG's bytes. Raises BadOutput when they are not those that the container hashed."""
+    def png(self, width: int, height: int) -> bytes | None:
+        """The picture as a PNG, whatever it came as; None when it was withheld.
+
+        Raises BadOutput when its bytes are not those that the container hashed, or no picture of that size.
+        """
+        if self.withheld is not None:
+            if self.data is not None:
+                raise BadOutput("The model's answer holds a picture that it says was withheld.")
+            return None
+        if self.data is None:
+            raise BadOutput("The model's answer lacks a picture and does not say why.")
+        raw = self._file(self.data)
+        if self.format == "webp":
+            return _webp_as_png(raw, width, height)
+        verify_png(raw, width, height)
+        return raw
+
+    def _file(self, data: str) -> bytes:
         try:
-            raw = base64.b64decode(self.data, validate=True)
+            raw = base64.b64decode(data, validate=True)
         except (binascii.Error, ValueError) as exc:
             raise BadOutput("The model's answer holds a picture that is not base64.") from exc
         if hashlib.sha256(raw).hexdigest() != self.sha256:
@@ -49,6 +70,16 @@ class ModelIdentity(BaseModel):
     revision: str
 
 
+class Nearest(BaseModel):
+    """The container's hint: what it can draw instead of what it does not know."""
+
+    nearest: Annotated[
+        list[Annotated[str, StringConstraints(min_length=1, max_length=100)]],
+        Field(min_length=1, max_length=20),
+    ]
+    likeness: Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
+
+
 class Succeeded(BaseModel):
     """Pictures, and what they cost in seconds."""
 
@@ -57,8 +88,22 @@ class Succeeded(BaseModel):
     model: ModelIdentity
     timings: Timings
     gpu_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    hint: Nearest | None = None
+    batch_pictures: Annotated[int, Field(ge=1)] | None = None
     device: str = ""
     versions: dict[str, str] = {}
+
+    def withheld(self) -> tuple[Withheld, ...]:
+        """The pictures that the output check kept back."""
+        return tuple(
+            Withheld(n=n, seed=image.seed, reason=image.withheld, score=image.nsfw)
+            for n, image in enumerate(self.images)
+            if image.withheld is not None
+        )
+
+    def hint_record(self) -> Hint | None:
+        """The hint as a job keeps it."""
+        return Hint(nearest=tuple(self.hint.nearest), likeness=self.hint.likeness) if self.hint else None
 
 
 class Canceled(BaseModel):
@@ -71,9 +116,19 @@ Answer = Annotated[Succeeded | Canceled, Field(discriminator="status")]
 _answer: TypeAdapter[Succeeded | Canceled] = TypeAdapter(Answer)
 
 
-def payload(job: Job, *, outputs_bucket: str, prefix: str) -> bytes:
-    """The JSON body that the container takes for this attempt of the job."""
+def payload(
+    job: Job, *, outputs_bucket: str, prefix: str, deadline_s: float, pictures: Mapping[str, bytes]
+) -> bytes:
+    """The JSON body that the container takes for this attempt of the job.
+
+    `deadline_s` is how long it may take from its arrival there; `pictures` are the files under `image` and `mask`.
+    """
     spec = job.spec
+    drawn_over: dict[str, str | float] = {
+        name: base64.b64encode(data).decode() for name, data in pictures.items()
+    }
+    if drawn_over and spec.strength is not None:
+        drawn_over["strength"] = spec.strength
     return json.dumps(
         {
             "prompt": spec.prompt,
@@ -85,14 +140,16 @@ def payload(job: Job, *, outputs_bucket: str, prefix: str) -> bytes:
             "scheduler": spec.scheduler,
             "seed": spec.seed,
             "num_images_per_prompt": spec.count,
+            "deadline_s": deadline_s,
+            **drawn_over,
             "job": {"bucket": outputs_bucket, "prefix": prefix, "attempt": job.attempt},
         },
         ensure_ascii=False,
     ).encode()
 
 
-def read_answer(raw: bytes, job: Job) -> tuple[Succeeded | Canceled, list[bytes]]:
-    """The answer and its PNGs, each verified to be whole and of the size that was asked for.
+def read_answer(raw: bytes, job: Job) -> tuple[Succeeded | Canceled, list[bytes | None]]:
+    """The answer and its PNGs, each verified to be whole and of the size that was asked for; None is a withheld one.
 
     Raises BadOutput saying what is wrong: no JSON, pictures missing, truncated, of another size or seed.
     """
@@ -107,15 +164,47 @@ def read_answer(raw: bytes, job: Job) -> tuple[Succeeded | Canceled, list[bytes]
     spec = job.spec
     if len(answer.images) != spec.count:
         raise BadOutput(f"The model returned {len(answer.images)} pictures instead of {spec.count}.")
-    pictures = []
+    pictures: list[bytes | None] = []
     for n, picture in enumerate(answer.images):
         expected_seed = (spec.seed + n) % 2**32
         if picture.seed != expected_seed:
             raise BadOutput(f"Picture {n + 1} was drawn with seed {picture.seed}, not {expected_seed}.")
-        data = picture.file()
-        verify_png(data, spec.width, spec.height)
-        pictures.append(data)
+        pictures.append(picture.png(spec.width, spec.height))
     return answer, pictures
+
+
+def _webp_as_png(raw: bytes, width: int, height: int) -> bytes:
+    """The same pixels as a PNG. Raises BadOutput for what is no lossless WebP of that size."""
+    # RFC 9649, 2.6: a file without metadata holds one chunk, of this name when it is lossless.
+    if raw[:4] != b"RIFF" or raw[8:16] != b"WEBPVP8L":
+        raise BadOutput("The model returned a picture that is not a lossless WebP.")
+    target = io.BytesIO()
+    try:
+        with Pillow.open(io.BytesIO(raw), formats=["WEBP"]) as picture:
+            if picture.size != (width, height):
+                raise BadOutput(
+                    f"The model returned a picture of {picture.width} x {picture.height} pixels, "
+                    f"not {width} x {height}."
+                )
+            picture.convert("RGB").save(target, "PNG")
+    except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as exc:
+        raise BadOutput("The model returned a WebP that cannot be read to its end.") from exc
+    return target.getvalue()
+
+
+WITHHELD_REASONS = {"nsfw": "the output check took it for sexual content"}
+
+
+def withheld_words(withheld: Sequence[Withheld], count: int) -> str:
+    """What was kept back of a job's `count` pictures, and why, in a sentence or two."""
+    reasons = [WITHHELD_REASONS.get(one.reason, "the output check refused it") for one in withheld]
+    why = "; ".join(dict.fromkeys(reasons))
+    if count == 1:
+        return f"The picture was withheld: {why}. Nothing was charged."
+    if len(withheld) == count:
+        return f"All {count} pictures were withheld: {why}, each of them. Nothing was charged."
+    was = "was" if len(withheld) == 1 else "were"
+    return f"{len(withheld)} of {count} pictures {was} withheld: {why}. Only what is shown was charged."
 
 
 REASONS = {
@@ -124,8 +213,10 @@ REASONS = {
     "out_of_memory": "The picture is too large for the model's memory. Ask for a smaller one or fewer.",
     "busy": "The endpoint was too busy for too long. Try again later.",
     "shutting_down": "The endpoint was stopped in the middle of the job. Try again.",
+    "deadline_exceeded": "The model took too long and was stopped. Try fewer steps or a smaller picture.",
     "timeout": "The model took too long and was stopped. Try fewer steps or a smaller picture.",
 }
+DEADLINE_EXCEEDED = "deadline_exceeded"
 # The container handed the job back undone: another attempt can succeed.
 HANDED_BACK = frozenset({"busy", "shutting_down"})
 

@@ -18,6 +18,7 @@ from services.endpoint_status import EndpointStatus
 from services.erasure import Erasure
 from services.estimates import Estimator
 from services.images import Images
+from services.inputs import Inputs
 from services.job_store import JobStore
 from services.jobs import Admission, Jobs
 from services.ledger import Ledger
@@ -69,7 +70,7 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
     completion = Completion(store, ledger, images, outputs, estimator)
     dispatcher = Dispatcher(store, endpoints, inputs, outputs, settings)
     sweeper = Sweeper(store, dispatcher, completion, outputs)
-    admission = Admission(catalogue, Moderation.load(), estimator, status)
+    admission = Admission(catalogue, Moderation.load(), estimator, status, Inputs(inputs))
     erasure = Erasure(table, store, images, (inputs, outputs))
     return Studio(
         settings=settings,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import tomllib
 from collections.abc import Mapping
@@ -14,6 +15,9 @@ from services.errors import InvalidRequest
 from services.records import JobRequest, JobSpec, Record
 
 MAX_PROMPT_CHARACTERS = 2000
+# With a picture and no strength: enough to change what is there, little enough to know it again.
+DEFAULT_STRENGTH = 0.6
+MIN_STRENGTH = 0.01
 MAX_SEED = 2**32 - 1
 CARDS_FILE = Path(__file__).with_name("catalogue.toml")
 
@@ -137,6 +141,7 @@ class Catalogue:
         seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
         if not 0 <= seed <= MAX_SEED:
             _refuse("seed", f"The seed is {seed}; it must be 0 to {MAX_SEED}, or empty for a random one.")
+        strength = _strength(request)
         return JobSpec(
             prompt=request.prompt,
             negative_prompt=request.negative_prompt,
@@ -150,7 +155,27 @@ class Catalogue:
             quality=quality,
             seed=seed,
             count=request.count,
+            strength=strength,
+            image_sha256=_hash(request.image),
+            mask_sha256=_hash(request.mask),
         )
+
+
+def _strength(request: JobRequest) -> float | None:
+    """How much of a picture that came along is drawn anew; None without one."""
+    if request.image is None:
+        for param, value in (("strength", request.strength), ("mask", request.mask)):
+            if value is not None:
+                _refuse(param, f"The {param} goes with an image; send one, or leave it out.")
+        return None
+    strength = DEFAULT_STRENGTH if request.strength is None else request.strength
+    if not MIN_STRENGTH <= strength <= 1:
+        _refuse("strength", f"The strength is {strength:g}; it must be {MIN_STRENGTH:g} to 1.")
+    return strength
+
+
+def _hash(file: bytes | None) -> str | None:
+    return None if file is None else hashlib.sha256(file).hexdigest()
 
 
 def _check_text(text: str, *, param: str, required: bool) -> None:

@@ -9,12 +9,14 @@ import logging
 
 from services import keys
 from services.answer import (
+    DEADLINE_EXCEEDED,
     HANDED_BACK,
     MAX_ANSWER_BYTES,
     Canceled,
     Succeeded,
     read_answer,
     read_failure,
+    withheld_words,
 )
 from services.aws.objects import Objects
 from services.aws.table import Put
@@ -64,18 +66,32 @@ class Completion:
         except BadOutput as exc:
             return self.end(job, JobStatus.FAILED, JobFailure(code=exc.code, message=exc.message))
 
-    def _succeed(self, job: Job, answer: Succeeded, pictures: list[bytes]) -> Job | None:
-        images = self._images.store(job, answer, pictures)
-        completed = now()
-        cost = min(self._cost_usd(job, answer.gpu_s), job.estimate.at_most_usd)
-        closed = job.model_copy(
+    def _succeed(self, job: Job, answer: Succeeded, pictures: list[bytes | None]) -> Job | None:
+        withheld = answer.withheld()
+        drawn = job.model_copy(
             update={
-                "status": JobStatus.SUCCEEDED,
-                "completed_at": completed,
                 "started_at": job.invoked_at or job.created_at,
-                "cost_usd": cost,
                 "gpu_s": answer.gpu_s,
                 "timings": answer.timings,
+                "batch_pictures": answer.batch_pictures,
+                "hint": answer.hint_record(),
+                "withheld": withheld,
+            }
+        )
+        if withheld:
+            event("pictures_withheld", job=job.id, user=job.user_id, withheld=len(withheld), of=len(pictures))
+        if len(withheld) == len(pictures):
+            failure = JobFailure(code="withheld", message=withheld_words(withheld, len(pictures)))
+            return self.end(drawn, JobStatus.FAILED, failure)
+        images = self._images.store(job, answer, pictures)
+        # Whoever gets no picture does not pay for it, though it was drawn.
+        cost = self._cost_usd(job, answer.gpu_s) * len(images) / len(pictures)
+        cost = min(cost, job.estimate.at_most_usd)
+        closed = drawn.model_copy(
+            update={
+                "status": JobStatus.SUCCEEDED,
+                "completed_at": now(),
+                "cost_usd": cost,
                 "image_ids": tuple(image.id for image in images),
             }
         )
@@ -107,7 +123,8 @@ class Completion:
         """Closes the job by the attempt's failure object, or by SNS's `reason`; nothing is charged.
 
         `failure_uri` is where the notification says the object lies. An attempt that the container handed back undone
-        goes in line again, twice at most. A failure of an earlier attempt than the job's present one changes nothing.
+        goes in line again, twice at most; so does one whose time went by before the model came to it. A failure of an
+        earlier attempt than the job's present one changes nothing.
         """
         job = self._store.find(user_id, job_id)
         if job is None:
@@ -116,11 +133,18 @@ class Completion:
         if job.status.terminal or attempt != job.attempt:
             return job
         failure = read_failure(self._failure_object(job, failure_uri or job.failure_uri), reason)
-        if failure.code in HANDED_BACK and attempt < MAX_ATTEMPTS:
+        undone = failure.code in HANDED_BACK or (
+            failure.code == DEADLINE_EXCEEDED and not self._was_begun(job)
+        )
+        if undone and attempt < MAX_ATTEMPTS:
             if self._store.requeue(job):
                 event("job_handed_back", job=job_id, user=user_id, attempt=attempt, reason=failure.code)
             return self._store.find(user_id, job_id)
         return self.end(job, JobStatus.FAILED, failure)
+
+    def _was_begun(self, job: Job) -> bool:
+        """True when the model had begun to draw the present attempt: another one would take as long."""
+        return self._outputs.exists(keys.progress_key(job.user_id, job.id, job.attempt))
 
     def give_up(self, user_id: str, job_id: str, attempt: int) -> Job | None:
         """Closes the job whose attempt the endpoint let expire in its queue; an earlier attempt changes nothing."""
@@ -231,4 +255,5 @@ def output_key(user_id: str, job_id: str, attempt: int) -> str:
 
 def same_sk(spec: JobSpec) -> str:
     """Sort key of "these very parameters, model revision and seed": it leads to the job that drew them."""
-    return f"SAME#{keys.digest(spec.model_dump_json(exclude={'quality'}))}"
+    # Without what is None: text-to-image keeps the key it had before there was more.
+    return f"SAME#{keys.digest(spec.model_dump_json(exclude={'quality'}, exclude_none=True))}"

@@ -11,7 +11,8 @@ from services import keys
 from services.answer import payload
 from services.aws.endpoints import MAX_INLINE_BYTES, Endpoints, Invocation
 from services.aws.objects import Objects
-from services.errors import InvalidRequest, Unavailable
+from services.errors import BadOutput, InvalidRequest, NotFound, Unavailable
+from services.inputs import Inputs
 from services.job_store import JobStore, now
 from services.logs import event
 from services.records import Job, JobFailure
@@ -19,6 +20,9 @@ from services.settings import Settings
 
 # The first look for a lost notification after an invocation, and the ones that follow.
 CHECK_S = 30.0
+# The container gives up this much before the endpoint does, which would stop it together with what else it draws.
+ANSWER_S = 5.0
+ANSWER_SHARE = 0.1
 # Between the endpoint's own limits and ours: notifications take a moment.
 GRACE_S = 60
 
@@ -32,6 +36,7 @@ class Dispatcher:
         self._store = store
         self._endpoints = endpoints
         self._inputs = inputs
+        self._pictures = Inputs(inputs)
         self._outputs = outputs
         self._settings = settings
 
@@ -44,11 +49,18 @@ class Dispatcher:
         settings = self._settings
         return start + timedelta(seconds=settings.job_ttl_s + settings.job_timeout_s + GRACE_S)
 
+    @property
+    def drawing_s(self) -> float:
+        """How long the container may take for an attempt: the invocation's time-out, less what the answer takes."""
+        timeout_s = self._settings.job_timeout_s
+        return timeout_s - min(ANSWER_S, timeout_s * ANSWER_SHARE)
+
     def invoke(self, job: Job) -> Job | JobFailure:
         """Calls the endpoint for a claimed job and records that it was accepted.
 
         A failure comes back when the endpoint or the input can never be used; a passing fault leaves the job claimed
-        for the sweeper. Two AWS calls, three when the payload is too large to go inline.
+        for the sweeper. Two AWS calls, one more for each picture that came with the job, one when the payload is too
+        large to go inline.
         """
         endpoint = self._settings.endpoints.get(job.spec.model)
         if endpoint is None:
@@ -57,7 +69,21 @@ class Dispatcher:
                 message="This model is no longer offered here. Choose another; nothing was charged.",
             )
         prefix = keys.job_prefix(job.user_id, job.id)
-        body = payload(job, outputs_bucket=self._outputs.bucket, prefix=prefix)
+        try:
+            pictures = self._pictures.of(job)
+        except (NotFound, BadOutput) as exc:
+            event("input_lost", level=logging.ERROR, exc=exc, job=job.id, user=job.user_id)
+            return JobFailure(
+                code="input_lost",
+                message="The picture to draw over is no longer there. Send it again; nothing was charged.",
+            )
+        body = payload(
+            job,
+            outputs_bucket=self._outputs.bucket,
+            prefix=prefix,
+            deadline_s=self.drawing_s,
+            pictures=pictures,
+        )
         input_uri = None
         if len(body) > MAX_INLINE_BYTES:
             input_key = f"{prefix}/{keys.attempt_file(job.attempt)}"

@@ -31,7 +31,8 @@ class Erasure:
         if not job.image_ids:
             return False
         pk = keys.user_pk(job.user_id)
-        wanted = {(pk, keys.image_sk(job.id, n)) for n in range(len(job.image_ids))}
+        numbers = [parts[1] for image_id in job.image_ids if (parts := keys.split_image_id(image_id))]
+        wanted = {(pk, keys.image_sk(job.id, n)) for n in numbers}
         found = self._table.get_many(wanted)
         return len(found) == len(wanted) and not any(item.get("erasing") for item in found.values())
 

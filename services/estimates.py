@@ -38,7 +38,7 @@ class Estimator:
     def estimate(self, spec: JobSpec, state: EndpointState) -> Estimate:
         """The estimate for a job while the endpoint is in `state`. At most one AWS call a minute and model."""
         card = self._catalogue.card(spec.model)
-        megapixel_steps = spec.width * spec.height * spec.steps * spec.count / 1e6
+        megapixel_steps = spec.width * spec.height * spec.steps_to_draw * spec.count / 1e6
         run_s = megapixel_steps * (self._measured(spec.model) or card.step_s_per_mpx)
         cost = self.price(spec.model, run_s)
         cold = state in {EndpointState.COLD, EndpointState.STARTING}

@@ -40,14 +40,18 @@ class Images:
         self._table = table
         self._objects = objects
 
-    def store(self, job: Job, answer: Succeeded, pictures: Sequence[bytes]) -> tuple[Image, ...]:
+    def store(self, job: Job, answer: Succeeded, pictures: Sequence[bytes | None]) -> tuple[Image, ...]:
         """Puts the job's pictures, parameters embedded, and their thumbnails into S3; two calls a picture.
+
+        A withheld one (None) leaves its number unused.
 
         The same job again writes the same keys and bytes. A thumbnail that fails is left for the sweeper. The
         records are written by whoever closes the job, with `record_writes`.
         """
         stored = []
         for n, data in enumerate(pictures):
+            if data is None:
+                continue
             image_id = keys.image_id(job.id, n)
             png = embed(data, parameters(job, n, answer))
             key = keys.image_key(job.user_id, job.id, n)
@@ -277,6 +281,9 @@ def parameters(job: Job, n: int, answer: Succeeded) -> PictureParameters:
         job=job.id,
         image=keys.image_id(job.id, n),
         created_at=job.created_at,
+        strength=spec.strength,
+        image_sha256=spec.image_sha256,
+        mask_sha256=spec.mask_sha256,
     )
 
 

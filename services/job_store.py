@@ -10,7 +10,7 @@ from typing import Any
 from services import keys
 from services.aws.table import ConditionFailed, Delete, Item, Put, Table, TransactionRefused, Update
 from services.errors import Unavailable
-from services.records import Estimate, Job, JobFailure, JobSpec, JobStatus, Page, Timings
+from services.records import Estimate, Hint, Job, JobFailure, JobSpec, JobStatus, Page, Timings, Withheld
 
 OPEN_CONDITION = "#status IN (:queued, :starting, :processing)"
 OPEN_VALUES = {
@@ -253,6 +253,9 @@ def _terminal_attributes(job: Job) -> Item:
         "timings",
         "failure",
         "image_ids",
+        "withheld",
+        "hint",
+        "batch_pictures",
     )
     return {name: item[name] for name in names if item.get(name) is not None}
 
@@ -282,6 +285,9 @@ def job_to_item(job: Job) -> Item:
         "failure": job.failure.model_dump_json() if job.failure else None,
         "failure_uri": job.failure_uri,
         "image_ids": list(job.image_ids),
+        "withheld": json.dumps([one.model_dump() for one in job.withheld]) if job.withheld else None,
+        "hint": job.hint.model_dump_json() if job.hint else None,
+        "batch_pictures": job.batch_pictures,
     }
 
 
@@ -305,6 +311,9 @@ def job_from_item(item: Item) -> Job:
         failure=JobFailure(**json.loads(item["failure"])) if "failure" in item else None,
         failure_uri=item.get("failure_uri"),
         image_ids=tuple(item.get("image_ids", ())),
+        withheld=tuple(Withheld(**one) for one in json.loads(item.get("withheld", "[]"))),
+        hint=Hint.model_validate_json(item["hint"]) if "hint" in item else None,
+        batch_pictures=item.get("batch_pictures"),
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import timedelta
 
-from services import keys
+from services import inputs, keys
 from services.aws.table import Put, TransactionRefused, Update
 from services.catalogue import Catalogue
 from services.completion import Completion, same_sk
@@ -19,6 +20,7 @@ from services.errors import (
     NotFound,
 )
 from services.estimates import Estimator
+from services.inputs import Inputs
 from services.job_store import JobStore, now
 from services.ledger import Ledger
 from services.logs import event
@@ -48,16 +50,19 @@ class Admission:
         moderation: Moderation,
         estimator: Estimator,
         endpoints: EndpointStatus,
+        pictures: Inputs,
     ) -> None:
         self._catalogue = catalogue
         self._moderation = moderation
         self._estimator = estimator
         self._endpoints = endpoints
+        self.inputs = pictures
 
     def resolve(self, request: JobRequest) -> JobSpec:
         """The request with every value filled in. Raises InvalidRequest, Moderated."""
         spec = self._catalogue.resolve(request)
         self._moderation.check(spec.prompt, param="prompt")
+        inputs.check(request)
         return spec
 
     def estimate(self, spec: JobSpec) -> Estimate:
@@ -96,9 +101,10 @@ class Jobs:
     def submit(self, user: User, request: JobRequest, *, idempotency_key: str | None = None) -> Job:
         """Creates the job, reserves its price, and invokes the endpoint when there is room; once for a key.
 
-        The same key with the same request within 24 hours returns the job that is. Four AWS calls. Raises
-        InvalidRequest, Moderated, LimitReached, IdempotencyMismatch; nothing is written then. After Unavailable the job
-        may be there: asking again with the same key finds it.
+        The same key with the same request within 24 hours returns the job that is. Four AWS calls, and one for each
+        picture that comes along: those are stored first, so that there is no job without them. Raises InvalidRequest,
+        Moderated, LimitReached, IdempotencyMismatch; nothing is left written then. After Unavailable the job may be
+        there: asking again with the same key finds it.
         """
         _check_key(idempotency_key)
         spec = self._admission.resolve(request)
@@ -117,9 +123,11 @@ class Jobs:
         writes: list[Put | Update] = list(self._ledger.reservation(job))
         if idempotency_key is not None:
             writes.append(_idempotency(user, request, idempotency_key, job))
+        self._admission.inputs.put(user.id, job.id, request)
         try:
             self._store.create(job, writes)
         except TransactionRefused as exc:
+            self._admission.inputs.discard(user.id, job.id, request)
             if "idempotency" in exc.failed and idempotency_key is not None:
                 if earlier := self._replay(user, request, idempotency_key):
                     return earlier
@@ -218,7 +226,12 @@ def _idempotency_sk(key: str) -> str:
 
 
 def _fingerprint(request: JobRequest) -> str:
-    return keys.digest(json.dumps(request.model_dump(), sort_keys=True))
+    fields = request.model_dump(exclude={"image", "strength", "mask"})
+    if request.image is not None:
+        fields["image"] = hashlib.sha256(request.image).hexdigest()
+        fields["mask"] = None if request.mask is None else hashlib.sha256(request.mask).hexdigest()
+        fields["strength"] = request.strength
+    return keys.digest(json.dumps(fields, sort_keys=True))
 
 
 def _idempotency(user: User, request: JobRequest, key: str, job: Job) -> Put:

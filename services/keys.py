@@ -47,6 +47,11 @@ def job_sk(job_id: str) -> str:
     return f"{JOB}{job_id}"
 
 
+def input_key(user_id: str, job_id: str, name: str) -> str:
+    """S3 key of a picture that came with a job, in the inputs bucket; `name` is `image` or `mask`."""
+    return f"{job_prefix(user_id, job_id)}/{name}"
+
+
 def image_id(job_id: str, n: int) -> str:
     """Id of the n-th picture of a job, n from 0."""
     return f"{job_id}-{n}"
@@ -95,6 +100,11 @@ def split_inference_id(text: str) -> tuple[str, str, int] | None:
 def job_prefix(user_id: str, job_id: str) -> str:
     """Below it lie a job's input, output, progress and cancel marker, in their buckets."""
     return f"{user_id}/{job_id}"
+
+
+def progress_key(user_id: str, job_id: str, attempt: int) -> str:
+    """S3 key of what the container tells of a running attempt, in the outputs bucket."""
+    return f"{job_prefix(user_id, job_id)}/{attempt}.progress.json"
 
 
 def failures_prefix(user_id: str, job_id: str | None = None) -> str:

@@ -84,18 +84,24 @@ class Ledger:
                 label="usage",
                 add={
                     "jobs": 1,
-                    "images": spec.count,
+                    "images": len(job.image_ids),
                     "gpu_ms": round(gpu_s * 1000),
                     "cost_micros": cost,
-                    "pixel_steps": spec.width * spec.height * spec.steps * spec.count,
+                    "pixel_steps": spec.width * spec.height * spec.steps_to_draw * spec.count,
                 },
             ),
         ]
 
     def refund(self, job: Job) -> list[Put | Update]:
-        """The writes that give back everything reserved for the job: money, pictures of the day, its open place."""
+        """The writes that give back everything reserved for the job: money, pictures of the day, its open place.
+
+        Pictures that were drawn and withheld stay counted, so that a day's quota bounds what the check is tried with.
+        """
+        released = self._release(job, state="refunded", cost=0, change=-micros(job.estimate.at_most_usd))
+        if job.withheld:
+            return released
         return [
-            *self._release(job, state="refunded", cost=0, change=-micros(job.estimate.at_most_usd)),
+            *released,
             Update(
                 key=(keys.user_pk(job.user_id), keys.day_sk(job.created_at)),
                 label="day",

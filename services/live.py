@@ -151,7 +151,7 @@ class LiveJobs:
             return None
 
     def _progress(self, job: Job) -> Progress | None:
-        key = f"{keys.job_prefix(job.user_id, job.id)}/{job.attempt}.progress.json"
+        key = keys.progress_key(job.user_id, job.id, job.attempt)
         try:
             return Progress.model_validate_json(self._outputs.get(key, max_bytes=MAX_PROGRESS_BYTES))
         except NotFound:

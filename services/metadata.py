@@ -60,7 +60,8 @@ class PngError(ValueError):
 class PictureParameters(Record):
     """How a picture was made. `width`/`height` in pixels, `seed` uint32 of this very picture, `job`/`image` their ids.
 
-    Texts hold no NUL, which PNG text cannot carry.
+    `strength` and the hashes of what was drawn over are None for text-to-image. Texts hold no NUL, which PNG text
+    cannot carry.
     """
 
     prompt: str
@@ -76,6 +77,9 @@ class PictureParameters(Record):
     job: str
     image: str
     created_at: datetime
+    strength: float | None = None
+    image_sha256: str | None = None
+    mask_sha256: str | None = None
     studio_version: str = STUDIO_VERSION
 
     @field_validator("prompt", "negative_prompt", "scheduler", "model", "model_revision", "studio_version")
@@ -212,6 +216,8 @@ def to_a1111(parameters: PictureParameters) -> str:
         "Model": parameters.model,
         "Version": f"Atelier {parameters.studio_version}",
     }
+    if parameters.strength is not None:
+        fields["Denoising strength"] = f"{parameters.strength:g}"
     lines = [parameters.prompt]
     if parameters.negative_prompt:
         lines.append(f"{NEGATIVE} {parameters.negative_prompt}")

@@ -141,6 +141,9 @@ def _job_write(user_id: str, job_id: str, n: int, parameters: PictureParameters,
         quality="",
         seed=(parameters.seed - n) % 2**32,
         count=numbers[-1] + 1,
+        strength=parameters.strength,
+        image_sha256=parameters.image_sha256,
+        mask_sha256=parameters.mask_sha256,
     )
     job = Job(
         id=job_id,

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 T = TypeVar("T")
 
@@ -53,7 +53,8 @@ class JobRequest(Record):
     """What a maker asks for, before the model's card has been consulted. Only the prompt is needed.
 
     Values are deliberately loose here (`catalogue.resolve` checks them against the card and says what to
-    change); `seed` None means random.
+    change); `seed` None means random. `image` and `mask` are picture files: the first is drawn over, where the second
+    is white or everywhere.
     """
 
     prompt: str
@@ -67,10 +68,22 @@ class JobRequest(Record):
     quality: str | None = None
     seed: int | None = None
     count: int = 1
+    image: bytes | None = Field(default=None, repr=False)
+    strength: float | None = None
+    mask: bytes | None = Field(default=None, repr=False)
+
+
+class Task(StrEnum):
+    TEXT_TO_IMAGE = "text-to-image"
+    IMAGE_TO_IMAGE = "image-to-image"
+    INPAINTING = "inpainting"
 
 
 class JobSpec(Record):
-    """A request with every value resolved: what is really run. `width`/`height` in pixels, `seed` uint32."""
+    """A request with every value resolved: what is really run. `width`/`height` in pixels, `seed` uint32.
+
+    The pictures that came with it lie in the inputs bucket; here are their hashes, None where there is none.
+    """
 
     prompt: str
     negative_prompt: str
@@ -84,6 +97,23 @@ class JobSpec(Record):
     quality: str
     seed: int
     count: int
+    strength: float | None = None
+    image_sha256: str | None = None
+    mask_sha256: str | None = None
+
+    @property
+    def task(self) -> Task:
+        """What is asked for, by the pictures that came along."""
+        if self.image_sha256 is None:
+            return Task.TEXT_TO_IMAGE
+        return Task.IMAGE_TO_IMAGE if self.mask_sha256 is None else Task.INPAINTING
+
+    @property
+    def steps_to_draw(self) -> int:
+        """Steps that are really made: drawing over a picture enters the schedule in the middle."""
+        if self.strength is None:
+            return self.steps
+        return max(1, int(self.steps * self.strength + 1e-6))
 
 
 class JobFailure(Record):
@@ -118,6 +148,25 @@ class Timings(Record):
     total_s: float = 0.0
 
 
+class Hint(Record):
+    """Beside pictures of a prompt the model does not know: what it can draw that comes nearest, nearest first.
+
+    `likeness` is from 0 to 1.
+    """
+
+    nearest: tuple[str, ...]
+    likeness: float
+
+
+class Withheld(Record):
+    """A picture that the output check kept back: the n-th of its job. `score` (0 to 1) is for admins only."""
+
+    n: int
+    seed: int
+    reason: str
+    score: float | None = None
+
+
 class Job(Record):
     """One request of one user and what became of it. `cost_usd` is None until it is settled (0.0 when refunded)."""
 
@@ -138,6 +187,9 @@ class Job(Record):
     failure: JobFailure | None = None
     failure_uri: str | None = None
     image_ids: tuple[str, ...] = ()
+    withheld: tuple[Withheld, ...] = ()
+    hint: Hint | None = None
+    batch_pictures: int | None = None
 
 
 class LiveJob(Record):

@@ -119,5 +119,4 @@ class Sweeper:
         return "postponed"
 
     def _has_progress(self, job: Job) -> bool:
-        prefix = keys.job_prefix(job.user_id, job.id)
-        return self._outputs.exists(f"{prefix}/{job.attempt}.progress.json")
+        return self._outputs.exists(keys.progress_key(job.user_id, job.id, job.attempt))

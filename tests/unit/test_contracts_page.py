@@ -17,7 +17,15 @@ def test_the_payload_is_the_pages_example() -> None:
     block = re.search(r"## Payload.*?```json\n(.*?)```", PAGE, re.DOTALL)
     assert block
     example = json.loads(block[1])
-    sent = json.loads(payload(made_job(), outputs_bucket="<outputs bucket>", prefix="<user>/<job>"))
+    sent = json.loads(
+        payload(
+            made_job(),
+            outputs_bucket="<outputs bucket>",
+            prefix="<user>/<job>",
+            deadline_s=895.0,
+            pictures={},
+        )
+    )
     assert sent == example
 
 

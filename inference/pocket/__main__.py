@@ -36,6 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     autoencoder = commands.add_parser("autoencoder", help="train an autoencoder on all drawings")
     autoencoder.add_argument("--name", default="autoencoder")
     autoencoder.add_argument("--start", type=Path, help="an autoencoder's folder to go on from")
+    autoencoder.add_argument(
+        "--enlarge", type=Path, help="an autoencoder's folder: train one of twice the side on its latents"
+    )
     autoencoder.add_argument("--latent-channels", type=int, default=4)
     autoencoder.add_argument("--downscale", type=int, default=4, choices=(4, 8))
     autoencoder.add_argument("--samples", type=int, default=90_000)
@@ -49,15 +52,15 @@ def _parser() -> argparse.ArgumentParser:
     diffusion.add_argument("--name", default="pocket", help="the run's name: a folder under runs/")
     diffusion.add_argument("--start", type=Path, default=WEIGHTS, help="the pipeline folder to start from")
     diffusion.add_argument("--autoencoder", type=Path, help="use this one, with a UNet from nothing")
-    diffusion.add_argument("--selection", default="starter", help="see selection.toml; or `everything`")
+    diffusion.add_argument("--selection", default="everyday", help="see selection.toml; or `everything`")
     diffusion.add_argument(
         "--samples", type=int, default=100_000, help="the run's length, all sittings together"
     )
     diffusion.add_argument("--minutes", type=float, default=600.0, help="end this sitting after so long")
     diffusion.add_argument("--batch", type=int, default=32, help="pictures a step and rank")
-    diffusion.add_argument("--rate", type=float, default=5e-4)
+    diffusion.add_argument("--rate", type=float, default=1e-3)
     diffusion.add_argument(
-        "--decay", type=float, default=0.4, help="the part of the run over which the rate falls"
+        "--decay", type=float, default=0.35, help="the part of the run over which the rate falls"
     )
     diffusion.add_argument("--seed", type=int, default=0)
     diffusion.add_argument("--ranks", type=int, default=1, help="processes of one thread each")
@@ -86,6 +89,9 @@ def _data(options: argparse.Namespace) -> None:
 
 
 def _autoencoder(options: argparse.Namespace) -> None:
+    if options.enlarge is not None:
+        _enlarge(options)
+        return
     from inference.pocket.autoencoder import AutoencoderPlan, train_autoencoder
 
     train_autoencoder(
@@ -95,6 +101,23 @@ def _autoencoder(options: argparse.Namespace) -> None:
             start=options.start,
             latent_channels=options.latent_channels,
             downscale=options.downscale,
+            samples=options.samples,
+            minutes=options.minutes,
+            batch=options.batch,
+            rate=options.rate,
+            seed=options.seed,
+        )
+    )
+
+
+def _enlarge(options: argparse.Namespace) -> None:
+    from inference.pocket.enlarge import EnlargePlan, train_enlarged
+
+    train_enlarged(
+        EnlargePlan(
+            root=work_root(options.root),
+            name=options.name,
+            like=options.enlarge,
             samples=options.samples,
             minutes=options.minutes,
             batch=options.batch,

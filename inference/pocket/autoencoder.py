@@ -54,8 +54,9 @@ def train_autoencoder(plan: AutoencoderPlan) -> None:
     dataset = load_dataset(plan.root)
     pool = compose_pool(dataset, dataset.rows, SIDE_PX, plan.seed)
     order = np.random.default_rng(plan.seed).permutation(len(pool.pictures))
+    torch.manual_seed(plan.seed)
     kept = min(HELD_BACK, len(order) // 8)
-    held_back, shown = _pixels(pool.pictures[order[:kept]], device), order[kept:]
+    held_back, shown = pixels_of(pool.pictures[order[:kept]], device), order[kept:]
     module = (
         build_autoencoder(plan.latent_channels, plan.downscale)
         if plan.start is None
@@ -67,16 +68,16 @@ def train_autoencoder(plan: AutoencoderPlan) -> None:
     folder = plan.root / "runs" / plan.name
     checkpoint = folder / "state.safetensors"
     run = run_id(start=plan.start, channels=plan.latent_channels, downscale=plan.downscale, seed=plan.seed)
-    progress = load_checkpoint(checkpoint, module, average, optimiser, run)
+    progress = load_checkpoint(checkpoint, module, average, [optimiser], run)
     started = last_save = time.monotonic()
     earlier_s = progress.seconds
 
     def save() -> None:
-        save_checkpoint(checkpoint, module, average, optimiser, progress)
-        psnr_db, deviation, pairs = _measure(average, held_back)
+        save_checkpoint(checkpoint, module, average, [optimiser], progress)
+        psnr_db, deviation, pairs = measure(average, held_back)
         # Latents of unit deviation are what the diffusion stage expects.
         average.register_to_config(scaling_factor=1 / deviation)
-        _save_folder(average, folder / "vae")
+        save_folder(average, folder / "vae")
         save_sheet(pairs, 8, folder / f"sheet-{progress.samples:08d}.png")
         line = {
             "samples": progress.samples,
@@ -88,9 +89,9 @@ def train_autoencoder(plan: AutoencoderPlan) -> None:
     while progress.samples < plan.samples and time.monotonic() - started < plan.minutes * 60:
         rng = np.random.default_rng((plan.seed, 0, progress.step))
         torch.manual_seed(int(rng.integers(2**62)))
-        pixels = _pixels(pool.pictures[np.sort(rng.choice(shown, plan.batch, replace=False))], device)
+        pixels = pixels_of(pool.pictures[np.sort(rng.choice(shown, plan.batch, replace=False))], device)
         for group in optimiser.param_groups:
-            group["lr"] = plan.rate * _rate_share(progress.step, progress.samples / plan.samples)
+            group["lr"] = plan.rate * rate_share(progress.step, progress.samples / plan.samples)
         loss = _loss(module, pixels)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -115,7 +116,7 @@ def _loss(module: Any, pixels: torch.Tensor) -> torch.Tensor:
     strength = LATENT_NOISE * torch.rand(len(latents), 1, 1, 1, device=pixels.device)
     decoded = module.decode(latents + torch.randn_like(latents) * strength).sample
     exact = F.l1_loss(decoded, pixels) + 0.5 * F.mse_loss(decoded, pixels)
-    edges = F.l1_loss(_gradients(decoded), _gradients(pixels))
+    edges = F.l1_loss(gradients(decoded), gradients(pixels))
     mean, deviation = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
     total: torch.Tensor = (
         exact + 0.5 * edges + 0.02 * (mean.square().mean() + (deviation - 1).square().mean())
@@ -123,13 +124,14 @@ def _loss(module: Any, pixels: torch.Tensor) -> torch.Tensor:
     return total
 
 
-def _gradients(pictures: torch.Tensor) -> torch.Tensor:
+def gradients(pictures: torch.Tensor) -> torch.Tensor:
+    """Return the differences between neighbouring pixels, (n, differences) of pictures (n, 3, h, w)."""
     across = (pictures[..., 1:] - pictures[..., :-1]).flatten(1)
     down = (pictures[..., 1:, :] - pictures[..., :-1, :]).flatten(1)
     return torch.cat([across, down], 1)
 
 
-def _measure(module: Any, pixels: torch.Tensor) -> tuple[float, float, list[Any]]:
+def measure(module: Any, pixels: torch.Tensor) -> tuple[float, float, list[Any]]:
     """Return PSNR in dB, the latents' standard deviation, and sixteen pairs of original and copy."""
     with torch.inference_mode():
         latents = module.encode(pixels).latents
@@ -140,15 +142,18 @@ def _measure(module: Any, pixels: torch.Tensor) -> tuple[float, float, list[Any]
     return float((-10 * error.log10()).mean()), float(latents.std()), list(pairs)
 
 
-def _rate_share(step: int, done: float) -> float:
+def rate_share(step: int, done: float) -> float:
+    """Return the share of the learning rate at a step, when `done` of the run (0 to 1) is over."""
     return min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
 
-def _pixels(pictures: np.ndarray[Any, np.dtype[np.uint8]], device: torch.device) -> torch.Tensor:
+def pixels_of(pictures: np.ndarray[Any, np.dtype[np.uint8]], device: torch.device) -> torch.Tensor:
+    """Return uint8 pictures (n, h, w, 3) as float32 (n, 3, h, w) from -1 to 1."""
     return torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def _save_folder(module: Any, folder: Path) -> None:
+def save_folder(module: Any, folder: Path) -> None:
+    """Write an autoencoder's folder, replacing what is there."""
     fresh = folder.with_name(folder.name + ".partial")
     shutil.rmtree(fresh, ignore_errors=True)
     module.save_pretrained(fresh, safe_serialization=True)

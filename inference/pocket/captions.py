@@ -11,6 +11,8 @@ from inference.pocket.dataset import Row
 
 T = TypeVar("T")
 
+DEFAULT_STYLE = "3d"
+
 COLOUR_WORD = re.compile(
     r"\b(red|orange|yellow|green|teal|light blue|blue|purple|pink|brown|black|white|gray|grey)\b ?"
 )
@@ -40,13 +42,15 @@ def write_caption(row: Row, background: str, colour: str | None, rng: np.random.
         subject = f"{row.tint.colour} {subject}"
     if rng.random() < 0.6:
         subject = with_article(subject)
-    chance = rng.random()
-    if chance < 0.35:
-        subject = f"{subject}, {row.style} style"
-    elif chance < 0.5:
-        subject = f"{row.style} {_pick(rng, 'icon', 'emoji', 'picture')} of {subject}"
-    elif chance < 0.6:
-        subject = f"{subject}, {row.style}"
+    # A prompt that names no style means the default one: a mean of all styles would be none.
+    if row.style != DEFAULT_STYLE or rng.random() < 0.4:
+        chance = rng.random()
+        if chance < 0.6:
+            subject = f"{subject}, {row.style} style"
+        elif chance < 0.85:
+            subject = f"{row.style} {_pick(rng, 'icon', 'emoji', 'picture')} of {subject}"
+        else:
+            subject = f"{subject}, {row.style}"
     if background != "white":
         if rng.random() < 0.95:
             subject += _pick(rng, f" on a {background} background", f", {background} background")
@@ -57,9 +61,9 @@ def write_caption(row: Row, background: str, colour: str | None, rng: np.random.
 
 def _subject(row: Row, rng: np.random.Generator) -> str:
     chance = rng.random()
-    if chance < 0.62 or not row.tags:
+    if chance < 0.64 or not row.tags:
         return row.name
-    if chance < 0.8:
+    if chance < 0.76:
         return _pick(rng, *row.tags)
     count = min(len(row.tags), _pick(rng, 1, 1, 2))
     chosen = rng.choice(len(row.tags), count, replace=False)

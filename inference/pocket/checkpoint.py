@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from inference.pocket.errors import PocketError
+from inference.pocket.optimisers import restore_state, state_tensors
 
 
 @dataclass
@@ -33,18 +35,13 @@ def save_checkpoint(
     file: Path,
     module: torch.nn.Module,
     average: torch.nn.Module,
-    optimiser: torch.optim.AdamW,
+    optimisers: Sequence[torch.optim.Optimizer],
     progress: Progress,
 ) -> None:
     """Write all of it to `file`, replacing it at once: a run killed meanwhile keeps the checkpoint before."""
     tensors = {f"weights.{name}": value for name, value in module.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
-    for name, parameter in module.named_parameters():
-        state = optimiser.state.get(parameter)
-        if state:
-            tensors[f"first.{name}"] = state["exp_avg"]
-            tensors[f"second.{name}"] = state["exp_avg_sq"]
-            tensors[f"steps.{name}"] = state["step"]
+    tensors |= {f"optimiser.{name}": value for name, value in state_tensors(optimisers).items()}
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
     save_file(
@@ -59,10 +56,10 @@ def load_checkpoint(
     file: Path,
     module: torch.nn.Module,
     average: torch.nn.Module,
-    optimiser: torch.optim.AdamW,
+    optimisers: Sequence[torch.optim.Optimizer],
     run: str,
 ) -> Progress:
-    """Put what `file` holds into the module, its average and the optimiser; a fresh `Progress` when there is no file.
+    """Put what `file` holds into the module, its average and the optimisers; a fresh `Progress` when there is no file.
 
     Raises `PocketError` when the file is of another run or cannot be read.
     """
@@ -81,13 +78,7 @@ def load_checkpoint(
         )
     module.load_state_dict(_under(tensors, "weights."))
     average.load_state_dict(_under(tensors, "average."))
-    for name, parameter in module.named_parameters():
-        if f"first.{name}" in tensors:
-            optimiser.state[parameter] = {
-                "step": tensors[f"steps.{name}"],
-                "exp_avg": tensors[f"first.{name}"].to(parameter.device),
-                "exp_avg_sq": tensors[f"second.{name}"].to(parameter.device),
-            }
+    restore_state(optimisers, _under(tensors, "optimiser."))
     return progress
 
 

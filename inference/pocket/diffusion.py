@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from inference.pocket.captions import write_caption
 from inference.pocket.checkpoint import Progress, load_checkpoint, run_id, save_checkpoint
 from inference.pocket.dataset import load_dataset
+from inference.pocket.half import HalfCopy, PlainAttention, half_type
+from inference.pocket.optimisers import Optimisers
 from inference.pocket.parts import (
     Parts,
     as_pipeline,
@@ -35,9 +37,10 @@ from inference.pocket.variants import Pool, compose_pool
 EMPTY_CAPTIONS = 0.1
 WARM_UP_STEPS = 100
 AVERAGE_EVERY = 2
-LONGEST_AVERAGE = 0.997
-TEXT_RATE = 0.3
+LONGEST_AVERAGE = 0.998
 TIMESTEPS = 1000
+# Noise levels are drawn with a density that grows towards pure noise, where it is decided what is drawn.
+NOISE_BIAS = 0.7
 
 
 @dataclass(frozen=True)
@@ -120,18 +123,22 @@ class _Run:
         self.plan, self.rank, self.ranks, self.device = plan, rank, ranks, device
         dataset = load_dataset(plan.root)
         selection = select(dataset, plan.selection)
+        torch.manual_seed(plan.seed)
         self.parts = _start_parts(plan)
         size_px = int(self.parts.unet.config.sample_size) * _downscale(self.parts.autoencoder)
-        self.pool = compose_pool(dataset, selection.rows, size_px, plan.seed)
+        self.pool = compose_pool(dataset, selection.rows, size_px, plan.seed, steady=True)
         self.latents = _encode(self.parts.autoencoder.to(device), self.pool, device)
         self.chances = _chances(self.pool, selection)
         self.module = self.parts.trained().to(device).train()
         self.average = copy.deepcopy(self.module).eval().requires_grad_(False)
         self.parameters = list(self.module.parameters())
-        self.optimiser = _optimiser(self.parts, plan.rate)
+        self.optimisers = Optimisers(self.parts.unet, self.parts.text, plan.rate)
         self.progress: Progress = load_checkpoint(
-            plan.checkpoint, self.module, self.average, self.optimiser, plan.run_id()
+            plan.checkpoint, self.module, self.average, self.optimisers.all, plan.run_id()
         )
+        self.half = HalfCopy(self.module, half_type(device))
+        if device.type == "cpu":
+            self.half.working["unet"].set_attn_processor(PlainAttention())
         self.alphas = build_scheduler().alphas_cumprod.to(device)
         if rank == 0:
             concepts = len({row.concept for row in selection.rows})
@@ -150,23 +157,20 @@ class _Run:
         noise = torch.randn(latents.shape, generator=noise_source).to(self.device)
         # Spread evenly over the noise levels, from a random start: less variance than independent draws.
         spread = (np.arange(len(latents)) / len(latents) + rng.random()) % 1
-        times = torch.from_numpy((spread * TIMESTEPS).astype(np.int64)).to(self.device)
+        times = torch.from_numpy((spread**NOISE_BIAS * TIMESTEPS).astype(np.int64)).to(self.device)
         kept = self.alphas[times][:, None, None, None]
         noisy = kept.sqrt() * latents + (1 - kept).sqrt() * noise
         velocity = kept.sqrt() * noise - (1 - kept).sqrt() * latents
-        # bfloat16 on a GPU only: most CPUs have to emulate it, at a third of the speed.
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            words = self.parts.text(ids)[0]
-            found = self.parts.unet(noisy, times, encoder_hidden_states=words).sample
+        words = self.half.working["text"](ids)[0]
+        found = self.half.working["unet"](noisy.to(words.dtype), times, encoder_hidden_states=words).sample
         loss = F.mse_loss(found.float(), velocity)
-        self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        self.half.hand_over_gradients()
         if share_gradients(self.parameters, self.ranks, stop=stop):
             return 0.0, True
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["base"] * self._rate_share()
-        self.optimiser.step()
+        self.optimisers.step(self._rate_share())
+        self.half.follow()
         self.progress.step += 1
         self.progress.samples += len(latents) * self.ranks
         if self.rank == 0 and self.progress.step % AVERAGE_EVERY == 0:
@@ -181,7 +185,7 @@ class _Run:
                 "samples": self.progress.samples,
                 "minutes": round(self.progress.seconds / 60, 1),
                 "loss": round(loss, 4),
-                "rate": round(self.optimiser.param_groups[0]["lr"], 7),
+                "rate": round(self.optimisers.all[0].param_groups[0]["lr"], 7),
             }
         )
         print(line, flush=True)
@@ -191,7 +195,7 @@ class _Run:
 
     def save(self) -> None:
         """Write checkpoint, pipeline folder and contact sheet."""
-        save_checkpoint(self.plan.checkpoint, self.module, self.average, self.optimiser, self.progress)
+        save_checkpoint(self.plan.checkpoint, self.module, self.average, self.optimisers.all, self.progress)
         averaged = Parts(
             self.parts.autoencoder, self.average["text"], self.average["unet"], self.parts.tokenizer
         )
@@ -260,14 +264,3 @@ def _encode(autoencoder: Any, pool: Pool, device: torch.device) -> torch.Tensor:
 def _chances(pool: Pool, selection: Selection) -> np.ndarray[Any, np.dtype[np.float64]]:
     weights = np.array([v.weight * selection.emphasis.get(v.row.name, 1.0) for v in pool.variants])
     return np.asarray(weights / weights.sum(), np.float64)
-
-
-def _optimiser(parts: Parts, rate: float) -> torch.optim.AdamW:
-    matrices = [p for p in parts.unet.parameters() if p.ndim > 1]
-    vectors = [p for p in parts.unet.parameters() if p.ndim <= 1]
-    groups: list[dict[str, Any]] = [
-        {"params": matrices, "base": rate, "weight_decay": 0.01},
-        {"params": vectors, "base": rate, "weight_decay": 0.0},
-        {"params": list(parts.text.parameters()), "base": rate * TEXT_RATE, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.99))

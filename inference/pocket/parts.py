@@ -67,8 +67,9 @@ def build_autoencoder(latent_channels: int, downscale: int, width: int = 48) -> 
         latent_channels=latent_channels,
         encoder_block_out_channels=(width,) * levels,
         decoder_block_out_channels=(width,) * levels,
-        num_encoder_blocks=(0,) + (2,) * (levels - 1),
-        num_decoder_blocks=(2,) * (levels - 1) + (1,),
+        # The widest grids cost most: by 8, the last step up is a linear one, of sub-pixels.
+        num_encoder_blocks={4: (0, 2, 2), 8: (0, 0, 2, 2)}[downscale],
+        num_decoder_blocks={4: (2, 2, 1), 8: (2, 2, 2, 0)}[downscale],
     )
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from inference.pipelines.detection import find_model
-from inference.pocket import diffusion, parts
+from inference.pocket import diffusion, enlarge, parts
 from inference.pocket.autoencoder import AutoencoderPlan, train_autoencoder
 from inference.pocket.dataset import DataSet
 from inference.pocket.diffusion import DiffusionPlan, train_diffusion
+from inference.pocket.enlarge import EnlargePlan, train_enlarged
 from inference.pocket.errors import PocketError
 from inference.pocket.folders import HERE
 from inference.pocket.selection import EVERYTHING, select
@@ -59,8 +61,7 @@ def unet_of(folder: Path) -> dict[str, torch.Tensor]:
 
 def test_a_run_changes_the_weights_and_leaves_a_pipeline_and_a_sheet(plan: DiffusionPlan) -> None:
     train_diffusion(plan)
-    folder, _ = find_model(plan.pipeline)
-    assert folder.pipeline_class == "StableDiffusionPipeline"
+    assert find_model(plan.pipeline)[0].folder.pipeline_class == "StableDiffusionPipeline"
     before, after = unet_of(plan.start), unet_of(plan.pipeline)
     assert all(value.dtype == torch.float16 for value in after.values())
     assert any(not torch.equal(after[name].float(), before[name].half().float()) for name in before)
@@ -123,6 +124,58 @@ def test_an_autoencoder_can_be_trained_and_used_with_a_fresh_unet(plan: Diffusio
     assert pipe.unet.config.sample_size * pipe.vae_scale_factor == 64
 
 
+def enlarge_plan(plan: DiffusionPlan, **changes: object) -> EnlargePlan:
+    """Four steps of two pictures, on the latents of the small pipeline's autoencoder."""
+    made = EnlargePlan(
+        root=plan.root,
+        name="large",
+        like=plan.root / "small",
+        samples=8,
+        minutes=10,
+        batch=2,
+        rate=1e-3,
+        seed=0,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def small(plan: DiffusionPlan) -> Any:
+    """An autoencoder of 64 px with random weights, saved where `enlarge_plan` looks."""
+    torch.manual_seed(0)
+    autoencoder = parts.build_autoencoder(4, 4, width=8)
+    autoencoder.save_pretrained(plan.root / "small")
+    return autoencoder
+
+
+def test_an_enlarged_autoencoder_speaks_the_small_ones_latents_at_twice_the_side(
+    plan: DiffusionPlan, small: Any
+) -> None:
+    train_enlarged(enlarge_plan(plan))
+    large = parts.load_autoencoder(plan.root / "runs" / "large" / "vae")
+    assert large.config.scaling_factor == small.config.scaling_factor
+    picture = torch.rand(1, 3, 128, 128) * 2 - 1
+    latents = large.encode(picture).latents
+    assert latents.shape == small.encode(picture[..., ::2, ::2]).latents.shape == (1, 4, 16, 16)
+    assert large.decode(latents).sample.shape == (1, 3, 128, 128)
+
+
+def test_an_enlarged_autoencoder_resumes_as_if_never_stopped(
+    plan: DiffusionPlan, small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The rate must not depend on the length, or the shorter first sitting would have another one.
+    monkeypatch.setattr(enlarge, "rate_share", lambda step, done: 1.0)
+    train_enlarged(enlarge_plan(plan, name="straight"))
+    train_enlarged(enlarge_plan(plan, name="parts", samples=4))
+    train_enlarged(enlarge_plan(plan, name="parts"))
+    straight, parted = (
+        load_file(plan.root / "runs" / name / "state.safetensors") for name in ("straight", "parts")
+    )
+    assert parted.keys() == straight.keys()
+    for name, value in straight.items():
+        assert torch.equal(parted[name], value), name
+
+
 def test_a_pipeline_too_large_to_ship_is_not_put_in_place(
     start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,14 +187,17 @@ def test_a_pipeline_too_large_to_ship_is_not_put_in_place(
 
 def test_a_selection_that_the_data_set_cannot_serve_says_what_is_missing(shapes: DataSet) -> None:
     with pytest.raises(PocketError, match="grinning cat"):
-        select(shapes, "starter")
+        select(shapes, "everyday")
 
 
-def test_the_starter_selection_has_the_three_things_every_newcomer_is_shown() -> None:
+def test_the_everyday_selection_has_400_things_and_those_every_newcomer_is_shown() -> None:
     selections = tomllib.loads((HERE / "selection.toml").read_text(encoding="utf-8"))
-    assert {"red apple", "rocket", "grinning cat"} <= set(selections["starter"]["names"])
+    names = selections["everyday"]["names"]
+    assert {"red apple", "rocket", "grinning cat"} <= set(names)
+    assert len(set(names)) == len(names) >= 400
+    assert len(selections["everyday"]["styles"]) == 3
 
 
 def test_an_unknown_selection_names_the_known_ones(shapes: DataSet) -> None:
-    with pytest.raises(PocketError, match="starter, everything"):
+    with pytest.raises(PocketError, match="everyday, everything"):
         select(shapes, "nothing")

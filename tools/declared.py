@@ -21,11 +21,12 @@ REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "services": ("requirements.txt",),
     "streamlit_app.py": ("requirements.txt",),
     "local": ("requirements.txt", "local/requirements.txt"),
+    "infra/jumpstart": ("infra/jumpstart/requirements.txt",),
     "tools": ("requirements-dev.txt",),
     "inference": ("inference/requirements.txt",),
     "inference/pocket": ("inference/requirements.txt", "inference/requirements-dev.txt"),
 }
-ENVIRONMENTS = ("studio", "inference", "cloud")
+ENVIRONMENTS = ("studio", "inference", "cloud", "jumpstart")
 
 
 def imported(source: str) -> Iterator[tuple[int, str]]:

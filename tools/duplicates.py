@@ -10,7 +10,7 @@ from tools.outcome import Outcome, from_problems
 from tools.tree import tracked
 
 MIN_LINES = 8
-FOLDERS = ("app", "services", "inference", "local", "tools", "bench")
+FOLDERS = ("app", "services", "inference", "local", "infra", "tools", "bench")
 
 Line = tuple[int, str]
 Place = tuple[str, int]

@@ -41,6 +41,7 @@ FILES = (
     PinFile("inference/requirements.txt", "inference"),
     PinFile("inference/requirements-dev.txt", "inference", base="inference/requirements.txt"),
     PinFile("local/requirements.txt", "cloud"),
+    PinFile("infra/jumpstart/requirements.txt", "jumpstart"),
 )
 
 

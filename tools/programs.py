@@ -12,7 +12,7 @@ from tools.outcome import Outcome, State, from_problems
 
 TIME_LIMIT_S = 240
 # What is typed and searched for dead code, where it is there. inference/ has an environment of its own.
-STUDIO_CODE = ("app", "services", "local", "tools", "bench", "streamlit_app.py")
+STUDIO_CODE = ("app", "services", "local", "infra", "tools", "bench", "streamlit_app.py")
 INFERENCE_CODE = ("inference",)
 FINDING = re.compile(r"(?P<path>[^:]+):(?P<line>\d+): unused (?P<kind>\w+) ")
 FIELD = re.compile(r"\s+\w+: |\s+model_config = ")

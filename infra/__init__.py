@@ -1,0 +1,1 @@
+"""What is deployed on AWS, and what works out its settings."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from services.records import Job, JobStatus
+from services.records import Hint, Job, JobSpec, JobStatus, Task
 
 STATUS_WORDS = {
     JobStatus.QUEUED: "Waiting",
@@ -15,6 +15,22 @@ STATUS_WORDS = {
     JobStatus.CANCELED: "Canceled",
     JobStatus.EXPIRED: "Expired",
 }
+
+
+TASK_WORDS = {
+    Task.TEXT_TO_IMAGE: "Text-to-image",
+    Task.IMAGE_TO_IMAGE: "Image-to-image",
+    Task.INPAINTING: "Inpainting",
+}
+LONGEST_QUOTE = 60
+
+
+def hint_words(spec: JobSpec, hint: Hint) -> str:
+    """That the model does not know what was asked for, and what it can draw instead; plain text of others' words."""
+    asked = " ".join(spec.prompt.split())
+    if len(asked) > LONGEST_QUOTE:
+        asked = asked[: LONGEST_QUOTE - 1].rstrip() + "…"
+    return f"{spec.model} does not know “{asked}”; the nearest things it can draw: {', '.join(hint.nearest)}."
 
 
 def dollars(usd: float) -> str:

@@ -17,9 +17,13 @@ from app.api.problems import (
     WrongContentType,
     field_problems,
 )
+from app.api.threads import in_thread
 
-MAX_BODY_BYTES = 1024 * 1024
-TOO_LARGE = f"The body is over {MAX_BODY_BYTES} bytes. A job needs a few hundred; shorten it."
+# What the model's container reads at most: a job may bring two pictures.
+MAX_BODY_BYTES = 16 * 1024 * 1024
+TOO_LARGE = f"The body is over {MAX_BODY_BYTES} bytes. Shorten it, or send smaller pictures."
+# Above this, reading takes longer than other requests should wait.
+MAX_PARSED_ON_LOOP_BYTES = 64 * 1024
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -34,7 +38,8 @@ async def read_json(request: Request, model: type[M]) -> M:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
         raise BodyTooLarge(TOO_LARGE, more_to_come=True)
-    value = _parse(await _read(request.receive))
+    body = await _read(request.receive)
+    value = _parse(body) if len(body) <= MAX_PARSED_ON_LOOP_BYTES else await in_thread(_parse, body)
     try:
         return model.model_validate(value, strict=True)
     except ValidationError as exc:

@@ -55,14 +55,15 @@ async def create_job(
         ),
     ] = None,
 ) -> shapes.Job:
-    """Checks, prices and queues a job. With `Prefer: wait=N` the answer holds the pictures if they are ready in time.
+    """Checks, prices and queues a job: text-to-image, with `image` image-to-image, with `mask` too inpainting.
 
+    With `Prefer: wait=N` the answer holds the pictures if they are ready in time.
     Nothing is charged unless the job succeeds.
     """
     _one_key(request)
     body = await read_json(request, shapes.JobCreate)
     job = await in_thread(
-        caller.studio.jobs.submit, caller.user, body.request(), idempotency_key=idempotency_key
+        lambda: caller.studio.jobs.submit(caller.user, body.request(), idempotency_key=idempotency_key)
     )
     response.headers["Location"] = f"{caller.studio.settings.public_url}/v1/jobs/{job.id}"
     wait_s = preferred_wait_s(prefer or ())

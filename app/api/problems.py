@@ -301,7 +301,7 @@ DESCRIPTIONS: Mapping[int, str] = {
     401: "No credential, or one that is expired, forged or of the wrong type.",
     404: "There is no such thing, or it is somebody else's: the two look the same.",
     409: "Its state does not allow this, or the same `Idempotency-Key` is being worked on (`Retry-After`).",
-    413: "The body is over 1 MiB.",
+    413: "The body is over 16 MiB.",
     415: "The body is not declared as `application/json`.",
     422: "A field, parameter or header is wrong; `param` names it, `detail` says what to change.",
     429: "A quota or budget would be passed; `Retry-After` where waiting helps.",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from app.api import shapes
 from app.api.callers import Caller
+from app.wording import hint_words
 from services.catalogue import ModelCard
 from services.records import EndpointInfo, Image, Job, JobStatus, LiveJob
 
@@ -77,8 +78,12 @@ def _job_given(
         model=job.spec.model,
         model_revision=job.spec.model_revision,
         status=live.status if live else job.status,
-        input=shapes.JobInput(**job.spec.model_dump(exclude={"model", "model_revision"})),
+        input=shapes.JobInput(**job.spec.model_dump(exclude={"model", "model_revision"}), task=job.spec.task),
         output=output,
+        withheld=[shapes.WithheldImage(n=one.n, seed=one.seed, reason=one.reason) for one in job.withheld],
+        hint=shapes.JobHint(**job.hint.model_dump(), message=hint_words(job.spec, job.hint))
+        if job.hint
+        else None,
         error=shapes.JobError(code=job.failure.code, message=job.failure.message) if job.failure else None,
         metrics=shapes.JobMetrics(
             step=live.step if live else None,
@@ -92,6 +97,7 @@ def _job_given(
             cost_usd=job.cost_usd,
             gpu_s=job.gpu_s,
             total_s=job.timings.total_s if job.timings else None,
+            batch_pictures=job.batch_pictures,
         ),
         created_at=job.created_at,
         started_at=job.started_at,

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.catalogue import MAX_PROMPT_CHARACTERS, MAX_SEED
-from services.records import EndpointState, JobRequest, JobStatus, Role
+from services import inputs
+from services.catalogue import DEFAULT_STRENGTH, MAX_PROMPT_CHARACTERS, MAX_SEED, MIN_STRENGTH
+from services.records import EndpointState, JobRequest, JobStatus, Role, Task
 
 MAX_PAGE = 100
 LINK = "A signed link, good for at most an hour; ask for the image again to get a fresh one."
@@ -57,10 +58,39 @@ class JobCreate(BaseModel):
         ),
     ] = None
     count: Annotated[int, Field(description="How many pictures.", json_schema_extra={"minimum": 1})] = 1
+    image: Annotated[
+        str | None,
+        Field(
+            repr=False,
+            description=(
+                "A picture to draw over: base64 of a PNG, JPEG or WebP file of at most 8 MiB and 4096 pixels a side. "
+                "It is turned upright and brought to `width` x `height`."
+            ),
+        ),
+    ] = None
+    strength: Annotated[
+        float | None,
+        Field(
+            allow_inf_nan=False,
+            description=f"With `image`: how much is drawn anew, {MIN_STRENGTH:g} to 1. Left out: {DEFAULT_STRENGTH:g}.",
+        ),
+    ] = None
+    mask: Annotated[
+        str | None,
+        Field(
+            repr=False,
+            description="With `image`, and like it: only what is white here is drawn anew, black is kept.",
+        ),
+    ] = None
 
     def request(self) -> JobRequest:
-        """The same as the services take it."""
-        return JobRequest(**self.model_dump())
+        """The same as the services take it. Raises InvalidRequest for what is not base64."""
+        files = {
+            name: inputs.decode(text, param=name)
+            for name, text in (("image", self.image), ("mask", self.mask))
+            if text is not None
+        }
+        return JobRequest(**self.model_dump(exclude={"image", "mask"}), **files)
 
 
 class Image(Given):
@@ -83,7 +113,9 @@ class Image(Given):
 
 
 class JobInput(Given):
-    """The request with every value resolved: sent again with the same seed, it makes the same pictures."""
+    """The request with every value resolved: sent again with the same seed and files, it makes the same pictures."""
+
+    task: Task
 
     prompt: str
     negative_prompt: str
@@ -95,6 +127,25 @@ class JobInput(Given):
     quality: str
     seed: int
     count: int
+    strength: float | None = Field(description="Null for text-to-image.")
+    image_sha256: str | None = Field(description="Of the file that was sent as `image`.")
+    mask_sha256: str | None = Field(description="Of the file that was sent as `mask`.")
+
+
+class WithheldImage(Given):
+    """A picture that the output check kept back. It costs nothing."""
+
+    n: int = Field(description="Its number in the job, from 0.")
+    seed: int
+    reason: str = Field(description="`nsfw`: taken for sexual content.")
+
+
+class JobHint(Given):
+    """The prompt is far from everything the model knows."""
+
+    nearest: list[str] = Field(description="What it can draw that comes nearest, nearest first.")
+    likeness: float
+    message: str = Field(description="The same in words, plain text.")
 
 
 class JobError(Given):
@@ -118,6 +169,9 @@ class JobMetrics(Given):
     cost_usd: float | None = Field(default=None, description="What was charged; 0 unless it succeeded.")
     gpu_s: float | None = Field(default=None, description="Seconds of model time that are charged.")
     total_s: float | None = Field(default=None, description="Seconds in the model's container.")
+    batch_pictures: int | None = Field(
+        default=None, description="Pictures drawn in one pass with these, these included."
+    )
 
 
 class JobUrls(Given):
@@ -139,6 +193,10 @@ class Job(Given):
     output: list[Image] | None = Field(
         description="The pictures once it succeeded, without those deleted since; null before."
     )
+    withheld: list[WithheldImage] = Field(
+        description="Pictures that were drawn and are kept back. When all are, the job has failed."
+    )
+    hint: JobHint | None
     error: JobError | None
     metrics: JobMetrics
     created_at: datetime

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
+from services import inputs
 from services.build import Studio
 from services.catalogue import Catalogue
 from services.errors import (
@@ -164,6 +165,7 @@ class FakeJobs:
                     raise IdempotencyMismatch("This Idempotency-Key was used for another request.")
                 return studio.all_jobs[job_id]
         spec = studio.catalogue.resolve(request)
+        inputs.check(request)
         if (start := spec.prompt.find(BAD_WORD)) >= 0:
             span = (start, start + len(BAD_WORD))
             raise Moderated("Not here.", param="prompt", rule="r1", category="c1", span=span)

@@ -160,10 +160,10 @@ def test_a_content_type_with_a_character_set_is_fine(client: TestClient, alice: 
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_ten_megabytes_are_too_much_whether_declared_or_not(
+def test_twenty_megabytes_are_too_much_whether_declared_or_not(
     client: TestClient, studio: FakeStudio, alice: Person, declared: bool
 ) -> None:
-    body = json.dumps({"prompt": "x" * 10_000_000}).encode()
+    body = json.dumps({"prompt": "x" * 20_000_000}).encode()
     content = body if declared else iter([body[n : n + 65536] for n in range(0, len(body), 65536)])
     answer = client.post("/v1/jobs", content=content, headers={**alice.auth, **JSON})
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import io
 import threading
 import time
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image as Pillow
 
 from services.errors import IdempotencyInFlight, LimitReached, Unavailable
-from services.records import JobStatus, LiveJob
+from services.records import Hint, JobStatus, LiveJob, Withheld
 from tests.api.conftest import Person
 from tests.api.fake_studio import BAD_WORD, PUBLIC_URL, STORE, FakeStudio
 
@@ -56,7 +60,12 @@ def test_a_prompt_alone_makes_a_job_with_every_default_resolved(client: TestClie
         "quality": "standard",
         "seed": job["input"]["seed"],
         "count": 1,
+        "task": "text-to-image",
+        "strength": None,
+        "image_sha256": None,
+        "mask_sha256": None,
     }
+    assert (job["withheld"], job["hint"]) == ([], None)
     assert (job["output"], job["error"], job["started_at"], job["completed_at"]) == (None, None, None, None)
     assert job["created_at"].endswith("Z")
     assert job["metrics"]["estimated_cost_usd"] == 0.0001
@@ -78,7 +87,14 @@ def test_every_field_reaches_the_service_as_sent(client: TestClient, alice: Pers
         "count": 4,
     }
     job = make(client, alice, **sent)
-    assert {**job["input"], "model": job["model"]} == {"prompt": "a red apple", **sent}
+    assert {**job["input"], "model": job["model"]} == {
+        "prompt": "a red apple",
+        **sent,
+        "task": "text-to-image",
+        "strength": None,
+        "image_sha256": None,
+        "mask_sha256": None,
+    }
 
 
 def test_nulls_ask_for_the_defaults(client: TestClient, alice: Person) -> None:
@@ -284,3 +300,89 @@ def test_a_made_job_is_answered_even_when_its_end_cannot_be_read(
     thread.join(timeout=5)
     assert broken in studio.reads
     assert (answer.status_code, answer.json()["status"]) == (201, "queued")
+
+
+def file(kind: str = "PNG", size: tuple[int, int] = (64, 64), colour: str = "white", **options: Any) -> bytes:
+    target = io.BytesIO()
+    Pillow.new("RGB", size, colour).save(target, kind, **options)
+    return target.getvalue()
+
+
+def base64_of(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_picture_makes_it_image_to_image_and_a_mask_inpainting(
+    client: TestClient, alice: Person, kind: str
+) -> None:
+    picture = file(kind, colour="red")
+    job = make(client, alice, image=base64_of(picture))
+    assert job["input"]["task"] == "image-to-image"
+    assert job["input"]["strength"] == 0.6
+    assert job["input"]["image_sha256"] == hashlib.sha256(picture).hexdigest()
+    job = make(client, alice, image=base64_of(picture), mask=base64_of(file()), strength=0.25)
+    assert (job["input"]["task"], job["input"]["strength"]) == ("inpainting", 0.25)
+    assert job["input"]["mask_sha256"] == hashlib.sha256(file()).hexdigest()
+
+
+def animated() -> bytes:
+    frames = [Pillow.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    target = io.BytesIO()
+    frames[0].save(target, "WEBP", save_all=True, append_images=frames[1:], duration=100)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "words"),
+    [
+        ({"image": "not base64!"}, "image", "base64"),
+        ({"image": base64_of(b"GIF89a" + bytes(100))}, "image", "PNG, JPEG or WebP"),
+        ({"image": base64_of(b"<svg xmlns='http://www.w3.org/2000/svg'/>")}, "image", "PNG, JPEG or WebP"),
+        ({"image": base64_of(file("GIF"))}, "image", "PNG, JPEG or WebP"),
+        ({"image": base64_of(file(size=(4104, 8)))}, "image", "4104 x 8 pixels"),
+        ({"image": base64_of(file(size=(500, 500), colour="red")[:-200])}, "image", "cut off"),
+        ({"image": base64_of(animated())}, "image", "animated"),
+        ({"image": base64_of(file() + bytes(8 * 1024 * 1024))}, "image", "8 MiB"),
+        ({"image": base64_of(file()), "strength": 1.5}, "strength", "0.01 to 1"),
+        ({"image": base64_of(file()), "strength": 0}, "strength", "0.01 to 1"),
+        ({"strength": 0.5}, "strength", "goes with an image"),
+        ({"mask": base64_of(file())}, "mask", "goes with an image"),
+        ({"image": base64_of(file()), "mask": base64_of(file(colour="black"))}, "mask", "nowhere white"),
+    ],
+)
+def test_a_picture_that_cannot_be_drawn_over_is_refused_by_name(
+    client: TestClient, studio: FakeStudio, alice: Person, fields: dict[str, Any], param: str, words: str
+) -> None:
+    answer = client.post("/v1/jobs", json={"prompt": "a red apple", **fields}, headers=alice.auth)
+    problem = answer.json()
+    assert (answer.status_code, problem["param"]) == (422, param)
+    assert words in problem["detail"]
+    assert studio.writes == []
+
+
+def test_what_was_withheld_and_what_the_model_does_not_know_are_told(
+    client: TestClient, studio: FakeStudio, alice: Person
+) -> None:
+    job = make(client, alice, prompt="quantum chromodynamics", count=2, seed=7)
+    studio.finish(job["id"])
+    done = studio.all_jobs[job["id"]]
+    del studio.all_images[done.image_ids[0]]
+    studio.all_jobs[job["id"]] = done.model_copy(
+        update={
+            "image_ids": done.image_ids[1:],
+            "withheld": (Withheld(n=0, seed=7, reason="nsfw", score=0.97),),
+            "hint": Hint(nearest=("atom symbol", "puzzle piece"), likeness=0.2),
+            "batch_pictures": 4,
+        }
+    )
+    answer = client.get(f"/v1/jobs/{job['id']}", headers=alice.auth)
+    told = answer.json()
+    assert told["withheld"] == [{"n": 0, "seed": 7, "reason": "nsfw"}]
+    assert "0.97" not in answer.text
+    assert [image["seed"] for image in told["output"]] == [8]
+    assert told["hint"]["nearest"] == ["atom symbol", "puzzle piece"]
+    assert told["hint"]["message"] == (
+        "pocket does not know “quantum chromodynamics”; the nearest things it can draw: atom symbol, puzzle piece."
+    )
+    assert told["metrics"]["batch_pictures"] == 4

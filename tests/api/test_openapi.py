@@ -83,6 +83,9 @@ def test_the_body_of_a_new_job_is_described(document: dict[str, Any]) -> None:
         "quality",
         "seed",
         "count",
+        "image",
+        "strength",
+        "mask",
     }
     assert schema["required"] == ["prompt"]
     assert schema["additionalProperties"] is False

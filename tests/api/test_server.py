@@ -15,7 +15,7 @@ import uvicorn
 from tests.api.conftest import Person, mounted
 from tests.api.fake_studio import FakeStudio
 
-TEN_MEGABYTES = json.dumps({"prompt": "x" * 10_000_000}).encode()
+TWENTY_MEGABYTES = json.dumps({"prompt": "x" * 20_000_000}).encode()
 
 
 @pytest.fixture
@@ -35,15 +35,15 @@ def port(studio: FakeStudio) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_a_client_that_sends_ten_megabytes_first_still_reads_why_not(
+def test_a_client_that_sends_twenty_megabytes_first_still_reads_why_not(
     port: int, studio: FakeStudio, alice: Person, declared: bool
 ) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    pieces = iter([TEN_MEGABYTES[n : n + 65536] for n in range(0, len(TEN_MEGABYTES), 65536)])
+    pieces = iter([TWENTY_MEGABYTES[n : n + 65536] for n in range(0, len(TWENTY_MEGABYTES), 65536)])
     connection.request(
         "POST",
         "/v1/jobs",
-        body=TEN_MEGABYTES if declared else pieces,
+        body=TWENTY_MEGABYTES if declared else pieces,
         headers={**alice.auth, "Content-Type": "application/json"},
         encode_chunked=not declared,
     )
@@ -57,7 +57,7 @@ def test_a_client_that_sends_ten_megabytes_first_still_reads_why_not(
 def test_a_client_that_asks_first_need_not_send_the_body_at_all(port: int, alice: Person) -> None:
     head = (
         "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"Authorization: Bearer {alice.key}\r\nContent-Length: 10000000\r\nExpect: 100-continue\r\n\r\n"
+        f"Authorization: Bearer {alice.key}\r\nContent-Length: 20000000\r\nExpect: 100-continue\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(head.encode())

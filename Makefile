@@ -13,12 +13,12 @@ apt install python3.11 python3.11-venv, or make PYTHON=/path/to/python3.11 ..." 
 	$(PYTHON) local/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-studio test-inference check bench clean reset
+.PHONY: help run test test-studio test-inference check bench model-package jumpstart clean reset
 
 help:  ## This list
 	@echo "make targets:"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
-	@echo "variables: PORT (8501), ATELIER_HOME (.atelier), PYTEST_ARGS, PYTHON (python3)"
+	@echo "variables: PORT (8501), ATELIER_HOME (.atelier), MODEL, JUMPSTART_ID, REGION, PYTEST_ARGS, PYTHON (python3)"
 
 run:  ## Start the whole studio on this machine and print how to sign in; Ctrl-C stops it
 	$(BOOTSTRAP) && exec $(STUDIO) -m local.run --leash
@@ -40,6 +40,16 @@ check:  ## Format, lint, types, imports, duplicate and dead code, licences, know
 bench:  ## Measure the job path and print one table a measurement
 	$(BOOTSTRAP)
 	$(STUDIO) -m bench
+
+model-package:  ## Pack a model folder (MODEL, default pocket) as build/model.tar.gz for SageMaker
+	$(BOOTSTRAP)
+	$(INFERENCE) -m inference.package $(or $(MODEL),inference/pocket/weights) --out build/model.tar.gz
+
+jumpstart:  ## Write a JumpStart model (JUMPSTART_ID, REGION) as Terraform variables: build/ID.tfvars.json
+	@test -n "$(JUMPSTART_ID)" || { echo "atelier: which model? make jumpstart JUMPSTART_ID=... [REGION=us-east-1]" >&2; exit 1; }
+	$(BOOTSTRAP) --jumpstart
+	.venvs/jumpstart/bin/python -m infra.jumpstart $(JUMPSTART_ID) $(if $(REGION),--region $(REGION)) \
+		--out build/$(JUMPSTART_ID).tfvars.json
 
 clean:  ## Remove the environments, caches and build output; the studio's data stays
 	rm -rf .venvs build .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

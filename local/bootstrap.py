@@ -44,9 +44,12 @@ REASONS = {
 
 
 class Environment(NamedTuple):
-    """What one environment is made of; `dev` includes `run`. `needed_bytes` is for an empty one, measured."""
+    """What one environment is made of; `dev` includes `run`, which is None where the studio runs without it.
 
-    run: str
+    `needed_bytes` is for an empty one, measured.
+    """
+
+    run: str | None
     dev: str
     needed_bytes: int
 
@@ -56,6 +59,7 @@ ENVIRONMENTS = {
     "inference": Environment("inference/requirements.txt", "inference/requirements-dev.txt", 2_800_000_000),
     "studio": Environment("requirements.txt", "requirements-dev.txt", 1_000_000_000),
     "cloud": Environment("local/requirements.txt", "local/requirements.txt", 200_000_000),
+    "jumpstart": Environment(None, "infra/jumpstart/requirements.txt", 500_000_000),
 }
 
 
@@ -67,11 +71,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Makes what is missing; returns the exit code, after one line for what went wrong."""
     parser = argparse.ArgumentParser(prog="local/bootstrap.py", description=__doc__)
     parser.add_argument("--dev", action="store_true", help="also what the tests and checks need")
+    parser.add_argument("--jumpstart", action="store_true", help="only what resolves JumpStart models")
     parser.add_argument("--browser", action="store_true", help="also Chromium, by the package manager")
     options = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        make_environments(ROOT / ".venvs", ENVIRONMENTS, dev=options.dev)
+        if options.jumpstart:
+            make_environments(ROOT / ".venvs", {"jumpstart": ENVIRONMENTS["jumpstart"]}, dev=True)
+        else:
+            make_environments(ROOT / ".venvs", ENVIRONMENTS, dev=options.dev)
         if options.browser:
             find_chromium()
     except Impossible as exc:
@@ -107,17 +115,21 @@ def make_environments(folder: Path, environments: Mapping[str, Environment], *, 
 
 
 def missing(folder: Path, environments: Mapping[str, Environment], *, dev: bool) -> list[str]:
-    """The names of the environments whose stamp does not fit their requirements.
+    """The names of the environments that are wanted and whose stamp does not fit their requirements.
 
     An installation for development serves for running too.
     """
     names = []
     for name, made in environments.items():
+        if made.run is None and not dev:
+            continue
         try:
             stamp = (folder / name / STAMP).read_text().strip()
         except OSError:
             stamp = ""
-        if stamp not in {_fingerprint(made.dev)} | (set() if dev else {_fingerprint(made.run)}):
+        if stamp not in {_fingerprint(made.dev)} | (
+            set() if dev or not made.run else {_fingerprint(made.run)}
+        ):
             names.append(name)
     return names
 
@@ -175,7 +187,7 @@ def _install_all(folder: Path, environments: Mapping[str, Environment], python: 
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         work = []
         for name, made in environments.items():
-            requirements = made.dev if dev else made.run
+            requirements = made.dev if dev or made.run is None else made.run
             work.append(pool.submit(_install, folder / name, requirements, python, running))
         try:
             for done in concurrent.futures.as_completed(work):

@@ -60,6 +60,12 @@ def test_an_environment_is_made_once_and_made_again_when_its_requirements_change
     assert (folder / "one/kept").exists()
 
 
+def test_what_the_studio_runs_without_is_only_made_for_development(checkout: Path) -> None:
+    extra = {"extra": Environment(None, "dev.txt", 0)}
+    assert missing(checkout / "venvs", extra, dev=False) == []
+    assert missing(checkout / "venvs", extra, dev=True) == ["extra"]
+
+
 def test_a_package_that_is_not_to_be_had_is_one_line_with_the_log(
     checkout: Path, empty_environment: Path
 ) -> None:

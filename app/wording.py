@@ -22,6 +22,7 @@ TASK_WORDS = {
     Task.IMAGE_TO_IMAGE: "Image-to-image",
     Task.INPAINTING: "Inpainting",
 }
+DRAWN_OVER = "Drawn over a picture: only a program can send that again"
 LONGEST_QUOTE = 60
 
 

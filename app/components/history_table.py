@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app.components.prompt_text import one_line
-from app.wording import STATUS_WORDS, dollars
+from app.wording import STATUS_WORDS, TASK_WORDS, dollars
 from services.records import Job
 
 LONGEST_PROMPT = 160
@@ -19,8 +19,9 @@ def as_frame(jobs: Sequence[Job]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "When": [job.created_at for job in jobs],
-            "State": [STATUS_WORDS[job.status] for job in jobs],
+            "State": [_state(job) for job in jobs],
             "Prompt": [one_line(job.spec.prompt, LONGEST_PROMPT) for job in jobs],
+            "Kind": [TASK_WORDS[job.spec.task] for job in jobs],
             "Pictures": [job.spec.count for job in jobs],
             "Price": [None if job.cost_usd is None else dollars(job.cost_usd) for job in jobs],
             "Seconds": [job.timings.total_s if job.timings else None for job in jobs],
@@ -30,6 +31,12 @@ def as_frame(jobs: Sequence[Job]) -> pd.DataFrame:
             "Model": [job.spec.model for job in jobs],
         }
     )
+
+
+def _state(job: Job) -> str:
+    """What became of it, and how many of its pictures were withheld."""
+    words = STATUS_WORDS[job.status]
+    return f"{words}, {len(job.withheld)} withheld" if job.withheld else words
 
 
 def show_table(jobs: Sequence[Job]) -> Job | None:
@@ -45,8 +52,9 @@ def show_table(jobs: Sequence[Job]) -> Job | None:
         key=f"history_table_{jobs[0].id}",
         column_config={
             "When": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm", timezone="UTC", width=150),
-            "State": st.column_config.TextColumn(width=80),
+            "State": st.column_config.TextColumn(width=120),
             "Prompt": st.column_config.TextColumn(width=380),
+            "Kind": st.column_config.TextColumn(width=110),
             "Pictures": st.column_config.NumberColumn(width=75),
             "Seconds": st.column_config.NumberColumn(format="%.1f", width=80),
             "Price": st.column_config.TextColumn(width=100),

@@ -6,14 +6,15 @@ import streamlit as st
 
 from app.components.error_banner import show_error
 from app.components.job_feed import follow, reuse
+from app.components.job_remarks import show_remarks
 from app.components.picture_grid import picture_grid
 from app.components.prompt_text import as_label, show_text
 from app.components.viewer import act_on
 from app.navigation import GENERATE
-from app.wording import STATUS_WORDS, cost_words, duration
+from app.wording import DRAWN_OVER, STATUS_WORDS, TASK_WORDS, cost_words, duration
 from services.build import Studio
 from services.errors import StudioError
-from services.records import Job, JobStatus, User
+from services.records import Job, JobStatus, Task, User
 
 
 def job_details(studio: Studio, user: User, job: Job) -> None:
@@ -29,6 +30,7 @@ def job_details(studio: Studio, user: User, job: Job) -> None:
             show_text(job.spec.negative_prompt)
         if job.failure is not None:
             st.markdown(f":red[:material/error: {as_label(job.failure.message, 400)}]")
+        show_remarks(job)
         st.caption(_settings(job).replace("$", "\\$"))
         st.caption(f"Job `{job.id}`")
         if job.status is JobStatus.SUCCEEDED:
@@ -42,6 +44,7 @@ def job_details(studio: Studio, user: User, job: Job) -> None:
 def _settings(job: Job) -> str:
     spec = job.spec
     words = [
+        TASK_WORDS[spec.task],
         spec.model,
         f"{spec.width} x {spec.height}",
         f"{spec.steps} steps",
@@ -49,6 +52,8 @@ def _settings(job: Job) -> str:
         f"guidance {spec.guidance:g}",
         f"seed {spec.seed}",
     ]
+    if spec.strength is not None:
+        words.append(f"strength {spec.strength:g}")
     if job.timings is not None:
         words.append(duration(job.timings.total_s))
     return " · ".join([*words, cost_words(job)])
@@ -64,8 +69,13 @@ def _buttons(studio: Studio, user: User, job: Job) -> None:
         st.switch_page(GENERATE, query_params={"job": job.id})
     if not job.status.terminal:
         return
+    drawn_over = job.spec.task is not Task.TEXT_TO_IMAGE
     if st.button(
-        "Use again", icon=":material/replay:", key="details_again", help="Settings and seed"
+        "Use again",
+        icon=":material/replay:",
+        key="details_again",
+        help=DRAWN_OVER if drawn_over else "Settings and seed",
+        disabled=drawn_over,
     ) and reuse(studio, job, seed=True):
         st.switch_page(GENERATE)
     with st.popover("Delete", icon=":material/delete:", key="details_delete"):

@@ -10,14 +10,15 @@ import streamlit as st
 from app.components import form_values as form
 from app.components.error_banner import show_error
 from app.components.job_card import job_card
+from app.components.job_remarks import show_remarks
 from app.components.picture_grid import picture_grid
 from app.components.prompt_text import as_label, one_line, show_text
 from app.components.viewer import act_on
 from app.page_runner import errors_in_words
-from app.wording import STATUS_WORDS, ago, dollars, duration
+from app.wording import DRAWN_OVER, STATUS_WORDS, ago, dollars, duration
 from services.build import Studio
 from services.errors import Conflict, InvalidRequest, NotFound
-from services.records import Image, Job, JobStatus, User
+from services.records import Image, Job, JobStatus, Task, User
 
 POLL_S = 1.0
 PICTURES = 24
@@ -159,7 +160,11 @@ def _ended(studio: Studio, job: Job) -> None:
 
 
 def reuse(studio: Studio, job: Job, *, seed: bool) -> bool:
-    """Fills the form with a job's values; False (and says so) when its model is no longer offered."""
+    """Fills the form with a job's values; False (and says so) when its model is no longer offered, or when the same
+    seed cannot draw the same because the picture that was drawn over is missing."""
+    if seed and job.spec.task is not Task.TEXT_TO_IMAGE:
+        st.warning(f"{DRAWN_OVER}.", icon=":material/info:")
+        return False
     try:
         form.recall(job.spec, studio.catalogue.card(job.spec.model), seed=seed)
     except InvalidRequest as error:
@@ -188,7 +193,12 @@ def _pictures(studio: Studio, user: User, images: list[Image], *, large: bool) -
                 help="Use all settings, the seed too",
             )
         action = picture_grid(studio, images, key=f"grid_{first.job_id}", look="large" if large else "tiles")
-        st.caption(_facts(studio, user, first.job_id) if large else ago(first.created_at))
+        if large:
+            job = _job(studio, user, first.job_id)
+            show_remarks(job)
+            st.caption(_facts(job))
+        else:
+            st.caption(ago(first.created_at))
     if remix or again:
         if reuse(studio, studio.jobs.get(user, first.job_id), seed=again):
             st.rerun()
@@ -196,18 +206,22 @@ def _pictures(studio: Studio, user: User, images: list[Image], *, large: bool) -
         act_on(studio, user, action, images)
 
 
-def _facts(studio: Studio, user: User, job_id: str) -> str:
-    """Age, time and price of the job on top; its record is read once a session."""
-    facts: dict[str, str] = st.session_state.setdefault("facts", {})
-    if job_id not in facts:
-        job = studio.jobs.get(user, job_id)
-        words = [f"{job.spec.width} x {job.spec.height}", f"seed {job.spec.seed}"]
-        if job.timings is not None:
-            words.append(duration(job.timings.total_s))
-        if job.cost_usd is not None:
-            words.append(dollars(job.cost_usd).replace("$", "\\$"))
-        facts[job_id] = " · ".join(words)
-    return facts[job_id]
+def _job(studio: Studio, user: User, job_id: str) -> Job:
+    """The record of the job on top, read once a session."""
+    known: dict[str, Job] = st.session_state.setdefault("top_jobs", {})
+    if job_id not in known:
+        known[job_id] = studio.jobs.get(user, job_id)
+    return known[job_id]
+
+
+def _facts(job: Job) -> str:
+    """Size, seed, time and price of the job on top."""
+    words = [f"{job.spec.width} x {job.spec.height}", f"seed {job.spec.seed}"]
+    if job.timings is not None:
+        words.append(duration(job.timings.total_s))
+    if job.cost_usd is not None:
+        words.append(dollars(job.cost_usd).replace("$", "\\$"))
+    return " · ".join(words)
 
 
 def _nothing_yet() -> None:

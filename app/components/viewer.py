@@ -8,15 +8,16 @@ import streamlit as st
 
 from app.components import form_values as form
 from app.components.error_banner import show_error
+from app.components.job_remarks import show_remarks
 from app.components.picture_grid import GridAction
 from app.components.prompt_text import show_text
 from app.links import link
 from app.navigation import GENERATE
 from app.page_runner import errors_in_words
-from app.wording import cost_words, file_size
+from app.wording import DRAWN_OVER, TASK_WORDS, cost_words, file_size
 from services.build import Studio
 from services.errors import NotFound, StudioError
-from services.records import Image, Job, User
+from services.records import Image, Job, Task, User
 
 
 def act_on(studio: Studio, user: User, action: GridAction, images: Sequence[Image]) -> None:
@@ -62,6 +63,8 @@ def show_picture(studio: Studio, user: User, image_ids: tuple[str, ...]) -> None
         with st.container(key="viewer_prompt"):
             show_text(image.prompt)
         job = _job(studio, user, image.job_id)
+        if job is not None:
+            show_remarks(job)
         _settings(image, job)
         _actions(studio, user, image)
         if job is not None:
@@ -90,6 +93,8 @@ def _settings(image: Image, job: Job | None) -> None:
             "Steps": f"{spec.steps}, {spec.scheduler}",
             "Guidance": f"{spec.guidance:g}",
         }
+        if spec.strength is not None:
+            rows["Kind"] = f"{TASK_WORDS[spec.task]}, strength {spec.strength:g}"
         if job.timings is not None:
             rows["Time"] = f"{job.timings.total_s:.1f} s"
         rows["Price"] = cost_words(job)
@@ -158,8 +163,14 @@ def _star_or_tell(studio: Studio, user: User, image_id: str, favourite: bool) ->
 
 def _recall(studio: Studio, job: Job, image: Image) -> None:
     with st.container(horizontal=True, gap="small"):
+        drawn_over = job.spec.task is not Task.TEXT_TO_IMAGE
         use_all = st.button(
-            "Use all", icon=":material/replay:", key="viewer_all", help="Settings and this seed"
+            "Use all",
+            icon=":material/replay:",
+            key="viewer_all",
+            # The form has no place for the picture, and without it these settings draw another one.
+            help=DRAWN_OVER if drawn_over else "Settings and this seed",
+            disabled=drawn_over,
         )
         remix = st.button("Remix", icon=":material/shuffle:", key="viewer_remix", help="All but the seed")
     if not (use_all or remix):

@@ -8,17 +8,20 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from inference.contract import Canceled, Payload, Succeeded, Timings, error_body, parse_payload
-from inference.encoding import encode_picture
-from inference.engine import Engine, Outcome, Ticket
+from inference.contract import Canceled, Payload, error_body, parse_payload
+from inference.engine import Engine
 from inference.errors import InferenceError, InvalidRequest, ModelError
+from inference.finishing import Finishing
 from inference.logs import describe_failure, log
-from inference.pipelines.family import Drawing, ModelLimits
+from inference.pipelines.family import ModelLimits
+from inference.tickets import Outcome, Ticket
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 # Of a body that is too large, as much is read and dropped as lets the client see the answer.
 MAX_DRAIN_BYTES = 8 * MAX_BODY_BYTES
 BODY_TIMEOUT_S = 60.0
+# Longer bodies hold pictures: reading them takes longer than the loop may be away.
+MAX_BODY_BYTES_ON_LOOP = 32 * 1024
 JSON_TYPE = "application/json"
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -32,9 +35,15 @@ class ClientGone(Exception):
 class App:
     """ASGI application over one engine."""
 
-    def __init__(self, engine: Engine, limits: ModelLimits) -> None:
+    def __init__(self, engine: Engine, limits: ModelLimits, finishing: Finishing) -> None:
         self._engine = engine
         self._limits = limits
+        self._finishing = finishing
+        self._open = 0
+
+    def is_idle(self) -> bool:
+        """Say whether every request that was taken has been answered."""
+        return self._open == 0
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -67,24 +76,52 @@ class App:
         # Read first: a client that is still sending would not see why it is refused.
         body = await _read_body(scope["headers"], receive)
         _check_sender(scope["headers"])
+        if len(body) > MAX_BODY_BYTES_ON_LOOP:
+            payload = await asyncio.to_thread(self._read, body)
+        else:
+            payload = self._read(body)
+        # Only its pixels are wanted from here on.
+        del body
+        ticket = self._engine.submit(payload, received)
+        self._open += 1
+        try:
+            await _send_json(send, 200, await self._answer(ticket, receive, received))
+        finally:
+            self._open -= 1
+
+    def _read(self, body: bytes) -> Payload:
         payload = parse_payload(body)
         self._limits.check(payload)
-        ticket = self._engine.submit(payload)
+        return payload
+
+    async def _answer(self, ticket: Ticket, receive: Receive, received: float) -> bytes:
         outcome = await self._wait(ticket, receive)
+        model = self._engine.model
         if outcome.drawing is None:
             canceled = Canceled(step=outcome.step, gpu_s=round(outcome.gpu_s, 4))
-            await _send_json(send, 200, canceled.model_dump_json().encode())
-            return
-        # Away from the loop, and from the model thread: it may draw the next request meanwhile.
-        answer = await asyncio.to_thread(self._encode, payload, outcome, outcome.drawing, received)
-        await _send_json(send, 200, answer)
+            return canceled.model_dump_json().encode()
+        if model is None:
+            raise RuntimeError("pictures without a model")
+        # Away from the loop, and from the model thread: it may draw the next requests meanwhile.
+        return await asyncio.to_thread(
+            self._finishing.answer, model, ticket, outcome, outcome.drawing, received
+        )
 
     async def _wait(self, ticket: Ticket, receive: Receive) -> Outcome:
-        """Return the outcome; abandons the request and raises `ClientGone` when the client hangs up."""
+        """Return the outcome; abandons the request and raises `ClientGone` when the client hangs up.
+
+        At its deadline the request is answered from here, even when the model thread hangs.
+        """
         done: asyncio.Future[Any] = asyncio.wrap_future(ticket.done)
         gone: asyncio.Future[Any] = asyncio.ensure_future(_wait_for_disconnect(receive))
+        left_s = None if ticket.expires is None else max(0.0, ticket.expires - time.monotonic())
         try:
-            await asyncio.wait([done, gone], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([done, gone], timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            if not done.done() and not gone.done():
+                self._engine.expire(ticket)
+                # Not `done`: it hears of the answer only with the loop's next turn.
+                ended: Outcome = ticket.done.result()
+                return ended
             if not done.done():
                 self._engine.abandon(ticket)
                 log("info", "client_gone", job=ticket.payload.job.prefix if ticket.payload.job else None)
@@ -96,35 +133,6 @@ class App:
         finally:
             gone.cancel()
             done.cancel()
-
-    def _encode(self, payload: Payload, outcome: Outcome, drawing: Drawing, received: float) -> bytes:
-        model = self._engine.model
-        if model is None:
-            raise RuntimeError("pictures without a model")
-        started = time.monotonic()
-        images = [encode_picture(p, s) for p, s in zip(drawing.pictures, payload.seeds(), strict=True)]
-        finished = time.monotonic()
-        answer = Succeeded(
-            images=images,
-            hint=None,
-            model=model.reference,
-            timings=Timings(
-                queue_s=round(outcome.queue_s, 4),
-                load_s=round(outcome.load_s, 4),
-                encode_text_s=round(drawing.encode_text_s, 4),
-                denoise_s=round(drawing.denoise_s, 4),
-                decode_s=round(drawing.decode_s, 4),
-                check_s=0.0,
-                encode_s=round(finished - started, 4),
-                total_s=round(finished - received, 4),
-            ),
-            batch_pictures=len(drawing.pictures),
-            gpu_s=round(outcome.gpu_s, 4),
-            peak_memory_bytes=drawing.peak_memory_bytes,
-            device=model.device,
-            versions=model.versions,
-        )
-        return answer.model_dump_json().encode()
 
 
 def _check_sender(headers: Iterable[tuple[bytes, bytes]]) -> None:

@@ -5,7 +5,8 @@ InferenceError
 ├── Busy             503 + Retry-After    the queue is full; asking again helps
 ├── ShuttingDown     503 + Retry-After    this server is going away; another one will take it
 ├── ModelError       500                  the model failed on this request; the next one is served
-└── OutOfMemory      507                  the request does not fit; a smaller one does
+├── OutOfMemory      507                  the request does not fit; a smaller one does
+└── DeadlineExceeded 504                  the request's own deadline is over; nobody waits for its pictures
 """
 
 from __future__ import annotations
@@ -66,6 +67,13 @@ class OutOfMemory(InferenceError):
 
     status = 507
     code = "out_of_memory"
+
+
+class DeadlineExceeded(InferenceError):
+    """`deadline_s` passed before the pictures were there; the drawing was stopped or never begun."""
+
+    status = 504
+    code = "deadline_exceeded"
 
 
 class StartError(Exception):

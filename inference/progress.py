@@ -1,4 +1,4 @@
-"""Progress, previews and the cancel marker of running jobs in S3, on a thread that the model never waits for."""
+"""Progress, previews and the cancel marker of running jobs in S3, on threads that the model never waits for."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from inference.pipelines.family import Pixels
 INTERVAL_S = 1.0
 # A preview may cost the model thread at most this part of its time.
 PREVIEW_SHARE = 0.1
+# As many jobs as a batch usually has may talk to S3 at the same time.
+CONNECTIONS = 16
 
 
 class JobReport:
-    """What the model thread and the uploader share about one job. Made by `ProgressReporter.begin`."""
+    """What the model thread and a job's uploader share. Made by `ProgressReporter.begin`."""
 
-    def __init__(self, job: JobReference, steps: int, wake: threading.Condition) -> None:
+    def __init__(self, job: JobReference, steps: int) -> None:
         self.job = job
         self.steps = steps
         self.started_at = datetime.now(UTC)
@@ -31,7 +33,7 @@ class JobReport:
         self._closed = False
         self.complained = False
         self._preview_due = 0.0
-        self._wake = wake
+        self.changed = threading.Condition()
 
     def wants_preview(self) -> bool:
         """Say whether a new preview is worth its cost now."""
@@ -40,9 +42,9 @@ class JobReport:
     def offer_preview(self, pixels: Pixels, cost_s: float) -> None:
         """Hand over a preview that took `cost_s` to make; the uploader sends it when its second is up."""
         self._preview_due = time.monotonic() + max(INTERVAL_S, cost_s / PREVIEW_SHARE)
-        with self._wake:
+        with self.changed:
             self.preview = pixels
-            self._wake.notify_all()
+            self.changed.notify_all()
 
     def is_closed(self) -> bool:
         """Say whether the model is done with the job."""
@@ -50,53 +52,48 @@ class JobReport:
 
     def close(self) -> None:
         """Stop writing: the answer is about to be known."""
-        with self._wake:
+        with self.changed:
             self._closed = True
-            self._wake.notify_all()
+            self.changed.notify_all()
 
 
 class ProgressReporter:
-    """Writes at most one progress and one preview a second and looks for the cancel marker as often.
+    """Writes at most one progress and one preview a second and job, and looks for the cancel marker as often.
 
+    Each job has a thread of its own: one bucket that hangs must not hide the cancel marker of the job beside it.
     S3 failures are logged once a job and never reach the model.
     """
 
     def __init__(self) -> None:
-        self._wake = threading.Condition()
-        self._current: JobReport | None = None
         self._client: Any = None
-        # boto3 is imported on this thread too, while the model loads.
-        threading.Thread(target=self._run, name="progress", daemon=True).start()
+        self._connected = threading.Event()
+        # boto3 is imported there too, while the model loads.
+        threading.Thread(target=self._connect, name="progress", daemon=True).start()
 
     def begin(self, job: JobReference, steps: int) -> JobReport:
         """Start reporting `job`, at once with step 0; the caller closes the report."""
-        report = JobReport(job, steps, self._wake)
-        with self._wake:
-            self._current = report
-            self._wake.notify_all()
+        report = JobReport(job, steps)
+        try:
+            threading.Thread(target=self._run, args=(report,), name="progress", daemon=True).start()
+        except RuntimeError as exc:
+            # No thread to be had: the pictures are worth more than their progress.
+            self._complain(report, "progress_unavailable", exc)
         return report
 
-    def _run(self) -> None:
-        while True:
-            try:
-                self._connect()
-                with self._wake:
-                    self._wake.wait_for(lambda: self._current is not None)
-                    report, self._current = self._current, None
-                if report is not None:
-                    self._follow(report)
-            except Exception as exc:  # noqa: BLE001 - the edge of a thread that later jobs depend on
-                log("error", "progress_thread_failed", error=type(exc).__name__)
-                time.sleep(INTERVAL_S)
+    def _run(self, report: JobReport) -> None:
+        self._connected.wait()
+        if self._client is None:
+            return
+        try:
+            self._follow(report)
+        except Exception as exc:  # noqa: BLE001 - the edge of a thread: the job goes on without it
+            self._complain(report, "progress_thread_failed", exc)
 
     def _connect(self) -> None:
-        if self._client is not None:
-            return
-        import boto3
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError
-
         try:
+            import boto3
+            from botocore.config import Config
+
             self._client = boto3.client(
                 "s3",
                 region_name=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
@@ -106,10 +103,13 @@ class ProgressReporter:
                     retries={"total_max_attempts": 1},
                     signature_version="s3v4",
                     s3={"addressing_style": "path"},
+                    max_pool_connections=CONNECTIONS,
                 ),
             )
-        except BotoCoreError as exc:
+        except Exception as exc:  # noqa: BLE001 - the edge of a thread: pictures are drawn without progress too
             log("warning", "progress_unavailable", error=type(exc).__name__)
+        finally:
+            self._connected.set()
 
     def _follow(self, report: JobReport) -> None:
         poll_at = progress_at = preview_at = 0.0
@@ -123,18 +123,18 @@ class ProgressReporter:
                 self._put_progress(report, written_step)
                 progress_at = time.monotonic() + INTERVAL_S
             if report.preview is not None and time.monotonic() >= preview_at:
-                with self._wake:
+                with report.changed:
                     pixels, report.preview = report.preview, None
                 self._put(report, report.job.preview_key, encode_preview(pixels), "image/webp")
                 preview_at = time.monotonic() + INTERVAL_S
             now = time.monotonic()
             due = [poll_at, max(progress_at, now + 0.05)]
-            with self._wake:
+            with report.changed:
                 if report.is_closed():
                     return
                 if report.preview is not None:
                     due.append(preview_at)
-                self._wake.wait(max(0.0, min(due) - now))
+                report.changed.wait(max(0.0, min(due) - now))
 
     def _put_progress(self, report: JobReport, step: int) -> None:
         progress = Progress(
@@ -148,8 +148,6 @@ class ProgressReporter:
     def _put(self, report: JobReport, key: str, body: bytes, content_type: str) -> None:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        if self._client is None:
-            return
         try:
             self._client.put_object(
                 Bucket=report.job.bucket,
@@ -164,8 +162,6 @@ class ProgressReporter:
     def _poll_cancel(self, report: JobReport) -> None:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        if self._client is None:
-            return
         try:
             self._client.head_object(Bucket=report.job.bucket, Key=report.job.cancel_key)
             report.canceled = True

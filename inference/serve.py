@@ -13,10 +13,13 @@ from types import FrameType
 import uvicorn
 
 from inference.app import App
+from inference.check import OutputGate
 from inference.engine import Engine
 from inference.errors import StartError
+from inference.finishing import Finishing
 from inference.logs import describe_failure, log, redirect_library_logs
 from inference.pipelines.detection import find_model, load_model
+from inference.pipelines.family import Model
 from inference.progress import ProgressReporter
 from inference.settings import Settings, read_settings
 
@@ -28,13 +31,15 @@ class ModelServer(uvicorn.Server):
         super().__init__(config)
         self._shutdown_s = shutdown_s
         self._engine: Engine | None = None
+        self._app: App | None = None
         self._draining: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.failed = False
 
-    def attach(self, engine: Engine) -> None:
-        """Give the server the engine it has to drain."""
+    def attach(self, engine: Engine, app: App) -> None:
+        """Give the server the engine it has to drain, and the application that answers from it."""
         self._engine = engine
+        self._app = app
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept connections."""
@@ -74,11 +79,15 @@ class ModelServer(uvicorn.Server):
     async def _finish(self, engine: Engine) -> None:
         engine.close()
         deadline = asyncio.get_running_loop().time() + self._shutdown_s
-        while not engine.is_idle() and asyncio.get_running_loop().time() < deadline:
+        while not (engine.is_idle() and self._is_answered()) and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.05)
         engine.hand_back_running()
         # Uvicorn waits for the answers that are still being sent, at most `timeout_graceful_shutdown`.
         self._stop()
+
+    def _is_answered(self) -> bool:
+        """Say whether no drawn pictures are still being checked, encoded or sent."""
+        return self._app is None or self._app.is_idle()
 
 
 def serve(settings: Settings) -> int:
@@ -99,14 +108,24 @@ def serve(settings: Settings) -> int:
         timeout_graceful_shutdown=3,
     )
     server = ModelServer(config, settings.shutdown_s)
+    gate = OutputGate(settings.nsfw_threshold)
+    gate.start()
+
+    def load() -> Model:
+        model = load_model(folder, settings.threads, settings.max_batch)
+        # Without its check the server is not ready: it could not hand out a picture.
+        gate.wait()
+        return model
+
     engine = Engine(
-        load=lambda: load_model(folder, settings.threads, settings.max_batch),
+        load=load,
         queue_size=settings.queue_size,
         reporter=ProgressReporter(),
         on_failed_start=server.fail_start,
     )
-    config.app = App(engine, limits)
-    server.attach(engine)
+    app = App(engine, limits, Finishing(gate, settings.image_format))
+    config.app = app
+    server.attach(engine, app)
     engine.start()
     server.run(sockets=[listener])
     log("info", "stopped", failed=server.failed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -76,3 +77,14 @@ def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 30.0)
             return value
         time.sleep(0.02)
     raise AssertionError(f"not within {timeout_s} s: {what}")
+
+
+def send_and_keep_open(port: int, **changes: object) -> socket.socket:
+    """POST the usual payload with `changes`, and return the connection without reading the answer."""
+    body = json.dumps({**PAYLOAD, **changes}).encode()
+    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+    connection.sendall(
+        b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n" % len(body) + body
+    )
+    return connection

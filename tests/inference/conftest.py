@@ -14,8 +14,10 @@ import uvicorn
 from botocore.config import Config
 
 from inference.app import App
+from inference.check import OutputGate
 from inference.contract import ModelReference, Payload
 from inference.engine import Engine
+from inference.finishing import Finishing
 from inference.pipelines.detection import find_model, load_model
 from inference.pipelines.family import Drawing, Model, ModelLimits, Pixels, StepWatch
 from inference.progress import ProgressReporter
@@ -42,6 +44,13 @@ def tiny_model(tiny_folder: Path) -> Model:
 
 
 @pytest.fixture(scope="session")
+def pocket_model() -> Model:
+    """The built-in model, loaded in this process."""
+    folder, _ = find_model(Path(__file__).parents[2] / "inference/pocket/weights")
+    return load_model(folder, threads=1)
+
+
+@pytest.fixture(scope="session")
 def tiny_limits(tiny_folder: Path) -> ModelLimits:
     """What the tiny model can draw."""
     return find_model(tiny_folder)[1]
@@ -62,6 +71,7 @@ class SteeredModel:
         self.held = threading.Event()
         self.before_step: Callable[[int], None] = lambda step: None
         self.freed = 0
+        self.passes: list[tuple[Payload, ...]] = []
 
     def warm_up(self) -> None:
         """Nothing: the model is shared and warm."""
@@ -85,7 +95,8 @@ class SteeredModel:
         return self._model.batch_key(payload)
 
     def draw(self, payloads: Sequence[Payload], watch: StepWatch) -> list[Drawing | None]:
-        """Draw with the real model, steered."""
+        """Draw with the real model, steered; note what is drawn together."""
+        self.passes.append(tuple(payloads))
         return self._model.draw(payloads, _SteeredWatch(self, watch))
 
 
@@ -105,7 +116,14 @@ class _SteeredWatch:
 class LocalServer:
     """The whole server in this process, over a model the test steers."""
 
-    def __init__(self, model: SteeredModel, limits: ModelLimits, queue_size: int, stack: ExitStack) -> None:
+    def __init__(
+        self,
+        model: SteeredModel,
+        limits: ModelLimits,
+        queue_size: int,
+        stack: ExitStack,
+        finishing: Finishing | None = None,
+    ) -> None:
         self.model = model
         self.engine = Engine(
             load=lambda: model,
@@ -114,7 +132,7 @@ class LocalServer:
             on_failed_start=lambda exc: None,
         )
         config = uvicorn.Config(
-            App(self.engine, limits),
+            App(self.engine, limits, finishing or Finishing(OutputGate(None))),
             host="127.0.0.1",
             port=0,
             log_config=None,
@@ -143,8 +161,10 @@ def local_server(tiny_model: Model, tiny_limits: ModelLimits) -> Iterator[Callab
     """Start servers in this process: `local_server(queue_size=2)`."""
     with ExitStack() as stack:
 
-        def start(queue_size: int = 4) -> LocalServer:
-            return LocalServer(SteeredModel(tiny_model), tiny_limits, queue_size, stack)
+        def start(queue_size: int = 4, max_batch: int = 8, finishing: Finishing | None = None) -> LocalServer:
+            model = SteeredModel(tiny_model)
+            model.max_batch = max_batch
+            return LocalServer(model, tiny_limits, queue_size, stack, finishing)
 
         yield start
 

@@ -66,6 +66,8 @@ class ServerProcess:
         wait_until(
             lambda: self.process.poll() is not None or ask(port, "GET", "/ping").status == 200,
             "the model loads",
+            # Importing torch and diffusers takes half a minute when everything else wants the cores too.
+            timeout_s=180,
         )
         assert self.process.poll() is None, self.log_text()
         return port

@@ -135,7 +135,7 @@ def test_weights_that_cannot_be_read_end_the_process_naming_the_folder(
 
     server = start_process(folder)
 
-    assert server.wait() == 1
+    assert server.wait(180) == 1
     event = server.event("model_refused")
     assert event is not None
     assert str(folder) in event["message"]

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import io
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -17,8 +16,9 @@ import pytest
 from PIL import Image
 
 from inference.contract import Succeeded
-from tests.inference.client import PAYLOAD, ask, invoke, wait_until
+from tests.inference.client import PAYLOAD, ask, invoke, send_and_keep_open, wait_until
 from tests.inference.conftest import LocalServer
+from tests.inference.crowd import waits
 
 StartServer = Callable[..., LocalServer]
 
@@ -96,7 +96,7 @@ def test_a_full_queue_gets_503_and_when_to_come_back(local_server: StartServer) 
         accepted = [pool.submit(invoke, server.port)]
         assert server.model.held.wait(20)
         accepted += [pool.submit(invoke, server.port) for _ in range(2)]
-        wait_until(partial(_waits, server, 2), "the queue is full")
+        wait_until(partial(waits, server, 2), "the queue is full")
         refused = invoke(server.port)
         server.model.release()
 
@@ -106,24 +106,21 @@ def test_a_full_queue_gets_503_and_when_to_come_back(local_server: StartServer) 
     assert invoke(server.port).status == 200
 
 
-def _waits(server: LocalServer, count: int) -> bool:
-    return len(server.engine._waiting) == count
-
-
 def test_waiting_requests_are_served_in_order(local_server: StartServer) -> None:
     server = local_server()
     server.model.hold()
     finished: list[int] = []
 
     def draw(seed: int) -> None:
-        assert invoke(server.port, seed=seed).status == 200
+        # Of different lengths: together they would be answered together.
+        assert invoke(server.port, num_inference_steps=seed + 1).status == 200
         finished.append(seed)
 
     threads = [threading.Thread(target=draw, args=(seed,)) for seed in range(4)]
     for waiting, thread in enumerate(threads):
         thread.start()
         assert server.model.held.wait(20)
-        wait_until(partial(_waits, server, waiting), "queued")
+        wait_until(partial(waits, server, waiting), "queued")
     server.model.release()
     for thread in threads:
         thread.join(30)
@@ -138,7 +135,7 @@ def test_the_time_spent_waiting_is_told(local_server: StartServer) -> None:
         first = pool.submit(invoke, server.port)
         assert server.model.held.wait(20)
         second = pool.submit(invoke, server.port)
-        wait_until(partial(_waits, server, 1), "queued")
+        wait_until(partial(waits, server, 1), "queued")
         time.sleep(0.3)
         server.model.release()
 
@@ -198,6 +195,12 @@ def test_a_failure_never_puts_the_prompt_into_the_log(
     assert "confidential" not in log
 
 
+def missed(server: LocalServer) -> bool:
+    """Say whether the engine knows that the running request's client is gone."""
+    running = server.engine._running
+    return running is None or running.members[0].ticket.stop is not None
+
+
 def test_a_client_that_leaves_stops_its_drawing(
     local_server: StartServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -205,10 +208,10 @@ def test_a_client_that_leaves_stops_its_drawing(
     server.model.hold()
     steps: list[int] = []
     server.model.before_step = steps.append
-    connection = _send_and_keep_open(server.port, num_inference_steps=150)
+    connection = send_and_keep_open(server.port, num_inference_steps=150)
     assert server.model.held.wait(20)
     connection.close()
-    wait_until(lambda: server.engine._running is None or server.engine._running.stop, "the client is missed")
+    wait_until(lambda: missed(server), "the client is missed")
     server.model.release()
     wait_until(server.engine.is_idle, "the drawing stops")
 
@@ -223,12 +226,12 @@ def test_a_client_that_leaves_gives_up_its_place(local_server: StartServer) -> N
     with ThreadPoolExecutor() as pool:
         running = pool.submit(invoke, server.port)
         assert server.model.held.wait(20)
-        waiting = _send_and_keep_open(server.port)
-        wait_until(partial(_waits, server, 1), "the queue is full")
+        waiting = send_and_keep_open(server.port)
+        wait_until(partial(waits, server, 1), "the queue is full")
         waiting.close()
         wait_until(lambda: not server.engine._waiting, "the place is free")
         next_one = pool.submit(invoke, server.port)
-        wait_until(partial(_waits, server, 1), "the next one has it")
+        wait_until(partial(waits, server, 1), "the next one has it")
         server.model.release()
 
         assert running.result().status == 200
@@ -238,7 +241,7 @@ def test_a_client_that_leaves_gives_up_its_place(local_server: StartServer) -> N
 def test_a_hung_model_is_told_by_ping(local_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> None:
     server = local_server()
     server.model.hold()
-    connection = _send_and_keep_open(server.port)
+    connection = send_and_keep_open(server.port)
     assert server.model.held.wait(20)
     healthy = ask(server.port, "GET", "/ping").status
     connection.close()
@@ -298,7 +301,7 @@ def test_a_closed_engine_hands_back_and_refuses(local_server: StartServer) -> No
         running = pool.submit(invoke, server.port)
         assert server.model.held.wait(20)
         waiting = pool.submit(invoke, server.port)
-        wait_until(partial(_waits, server, 1), "queued")
+        wait_until(partial(waits, server, 1), "queued")
         server.engine.close()
         late = invoke(server.port)
         server.model.release()
@@ -308,13 +311,3 @@ def test_a_closed_engine_hands_back_and_refuses(local_server: StartServer) -> No
             assert answer.headers["retry-after"]
         assert running.result().status == 200
     assert ask(server.port, "GET", "/ping").status == 503
-
-
-def _send_and_keep_open(port: int, **changes: object) -> socket.socket:
-    body = json.dumps({**PAYLOAD, **changes}).encode()
-    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
-    connection.sendall(
-        b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        b"Content-Length: %d\r\n\r\n" % len(body) + body
-    )
-    return connection

@@ -1,0 +1,86 @@
+"""Which waiting requests are drawn together, and how a request or a pass is cut into smaller ones."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+
+from inference.contract import MAX_SEED, Payload
+from inference.pipelines.family import Model
+from inference.tickets import Ticket
+
+# Sizes and settings whose passes ran out of memory; the oldest are forgotten.
+KEYS_REMEMBERED = 64
+
+
+class PassSizes:
+    """How many pictures are drawn in one pass at most: the model's limit, and less where memory ran out before."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._learned: dict[Hashable, int] = {}
+
+    def limit(self, key: Hashable | None) -> int:
+        """Return the most pictures for requests with this batch key."""
+        return self._learned.get(key, self._most)
+
+    def shrink(self, key: Hashable | None, pictures: int) -> None:
+        """Remember that a pass of so many pictures did not fit, so that the next ones begin with half."""
+        # Without a key nothing is known about the next request.
+        if key is None:
+            return
+        self._learned[key] = max(1, min(pictures, self._most) // 2)
+        if len(self._learned) > KEYS_REMEMBERED:
+            del self._learned[next(iter(self._learned))]
+
+
+def batch_key(ticket: Ticket, model: Model) -> Hashable | None:
+    """Return the model's batch key of the request, asked for once."""
+    if ticket.batch_key is None:
+        ticket.batch_key = (model.batch_key(ticket.payload),)
+    return ticket.batch_key[0]
+
+
+def take_batch(waiting: Sequence[Ticket], model: Model, sizes: PassSizes) -> list[Ticket]:
+    """Return the oldest request and every later one that fits into its pass.
+
+    Greedy: nobody waits for more requests to come. Fair: the oldest decides, and is taken whatever its size.
+    """
+    oldest, *later = waiting
+    taken = [oldest]
+    key = batch_key(oldest, model)
+    if key is None:
+        return taken
+    room = sizes.limit(key) - oldest.payload.num_images_per_prompt
+    for ticket in later:
+        pictures = ticket.payload.num_images_per_prompt
+        if pictures <= room and batch_key(ticket, model) == key:
+            taken.append(ticket)
+            room -= pictures
+    return taken
+
+
+def cut(payload: Payload, first: int, count: int) -> Payload:
+    """Return the request for pictures `first` to `first + count - 1` of `payload`: their seeds are the same."""
+    if count == payload.num_images_per_prompt:
+        return payload
+    return payload.model_copy(
+        update={"seed": (payload.seed + first) % (MAX_SEED + 1), "num_images_per_prompt": count}
+    )
+
+
+def spans(count: int, longest: int) -> list[range]:
+    """Return the fewest ranges of equal length (give or take one) that cover `count` pictures, none over `longest`."""
+    parts = -(-count // longest)
+    ends = [count * (i + 1) // parts for i in range(parts)]
+    return [range(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def halve(counts: Iterable[int]) -> int:
+    """Return at which index a list of sizes is cut so that both sides hold about the same; from 1 to len - 1."""
+    sizes = list(counts)
+    half, before = sum(sizes) / 2, 0
+    for i, size in enumerate(sizes):
+        if i > 0 and before + size / 2 >= half:
+            return i
+        before += size
+    return len(sizes) - 1

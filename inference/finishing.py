@@ -1,0 +1,77 @@
+"""From drawn pictures to the bytes of the answer: checked, encoded, with a hint; away from the model thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from inference.check import OutputGate
+from inference.contract import Hint, ImageFormat, Succeeded, Timings
+from inference.encoding import encode_picture
+from inference.pipelines.family import Drawing, Model
+from inference.tickets import Outcome, Ticket
+
+
+def no_hint(_prompt: str) -> Hint | None:
+    """Return None: for models that say nothing about what they know."""
+    return None
+
+
+@dataclass(frozen=True)
+class Finishing:
+    """What happens to pictures on their way out. Thread-safe: several requests are finished at a time."""
+
+    gate: OutputGate
+    image_format: ImageFormat = "png"
+    hint: Callable[[str], Hint | None] = no_hint
+
+    def answer(
+        self, model: Model, ticket: Ticket, outcome: Outcome, drawing: Drawing, received: float
+    ) -> bytes:
+        """Return the answer as JSON; `received` is when the request arrived (time.monotonic()).
+
+        Raises `ModelError` when the check fails. The bytes of a withheld picture are never made.
+        """
+        payload = ticket.payload
+        started = time.monotonic()
+        verdicts = self.gate.judge(drawing.pictures)
+        checked = time.monotonic()
+        images = [
+            encode_picture(picture, seed, self.image_format, verdict)
+            for picture, seed, verdict in zip(drawing.pictures, payload.seeds(), verdicts, strict=True)
+        ]
+        encoded = time.monotonic()
+        hint = self.hint(payload.prompt)
+        timings = Timings(
+            queue_s=round(outcome.queue_s, 4),
+            load_s=round(outcome.load_s, 4),
+            encode_text_s=round(drawing.encode_text_s, 4),
+            denoise_s=round(drawing.denoise_s, 4),
+            decode_s=round(drawing.decode_s, 4),
+            check_s=round(checked - started, 4),
+            encode_s=round(encoded - checked, 4),
+            total_s=round(time.monotonic() - received, 4),
+        )
+        answer = Succeeded(
+            images=images,
+            hint=hint,
+            model=model.reference,
+            timings=timings,
+            batch_pictures=outcome.batch_pictures,
+            gpu_s=round(outcome.gpu_s, 4),
+            peak_memory_bytes=drawing.peak_memory_bytes,
+            device=model.device,
+            versions=model.versions,
+        )
+        body = answer.model_dump_json().encode()
+        ticket.log(
+            "request_answered",
+            check_s=timings.check_s,
+            encode_s=timings.encode_s,
+            total_s=timings.total_s,
+            withheld=sum(image.withheld is not None for image in images),
+            hinted=hint is not None,
+            answer_bytes=len(body),
+        )
+        return body

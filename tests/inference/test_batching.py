@@ -1,0 +1,323 @@
+"""Requests drawn together: who, what they get, and how each ends by itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from inference.batching import PassSizes, batch_key, cut, halve, spans, take_batch
+from inference.contract import Payload
+from inference.pipelines.family import Model
+from inference.tickets import Ticket
+from tests.inference.client import PAYLOAD, invoke, send_and_keep_open, wait_until
+from tests.inference.conftest import LocalServer
+from tests.inference.crowd import difference, draw_together, pass_sizes, pixels, queue_up
+from tests.inference.onlookers import Onlooker, draw_alone
+
+StartServer = Callable[..., LocalServer]
+
+PROMPTS = ["a red apple", "a blue fox on green", "boat", "two words"]
+
+# Inside diffusers' schedulers, with numpy 2.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def payload(**changes: Any) -> Payload:
+    return Payload(**{**PAYLOAD, **changes})
+
+
+def mixed(**changes: Any) -> list[Payload]:
+    """Requests of one batch that differ in all that may differ."""
+    return [
+        payload(prompt=prompt, negative_prompt=negative, seed=seed, num_images_per_prompt=count, **changes)
+        for prompt, negative, seed, count in zip(
+            PROMPTS, ["", "dog", "", "x y"], [7, 0, 2**32 - 1, 9], [1, 3, 2, 2], strict=True
+        )
+    ]
+
+
+def test_requests_that_wait_are_drawn_in_one_pass(local_server: StartServer) -> None:
+    server = local_server()
+
+    answers = draw_together(server, [{"seed": seed} for seed in (1, 2, 3)])
+
+    assert pass_sizes(server) == [3]
+    for seed, answer in zip((1, 2, 3), answers, strict=True):
+        assert answer.json["batch_pictures"] == 3
+        assert [image["seed"] for image in answer.json["images"]] == [seed]
+    assert len({answer.json["images"][0]["sha256"] for answer in answers}) == 3
+
+
+def test_a_pass_holds_no_more_pictures_than_the_setting_says(local_server: StartServer) -> None:
+    server = local_server(queue_size=8, max_batch=3)
+
+    answers = draw_together(server, [{"num_images_per_prompt": n} for n in (2, 2, 1, 1)])
+
+    # The second pair does not fit; the single one behind it does.
+    assert pass_sizes(server) == [3, 3]
+    assert [answer.json["batch_pictures"] for answer in answers] == [3] * 4
+
+
+def test_the_oldest_request_decides_who_is_drawn(local_server: StartServer) -> None:
+    server = local_server()
+
+    answers = draw_together(
+        server, [{"guidance_scale": 4.0}, {"guidance_scale": 2.0}, {"guidance_scale": 4.0}]
+    )
+
+    assert [[p.guidance_scale for p in payloads] for payloads in server.model.passes] == [[4.0, 4.0], [2.0]]
+    assert [answer.json["batch_pictures"] for answer in answers] == [2, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"width": 72},
+        {"height": 72},
+        {"num_inference_steps": 4},
+        {"scheduler": "euler"},
+        {"guidance_scale": 1.0},
+    ],
+    ids=str,
+)
+def test_what_one_pass_cannot_have_twice_is_drawn_apart(
+    local_server: StartServer, other: dict[str, Any]
+) -> None:
+    server = local_server()
+
+    answers = draw_together(server, [{}, other])
+
+    assert pass_sizes(server) == [1, 1]
+    assert [answer.json["batch_pictures"] for answer in answers] == [1, 1]
+
+
+def test_seconds_of_the_model_are_shared_by_pictures(local_server: StartServer) -> None:
+    server = local_server()
+    server.model.before_step = lambda step: time.sleep(0.1)
+
+    small, large = draw_together(server, [{"num_images_per_prompt": 1}, {"num_images_per_prompt": 3}])
+
+    assert pass_sizes(server) == [4]
+    assert large.json["gpu_s"] == pytest.approx(3 * small.json["gpu_s"], rel=0.1)
+    whole_s = small.json["gpu_s"] + large.json["gpu_s"]
+    assert whole_s >= 0.3
+    # Both waited for all of the pass.
+    assert small.json["timings"]["denoise_s"] == large.json["timings"]["denoise_s"] <= whole_s
+
+
+@pytest.mark.parametrize("scheduler", ["ddim", "unipc", "dpmpp_2m", "euler"])
+@pytest.mark.parametrize("guidance", [4.0, 0.0])
+def test_a_picture_of_a_batch_is_the_picture_alone(
+    tiny_model: Model, scheduler: str, guidance: float
+) -> None:
+    requests = mixed(scheduler=scheduler, guidance_scale=guidance, num_inference_steps=6)
+    assert len({tiny_model.batch_key(request) for request in requests}) == 1
+
+    together = tiny_model.draw(requests, Onlooker())
+
+    for request, drawing in zip(requests, together, strict=True):
+        assert drawing is not None
+        assert difference(drawing.pictures, draw_alone(tiny_model, request).pictures) <= 1
+
+
+@pytest.mark.parametrize("scheduler", ["ddim", "unipc", "dpmpp_2m"])
+def test_pockets_picture_of_a_batch_is_the_picture_alone(pocket_model: Model, scheduler: str) -> None:
+    requests = mixed(scheduler=scheduler, num_inference_steps=8)
+
+    together = pocket_model.draw(requests, Onlooker())
+
+    for request, drawing in zip(requests, together, strict=True):
+        assert drawing is not None
+        assert difference(drawing.pictures, draw_alone(pocket_model, request).pictures) <= 1
+
+
+def test_a_request_larger_than_a_pass_is_drawn_in_several(local_server: StartServer) -> None:
+    whole = pixels(invoke(local_server().port, seed=2**32 - 2, num_images_per_prompt=5))
+    server = local_server(max_batch=2)
+    seen: list[int] = []
+
+    def look(_step: int) -> None:
+        running = server.engine._running
+        assert running is not None
+        seen.append(running.members[0].ticket.step)
+
+    server.model.before_step = look
+    answer = invoke(server.port, seed=2**32 - 2, num_images_per_prompt=5)
+
+    assert pass_sizes(server) == [1, 2, 2]
+    assert [image["seed"] for image in answer.json["images"]] == [2**32 - 2, 2**32 - 1, 0, 1, 2]
+    assert difference(pixels(answer), whole) <= 1
+    # Its progress is that of all pictures.
+    assert seen == sorted(seen)
+    assert answer.json["batch_pictures"] == 2
+
+
+def test_a_member_whose_client_leaves_is_left_out_and_the_others_go_on(local_server: StartServer) -> None:
+    server = local_server()
+    with ThreadPoolExecutor() as pool:
+        (first,) = queue_up(server, pool, [{"num_inference_steps": 20}])
+        leaver = send_and_keep_open(server.port, num_inference_steps=20)
+        wait_until(lambda: len(server.engine._waiting) == 2, "queued")
+
+        def hang_up(step: int) -> None:
+            running = server.engine._running
+            assert running is not None
+            if step == 3 and len(running.members) == 2:
+                leaver.close()
+                wait_until(lambda: running.members[1].ticket.stop, "the client is missed")
+
+        server.model.before_step = hang_up
+        server.model.release()
+
+        assert first.result().status == 200
+    assert pass_sizes(server) == [2]
+    assert difference(pixels(first.result()), pixels(invoke(server.port, num_inference_steps=20))) <= 1
+
+
+def test_a_deadline_that_passes_while_waiting_ends_the_wait(local_server: StartServer) -> None:
+    server = local_server()
+    with ThreadPoolExecutor() as pool:
+        late, patient = queue_up(server, pool, [{"deadline_s": 0.3, "seed": 1}, {"seed": 2}])
+        # The model thread is held all the time: the answer does not wait for it.
+        answer = late.result(20)
+        server.model.release()
+
+        assert patient.result().status == 200
+    assert (answer.status, answer.error["code"]) == (504, "deadline_exceeded")
+    assert answer.error["param"] == "deadline_s"
+    assert int(answer.headers["content-length"]) == len(answer.body)
+    assert [[p.seed for p in payloads] for payloads in server.model.passes] == [[2]]
+
+
+def test_a_deadline_that_passes_while_drawing_stops_the_model(local_server: StartServer) -> None:
+    server = local_server()
+    steps: list[int] = []
+
+    def slow(step: int) -> None:
+        steps.append(step)
+        time.sleep(0.05)
+
+    server.model.before_step = slow
+    answer = invoke(server.port, num_inference_steps=150, deadline_s=0.5)
+    wait_until(server.engine.is_idle, "the drawing stops")
+
+    assert (answer.status, answer.error["code"]) == (504, "deadline_exceeded")
+    assert 0 < len(steps) < 20
+    assert invoke(server.port, num_inference_steps=2, deadline_s=60).status == 200
+
+
+def test_a_deadline_ends_one_member_of_a_batch_only(local_server: StartServer) -> None:
+    server = local_server()
+    with ThreadPoolExecutor() as pool:
+        answers = queue_up(
+            server,
+            pool,
+            [{"num_inference_steps": 30, "deadline_s": 1.0}, {"num_inference_steps": 30, "seed": 8}],
+        )
+        server.model.before_step = lambda step: time.sleep(0.1)
+        server.model.release()
+        late, other = (answer.result() for answer in answers)
+    server.model.before_step = lambda step: None
+
+    assert [len(payloads) for payloads in server.model.passes] == [2]
+    assert (late.status, late.error["code"]) == (504, "deadline_exceeded")
+    assert difference(pixels(other), pixels(invoke(server.port, num_inference_steps=30, seed=8))) <= 1
+
+
+def test_a_deadline_is_kept_even_when_the_model_hangs(local_server: StartServer) -> None:
+    server = local_server()
+    server.model.hold()
+
+    answer = invoke(server.port, deadline_s=0.5)
+
+    assert server.model.held.is_set()
+    assert (answer.status, answer.error["code"]) == (504, "deadline_exceeded")
+
+
+def test_a_full_queue_says_how_long_the_running_batch_still_takes(local_server: StartServer) -> None:
+    server = local_server(queue_size=1)
+    reached = []
+
+    def slow(step: int) -> None:
+        time.sleep(0.2)
+        if step == 11:
+            reached.append(step)
+            server.model.hold()
+
+    server.model.before_step = slow
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(invoke, server.port, num_inference_steps=110)
+        wait_until(lambda: reached and server.model.held.is_set(), "the eleventh step")
+        waiting = pool.submit(invoke, server.port, num_inference_steps=1)
+        wait_until(lambda: len(server.engine._waiting) == 1, "the queue is full")
+        refused = invoke(server.port)
+        server.model.before_step = lambda step: None
+        server.model.release()
+
+        assert {running.result().status, waiting.result().status} == {200}
+    assert refused.status == 503
+    # Ten or eleven of 110 steps took more than 2 s: the rest takes more than 18 s.
+    assert 18 <= int(refused.headers["retry-after"]) <= 600
+
+
+def tickets(*requests: dict[str, Any]) -> list[Ticket]:
+    return [Ticket(payload(**changes)) for changes in requests]
+
+
+def test_a_model_that_draws_alone_is_never_given_two(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = tickets({}, {}, {})
+    monkeypatch.setattr(type(tiny_model), "batch_key", lambda self, payload: None)
+
+    assert take_batch(waiting, tiny_model, PassSizes(8)) == waiting[:1]
+
+
+def test_a_request_larger_than_a_pass_is_taken_all_the_same(tiny_model: Model) -> None:
+    waiting = tickets({"num_images_per_prompt": 8}, {})
+
+    assert take_batch(waiting, tiny_model, PassSizes(4)) == waiting[:1]
+
+
+def test_where_memory_ran_out_the_next_pass_is_half(tiny_model: Model) -> None:
+    key = batch_key(tickets({})[0], tiny_model)
+    sizes = PassSizes(8)
+
+    sizes.shrink(key, 6)
+
+    assert (sizes.limit(key), sizes.limit("another size")) == (3, 8)
+    sizes.shrink(key, 1)
+    assert sizes.limit(key) == 1
+    for other in range(100):
+        sizes.shrink(other, 4)
+    assert (sizes.limit(99), sizes.limit(key)) == (2, 8)
+
+
+@pytest.mark.parametrize(
+    ("count", "longest", "lengths"),
+    [(1, 8, [1]), (8, 8, [8]), (5, 2, [1, 2, 2]), (8, 3, [2, 3, 3]), (3, 1, [1] * 3)],
+)
+def test_spans_cover_every_picture_once(count: int, longest: int, lengths: list[int]) -> None:
+    cuts = spans(count, longest)
+
+    assert [len(span) for span in cuts] == lengths
+    assert [i for span in cuts for i in span] == list(range(count))
+
+
+@pytest.mark.parametrize(
+    ("counts", "at"),
+    [([1, 1], 1), ([1, 1, 1, 1], 2), ([5, 1], 1), ([1, 5], 1), ([4, 1, 1, 1], 1), ([1, 1, 1], 1)],
+)
+def test_a_batch_is_halved_by_pictures(counts: list[int], at: int) -> None:
+    assert halve(counts) == at
+
+
+def test_a_part_of_a_request_has_its_seeds() -> None:
+    whole = payload(seed=2**32 - 2, num_images_per_prompt=5)
+
+    assert cut(whole, 0, 5) is whole
+    assert cut(whole, 1, 3).seeds() == whole.seeds()[1:4]

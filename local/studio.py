@@ -18,6 +18,11 @@ IDLE_STOP_S = "ATELIER_IDLE_STOP_S"
 START_TIMEOUT_S = "ATELIER_START_TIMEOUT_S"
 DEFAULTS = {SNAPSHOT_S: 10.0, IDLE_STOP_S: 300.0, START_TIMEOUT_S: 120.0}
 
+# The studio's own, and here also how many requests the endpoint hands to the model server at once, as SageMaker's
+# MaxConcurrentInvocationsPerInstance does: what waits there together can be drawn together.
+CONCURRENCY = "ATELIER_DISPATCH_CONCURRENCY"
+DEFAULT_CONCURRENCY = 4
+
 CLOUD = "embedded cloud"
 SAGEMAKER = "local endpoint"
 WORKER = "worker"
@@ -72,6 +77,14 @@ def read_options(environment: Mapping[str, str]) -> dict[str, float]:
     return options
 
 
+def read_concurrency(environment: Mapping[str, str]) -> int:
+    """`ATELIER_DISPATCH_CONCURRENCY`, 4 when it is not set. Raises OptionUnusable."""
+    text = environment.get(CONCURRENCY) or str(DEFAULT_CONCURRENCY)
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise OptionUnusable(f"{CONCURRENCY} must be a number from 1 to 1000, not {text!r}")
+    return int(text)
+
+
 def base_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The caller's environment without anything that could lead to a real AWS account."""
     kept = {
@@ -98,7 +111,12 @@ def studio_environment(layout: Layout, resources: Resources) -> dict[str, str]:
         cookie_secret=layout.home.cookie_secret(),
         sagemaker_url=layout.sagemaker_url,
     )
-    return {**base, **made, "AUTH_MODE": base.get("AUTH_MODE") or made["AUTH_MODE"]}
+    return {
+        **base,
+        **made,
+        "AUTH_MODE": base.get("AUTH_MODE") or made["AUTH_MODE"],
+        CONCURRENCY: str(read_concurrency(base)),
+    }
 
 
 def cloud_part(layout: Layout, after_restart: Callable[[], None]) -> Part:
@@ -144,7 +162,7 @@ def sagemaker_config(layout: Layout, resources: Resources) -> dict[str, Any]:
         "failure_path": f"s3://{OUTPUTS_BUCKET}/failures/",
         "success_topic": resources.success_topic_arn,
         "error_topic": resources.errors_topic_arn,
-        "max_concurrency": 1,
+        "max_concurrency": read_concurrency(os.environ),
         "idle_stop_s": layout.options[IDLE_STOP_S],
     }
     return {

@@ -8,15 +8,16 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from local.bootstrap import CHROMIUM_NAMES
 from local.processes import LOOPBACK, STUDIO_PYTHON, Child, answers, any_free_port
 from tests.cloud import EmbeddedCloud, studio_environment
 from tests.running import RunningStudio
 
-# Chromium is slow to draw while the model uses both cores.
-TIMEOUT_MS = 30_000
+# Chromium is slow to draw while the model uses both cores. Nothing is slower for it when all is well: waits end when
+# what they wait for is there, and `expect` would else give up after 5 s.
+TIMEOUT_MS = 60_000
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -38,6 +39,7 @@ def chromium() -> Iterator[Browser]:
     folders = [Path(folder) for folder in os.environ["PATH"].split(os.pathsep)]
     found = [folder / name for name in CHROMIUM_NAMES for folder in folders if (folder / name).exists()]
     assert found, "Chromium is missing: `sudo apt-get install chromium`"
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found[0], args=FLAGS, headless=True)
         yield browser

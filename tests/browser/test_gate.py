@@ -22,7 +22,7 @@ from tests.browser.conftest import heading
 
 StartStudio = Callable[..., AbstractContextManager[tuple[str, dict[str, str]]]]
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 
 @pytest.mark.parametrize("path", [entry.path for entry in PAGES])

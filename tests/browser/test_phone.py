@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 from tests.browser.conftest import TIMEOUT_MS, heading, sign_in
 from tests.running import RunningStudio
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 
 def test_a_telephone_answers_a_press_within_sight_and_hints_at_no_keys(

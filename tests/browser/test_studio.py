@@ -12,7 +12,7 @@ from services.metadata import read
 from tests.browser.conftest import generate, heading, sign_in
 from tests.running import RunningStudio
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 HOSTILE = (
     "![x](http://evil.example/m.png) <img src=http://evil.example/h.png> "

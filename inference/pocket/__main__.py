@@ -1,4 +1,4 @@
-"""Pocket's command line: `python -m inference.pocket data | autoencoder | diffusion | evaluate | release`."""
+"""Pocket's command line: `python -m inference.pocket data | autoencoder | clip | diffusion | judge | evaluate ...`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from inference.pocket.commands import add_looking
 from inference.pocket.errors import PocketError
 from inference.pocket.folders import WEIGHTS, work_root
 
@@ -67,14 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     diffusion.add_argument("--save-every-minutes", type=float, default=8.0)
     diffusion.set_defaults(run=_diffusion)
 
-    evaluate = commands.add_parser(
-        "evaluate", help="draw the fixed prompts, print the table, write the sheet"
-    )
-    evaluate.add_argument("--weights", type=Path, default=WEIGHTS)
-    evaluate.add_argument("--seeds", type=int, default=2, help="pictures for each prompt")
-    evaluate.add_argument("--steps", type=int, default=20)
-    evaluate.add_argument("--guidance", type=float, default=4.0)
-    evaluate.set_defaults(run=_evaluate)
+    add_looking(commands)
 
     release = commands.add_parser("release", help="put a run's pipeline in the place of the shipped weights")
     release.add_argument("--name", default="pocket", help="the run whose pipeline it is")
@@ -146,18 +140,6 @@ def _diffusion(options: argparse.Namespace) -> None:
             ranks=options.ranks,
             save_every_minutes=options.save_every_minutes,
         )
-    )
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    from inference.pocket.evaluate import evaluate
-
-    evaluate(
-        work_root(options.root),
-        options.weights,
-        seeds=options.seeds,
-        steps=options.steps,
-        guidance=options.guidance,
     )
 
 

@@ -1,37 +1,58 @@
-"""Measures a pipeline folder on the fixed prompts: what is recognised, which colours come out, how long it takes."""
+"""Measures a pipeline folder on the fixed prompts: what is recognised, which colours come out, how sharp, how long."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from inference.contract import SchedulerName
+from inference.pipelines.schedulers import build_scheduler
 from inference.pocket.colours import Rgb
-from inference.pocket.dataset import load_dataset
+from inference.pocket.dataset import DataSet, load_dataset
 from inference.pocket.errors import PocketError
+from inference.pocket.evaluate_real import real_pictures, sharpness
 from inference.pocket.judge import Judge, Verdict, background_name, thing_tint
 from inference.pocket.parts import folder_bytes, open_pipeline
-from inference.pocket.prompts import QUESTIONS, Question
+from inference.pocket.prompts import COMPOSITION, GROUPS, QUESTIONS, Question
 from inference.pocket.sheets import FIRST_SEED, draw, save_sheet
 
-# Drawn by other hands than what the model was shown: "glossy" is "3d" with less light.
-CHECKED_STYLE = "noto"
-SHEET_COLUMNS = 8
-TIMED_SIDES_PX = (64, 96, 128)
-TIMED_STEPS = (10, 20, 35)
+SHEET_COLUMNS = 13
+BATCH = 8
+TIMED_PICTURES = 5
+FEW_STEPS = (4, 6, 8)
+FEW_STEP_SCHEDULERS: tuple[SchedulerName, ...] = ("ddim", "unipc", "dpmpp_2m")
+# Every eleventh: some of each group, prompts with and without style and background among them.
+FEW_STEP_EVERY = 11
+REAL_SEED = 7
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How pictures are drawn. `seeds` of them for each prompt, of the first `limit` prompts of each group."""
+
+    weights: Path
+    seeds: int
+    steps: int
+    guidance: float
+    scheduler: SchedulerName
+    limit: int | None = None
+    few_steps: bool = True
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one picture turned out to be."""
+    """What one picture turned out to be; `verdict` is None without a judge."""
 
     question: Question
     verdict: Verdict | None
     colour: str | None
     background: str
+    sharpness: float
 
     @property
     def colour_is_right(self) -> bool | None:
@@ -44,103 +65,164 @@ class Finding:
         return self.background == (self.question.background or "white")
 
 
-def evaluate(root: Path, weights: Path, *, seeds: int, steps: int, guidance: float) -> None:
-    """Draw every fixed prompt `seeds` times, print the tables, write `<root>/evaluation.png`.
+def evaluate(root: Path, drawing: Drawing) -> None:
+    """Draw the fixed prompts, print the tables, write `<root>/evaluation.png`; about a second a picture.
 
-    Without a data set under `root` nothing can be recognised, and the table says so; colours and times need none.
-    Raises `PocketError` when there are no weights.
+    Without a data set or a judge under `root` nothing can be recognised, and the table says so; colours and times
+    need neither. Raises `PocketError` when there are no weights.
     """
-    if not (weights / "model_index.json").exists():
-        raise PocketError(f"{weights} is not a pipeline folder.")
-    pipe = open_pipeline(weights)
-    judge = _judge(root)
-    prompts = [question.prompt for question in QUESTIONS]
-    pictures: list[Rgb] = []
-    findings: list[Finding] = []
-    started = time.perf_counter()
-    for turn in range(seeds):
-        drawn = draw(pipe, prompts, first_seed=FIRST_SEED + 1000 * turn, steps=steps, guidance=guidance)
-        pictures += drawn
-        findings += [
-            look(question, picture, judge) for question, picture in zip(QUESTIONS, drawn, strict=True)
-        ]
-    elapsed_s = time.perf_counter() - started
+    if not (drawing.weights / "model_index.json").exists():
+        raise PocketError(f"{drawing.weights} is not a pipeline folder.")
+    pipe = open_pipeline(drawing.weights)
+    questions = some_questions(drawing.limit)
+    dataset, judge = _references(root)
+    pictures, elapsed_s = draw_questions(pipe, questions, drawing)
+    asked = list(questions) * drawing.seeds
+    findings = look(asked, pictures, judge)
     sheet = root / "evaluation.png"
-    save_sheet(pictures, SHEET_COLUMNS, sheet)
+    # One seed: a person looks at some hundreds of pictures, not at twice as many.
+    shown = [f"{f.question.prompt} [{f.verdict.likeliest[0] if f.verdict else '-'}]" for f in findings]
+    save_sheet(pictures[: len(questions)], SHEET_COLUMNS, sheet, shown[: len(questions)])
     print(
-        f"{weights}: {folder_bytes(weights) / 1e6:.1f} MB; {steps} steps, guidance {guidance}; sheet: {sheet}\n"
+        f"{drawing.weights}: {folder_bytes(drawing.weights) / 1e6:.1f} MB; {drawing.steps} steps of "
+        f"{drawing.scheduler}, guidance {drawing.guidance}, {drawing.seeds} seeds; sheet: {sheet}\n"
     )
-    _print_findings(findings)
-    _print_summary(findings, judge)
-    print(f"drawing {len(pictures)} pictures in batches and looking at them: {elapsed_s:.0f} s\n")
-    _print_times(pipe)
+    print_findings(findings)
+    real = None
+    if dataset is not None:
+        side_px = pictures[0].shape[0]
+        real = look(questions, real_pictures(dataset, questions, side_px, REAL_SEED), judge)
+    print_groups(findings, real)
+    print(f"{elapsed_s / len(pictures):.2f} s a picture in batches of {BATCH}")
+    _print_time(pipe, drawing)
+    if drawing.few_steps:
+        _print_few_steps(pipe, questions[::FEW_STEP_EVERY], drawing, judge)
 
 
-def look(question: Question, picture: Rgb, judge: Judge | None) -> Finding:
-    """Return what a picture drawn for a question shows."""
-    verdict = None
+def some_questions(limit: int | None) -> tuple[Question, ...]:
+    """Return the fixed questions, or the first `limit` of each group."""
+    if limit is None:
+        return QUESTIONS
+    return tuple(q for group in GROUPS for q in [q for q in QUESTIONS if q.group == group][:limit])
+
+
+def draw_questions(pipe: Any, questions: Sequence[Question], drawing: Drawing) -> tuple[list[Rgb], float]:
+    """Return the pictures, all prompts of the first seed first, and the seconds they took together."""
+    before = pipe.scheduler
+    pictures: list[Rgb] = []
+    started = time.perf_counter()
+    for turn in range(drawing.seeds):
+        for start in range(0, len(questions), BATCH):
+            # A fresh one each time: some keep state from picture to picture.
+            pipe.scheduler = build_scheduler(drawing.scheduler, before.config)
+            pictures += draw(
+                pipe,
+                [question.prompt for question in questions[start : start + BATCH]],
+                first_seed=FIRST_SEED + 1000 * turn + start,
+                steps=drawing.steps,
+                guidance=drawing.guidance,
+            )
+    pipe.scheduler = before
+    return pictures, time.perf_counter() - started
+
+
+def look(questions: Sequence[Question], pictures: Sequence[Rgb], judge: Judge | None) -> list[Finding]:
+    """Return what pictures drawn for questions show."""
+    verdicts: Sequence[Verdict | None] = [None] * len(pictures)
     if judge is not None:
-        # A colour that the thing never has would count against the right form.
-        verdict = judge.ask(
-            picture,
-            question.thing,
-            background=question.background or "white",
-            by_colour=not question.unseen,
-        )
-    return Finding(question, verdict, thing_tint(picture).colour, background_name(picture))
+        verdicts = judge.ask(pictures, [question.things for question in questions])
+    return [
+        Finding(question, verdict, thing_tint(picture).colour, background_name(picture), sharpness(picture))
+        for question, picture, verdict in zip(questions, pictures, verdicts, strict=True)
+    ]
 
 
-def _judge(root: Path) -> Judge | None:
+def _references(root: Path) -> tuple[DataSet | None, Judge | None]:
     try:
         dataset = load_dataset(root)
+        return dataset, Judge.open(root / "judge")
     except PocketError as exc:
         print(f"Nothing will be recognised: {exc}\n")
-        return None
-    return Judge(dataset, list(dataset.rows))
+        return None, None
 
 
-def _print_findings(findings: list[Finding]) -> None:
-    print(f"{'prompt':42} {'rank':>5}  {'looks most like':28} {'colour':8} {'background':10}")
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Print one line a picture; (!) marks a colour or a background that is not what was asked for."""
+    print(f"{'prompt':48} {'rank':>5}  {'looks most like':28} {'colour':10} {'background':10}")
     for finding in findings:
         rank = "-" if finding.verdict is None else str(finding.verdict.rank)
         first = "-" if finding.verdict is None else finding.verdict.likeliest[0]
         colour = (finding.colour or "-") + ("" if finding.colour_is_right in (None, True) else " (!)")
         background = finding.background + ("" if finding.background_is_right else " (!)")
-        print(f"{finding.question.prompt:42} {rank:>5}  {first[:28]:28} {colour:8} {background:10}")
+        print(f"{finding.question.prompt[:48]:48} {rank:>5}  {first[:28]:28} {colour:10} {background:10}")
     print()
 
 
-def _print_summary(findings: list[Finding], judge: Judge | None) -> None:
-    for label, unseen in (("seen in training", False), ("colour never seen on the thing", True)):
-        some = [f for f in findings if f.question.unseen == unseen]
+def print_groups(findings: Sequence[Finding], real: Sequence[Finding] | None) -> None:
+    """Print a line a group; beside each share of pictures the judge's own of real ones, and the one by the other."""
+    for group in GROUPS:
+        some = [f for f in findings if f.question.group == group]
         if not some:
             continue
-        ranks = np.array([f.verdict.rank for f in some if f.verdict is not None])
-        if len(ranks):
-            print(
-                f"{label}: {len(some)} pictures, recognised {_share(ranks == 1)} first, {_share(ranks <= 5)} in five"
-            )
-        colours = np.array([f.colour_is_right for f in some if f.colour_is_right is not None])
-        grounds = np.array([f.background_is_right for f in some])
-        print(f"{label}: colour right {_share(colours)}, background right {_share(grounds)}")
-    if judge is not None:
-        first, five = judge.accuracy(CHECKED_STYLE)
+        other = [] if real is None else [f for f in real if f.question.group == group]
+        line = f"{group:12} {len(some):4} pictures"
+        for within in (1, 5):
+            line += f" | top-{within} {_against(_recognised(some, within), _recognised(other, within))}"
+        line += f" | background {_share([f.background_is_right for f in some])}"
+        if group == COMPOSITION:
+            line += f" | colour {_colours(some)} (real {_colours(other)})"
+        if other:
+            ratio = np.mean([f.sharpness for f in some]) / np.mean([f.sharpness for f in other])
+            line += f" | sharpness {ratio:.2f} of real"
+        print(line)
+    print()
+
+
+def _recognised(findings: Sequence[Finding], within: int) -> float | None:
+    ranks = [f.verdict.rank <= within for f in findings if f.verdict is not None]
+    return float(np.mean(ranks)) if ranks else None
+
+
+def _against(found: float | None, ceiling: float | None) -> str:
+    if found is None:
+        return "-"
+    if not ceiling:
+        return f"{found:.0%}"
+    return f"{found:.0%} (ceiling {ceiling:.0%}: {found / ceiling:.0%} of it)"
+
+
+def _colours(findings: Sequence[Finding]) -> str:
+    return _share([f.colour_is_right for f in findings if f.colour_is_right is not None])
+
+
+def _share(values: Sequence[bool | None]) -> str:
+    return f"{np.mean([bool(value) for value in values]):.0%}" if values else "-"
+
+
+def _print_time(pipe: Any, drawing: Drawing) -> None:
+    times = []
+    for turn in range(TIMED_PICTURES):
+        alone = replace(drawing, seeds=1)
+        _, elapsed_s = draw_questions(pipe, QUESTIONS[turn : turn + 1], alone)
+        times.append(elapsed_s)
+    # The least is what the machine can do when nothing else runs on it.
+    print(
+        f"one at a time, {drawing.steps} steps: median {np.median(times):.2f} s, least {min(times):.2f} s, "
+        f"of {TIMED_PICTURES}\n"
+    )
+
+
+def _print_few_steps(pipe: Any, questions: Sequence[Question], drawing: Drawing, judge: Judge | None) -> None:
+    print(f"few steps, {len(questions)} of the prompts:")
+    rows = [(drawing.scheduler, drawing.steps)]
+    rows += [(scheduler, steps) for steps in FEW_STEPS for scheduler in FEW_STEP_SCHEDULERS]
+    for scheduler, steps in rows:
+        drawn = replace(drawing, scheduler=scheduler, steps=steps, seeds=1)
+        pictures, elapsed_s = draw_questions(pipe, questions, drawn)
+        findings = look(questions, pictures, judge)
+        sharp = np.mean([f.sharpness for f in findings])
+        first, five = (_against(_recognised(findings, within), None) for within in (1, 5))
         print(
-            f"the judge itself, on the {CHECKED_STYLE} originals with that style taken out: "
-            f"{first:.0%} first, {five:.0%} in five"
+            f"  {scheduler:9} {steps:2} steps: top-1 {first}, top-5 {five}, sharpness {sharp:.0f}, "
+            f"{elapsed_s / len(pictures):.2f} s a picture in batches of {BATCH}"
         )
-
-
-def _share(values: Any) -> str:
-    return f"{np.mean(values):.0%}" if len(values) else "-"
-
-
-def _print_times(pipe: Any) -> None:
-    print("seconds a picture, one at a time: " + ", ".join(f"{steps} steps" for steps in TIMED_STEPS))
-    for side_px in TIMED_SIDES_PX:
-        times = []
-        for steps in TIMED_STEPS:
-            started = time.perf_counter()
-            draw(pipe, ["a red apple"], steps=steps, side_px=side_px)
-            times.append(f"{time.perf_counter() - started:.2f}")
-        print(f"  {side_px} x {side_px} px: {', '.join(times)}")

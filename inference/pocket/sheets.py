@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from inference.pocket.colours import Rgb
 
@@ -16,6 +17,7 @@ from inference.pocket.colours import Rgb
 STEPS, GUIDANCE = 20, 4.0
 FIRST_SEED = 100
 CELL_PX, GAP_PX = 128, 4
+LABEL_LINES, LINE_PX, LINE_LETTERS = 3, 12, 24
 
 
 def draw(
@@ -42,13 +44,21 @@ def draw(
     return [np.asarray(picture * 255 + 0.5).astype(np.uint8) for picture in pictures]
 
 
-def save_sheet(pictures: Sequence[Rgb], columns: int, file: Path) -> None:
-    """Write the pictures, row by row, as one PNG with cells of 128 px."""
+def save_sheet(
+    pictures: Sequence[Rgb], columns: int, file: Path, labels: Sequence[str] | None = None
+) -> None:
+    """Write the pictures, row by row, as one PNG with cells of 128 px, each over its label if there are any."""
     rows = -(-len(pictures) // columns)
     pitch = CELL_PX + GAP_PX
-    sheet = Image.new("RGB", (columns * pitch + GAP_PX, rows * pitch + GAP_PX), "gray")
+    high = pitch + (LABEL_LINES * LINE_PX if labels is not None else 0)
+    sheet = Image.new("RGB", (columns * pitch + GAP_PX, rows * high + GAP_PX), "gray")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(LINE_PX - 2)
     for index, picture in enumerate(pictures):
         cell = Image.fromarray(picture).resize((CELL_PX, CELL_PX), Image.Resampling.BICUBIC)
-        sheet.paste(cell, (index % columns * pitch + GAP_PX, index // columns * pitch + GAP_PX))
+        left, top = index % columns * pitch + GAP_PX, index // columns * high + GAP_PX
+        sheet.paste(cell, (left, top))
+        if labels is not None:
+            lines = textwrap.wrap(labels[index], LINE_LETTERS)[:LABEL_LINES]
+            pen.multiline_text((left, top + CELL_PX), "\n".join(lines), "white", font, spacing=0)
     file.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(file)

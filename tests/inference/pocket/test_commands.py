@@ -6,10 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.pocket import evaluate
 from inference.pocket.__main__ import main
-from inference.pocket.prompts import QUESTIONS
-from tests.inference.tiny_model import make_tiny_model
 
 # Inside diffusers' schedulers, with numpy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -42,40 +39,3 @@ def test_the_work_folder_can_be_named_in_the_environment(
     monkeypatch.setenv("POCKET_ROOT", str(tmp_path / "elsewhere"))
     assert main(["diffusion"]) == 2
     assert str(tmp_path / "elsewhere") in capsys.readouterr().err
-
-
-def test_evaluate_prints_its_tables_and_writes_the_sheet_without_a_data_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    weights = make_tiny_model(tmp_path / "tiny")
-    monkeypatch.setattr(evaluate, "QUESTIONS", (QUESTIONS[0], QUESTIONS[-1]))
-    monkeypatch.setattr(evaluate, "TIMED_SIDES_PX", (64,))
-    assert (
-        main(["--root", str(tmp_path), "evaluate", "--weights", str(weights), "--seeds", "1", "--steps", "2"])
-        == 0
-    )
-    printed = capsys.readouterr().out
-    assert "Nothing will be recognised" in printed
-    assert "a red apple" in printed
-    assert "seconds a picture" in printed
-    assert (tmp_path / "evaluation.png").exists()
-
-
-def test_evaluate_recognises_with_a_data_set(
-    shapes_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from dataclasses import replace
-
-    (tmp_path / "dataset").symlink_to(shapes_root / "dataset")
-    weights = make_tiny_model(tmp_path / "tiny")
-    monkeypatch.setattr(evaluate, "QUESTIONS", (replace(QUESTIONS[0], thing="red disc"),))
-    monkeypatch.setattr(evaluate, "TIMED_SIDES_PX", (64,))
-    monkeypatch.setattr(evaluate, "CHECKED_STYLE", "flat")
-    assert (
-        main(["--root", str(tmp_path), "evaluate", "--weights", str(weights), "--seeds", "1", "--steps", "2"])
-        == 0
-    )
-    assert (
-        "the judge itself, on the flat originals with that style taken out: 100% first"
-        in capsys.readouterr().out
-    )

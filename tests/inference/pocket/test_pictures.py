@@ -8,7 +8,7 @@ import pytest
 from inference.pocket.captions import with_article, write_caption
 from inference.pocket.colours import PALETTE, drawing_tint, hsv, recolour
 from inference.pocket.dataset import DataSet
-from inference.pocket.judge import Judge, background_name, thing_tint
+from inference.pocket.judge import background_name, thing_tint
 from inference.pocket.variants import Variant, compose, compose_pool, held_out_colour
 from tests.inference.pocket.conftest import SHAPES, shape
 
@@ -116,26 +116,3 @@ def test_articles_go_by_the_first_letter() -> None:
 def test_variants_are_comparable_facts(shapes: DataSet) -> None:
     row = shapes.rows[0]
     assert Variant(row, "white", None, 1.0) == Variant(row, "white", None, 1.0)
-
-
-def test_the_judge_knows_a_thing_from_its_drawing_in_another_style(shapes: DataSet) -> None:
-    judge = Judge(shapes, [row for row in shapes.rows if row.style == "3d"])
-    for row in shapes.rows:
-        picture = compose(
-            shapes.images[row.index], 64, "white", np.random.default_rng(0), moved=False, flip=False
-        )
-        verdict = judge.ask(picture, row.name)
-        assert verdict.rank == 1
-        assert verdict.likeliest[0] == row.name
-
-
-def test_the_judge_measures_itself_with_a_style_taken_out(shapes: DataSet) -> None:
-    assert Judge(shapes, list(shapes.rows)).accuracy("flat") == (1.0, 1.0)
-
-
-def test_the_judge_without_colour_goes_by_form(shapes: DataSet) -> None:
-    judge = Judge(shapes, list(shapes.rows))
-    blue_disc = compose(
-        shape("disc", "blue", 20), 64, "white", np.random.default_rng(0), moved=False, flip=False
-    )
-    assert judge.ask(blue_disc, "red disc", by_colour=False).rank == 1

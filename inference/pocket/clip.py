@@ -1,0 +1,115 @@
+"""pocket-clip: pictures and texts in one space, to name pictures, tag them and search them by words.
+
+Opening it takes no teacher and no network. `TextSide` alone (numpy) does for what asks about texts only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+from torch import nn
+
+from inference.pocket.clip_text import TextSide
+from inference.pocket.errors import PocketError
+from inference.pocket.folders import HERE
+from inference.pocket.tower import Tower, TowerShape, unpack
+from inference.pocket.tower_pictures import to_tensor
+from inference.pocket.words import Vectors, WordsError, unit
+
+CLIP_WEIGHTS = HERE / "clip_weights"
+TOWER, CONFIG = "tower.safetensors", "config.json"
+BATCH = 64
+
+Picture = npt.NDArray[np.uint8]
+"""uint8 (height, width, 3); of any size, squares best: it is looked at as 64 x 64."""
+Scored = list[tuple[str, float]]
+"""Words with their scores, the best first."""
+
+
+class PocketClip:
+    """The image tower, the styles and the text side of one folder; it never changes after opening."""
+
+    def __init__(
+        self, text: TextSide, tower: Tower, style: nn.Linear, styles: Sequence[str], scale: float
+    ) -> None:
+        self.text = text
+        self._tower, self._style = tower.eval(), style
+        self._styles, self._scale = tuple(styles), scale
+
+    @classmethod
+    def open(cls, folder: Path = CLIP_WEIGHTS) -> PocketClip:
+        """Read a folder; raises `PocketError` naming the file that is missing or broken."""
+        try:
+            text = TextSide.open(folder)
+            config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+            shape = TowerShape(tuple(config["widths"]), config["outputs"])
+            weights = unpack(load_file(folder / TOWER))
+            tower, style = Tower(shape), nn.Linear(shape.features, len(config["styles"]))
+            for module, prefix in ((tower, "tower."), (style, "style.")):
+                module.load_state_dict(
+                    {n.removeprefix(prefix): v for n, v in weights.items() if n.startswith(prefix)}
+                )
+        except WordsError as exc:
+            raise PocketError(str(exc)) from exc
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as exc:
+            raise PocketError(f"{folder} is not pocket-clip: {exc}") from exc
+        return cls(text, tower, style, config["styles"], float(config["scale"]))
+
+    def embed_images(self, pictures: Sequence[Picture]) -> Vectors:
+        """Return where pictures lie: float32 (n, d), unit length; 2-3 ms a picture on one CPU core."""
+        found = (
+            [
+                self._tower(to_tensor(pictures[start : start + BATCH]))
+                for start in range(0, len(pictures), BATCH)
+            ]
+            if pictures
+            else []
+        )
+        width = self.text.concepts.places.shape[1]
+        return unit(torch.cat(found).numpy()) if found else np.zeros((0, width), np.float32)
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        """Return where texts lie: float32 (n, d), unit length; zeros for a text without a known word."""
+        return self.text.embed(texts)
+
+    def names(self, picture: Picture, k: int = 5) -> Scored:
+        """Return the k likeliest of all names it knows, with their probabilities; nothing was trained for the k."""
+        shares = self._shares(picture)
+        best = np.argsort(-shares)[:k]
+        return [(self.text.concepts.names[i], float(shares[i])) for i in best]
+
+    def tags(self, picture: Picture, k: int = 8) -> Scored:
+        """Return the k likeliest tags: each has the probability of all things that bear it together."""
+        shares = self._shares(picture)
+        found: dict[str, float] = {}
+        for share, tags in zip(shares.tolist(), self.text.concepts.tags, strict=True):
+            for tag in tags:
+                found[tag] = found.get(tag, 0.0) + share
+        return sorted(found.items(), key=lambda item: -item[1])[:k]
+
+    def style(self, picture: Picture) -> dict[str, float]:
+        """Return the probability of each drawing style it knows; they sum to one."""
+        with torch.inference_mode():
+            scores = self._style(self._tower.features(to_tensor([picture])))
+        return dict(zip(self._styles, torch.softmax(scores[0], 0).tolist(), strict=True))
+
+    def likeness(self, first: Picture, second: Picture) -> float:
+        """Return how alike what two pictures show is, -1 to 1: the cosine between where they lie."""
+        one, other = self.embed_images([first, second])
+        return float(one @ other)
+
+    def search(self, texts: Sequence[str], image_embeddings: Vectors) -> Vectors:
+        """Return how well each picture answers each text: float32 (texts, pictures), larger is better."""
+        return np.asarray(self.embed_texts(texts) @ image_embeddings.T, np.float32)
+
+    def _shares(self, picture: Picture) -> Vectors:
+        scores = self._scale * (self.embed_images([picture]) @ self.text.concepts.places.T)[0]
+        shares = np.exp(scores - scores.max())
+        return np.asarray(shares / shares.sum(), np.float32)

@@ -1,0 +1,61 @@
+"""Writes pocket-clip's folder: words, things, tower; what `PocketClip.open` reads."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import save_file
+
+from inference.pocket.clip import CONFIG, TOWER
+from inference.pocket.clip_text import CONCEPTS, PLACES
+from inference.pocket.clip_training import SHAPE, STYLES, ClipLearner, Knowledge
+from inference.pocket.errors import PocketError
+from inference.pocket.parts import folder_bytes, tidy_folder
+from inference.pocket.tower import pack
+from inference.pocket.words import Vectors
+from inference.pocket.words_distil import save_words
+
+# What the pipeline leaves of the 40 MB that all weights together may have.
+LARGEST_BYTES = 5_400_000
+STEPS = 127
+
+
+def write_clip(learner: ClipLearner, knowledge: Knowledge, folder: Path) -> None:
+    """Write the folder, replacing it at once; raises `PocketError` when it would be too large to be shipped."""
+    fresh = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(fresh, ignore_errors=True)
+    save_words(knowledge.words, fresh)
+    with torch.no_grad():
+        places = learner.places().numpy()
+        scale = float(learner.log_scale.exp())
+    _write_concepts(knowledge, places, fresh)
+    weights = {f"tower.{name}": value for name, value in learner.tower.state_dict().items()}
+    weights |= {f"style.{name}": value for name, value in learner.style.state_dict().items()}
+    save_file(pack(weights), fresh / TOWER)
+    config = {"widths": SHAPE.widths, "outputs": SHAPE.outputs, "styles": STYLES, "scale": round(scale, 4)}
+    (fresh / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    tidy_folder(fresh)
+    size_bytes = folder_bytes(fresh)
+    if size_bytes > LARGEST_BYTES:
+        raise PocketError(f"{fresh} has {size_bytes:,} bytes; at most {LARGEST_BYTES:,} may be shipped.")
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.rename(folder)
+
+
+def _write_concepts(knowledge: Knowledge, places: Vectors, folder: Path) -> None:
+    spelled = list(dict.fromkeys(tag for tags in knowledge.tags for tag in tags))
+    index = {tag: i for i, tag in enumerate(spelled)}
+    listed = {
+        "names": knowledge.names,
+        "tags": spelled,
+        "tags_of": [[index[tag] for tag in tags] for tags in knowledge.tags],
+    }
+    (folder / CONCEPTS).write_text(json.dumps(listed, separators=(",", ":")), encoding="utf-8")
+    scales = (np.abs(places).max(1) / STEPS).astype(np.float16)
+    steps = np.clip(np.rint(places / scales.astype(np.float32)[:, None]), -STEPS, STEPS).astype(np.int8)
+    save_arrays({"places": steps, "scales": scales}, folder / PLACES)

@@ -1,0 +1,83 @@
+"""Writes what a model knows into its folder, with the likeness below which a prompt counts as far: measured, not set.
+
+Near are other words for known things (the paraphrases among the fixed prompts, the free-text queries); far are
+prompts about what nobody draws, and nonsense. The threshold is found on one half of both and tested on the other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from inference.known import FILE, WORDS_FOLDER, Known
+from inference.pocket.clip_text import Concepts, TextSide
+from inference.pocket.clip_training import read_queries
+from inference.pocket.errors import PocketError
+from inference.pocket.folders import HERE
+from inference.pocket.prompts import PARAPHRASE, QUESTIONS
+from inference.pocket.words import WordsError
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """`far_below` was found on one half of the texts; the rates, 0 to 1, are of the other half."""
+
+    far_below: float
+    false_alarms: float
+    misses: float
+    near: int
+    far: int
+
+
+def write_known(folder: Path, names: Sequence[str], words_folder: Path = WORDS_FOLDER) -> Calibration:
+    """Write `known.json` beside the model's index: the names that it draws, with the tags that captions had.
+
+    Raises `PocketError` when pocket-clip's folder is not usable or does not know a name.
+    """
+    try:
+        side = TextSide.open(words_folder)
+    except WordsError as exc:
+        raise PocketError(str(exc)) from exc
+    tags = dict(zip(side.concepts.names, side.concepts.tags, strict=True))
+    strange = sorted(set(names) - tags.keys())
+    if strange:
+        raise PocketError(f"pocket-clip does not know {', '.join(strange)}.")
+    kept = tuple(name for name in side.concepts.names if name in set(names))
+    nowhere = np.zeros((len(kept), 1), np.float32)
+    things = TextSide(side.words, Concepts(kept, tuple(tags[name] for name in kept), nowhere))
+    found = calibrate(Known(things, 0.0), frozenset(kept))
+    listed = {
+        "far_below": round(found.far_below, 3),
+        "things": [{"name": name, "tags": tags[name]} for name in kept],
+    }
+    (folder / FILE).write_text(json.dumps(listed, separators=(",", ":")) + "\n", encoding="utf-8")
+    return found
+
+
+def calibrate(known: Known, names: Collection[str]) -> Calibration:
+    """Return the threshold that divides near from far best, and how often it is wrong."""
+    near = [q.prompt for q in QUESTIONS if q.group == PARAPHRASE and set(q.things) & set(names)]
+    near += [query for query, answers in read_queries().items() if set(answers) & set(names)]
+    far = (HERE / "far_prompts.txt").read_text(encoding="utf-8").splitlines()
+    if not near:
+        raise PocketError("none of the paraphrases and queries is about a thing that the model draws.")
+    alike = [np.array([known.nearest(text).likeness for text in texts]) for texts in (near, far)]
+    found_near, found_far = (likeness[::2] for likeness in alike)
+    tested_near, tested_far = (likeness[1::2] for likeness in alike)
+    tried = np.unique(np.concatenate([found_near, found_far]))
+    wrong = [(found_near < t).mean() + (found_far >= t).mean() for t in tried]
+    best = float(tried[int(np.argmin(wrong))])
+    # Between the texts on both sides of it, not on one of them.
+    below = tried[tried < best]
+    threshold = (best + float(below.max())) / 2 if len(below) else best
+    return Calibration(
+        threshold,
+        float((tested_near < threshold).mean()),
+        float((tested_far >= threshold).mean()),
+        len(near),
+        len(far),
+    )

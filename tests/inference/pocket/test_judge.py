@@ -1,0 +1,101 @@
+"""The judge: learns the things of a data set, says which of them a picture shows, and is found again on disk."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from inference.pocket import judge as judging
+from inference.pocket.colours import Rgb
+from inference.pocket.dataset import DataSet
+from inference.pocket.errors import PocketError
+from inference.pocket.judge import Judge, train_judge
+from inference.pocket.tower_training import TowerPlan
+from inference.pocket.variants import compose
+
+NOBODY: frozenset[str] = frozenset()
+
+
+@pytest.fixture
+def plan(shapes_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TowerPlan:
+    """A run of a small judge over three things, in a work folder of the test's own."""
+    (tmp_path / "dataset").symlink_to(shapes_root / "dataset")
+    monkeypatch.setattr(judging, "WIDTHS", (8, 12, 16, 24))
+    return TowerPlan(tmp_path, "judge", samples=1600, batch=16, rate=8e-3)
+
+
+def plain(shapes: DataSet, index: int, background: str = "white") -> Rgb:
+    rng = np.random.default_rng(0)
+    return compose(shapes.images[index], 64, background, rng, moved=False, flip=False)
+
+
+def test_a_judge_knows_what_it_was_shown_from_what_it_was_not(plan: TowerPlan, shapes: DataSet) -> None:
+    judge = train_judge(plan, frozenset({"red disc"}))
+    assert judge is not None
+    assert judge.names == ("red disc", "blue square", "green triangle")
+    pictures = [plain(shapes, row.index, "purple") for row in shapes.rows]
+    verdicts = judge.ask(pictures, [[row.name] for row in shapes.rows])
+    assert [verdict.likeliest[0] for verdict in verdicts] == [row.name for row in shapes.rows]
+    assert {verdict.rank for verdict in verdicts} == {1}
+    wrong = judge.ask(pictures[:1], [["blue square"]])[0]
+    assert wrong.rank > 1
+    # Any of the things asked for is right.
+    assert judge.ask(pictures[:1], [["blue square", "red disc"]])[0].rank == 1
+
+
+def test_a_judge_is_read_back_as_it_was(plan: TowerPlan, shapes: DataSet) -> None:
+    trained = train_judge(replace(plan, samples=32), NOBODY)
+    assert trained is not None
+    pictures, asked = [plain(shapes, 0)], [["green triangle"]]
+    assert Judge.open(plan.root / "judge").ask(pictures, asked) == trained.ask(pictures, asked)
+
+
+def test_pictures_of_any_size_are_judged(plan: TowerPlan) -> None:
+    judge = train_judge(replace(plan, samples=32), NOBODY)
+    assert judge is not None
+    verdict = judge.ask([np.full((128, 96, 3), 200, np.uint8)], [["red disc"]])[0]
+    assert len(verdict.likeliest) == 3
+
+
+def test_a_sitting_that_ends_early_leaves_no_judge_and_the_next_goes_on(plan: TowerPlan) -> None:
+    # The rate and the size of what is shown depend on the part of the run that is done, not on the sitting.
+    assert train_judge(replace(plan, samples=64, minutes=0), NOBODY) is None
+    with pytest.raises(PocketError, match="holds no judge"):
+        Judge.open(plan.root / "judge")
+    assert train_judge(replace(plan, samples=64), NOBODY) is not None
+
+
+def test_a_run_in_two_sittings_ends_where_an_unbroken_one_does(
+    plan: TowerPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def weights() -> dict[str, object]:
+        return dict(load_file(plan.root / "judge" / "judge.safetensors"))
+
+    train_judge(replace(plan, name="straight", samples=96), NOBODY)
+    straight = weights()
+    clock = iter(range(100))
+    with monkeypatch.context() as patched:
+        # Every look at the clock is a minute later: the first sitting ends in the middle of the run.
+        patched.setattr("inference.pocket.tower_training.time.monotonic", lambda: 60.0 * next(clock))
+        assert train_judge(replace(plan, name="parts", samples=96, minutes=9), NOBODY) is None
+    assert (plan.root / "runs" / "parts" / "state.safetensors").exists()
+    train_judge(replace(plan, name="parts", samples=96), NOBODY)
+    for name, value in weights().items():
+        assert np.array_equal(np.asarray(value), np.asarray(straight[name])), name
+
+
+def test_a_checkpoint_of_a_judge_with_other_favourites_is_refused(plan: TowerPlan) -> None:
+    train_judge(replace(plan, samples=16), NOBODY)
+    with pytest.raises(PocketError, match="other settings"):
+        train_judge(replace(plan, samples=16), frozenset({"red disc"}))
+
+
+def test_a_broken_judge_is_refused_with_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "names.json").write_text('["red disc"]')
+    (tmp_path / "judge.safetensors").write_bytes(b"not weights")
+    with pytest.raises(PocketError, match="holds no judge"):
+        Judge.open(tmp_path)

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+import numpy as np
+import numpy.typing as npt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from inference.errors import InferenceError, InvalidRequest
+from inference.pictures import MAX_BASE64_CHARS, MAX_FILE_BYTES, read_mask, read_picture
 
 MAX_SEED = 2**32 - 1
 MAX_SIDE_PX = 2048
@@ -18,7 +30,12 @@ MAX_GUIDANCE = 30.0
 MIN_DEADLINE_S = 0.1
 MAX_DEADLINE_S = 3600.0
 
-SchedulerName = Literal["ddim", "unipc", "dpmpp_2m", "euler"]
+MIN_STRENGTH = 0.01
+MAX_LORAS = 4
+MAX_LORA_SCALE = 2.0
+
+SchedulerName = Literal["ddim", "unipc", "dpmpp_2m", "euler", "euler_ancestral", "lcm", "flow_euler"]
+Task = Literal["text_to_image", "image_to_image", "inpainting"]
 ImageFormat = Literal["png", "webp"]
 SCHEDULER_NAMES: tuple[SchedulerName, ...] = get_args(SchedulerName)
 
@@ -33,6 +50,12 @@ RULES = {
     "scheduler": "one of " + ", ".join(SCHEDULER_NAMES),
     "seed": f"a whole number from 0 to {MAX_SEED}",
     "num_images_per_prompt": f"a whole number from 1 to {MAX_COUNT}",
+    "image": f"base64 of a PNG, JPEG or WebP file of at most {MAX_FILE_BYTES // 1024 // 1024} MiB, or left out",
+    "strength": f"a number from {MIN_STRENGTH:g} to 1, or left out",
+    "mask": f"base64 of a PNG, JPEG or WebP file of at most {MAX_FILE_BYTES // 1024 // 1024} MiB, or left out",
+    "loras": f"a list of at most {MAX_LORAS} objects with name and scale, or left out",
+    "loras.name": "the name of a LoRA that this server found at start",
+    "loras.scale": f"a number from {-MAX_LORA_SCALE:g} to {MAX_LORA_SCALE:g}",
     "deadline_s": f"a number of seconds from {MIN_DEADLINE_S:g} to {MAX_DEADLINE_S:g}, or left out",
     "job": "an object with bucket, prefix and attempt, or left out",
     "job.bucket": "the name of an S3 bucket",
@@ -70,9 +93,17 @@ class JobReference(_Strict):
         return f"{self.prefix}/cancel"
 
 
-class Payload(_Strict):
-    """One request: every field but `negative_prompt`, `deadline_s` and `job` is required, none is guessed.
+class LoraReference(_Strict):
+    """One LoRA of the server's folder, and how strongly it is mixed in; 0 is not at all."""
 
+    name: Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z")]
+    scale: Annotated[float, Field(ge=-MAX_LORA_SCALE, le=MAX_LORA_SCALE, allow_inf_nan=False)]
+
+
+class Payload(_Strict):
+    """One request: every field up to `num_images_per_prompt` but `negative_prompt` is required, none is guessed.
+
+    `image` and `mask` are base64 files; `image_pixels` and `mask_pixels` are what they hold, decoded once.
     `deadline_s` counts seconds from the request's arrival; after it nobody wants the answer.
     """
 
@@ -85,6 +116,10 @@ class Payload(_Strict):
     scheduler: SchedulerName
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
     num_images_per_prompt: Annotated[int, Field(ge=1, le=MAX_COUNT)]
+    image: Annotated[str | None, Field(min_length=1, max_length=MAX_BASE64_CHARS, repr=False)] = None
+    strength: Annotated[float | None, Field(ge=MIN_STRENGTH, le=1, allow_inf_nan=False)] = None
+    mask: Annotated[str | None, Field(min_length=1, max_length=MAX_BASE64_CHARS, repr=False)] = None
+    loras: Annotated[tuple[LoraReference, ...], Field(max_length=MAX_LORAS, strict=False)] = ()
     deadline_s: Annotated[float | None, Field(ge=MIN_DEADLINE_S, le=MAX_DEADLINE_S, allow_inf_nan=False)] = (
         None
     )
@@ -103,6 +138,59 @@ class Payload(_Strict):
         if not text.strip():
             raise ValueError("blank")
         return text
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Payload:
+        # Not ValueErrors: these name their field themselves.
+        if self.image is None and self.strength is not None:
+            raise InvalidRequest(
+                "`strength` goes with `image`: send a picture or leave it out.", param="strength"
+            )
+        if self.image is not None and self.strength is None:
+            raise InvalidRequest(
+                "`strength` is missing: with `image` it must be "
+                f"{RULES['strength'].removesuffix(', or left out')}.",
+                param="strength",
+            )
+        if self.mask is not None and self.image is None:
+            raise InvalidRequest(
+                "`mask` goes with `image`: send the picture to change as well.", param="mask"
+            )
+        names = [lora.name for lora in self.loras]
+        if len(set(names)) < len(names):
+            raise InvalidRequest(
+                "`loras` names one LoRA twice: give each once, with its scale.", param="loras"
+            )
+        return self
+
+    @property
+    def task(self) -> Task:
+        """What is asked for, by the pictures that came along."""
+        if self.image is None:
+            return "text_to_image"
+        return "image_to_image" if self.mask is None else "inpainting"
+
+    @property
+    def steps_to_draw(self) -> int:
+        """Steps that are really made: an image-to-image request enters the schedule in the middle."""
+        if self.strength is None:
+            return self.num_inference_steps
+        # Floats: 0.7 x 10 is a little less than 7.
+        return max(1, int(self.num_inference_steps * self.strength + 1e-6))
+
+    @cached_property
+    def image_pixels(self) -> npt.NDArray[np.uint8]:
+        """`image` as uint8 (height, width, 3); raises `InvalidRequest` when the file is not what it should be."""
+        if self.image is None:
+            raise ValueError("a request without a picture")
+        return read_picture(self.image, "image", self.width, self.height)
+
+    @cached_property
+    def mask_pixels(self) -> npt.NDArray[np.uint8]:
+        """`mask` as uint8 (height, width), 255 is drawn anew; raises `InvalidRequest` like `image_pixels`."""
+        if self.mask is None:
+            raise ValueError("a request without a mask")
+        return read_mask(self.mask, "mask", self.width, self.height)
 
     def seeds(self) -> list[int]:
         """Return one seed a picture, wrapping around at 2^32."""
@@ -190,16 +278,26 @@ class Canceled(BaseModel):
 
 
 def parse_payload(body: bytes) -> Payload:
-    """Return the request in `body`; raises `InvalidRequest` naming the first wrong field and its rule."""
+    """Return the request in `body`, its pictures decoded; blocks for up to a second with large ones.
+
+    Raises `InvalidRequest` naming the first wrong field and its rule.
+    """
     try:
-        return Payload.model_validate_json(body)
+        payload = Payload.model_validate_json(body)
     except ValidationError as exc:
         raise _explain(exc.errors(include_url=False, include_input=False)[0]) from None
+    # Now: the model thread has better things to do.
+    if payload.image is not None:
+        _ = payload.image_pixels
+    if payload.mask is not None:
+        _ = payload.mask_pixels
+    return payload
 
 
 def _explain(error: Any) -> InvalidRequest:
     kind = str(error["type"])
-    name = ".".join(str(part) for part in error["loc"])
+    # `loras.0.scale` has the rule of every `loras.scale`.
+    name = ".".join(str(part) for part in error["loc"] if not isinstance(part, int))
     if kind == "json_invalid":
         return InvalidRequest(f"The body is not JSON: {error['ctx']['error']}. Send one JSON object.")
     if not name:
@@ -207,7 +305,8 @@ def _explain(error: Any) -> InvalidRequest:
     # A key of the caller's may be of any length.
     shown = name if len(name) <= 80 else name[:80] + "..."
     if kind == "extra_forbidden":
-        known = JobReference if name.startswith("job.") else Payload
+        within: dict[str, type[BaseModel]] = {"job": JobReference, "loras": LoraReference}
+        known = within[name.partition(".")[0]] if name.startswith(("job.", "loras.")) else Payload
         return InvalidRequest(
             f"`{shown}` is not a field of this request; leave it out. "
             f"The fields are: {', '.join(known.model_fields)}.",

@@ -92,7 +92,7 @@ class ModelServer(uvicorn.Server):
 
 def serve(settings: Settings) -> int:
     """Run until a signal; returns the exit code. Raises `StartError` before anything listens."""
-    folder, limits = find_model(settings.model_dir)
+    folder, limits = find_model(settings.model_dir, settings.lora_dir)
     listener = _listen(settings)
     config = uvicorn.Config(
         "",
@@ -112,7 +112,7 @@ def serve(settings: Settings) -> int:
     gate.start()
 
     def load() -> Model:
-        model = load_model(folder, settings.threads, settings.max_batch)
+        model = load_model(folder, settings.threads, settings.speed)
         # Without its check the server is not ready: it could not hand out a picture.
         gate.wait()
         return model

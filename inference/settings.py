@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from inference.contract import ImageFormat
 from inference.errors import StartError
+from inference.pipelines.speed import DtypeName, Offload, SpeedWishes
 
 # Where SageMaker unpacks a model's archive.
 MODEL_DIR = Path("/opt/ml/model")
@@ -22,20 +23,21 @@ DEFAULT_NSFW_THRESHOLD = "0.95"
 
 @dataclass(frozen=True)
 class Settings:
-    """`queue_size` counts waiting requests, not the running ones; `max_batch` is how many pictures are drawn in
-    one pass at most; `threads` are torch's, None to choose by the model; `shutdown_s` is the time running requests
-    get after SIGTERM (SageMaker kills 30 s after it). `nsfw_threshold` is the output check's lowest score that is
-    withheld, None to switch the check off."""
+    """`queue_size` counts waiting requests, not the running ones; `threads` are torch's, None to choose by the
+    model; `shutdown_s` is the time running requests get after SIGTERM (SageMaker kills 30 s after it).
+    `nsfw_threshold` is the output check's lowest score that is withheld, None to switch the check off. `lora_dir`
+    is None for `loras/` in the model's folder."""
 
     model_dir: Path
     host: str
     port: int
     queue_size: int
-    max_batch: int
     threads: int | None
     shutdown_s: float
     nsfw_threshold: float | None
     image_format: ImageFormat
+    lora_dir: Path | None
+    speed: SpeedWishes
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -55,7 +57,6 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
     port = number("INFERENCE_PORT", 8080, 0, 65535)
     queue_size = number("INFERENCE_QUEUE_SIZE", 16, 1, 1000)
-    max_batch = number("INFERENCE_MAX_BATCH", 8, 1, 64)
     threads = number("INFERENCE_THREADS", 0, 0, 1024) or None
     shutdown_s = number("INFERENCE_SHUTDOWN_S", 25, 0, 3600)
 
@@ -74,6 +75,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     image_format = environment.get("INFERENCE_IMAGE_FORMAT", "").strip() or "png"
     if image_format not in IMAGE_FORMATS:
         problems.append(f"INFERENCE_IMAGE_FORMAT={image_format!r} must be {' or '.join(IMAGE_FORMATS)}.")
+    speed = _read_speed(environment, number, problems)
     if problems:
         raise StartError("\n".join(problems))
     return Settings(
@@ -81,12 +83,44 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         host=environment.get("INFERENCE_HOST", "").strip() or "0.0.0.0",  # noqa: S104 - a container is reached from outside
         port=port,
         queue_size=queue_size,
-        max_batch=max_batch,
         threads=threads,
         shutdown_s=float(shutdown_s),
         nsfw_threshold=nsfw_threshold,
         image_format=cast(ImageFormat, image_format),
+        lora_dir=_folder(environment, "INFERENCE_LORA_DIR"),
+        speed=speed,
     )
+
+
+def _read_speed(
+    environment: Mapping[str, str], number: Callable[[str, int, int, int], int], problems: list[str]
+) -> SpeedWishes:
+    def choice(name: str, choices: tuple[str, ...]) -> Any:
+        value = environment.get(name, "").strip() or "auto"
+        if value not in ("auto", *choices):
+            problems.append(f"{name}={value!r} must be auto, {', '.join(choices[:-1])} or {choices[-1]}.")
+        return value
+
+    switch: tuple[str, ...] = ("on", "off")
+    return SpeedWishes(
+        dtype=choice("INFERENCE_DTYPE", get_args(DtypeName)),
+        offload=choice("INFERENCE_OFFLOAD", get_args(Offload)),
+        compile=choice("INFERENCE_COMPILE", switch),
+        compile_cache_dir=_folder(environment, "INFERENCE_COMPILE_CACHE_DIR"),
+        fuse_qkv=choice("INFERENCE_FUSE_QKV", switch),
+        channels_last=choice("INFERENCE_CHANNELS_LAST", switch),
+        step_cache=number("INFERENCE_STEP_CACHE", 0, 0, 100) / 100,
+        vae_tiling=choice("INFERENCE_VAE_TILING", switch),
+        vae_slicing=choice("INFERENCE_VAE_SLICING", switch),
+        prompt_cache_bytes=number("INFERENCE_PROMPT_CACHE_MB", 64, 0, 65536) * 1024 * 1024,
+        # 0 is for choosing by the precision.
+        max_batch=number("INFERENCE_MAX_BATCH", 0, 0, 64) or None,
+    )
+
+
+def _folder(environment: Mapping[str, str], name: str) -> Path | None:
+    text = environment.get(name, "").strip()
+    return Path(text) if text else None
 
 
 def _model_dir(environment: Mapping[str, str]) -> Path:

@@ -3,87 +3,105 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from inference.contract import GRID_PX, MAX_SIDE_PX, SCHEDULER_NAMES
 from inference.errors import StartError
+from inference.pipelines.adapters import LoraFile, find_loras
+from inference.pipelines.families import (
+    FAMILIES,
+    REFINER_CLASS,
+    REFINER_PARTS,
+    REFINER_SHARED,
+    STABLE_DIFFUSION_XL,
+    Family,
+)
 from inference.pipelines.family import Model, ModelLimits
 from inference.pipelines.folder import ModelFolder, inspect_folder
+from inference.pipelines.limits import find_limits
+from inference.pipelines.speed import SpeedWishes
 
 SMALL_MODEL_BYTES = 200_000_000
-STABLE_DIFFUSION_PARTS: dict[str, frozenset[str]] = {
-    "tokenizer": frozenset({"CLIPTokenizer"}),
-    "text_encoder": frozenset({"CLIPTextModel"}),
-    "unet": frozenset({"UNet2DConditionModel"}),
-    "vae": frozenset({"AutoencoderKL", "AutoencoderTiny"}),
-}
 
 
-def find_model(path: Path) -> tuple[ModelFolder, ModelLimits]:
-    """Return the inspected folder and its limits; raises `StartError` when no family here can load it."""
+@dataclass(frozen=True)
+class FoundModel:
+    """A folder that a family here can load, what the model can take, and the LoRAs that go with it."""
+
+    folder: ModelFolder
+    family: Family
+    limits: ModelLimits
+    loras: tuple[LoraFile, ...]
+
+
+def find_model(path: Path, lora_dir: Path | None = None) -> tuple[FoundModel, ModelLimits]:
+    """Return what lies at `path` and its limits; raises `StartError` when no family here can load it.
+
+    LoRAs are looked for in `lora_dir`, or in `loras/` of the folder.
+    """
     folder = inspect_folder(path)
     index = folder.path / "model_index.json"
-    if folder.pipeline_class != "StableDiffusionPipeline":
+    family = FAMILIES.get(folder.pipeline_class)
+    if family is None:
         raise StartError(
-            f"{index}: `{folder.pipeline_class}` is not a family this server knows; StableDiffusionPipeline is."
+            f"{index}: `{folder.pipeline_class}` is not a family this server knows; these are: "
+            f"{', '.join(FAMILIES)}."
         )
-    for part, classes in STABLE_DIFFUSION_PARTS.items():
-        found = folder.components.get(part, ("", "nothing"))[1]
-        if found not in classes:
-            raise StartError(f"{index}: `{part}` must be {' or '.join(sorted(classes))}, not {found}.")
-    for part in ("text_encoder", "unet", "vae"):
-        if not any((folder.path / part).glob("*.safetensors")):
-            raise StartError(f"{folder.path / part} holds no .safetensors file: the weights are missing.")
-    scheduler = folder.components.get("scheduler", ("", "nothing"))[1]
-    if not scheduler.endswith("Scheduler"):
-        raise StartError(f"{index}: `scheduler` must be a scheduler of diffusers, not {scheduler}.")
-    extra = sorted(folder.components.keys() - STABLE_DIFFUSION_PARTS.keys() - {"scheduler"})
-    if extra:
-        raise StartError(f"{index}: {', '.join(extra)} would not be run by this server; remove it.")
-    return folder, _limits(folder)
+    _check_parts(folder, family.parts, family.optional)
+    if folder.refiner is not None:
+        _check_refiner(folder.refiner, family)
+    loras = find_loras(folder.path, lora_dir)
+    limits = find_limits(folder, family, frozenset(lora.name for lora in loras))
+    return FoundModel(folder, family, limits, loras), limits
 
 
-def load_model(folder: ModelFolder, threads: int | None, max_batch: int = 8) -> Model:
+def load_model(found: FoundModel, threads: int | None, wishes: SpeedWishes | None = None) -> Model:
     """Return the loaded model; imports torch, takes seconds. Call it on the thread that will draw.
-
-    It draws at most `max_batch` pictures in one pass.
 
     `threads` are torch's; None takes every core, or one for a small model: measured on two cores with pocket, 20
     steps take 0.65 s with two threads and 0.85 s with one, but 6-11 s and 1.5 s when other processes want the cores.
-    Raises `StartError` when the weights do not fit the configuration.
+    Raises `StartError` when the weights do not fit the configuration, or `wishes` not the device.
     """
-    from inference.pipelines.stable_diffusion import StableDiffusionModel
+    from inference.pipelines.diffusion import DiffusionModel
 
     if threads is None:
-        small = folder.weights_bytes() < SMALL_MODEL_BYTES
+        small = found.folder.weights_bytes() < SMALL_MODEL_BYTES
         threads = 1 if small else len(os.sched_getaffinity(0))
-    return StableDiffusionModel(folder, threads, max_batch)
+    return DiffusionModel(found, threads, wishes or SpeedWishes())
 
 
-def _limits(folder: ModelFolder) -> ModelLimits:
-    unet, vae = folder.config("unet"), folder.config("vae")
-    sample_size = unet.get("sample_size")
-    sides = sample_size if isinstance(sample_size, list) else [sample_size]
-    scale = 2 ** (len(vae.get("block_out_channels") or vae.get("decoder_block_out_channels") or []) - 1)
-    if not sides or not all(isinstance(side, int) and side > 0 for side in sides):
+def _check_parts(
+    folder: ModelFolder, parts: Mapping[str, frozenset[str]], optional: frozenset[str] | set[str]
+) -> None:
+    index = folder.path / "model_index.json"
+    for part, classes in parts.items():
+        if part in optional and part not in folder.components:
+            continue
+        found = folder.components.get(part, ("", "nothing"))[1]
+        if found not in classes:
+            raise StartError(f"{index}: `{part}` must be {' or '.join(sorted(classes))}, not {found}.")
+        if part.startswith("tokenizer"):
+            continue
+        if not folder.weights(part):
+            raise StartError(f"{folder.path / part} holds no .safetensors file: the weights are missing.")
+        # Reads every header: a file that is cut off is named now.
+        folder.count_numbers(part)
+    scheduler = folder.components.get("scheduler", ("", "nothing"))[1]
+    if not scheduler.endswith("Scheduler"):
+        raise StartError(f"{index}: `scheduler` must be a scheduler of diffusers, not {scheduler}.")
+    extra = sorted(folder.components.keys() - parts.keys() - {"scheduler"})
+    if extra:
+        raise StartError(f"{index}: {', '.join(extra)} would not be run by this server; remove it.")
+
+
+def _check_refiner(refiner: ModelFolder, family: Family) -> None:
+    if family is not STABLE_DIFFUSION_XL:
         raise StartError(
-            f"{folder.path / 'unet' / 'config.json'}: `sample_size` must be a number of latents."
+            f"{refiner.path}: only {STABLE_DIFFUSION_XL.pipeline_class} has a refiner; remove this folder."
         )
-    native_px = max(sides) * int(scale)
-    card = folder.path / "model_card.json"
-
-    def setting(name: str, default: int) -> int:
-        value = folder.card.get(name, default)
-        if not isinstance(value, int) or isinstance(value, bool) or value < GRID_PX:
-            raise StartError(f"{card}: `{name}` must be a whole number of at least {GRID_PX}.")
-        return value
-
-    prediction = folder.config("scheduler").get("prediction_type", "epsilon")
-    # Euler has no form for models that predict the picture itself.
-    schedulers = tuple(n for n in SCHEDULER_NAMES if not (n == "euler" and prediction == "sample"))
-    return ModelLimits(
-        min_side_px=setting("min_side_px", max(GRID_PX, native_px // 8 // GRID_PX * GRID_PX)),
-        max_side_px=min(MAX_SIDE_PX, setting("max_side_px", 4 * native_px)),
-        max_area_px=setting("max_area_px", 4 * native_px * native_px),
-        schedulers=schedulers,
-    )
+    if refiner.pipeline_class != REFINER_CLASS:
+        raise StartError(
+            f"{refiner.path / 'model_index.json'}: a refiner is a {REFINER_CLASS}, not a {refiner.pipeline_class}."
+        )
+    _check_parts(refiner, REFINER_PARTS, set(REFINER_SHARED))

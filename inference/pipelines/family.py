@@ -9,30 +9,83 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from inference.contract import ModelReference, Payload, SchedulerName
+from inference.contract import (
+    MAX_GUIDANCE,
+    ModelReference,
+    Payload,
+    SchedulerName,
+    Task,
+)
 from inference.errors import InvalidRequest
 
 Pixels = npt.NDArray[np.uint8]
 """One picture: uint8 (height, width, 3), sRGB."""
 
 
+# The consistency scheduler's own schedule, from which it picks its steps (Luo et al. 2023).
+MAX_LCM_STEPS = 50
+
+
 @dataclass(frozen=True)
 class ModelLimits:
-    """What one model can draw, beyond the contract's own limits; sides and areas in pixels."""
+    """What one model can draw, beyond the contract's own limits; sides and areas in pixels.
+
+    `native_px` is the side the model was trained at. `max_prompt_tokens` is what its text encoder reads of a prompt.
+    `loras` are the names a request may use.
+    """
 
     min_side_px: int
     max_side_px: int
     max_area_px: int
+    native_px: int
     schedulers: tuple[SchedulerName, ...]
+    grid_px: int
+    max_guidance: float
+    takes_negative_prompt: bool
+    max_prompt_tokens: int
+    tasks: frozenset[Task]
+    loras: frozenset[str]
 
     def check(self, payload: Payload) -> None:
         """Raise `InvalidRequest` naming the field that this model cannot take."""
+        self._check_size(payload)
+        if payload.scheduler not in self.schedulers:
+            raise InvalidRequest(
+                f"`scheduler` must be one of {', '.join(self.schedulers)} for this model, "
+                f"not {payload.scheduler}.",
+                param="scheduler",
+            )
+        if payload.scheduler == "lcm" and payload.num_inference_steps > MAX_LCM_STEPS:
+            raise InvalidRequest(
+                f"`num_inference_steps` must be at most {MAX_LCM_STEPS} with the scheduler lcm, "
+                f"not {payload.num_inference_steps}.",
+                param="num_inference_steps",
+            )
+        if payload.guidance_scale > self.max_guidance:
+            more = "; it draws without guidance" if self.max_guidance < MAX_GUIDANCE else ""
+            raise InvalidRequest(
+                f"`guidance_scale` must be at most {self.max_guidance:g} for this model, "
+                f"not {payload.guidance_scale:g}{more}.",
+                param="guidance_scale",
+            )
+        if payload.negative_prompt.strip() and not self.takes_negative_prompt:
+            raise InvalidRequest(
+                "`negative_prompt` must be empty for this model: it cannot be led away from a text.",
+                param="negative_prompt",
+            )
+        self._check_pictures(payload)
+
+    def _check_size(self, payload: Payload) -> None:
         for name, side in (("width", payload.width), ("height", payload.height)):
             if not self.min_side_px <= side <= self.max_side_px:
                 raise InvalidRequest(
                     f"`{name}` must be from {self.min_side_px} to {self.max_side_px} pixels for this model, "
                     f"not {side}.",
                     param=name,
+                )
+            if side % self.grid_px:
+                raise InvalidRequest(
+                    f"`{name}` must be a multiple of {self.grid_px} for this model, not {side}.", param=name
                 )
         area_px = payload.width * payload.height
         if area_px > self.max_area_px:
@@ -41,12 +94,20 @@ class ModelLimits:
                 "make one of them smaller.",
                 param="width" if payload.width >= payload.height else "height",
             )
-        if payload.scheduler not in self.schedulers:
+
+    def _check_pictures(self, payload: Payload) -> None:
+        if payload.task not in self.tasks:
+            field = "mask" if payload.task == "inpainting" else "image"
             raise InvalidRequest(
-                f"`scheduler` must be one of {', '.join(self.schedulers)} for this model, "
-                f"not {payload.scheduler}.",
-                param="scheduler",
+                f"`{field}` must be left out: this model has no stock pipeline for it.", param=field
             )
+        for lora in payload.loras:
+            if lora.name not in self.loras:
+                known = ", ".join(sorted(self.loras)[:20]) or "none"
+                raise InvalidRequest(
+                    f"`loras` names {lora.name}, which this server does not have. It has: {known}.",
+                    param="loras",
+                )
 
 
 class StepWatch(Protocol):

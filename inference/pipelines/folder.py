@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,17 +20,25 @@ UNSAFE_SUFFIXES = frozenset(
 CODE_SUFFIXES = frozenset({".py", ".pyc", ".so"})
 SAFE_LIBRARIES = frozenset({"diffusers", "transformers"})
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+REFINER = "refiner"
+# The format's own bound on its header (the safetensors crate).
+MAX_HEADER_BYTES = 100_000_000
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A folder that passed inspection. `components` maps each part to (library, class)."""
+    """A folder that passed inspection. `components` maps each part to (library, class).
+
+    `settings` are the pipeline's own, beside its parts; `refiner` is the pipeline in the sub-folder of that name.
+    """
 
     path: Path
     name: str
     pipeline_class: str
     components: dict[str, tuple[str, str]]
     card: dict[str, Any]
+    settings: dict[str, Any]
+    refiner: ModelFolder | None = None
 
     def config(self, component: str) -> dict[str, Any]:
         """Return the configuration of one part; raises `StartError` when it is absent or not JSON."""
@@ -36,21 +46,60 @@ class ModelFolder:
         return _read_json(self.path / component / file_name)
 
     def weights_bytes(self) -> int:
-        """Return the size of all weights on disk."""
-        return sum(file.stat().st_size for file in self.path.rglob("*.safetensors"))
+        """Return the size of all weights on disk, the refiner's included."""
+        own = sum(file.stat().st_size for part in self.components for file in self.weights(part))
+        return own + (self.refiner.weights_bytes() if self.refiner is not None else 0)
+
+    def weights(self, component: str) -> list[Path]:
+        """Return the weight files of one part."""
+        return sorted((self.path / component).glob("*.safetensors"))
+
+    def count_numbers(self, component: str) -> int:
+        """Return how many numbers the weights of one part hold; raises `StartError` when a file is cut off."""
+        return sum(
+            math.prod(tensor["shape"])
+            for file in self.weights(component)
+            for tensor in read_header(file).values()
+        )
 
     def revision(self) -> str:
         """Return 12 hex digits of SHA-256 over every file the pipeline is loaded from; reads all weights."""
         digest = hashlib.sha256()
-        files = [self.path / "model_index.json"]
-        for component in self.components:
-            files += [f for f in (self.path / component).rglob("*") if f.is_file()]
-        for file in sorted(files, key=lambda f: f.relative_to(self.path).as_posix()):
+        for file in sorted(self._files(), key=lambda f: f.relative_to(self.path).as_posix()):
             digest.update(f"{file.relative_to(self.path).as_posix()}\0{file.stat().st_size}\0".encode())
             with file.open("rb") as stream:
                 while block := stream.read(1 << 20):
                     digest.update(block)
         return digest.hexdigest()[:12]
+
+    def _files(self) -> list[Path]:
+        files = [self.path / "model_index.json"]
+        for component in self.components:
+            files += [f for f in (self.path / component).rglob("*") if f.is_file()]
+        return files + (self.refiner._files() if self.refiner is not None else [])
+
+
+def read_header(file: Path) -> dict[str, dict[str, Any]]:
+    """Return name -> dtype, shape and place of every tensor in a safetensors file; reads its header only.
+
+    Raises `StartError` naming the file when it is cut off or no safetensors file.
+    """
+    size_bytes = file.stat().st_size
+    with file.open("rb") as stream:
+        start = stream.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else -1
+        if not 0 < length <= min(MAX_HEADER_BYTES, size_bytes - 8):
+            raise StartError(f"{file}: this is no safetensors file, or it is cut off: copy it again.")
+        try:
+            header = json.loads(stream.read(length))
+            tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+            end = 8 + length + max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
+            shapes = [entry["shape"] for entry in tensors.values()]
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+            raise StartError(f"{file}: its header is broken: this is no safetensors file.") from None
+    if end != size_bytes or not all(isinstance(shape, list) for shape in shapes):
+        raise StartError(f"{file}: it is cut off: {size_bytes} bytes of {end}. Copy it again.")
+    return tensors
 
 
 def inspect_folder(path: Path) -> ModelFolder:
@@ -83,7 +132,15 @@ def inspect_folder(path: Path) -> ModelFolder:
             raise StartError(f"{file}: `auto_map` asks for remote code; remove it or choose another model.")
     card_path = path / "model_card.json"
     card = _read_json(card_path) if card_path.exists() else {}
-    return ModelFolder(path, _name(path, card), pipeline_class, components, card)
+    return ModelFolder(
+        path=path,
+        name=_name(path, card),
+        pipeline_class=pipeline_class,
+        components=components,
+        card=card,
+        settings={n: v for n, v in index.items() if not n.startswith("_") and not isinstance(v, list)},
+        refiner=inspect_folder(path / REFINER) if (path / REFINER).is_dir() else None,
+    )
 
 
 def _refuse_unsafe_files(path: Path) -> None:

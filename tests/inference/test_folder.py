@@ -63,7 +63,8 @@ def test_code_in_the_folder_is_refused(folder: Path, name: str) -> None:
     ("change", "words"),
     [
         (lambda i: i.update(_class_name=["pipeline", "MyPipeline"]), "load code"),
-        (lambda i: i.update(_class_name="FluxPipeline"), "not a family"),
+        (lambda i: i.update(_class_name="KandinskyPipeline"), "not a family"),
+        (lambda i: i.update(_class_name="FluxPipeline"), "`text_encoder_2|`tokenizer_2"),
         (lambda i: i.pop("_class_name"), "load code"),
         (lambda i: i.update(unet=["my_unet", "UNet2DConditionModel"]), "code of the folder's own"),
         (lambda i: i.update(unet=["diffusers", "MyUNet"]), "`unet` must be"),
@@ -161,10 +162,11 @@ def test_limits_follow_the_models_native_size(folder: Path) -> None:
     limits = find_model(folder)[1]
 
     assert (limits.min_side_px, limits.max_side_px, limits.max_area_px) == (8, 256, 128 * 128)
-    assert limits.schedulers == ("ddim", "unipc", "dpmpp_2m", "euler")
+    # Its noise follows a cosine, where ancestral steps are not numbers.
+    assert limits.schedulers == ("ddim", "unipc", "dpmpp_2m", "euler", "lcm")
 
 
 def test_euler_is_not_offered_to_a_model_that_predicts_pictures(folder: Path) -> None:
     edit(folder / "scheduler/scheduler_config.json", lambda c: c.update(prediction_type="sample"))
 
-    assert find_model(folder)[1].schedulers == ("ddim", "unipc", "dpmpp_2m")
+    assert find_model(folder)[1].schedulers == ("ddim", "unipc", "dpmpp_2m", "lcm")

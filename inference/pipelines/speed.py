@@ -1,0 +1,146 @@
+"""What makes drawing faster or smaller: chosen once at start, from what is asked for, the device and the weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from inference.errors import StartError
+from inference.pipelines.families import Family
+
+Switch = Literal["auto", "on", "off"]
+DtypeName = Literal["float32", "bfloat16", "float16"]
+Offload = Literal["none", "model", "sequential"]
+
+GIB = 1024**3
+BYTES_PER_NUMBER: dict[DtypeName, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
+# What a pass needs beside the weights, at the sizes a model is made for: activations and the allocator's rest.
+WORKING_BYTES = 3 * GIB
+# Up to here pictures are decoded together; above, one after the other: an autoencoder at full size needs more
+# memory than all the steps before it.
+DECODE_TOGETHER_PX = 1024 * 1024
+# Larger pictures are decoded by tiles on devices with little memory.
+TILE_FROM_PX = 2 * 1024 * 1024
+TILE_BELOW_BYTES = 24 * GIB
+
+
+@dataclass(frozen=True)
+class SpeedWishes:
+    """What the environment asks for; `auto` and None leave it to `choose_speed`. `step_cache` 0 is off."""
+
+    dtype: DtypeName | Literal["auto"] = "auto"
+    offload: Offload | Literal["auto"] = "auto"
+    compile: Switch = "auto"
+    compile_cache_dir: Path | None = None
+    fuse_qkv: Switch = "auto"
+    channels_last: Switch = "auto"
+    step_cache: float = 0.0
+    vae_tiling: Switch = "auto"
+    vae_slicing: Switch = "auto"
+    prompt_cache_bytes: int = 64 * 1024 * 1024
+    max_batch: int | None = None
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where the model runs; on a CPU the bytes are the machine's."""
+
+    kind: Literal["cpu", "cuda"]
+    name: str
+    total_bytes: int
+    free_bytes: int
+    has_bfloat16: bool
+
+
+@dataclass(frozen=True)
+class WeightCounts:
+    """How many numbers all weights have, and those of the largest part."""
+
+    all: int
+    largest_part: int
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What is really done. `decode_px` are decoded in one go; pictures above `tile_from_px` by tiles (None: never)."""
+
+    dtype: DtypeName
+    offload: Offload
+    compile: bool
+    compile_cache_dir: Path | None
+    fuse_qkv: bool
+    channels_last: bool
+    step_cache: float
+    tile_from_px: int | None
+    decode_px: int
+    prompt_cache_bytes: int
+    max_batch: int
+
+
+def choose_speed(
+    wishes: SpeedWishes, device: Device, family: Family, weights: WeightCounts, *, has_loras: bool
+) -> Speed:
+    """Return what to do; raises `StartError` for a wish that cannot be granted here.
+
+    On a CPU everything is plain float32: compiling, channels_last and fused projections gained nothing there. Half
+    precision rounds differently at another batch size, by more than one level of 255, so that requests are drawn
+    together there only when `max_batch` asks for it.
+    """
+    gpu = device.kind == "cuda"
+    dtype = _dtype(wishes, device)
+    offload = _offload(wishes, device, weights, BYTES_PER_NUMBER[dtype])
+    if wishes.fuse_qkv == "on" and has_loras:
+        raise StartError("INFERENCE_FUSE_QKV=on does not go with LoRAs: they change what would be fused.")
+    if wishes.step_cache and family.pipeline_class != "FluxPipeline":
+        raise StartError(
+            f"INFERENCE_STEP_CACHE is not known for {family.pipeline_class}: only for FluxPipeline. Leave it out."
+        )
+    max_batch = wishes.max_batch or (8 if dtype == "float32" else 1)
+    low_memory = device.total_bytes < TILE_BELOW_BYTES
+    return Speed(
+        dtype=dtype,
+        offload=offload,
+        # Where its cost is paid once.
+        compile=_is_on(
+            wishes.compile,
+            gpu and wishes.compile_cache_dir is not None and offload == "none" and not has_loras,
+        ),
+        compile_cache_dir=wishes.compile_cache_dir,
+        fuse_qkv=_is_on(wishes.fuse_qkv, gpu and offload == "none" and not has_loras),
+        channels_last=_is_on(wishes.channels_last, gpu and family.denoiser == "unet"),
+        step_cache=wishes.step_cache,
+        tile_from_px={"on": 0, "off": None, "auto": TILE_FROM_PX if low_memory else None}[wishes.vae_tiling],
+        decode_px={"on": 1, "off": 2**62, "auto": DECODE_TOGETHER_PX}[wishes.vae_slicing],
+        prompt_cache_bytes=wishes.prompt_cache_bytes,
+        # What is skipped depends on the average of the batch.
+        max_batch=1 if wishes.step_cache else max_batch,
+    )
+
+
+def _is_on(wish: Switch, by_default: bool) -> bool:
+    return by_default if wish == "auto" else wish == "on"
+
+
+def _dtype(wishes: SpeedWishes, device: Device) -> DtypeName:
+    if wishes.dtype == "auto":
+        if device.kind == "cpu":
+            return "float32"
+        return "bfloat16" if device.has_bfloat16 else "float16"
+    if wishes.dtype == "float16" and device.kind == "cpu":
+        raise StartError("INFERENCE_DTYPE=float16 needs a GPU; a CPU draws in float32 or bfloat16.")
+    return wishes.dtype
+
+
+def _offload(wishes: SpeedWishes, device: Device, weights: WeightCounts, number_bytes: int) -> Offload:
+    if device.kind == "cpu":
+        if wishes.offload not in ("auto", "none"):
+            raise StartError(f"INFERENCE_OFFLOAD={wishes.offload} needs a GPU to take the weights from.")
+        return "none"
+    if wishes.offload != "auto":
+        return wishes.offload
+    room_bytes = device.free_bytes - WORKING_BYTES
+    if weights.all * number_bytes <= room_bytes:
+        return "none"
+    # One part at a time on the card, or one layer at a time: slower, but it draws.
+    return "model" if weights.largest_part * number_bytes <= room_bytes else "sequential"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,13 +82,16 @@ class Adapters:
         # Names with dots are no adapter names: numbers stand for them.
         number = self._numbers[file.name]
         try:
-            self._pipe.load_lora_weights(
-                str(file.path.parent),
-                weight_name=file.path.name,
-                adapter_name=number,
-                local_files_only=True,
-                use_safetensors=True,
-            )
+            with warnings.catch_warnings():
+                # Several at once is what we want.
+                warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")
+                self._pipe.load_lora_weights(
+                    str(file.path.parent),
+                    weight_name=file.path.name,
+                    adapter_name=number,
+                    local_files_only=True,
+                    use_safetensors=True,
+                )
         except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, IndexError) as exc:
             raise StartError(f"{file.path}: this LoRA does not fit the model: {_first_line(exc)}") from exc
         loaded = self._pipe.get_list_adapters()

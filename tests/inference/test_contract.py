@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from inference.contract import RULES, JobReference, Payload, parse_payload
+from inference.contract import RULES, JobReference, LoraReference, Payload, parse_payload
 from inference.errors import InvalidRequest
 from tests.inference.client import PAYLOAD, ask, invoke
 from tests.inference.processes import ServerProcess
@@ -212,7 +212,11 @@ def test_guidance_may_be_a_whole_number() -> None:
 
 
 def test_every_field_has_a_rule() -> None:
-    assert set(RULES) == {*Payload.model_fields, *(f"job.{name}" for name in JobReference.model_fields)}
+    assert set(RULES) == {
+        *Payload.model_fields,
+        *(f"job.{name}" for name in JobReference.model_fields),
+        *(f"loras.{name}" for name in LoraReference.model_fields),
+    }
 
 
 def test_the_keys_of_a_job_are_those_of_the_contract() -> None:

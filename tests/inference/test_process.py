@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import time
@@ -126,7 +127,7 @@ def test_pickled_weights_end_the_start_with_one_clear_line(
     assert not evidence.exists()
 
 
-def test_weights_that_cannot_be_read_end_the_process_naming_the_folder(
+def test_weights_that_cannot_be_read_end_the_process_naming_the_file(
     start_process: StartProcess, tiny_folder: Path, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "truncated")
@@ -135,10 +136,26 @@ def test_weights_that_cannot_be_read_end_the_process_naming_the_folder(
 
     server = start_process(folder)
 
+    # Its header says how long it should be: nothing was loaded yet.
+    assert server.wait(180) == 2
+    event = server.event("not_started")
+    assert event is not None
+    assert str(weights) in event["message"]
+
+
+def test_weights_that_do_not_fit_end_the_process_naming_the_part(
+    start_process: StartProcess, tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "other")
+    config = folder / "unet/config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "cross_attention_dim": 64}))
+
+    server = start_process(folder)
+
     assert server.wait(180) == 1
     event = server.event("model_refused")
     assert event is not None
-    assert str(folder) in event["message"]
+    assert str(folder / "unet") in event["message"]
 
 
 def test_a_port_in_use_ends_the_start_with_one_clear_line(

@@ -39,8 +39,9 @@ WARM_UP_STEPS = 100
 AVERAGE_EVERY = 2
 LONGEST_AVERAGE = 0.998
 TIMESTEPS = 1000
-# Noise levels are drawn with a density that grows towards pure noise, where it is decided what is drawn.
-NOISE_BIAS = 0.7
+# Noise levels are drawn with a density that grows towards pure noise, where it is decided what is drawn: a quarter of
+# them in the last tenth. Taking noise away at the other end is learned in minutes.
+NOISE_BIAS = 0.35
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from inference.pocket.dataset import DataSet, Row
 FARTHER_THAN_DEG = 24.0
 # As the plain picture on white is what a bare prompt asks for, it is shown more often.
 PLAIN_WEIGHT, RECOLOURED_WEIGHT = 3.0, 0.5
+# Glossy drawings differ from those in 3d in little but their shading.
+STYLE_WEIGHTS = {"glossy": 0.3, "flat": 0.7}
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def compose_pool(
         pictures.append(compose(drawing, size_px, background, rng, moved=moved, flip=flip))
         plain = background == "white" and colour is None
         weight = PLAIN_WEIGHT if plain else RECOLOURED_WEIGHT if colour is not None else 1.0
+        weight *= STYLE_WEIGHTS.get(row.style, 1.0)
         variants.append(Variant(row, background, colour, weight))
 
     for row in rows:

@@ -31,12 +31,11 @@ class Dispatcher:
     """Invokes endpoints for claimed jobs; whose turn it is, it decides from the waiting records."""
 
     def __init__(
-        self, store: JobStore, endpoints: Endpoints, inputs: Objects, outputs: Objects, settings: Settings
+        self, store: JobStore, endpoints: Endpoints, inputs: Inputs, outputs: Objects, settings: Settings
     ) -> None:
         self._store = store
         self._endpoints = endpoints
         self._inputs = inputs
-        self._pictures = Inputs(inputs)
         self._outputs = outputs
         self._settings = settings
 
@@ -70,7 +69,7 @@ class Dispatcher:
             )
         prefix = keys.job_prefix(job.user_id, job.id)
         try:
-            pictures = self._pictures.of(job)
+            pictures = self._inputs.of(job)
         except (NotFound, BadOutput) as exc:
             event("input_lost", level=logging.ERROR, exc=exc, job=job.id, user=job.user_id)
             return JobFailure(
@@ -84,11 +83,7 @@ class Dispatcher:
             deadline_s=self.drawing_s,
             pictures=pictures,
         )
-        input_uri = None
-        if len(body) > MAX_INLINE_BYTES:
-            input_key = f"{prefix}/{keys.attempt_file(job.attempt)}"
-            self._inputs.put(input_key, body, content_type="application/json")
-            input_uri = f"s3://{self._inputs.bucket}/{input_key}"
+        input_uri = self._inputs.put_payload(job, body) if len(body) > MAX_INLINE_BYTES else None
         invocation = Invocation(
             endpoint=endpoint,
             inference_id=keys.inference_id(job.user_id, job.id, job.attempt),

@@ -1,4 +1,4 @@
-"""Pictures that come with a job: checked when they arrive, kept in the inputs bucket until the job is erased."""
+"""What goes into a job besides words: pictures, checked when they arrive and kept until the job is erased."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BROKEN = (
 
 
 class Inputs:
-    """The pictures of all jobs; one object each at `<user>/<job>/image` and `<user>/<job>/mask`."""
+    """The inputs bucket: `<user>/<job>/image` and `.../mask`, and payloads too large to go inline."""
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
@@ -58,6 +58,12 @@ class Inputs:
             for name, there in wanted
             if there is not None
         }
+
+    def put_payload(self, job: Job, body: bytes) -> str:
+        """Stores the payload of the job's attempt, too large to go inline; returns its S3 URI. One AWS call."""
+        key = f"{keys.job_prefix(job.user_id, job.id)}/{keys.attempt_file(job.attempt)}"
+        self._objects.put(key, body, content_type="application/json")
+        return f"s3://{self._objects.bucket}/{key}"
 
     def discard(self, user_id: str, job_id: str, request: JobRequest) -> None:
         """Erases what `put` stored for a job that did not come to be; two AWS calls a picture."""
@@ -99,7 +105,7 @@ def _check_file(param: str, data: bytes) -> None:
         )
     try:
         picture = Pillow.open(io.BytesIO(data), formats=FORMATS)
-    except Pillow.DecompressionBombError:
+    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning):
         _refuse(param, f"The {param} must be at most {MAX_SIDE_PX} pixels a side; send a smaller one.")
     except BROKEN:
         _refuse(
@@ -128,6 +134,9 @@ def _check_file(param: str, data: bytes) -> None:
 
 
 def _has_white(mask: Pillow.Image) -> bool:
+    if mask.has_transparency_data:
+        # What is transparent becomes white.
+        return True
     brightest = mask.convert("RGB").convert("L").getextrema()[1]
     return isinstance(brightest, int | float) and brightest >= 128
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import struct
 import threading
 import time
+import zlib
 from typing import Any
 
 import pytest
@@ -333,6 +335,13 @@ def animated() -> bytes:
     return target.getvalue()
 
 
+def bomb(side: int) -> bytes:
+    """A small PNG that says it is `side` pixels square."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    png = file()
+    return png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]
+
+
 @pytest.mark.parametrize(
     ("fields", "param", "words"),
     [
@@ -341,6 +350,8 @@ def animated() -> bytes:
         ({"image": base64_of(b"<svg xmlns='http://www.w3.org/2000/svg'/>")}, "image", "PNG, JPEG or WebP"),
         ({"image": base64_of(file("GIF"))}, "image", "PNG, JPEG or WebP"),
         ({"image": base64_of(file(size=(4104, 8)))}, "image", "4104 x 8 pixels"),
+        ({"image": base64_of(bomb(10_000))}, "image", "4096"),
+        ({"image": base64_of(bomb(60_000))}, "image", "4096"),
         ({"image": base64_of(file(size=(500, 500), colour="red")[:-200])}, "image", "cut off"),
         ({"image": base64_of(animated())}, "image", "animated"),
         ({"image": base64_of(file() + bytes(8 * 1024 * 1024))}, "image", "8 MiB"),

@@ -153,10 +153,14 @@ class _Authenticator:
         self.passwords: Any = AuthenticationController(credentials, auto_hash=False)
         # Its __init__ draws the component.
         self.cookie: Any = CookieModel.__new__(CookieModel)
-        self.cookie.cookie_name, self.cookie.cookie_key = COOKIE, cookie_key
-        self.cookie.cookie_expiry_days = SESSION_S / 86400
-        self.cookie.cookie_manager = _CookieWrites(secure=secure)
-        self.cookie.token = self.cookie.exp_date = None
+        vars(self.cookie).update(
+            cookie_name=COOKIE,
+            cookie_key=cookie_key,
+            cookie_expiry_days=SESSION_S / 86400,
+            cookie_manager=_CookieWrites(secure=secure),
+            token=None,
+            exp_date=None,
+        )
 
 
 def _sign_in_by_cookie(studio: Studio) -> None:

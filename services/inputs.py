@@ -24,17 +24,7 @@ MAX_TOGETHER_BYTES = 11 * 1024 * 1024
 # Pillow opens some 40 formats by default; some of them have run code or filled memory.
 FORMATS = ("PNG", "JPEG", "WEBP")
 # What Pillow's readers raise for files that are broken in the middle.
-BROKEN = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    struct.error,
-    zlib.error,
-)
+BROKEN = (OSError, EOFError, LookupError, SyntaxError, TypeError, ValueError, struct.error, zlib.error)
 
 
 class Inputs:

@@ -31,7 +31,7 @@ WIDTHS = (32, 56, 112, 208)
 SMOOTHING = 0.05
 BATCH = 64
 # Shown this many times as often as the others: what prompts ask for.
-ASKED_WEIGHT = 3.0
+ASKED_WEIGHT = 5.0
 FOREGROUND_DISTANCE = 48.0
 BORDER_PX = 2
 

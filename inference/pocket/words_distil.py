@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from safetensors.numpy import save_file
 
 from inference.pocket.words import LIST, TENSORS, Vectors, Words, split_words
-from inference.pocket.words_teacher import Teacher
 
 WIDTH = 120
 STEPS = 127
@@ -18,7 +18,19 @@ STEPS = 127
 EVENING = 0.5
 
 
-def distil_words(teacher: Teacher, texts: Collection[str]) -> Words:
+class WordTeacher(Protocol):
+    """What words are learned from."""
+
+    def words(self) -> list[str]:
+        """Return its whole words, most frequent first."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return float32 (n, any width)."""
+        ...
+
+
+def distil_words(teacher: WordTeacher, texts: Collection[str]) -> Words:
     """Return the table of the teacher's whole words and of every word in `texts`; minutes on one CPU core.
 
     The axes kept are the principal ones of the words in `texts`: what sets the things of the data set apart.

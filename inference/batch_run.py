@@ -43,7 +43,7 @@ class Member:
         """Count a step of the pass that draws `pictures`, as a step of the whole request."""
         asked = self.ticket.payload
         before = sum(len(drawing.pictures) for drawing in self._drawn.values())
-        steps = before * asked.num_inference_steps + step * len(pictures)
+        steps = before * asked.steps_to_draw + step * len(pictures)
         self.ticket.step = steps // asked.num_images_per_prompt
         if self.report is not None:
             self.report.step = self.ticket.step
@@ -162,7 +162,7 @@ class BatchRun:
         for member in self.members:
             asked = member.ticket.payload
             if asked.job is not None:
-                member.report = reporter.begin(asked.job, asked.num_inference_steps)
+                member.report = reporter.begin(asked.job, asked.steps_to_draw)
         longest = self._sizes.limit(self._key)
         pieces = [
             Piece(member, span)
@@ -191,7 +191,7 @@ class BatchRun:
         ticket = next((m.ticket for m in self.members if not m.left), None)
         if ticket is None or ticket.step == 0:
             return max(0.0, usual_s - elapsed_s)
-        return elapsed_s * (ticket.payload.num_inference_steps - ticket.step) / ticket.step
+        return elapsed_s * (ticket.payload.steps_to_draw - ticket.step) / ticket.step
 
     def _member(self, ticket: Ticket, loaded: float) -> Member:
         waited_s = self.started - ticket.queued

@@ -44,6 +44,9 @@ class ModelServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept connections."""
         self._loop = asyncio.get_running_loop()
+        if self.failed:
+            # The model was refused before there was a loop to tell: nothing will be served.
+            self._stop()
         await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -87,7 +87,7 @@ class Ticket:
             size=f"{payload.width}x{payload.height}",
             count=payload.num_images_per_prompt,
             step=self.step,
-            steps=payload.num_inference_steps,
+            steps=payload.steps_to_draw,
             scheduler=payload.scheduler,
             **fields,
         )

@@ -72,6 +72,7 @@ class SteeredModel:
         self.before_step: Callable[[int], None] = lambda step: None
         self.freed = 0
         self.passes: list[tuple[Payload, ...]] = []
+        self.drawing: tuple[Payload, ...] = ()
 
     def warm_up(self) -> None:
         """Nothing: the model is shared and warm."""
@@ -96,7 +97,8 @@ class SteeredModel:
 
     def draw(self, payloads: Sequence[Payload], watch: StepWatch) -> list[Drawing | None]:
         """Draw with the real model, steered; note what is drawn together."""
-        self.passes.append(tuple(payloads))
+        self.drawing = tuple(payloads)
+        self.passes.append(self.drawing)
         return self._model.draw(payloads, _SteeredWatch(self, watch))
 
 

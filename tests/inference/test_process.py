@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import uvicorn
 
 from inference.errors import StartError
+from inference.serve import ModelServer
 from inference.settings import read_settings
 from tests.inference.client import ask, invoke, wait_until
 from tests.inference.processes import ServerProcess
@@ -156,6 +159,22 @@ def test_weights_that_do_not_fit_end_the_process_naming_the_part(
     event = server.event("model_refused")
     assert event is not None
     assert str(folder / "unet") in event["message"]
+
+
+def test_a_model_refused_before_the_server_runs_ends_it_too() -> None:
+    async def nobody(scope: object, receive: object, send: object) -> None:
+        raise AssertionError("nothing is asked")
+
+    config = uvicorn.Config(nobody, lifespan="off", log_config=None)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = ModelServer(config, shutdown_s=1)
+        server.fail_start(StartError("no weights"))
+        running = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        running.start()
+        running.join(30)
+
+    assert not running.is_alive()
+    assert server.failed
 
 
 def test_a_port_in_use_ends_the_start_with_one_clear_line(

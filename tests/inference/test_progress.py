@@ -18,6 +18,7 @@ from PIL import Image
 
 from tests.inference.client import invoke, wait_until
 from tests.inference.conftest import LocalServer
+from tests.inference.crowd import difference, pass_sizes, pixels, queue_up
 from tests.inference.processes import free_port
 
 StartServer = Callable[..., LocalServer]
@@ -145,6 +146,77 @@ def test_a_job_canceled_while_it_waited_stops_at_its_first_steps(
 
     assert answer.json["status"] == "canceled"
     assert answer.json["step"] < 100
+
+
+def test_every_job_of_a_batch_has_its_own_progress_preview_and_cancel(
+    local_server: StartServer, s3: Any, job: dict[str, Any]
+) -> None:
+    server = local_server()
+    jobs = [{**job, "prefix": f"user{n}/batched"} for n in range(3)]
+    with ThreadPoolExecutor() as pool:
+        first, second, third = queue_up(
+            server, pool, [{"job": job, "num_inference_steps": 100, "seed": n} for n, job in enumerate(jobs)]
+        )
+        server.model.before_step = lambda step: time.sleep(0.05)
+        server.model.release()
+        for one in jobs:
+            found = wait_until(lambda one=one: progress(s3, one), "progress is written")
+            assert found["steps"] == 100
+            wait_until(lambda one=one: read(s3, f"{one['prefix']}/3.preview.webp"), "a preview is written")
+        s3.put_object(Bucket="outputs", Key="user1/batched/cancel", Body=b"")
+        canceled = second.result()
+        going_on = not first.done() and not third.done()
+        server.model.before_step = lambda step: None
+
+        assert [first.result().json["batch_pictures"], third.result().json["batch_pictures"]] == [3, 3]
+    # It did not wait for the others.
+    assert going_on
+    assert pass_sizes(server) == [3]
+    assert canceled.json["status"] == "canceled"
+    assert 0 < canceled.json["step"] < 100
+    assert 0 < canceled.json["gpu_s"] < first.result().json["gpu_s"]
+    previews = [read(s3, f"{one['prefix']}/3.preview.webp") for one in jobs]
+    assert len(set(previews)) == 3
+    assert (
+        difference(pixels(third.result()), pixels(invoke(server.port, num_inference_steps=100, seed=2))) <= 1
+    )
+
+
+def test_a_bucket_that_hangs_does_not_hide_the_cancel_of_the_job_beside_it(
+    local_server: StartServer, s3: Any, job: dict[str, Any]
+) -> None:
+    server = local_server()
+    reporter = server.engine._reporter
+    follow = reporter._follow
+    hung = threading.Event()
+    let_go = threading.Event()
+
+    def follow_or_hang(report: Any) -> None:
+        if report.job.prefix == "user/hangs":
+            hung.set()
+            assert let_go.wait(60)
+        follow(report)
+
+    reporter._follow = follow_or_hang  # type: ignore[method-assign]
+    with ThreadPoolExecutor() as pool:
+        hanging, canceled = queue_up(
+            server,
+            pool,
+            [
+                {"num_inference_steps": 150, "job": {**job, "prefix": p}}
+                for p in ("user/hangs", job["prefix"])
+            ],
+        )
+        server.model.before_step = lambda step: time.sleep(0.05)
+        server.model.release()
+        wait_until(lambda: progress(s3, job), "the job runs")
+        s3.put_object(Bucket="outputs", Key=f"{job['prefix']}/cancel", Body=b"")
+
+        assert canceled.result().json["status"] == "canceled"
+        assert hung.is_set() and not hanging.done()
+        server.model.before_step = lambda step: None
+        let_go.set()
+        assert hanging.result().status == 200
 
 
 def test_a_request_without_a_job_writes_nothing(local_server: StartServer, s3: Any) -> None:

@@ -18,7 +18,7 @@ from inference.pipelines.families import (
     Family,
 )
 from inference.pipelines.family import Model, ModelLimits
-from inference.pipelines.folder import ModelFolder, inspect_folder
+from inference.pipelines.folder import ModelFolder, Revision, inspect_folder
 from inference.pipelines.limits import find_limits
 from inference.pipelines.speed import SpeedWishes
 
@@ -63,12 +63,14 @@ def load_model(found: FoundModel, threads: int | None, wishes: SpeedWishes | Non
     steps take 0.65 s with two threads and 0.85 s with one, but 6-11 s and 1.5 s when other processes want the cores.
     Raises `StartError` when the weights do not fit the configuration, or `wishes` not the device.
     """
+    # Reads every weight, without the interpreter: when the imports are done they are in memory, and hashed.
+    revision = Revision(found.folder)
     from inference.pipelines.diffusion import DiffusionModel
 
     if threads is None:
         small = found.folder.weights_bytes() < SMALL_MODEL_BYTES
         threads = 1 if small else len(os.sched_getaffinity(0))
-    return DiffusionModel(found, threads, wishes or SpeedWishes())
+    return DiffusionModel(found, revision, threads, wishes or SpeedWishes())
 
 
 def _check_parts(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import importlib
 import resource
-import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict
@@ -17,14 +16,14 @@ import numpy as np
 import torch
 
 from inference.contract import ModelReference, Payload, Task
-from inference.errors import ModelError, OutOfMemory, StartError
+from inference.errors import ModelError, OutOfMemory
 from inference.logs import log
 from inference.pictures import keep_masked
 from inference.pipelines.adapters import Adapters
 from inference.pipelines.detection import FoundModel
 from inference.pipelines.families import REFINER_SHARED
 from inference.pipelines.family import Drawing, Pixels, StepWatch
-from inference.pipelines.folder import ModelFolder
+from inference.pipelines.folder import ModelFolder, Revision
 from inference.pipelines.form import Embedding, Form
 from inference.pipelines.loading import load_pipeline, make_sibling, silence_libraries
 from inference.pipelines.preview import StepTap, shrink_latents
@@ -38,7 +37,7 @@ from inference.pipelines.tuning import find_device, forget_steps, place, step_ca
 class DiffusionModel:
     """One loaded model: its parts once, and a stock pipeline a task around them. All of it belongs to one thread."""
 
-    def __init__(self, found: FoundModel, threads: int, wishes: SpeedWishes) -> None:
+    def __init__(self, found: FoundModel, revision: Revision, threads: int, wishes: SpeedWishes) -> None:
         silence_libraries()
         torch.set_num_threads(threads)
         self.threads = threads
@@ -51,24 +50,15 @@ class DiffusionModel:
             wishes, self._device, found.family, _count_weights(found.folder), has_loras=bool(found.loras)
         )
         self.max_batch = self.speed.max_batch
-        # Beside loading, on a thread of its own: hashing releases the interpreter.
-        revision: list[str] = []
-        hashing = threading.Thread(target=lambda: revision.append(found.folder.revision()), name="revision")
-        hashing.start()
-        try:
-            self.pipe = load_pipeline(found.folder, self.speed.dtype)
-            self._adapters = Adapters(self.pipe, found.loras)
-            self._refiner = self._load_refiner(found.folder)
-            tune(self.pipe, self.speed, found.family, self._device)
-        finally:
-            hashing.join()
-        if not revision:
-            raise StartError(f"{found.folder.path}: the files could not be read to the end.")
+        self.pipe = load_pipeline(found.folder, self.speed.dtype)
+        self._adapters = Adapters(self.pipe, found.loras)
+        self._refiner = self._load_refiner(found.folder)
+        tune(self.pipe, self.speed, found.family, self._device)
         self._pipes: dict[Task, Any] = {"text_to_image": self.pipe}
         # The folder's own: requests put another one in its place.
         self._scheduler = self.pipe.scheduler
         self._prompts = PromptCache(self.speed.prompt_cache_bytes)
-        self.reference = ModelReference(name=found.folder.name, revision=revision[0])
+        self.reference = ModelReference(name=found.folder.name, revision=revision.wait())
         self.versions = {"torch": torch.__version__, "diffusers": diffusers.__version__}
         log("info", "speed_chosen", **_describe(self.speed, self._device), loras=len(found.loras))
 

@@ -7,6 +7,7 @@ import json
 import math
 import re
 import struct
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,30 @@ class ModelFolder:
         for component in self.components:
             files += [f for f in (self.path / component).rglob("*") if f.is_file()]
         return files + (self.refiner._files() if self.refiner is not None else [])
+
+
+class Revision:
+    """A folder's revision, worked out on a thread of its own from now on."""
+
+    def __init__(self, folder: ModelFolder) -> None:
+        self._folder = folder
+        self._found: str | None = None
+        self._problem = "unknown"
+        self._thread = threading.Thread(target=self._read, name="revision", daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            self._found = self._folder.revision()
+        except OSError as exc:
+            self._problem = f"{exc.filename}: {exc.strerror}"
+
+    def wait(self) -> str:
+        """Return it; raises `StartError` when a file could not be read to its end."""
+        self._thread.join()
+        if self._found is None:
+            raise StartError(f"{self._folder.path}: the files could not be read to the end: {self._problem}.")
+        return self._found
 
 
 def read_header(file: Path) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ import pytest
 
 from inference.errors import StartError
 from inference.pipelines.detection import find_model
-from inference.pipelines.folder import inspect_folder
+from inference.pipelines.folder import Revision, inspect_folder
 
 
 @pytest.fixture
@@ -154,6 +154,14 @@ def test_the_revision_does_not_depend_on_the_card(folder: Path) -> None:
     (folder / "model_card.json").unlink()
 
     assert inspect_folder(folder).revision() == before
+
+
+def test_a_file_that_goes_away_while_it_is_hashed_is_named(folder: Path) -> None:
+    inspected = inspect_folder(folder)
+    (folder / "model_index.json").unlink()
+
+    with pytest.raises(StartError, match=r"model_index\.json"):
+        Revision(inspected).wait()
 
 
 def test_limits_follow_the_models_native_size(folder: Path) -> None:

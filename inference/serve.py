@@ -16,7 +16,7 @@ from inference.app import App
 from inference.check import OutputGate
 from inference.engine import Engine
 from inference.errors import StartError
-from inference.finishing import Finishing
+from inference.finishing import Finishing, FolderHints
 from inference.logs import describe_failure, log, redirect_library_logs
 from inference.pipelines.detection import find_model, load_model
 from inference.pipelines.family import Model
@@ -113,11 +113,13 @@ def serve(settings: Settings) -> int:
     server = ModelServer(config, settings.shutdown_s)
     gate = OutputGate(settings.nsfw_threshold)
     gate.start()
+    hints = FolderHints(settings.model_dir)
 
     def load() -> Model:
         model = load_model(folder, settings.threads, settings.speed)
         # Without its check the server is not ready: it could not hand out a picture.
         gate.wait()
+        hints.open()
         return model
 
     engine = Engine(
@@ -126,7 +128,7 @@ def serve(settings: Settings) -> int:
         reporter=ProgressReporter(),
         on_failed_start=server.fail_start,
     )
-    app = App(engine, limits, Finishing(gate, settings.image_format))
+    app = App(engine, limits, Finishing(gate, settings.image_format, hints))
     config.app = app
     server.attach(engine, app)
     engine.start()

@@ -6,13 +6,15 @@ import base64
 import io
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from inference.check import OutputGate
 from inference.contract import Hint
-from inference.finishing import Finishing
+from inference.errors import StartError
+from inference.finishing import Finishing, FolderHints
 from inference.pipelines.family import Pixels
 from tests.inference.client import invoke
 from tests.inference.conftest import LocalServer
@@ -94,6 +96,40 @@ def test_a_prompt_far_from_what_the_model_knows_gets_a_hint(local_server: StartS
     assert invoke(server.port).json["hint"] is None
     far = invoke(server.port, prompt="quantum chromodynamics")
     assert far.json["hint"] == {"nearest": ["cat face", "lion"], "likeness": 0.31}
+
+
+def test_hints_come_from_the_model_folder(tmp_path: Path) -> None:
+    nothing = FolderHints(tmp_path)
+    nothing.open()
+    (tmp_path / "known.json").write_text("{", encoding="utf-8")
+    broken = FolderHints(tmp_path)
+
+    assert nothing("quantum chromodynamics") is None
+    with pytest.raises(StartError, match=r"known\.json"):
+        broken.open()
+
+
+def test_a_hint_that_fails_costs_no_picture(
+    local_server: StartServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[str] = []
+
+    def fail(prompt: str) -> Hint:
+        asked.append(prompt)
+        raise ZeroDivisionError
+
+    hints = FolderHints(tmp_path)
+    monkeypatch.setattr(hints, "_find", fail)
+    server = local_server(finishing=Finishing(OutputGate(None), hint=hints))
+
+    answer = invoke(server.port)
+
+    assert asked == ["a red apple"]
+    assert (answer.status, answer.json["hint"]) == (200, None)
+    assert "hint_failed" in capsys.readouterr().err
 
 
 def test_the_log_says_where_the_time_went(

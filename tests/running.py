@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,12 +10,13 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from local.processes import ROOT, STUDIO_PYTHON, any_free_port
 
-READY_S = 90.0
+READY_S = 180.0
 
 
 class RunningStudio:
@@ -90,7 +92,7 @@ class RunningStudio:
         with urllib.request.urlopen(request, timeout=90) as answer:
             return json.loads(answer.read() or b"null")
 
-    def wait_for_job(self, job_id: str, *statuses: str, timeout_s: float = 60.0) -> Any:
+    def wait_for_job(self, job_id: str, *statuses: str, timeout_s: float = 180.0) -> Any:
         """The job as soon as its status is one of `statuses`; outages of the studio in between are borne."""
         deadline = time.monotonic() + timeout_s
         job: Any = None
@@ -104,9 +106,42 @@ class RunningStudio:
             time.sleep(0.2)
         raise AssertionError(f"the job did not become {statuses} in {timeout_s:.0f} s: {job}")
 
+    def wake_model(self) -> None:
+        """Has the model server running when it returns."""
+        job = self.ask("POST", "/v1/jobs", {"prompt": "a red apple", "steps": 1})
+        self.wait_for_job(job["id"], "succeeded")
+
+    @contextlib.contextmanager
+    def model_held(self) -> Iterator[None]:
+        """Keeps the model server from going on, so that a job outlasts what is done meanwhile however slow that is."""
+        home = f"ATELIER_HOME={self.home}".encode()
+        pids = [
+            int(entry.name)
+            for entry in Path("/proc").iterdir()
+            if entry.name.isdecimal()
+            and b"inference.serve" in _read(entry / "cmdline")
+            and home in _read(entry / "environ").split(b"\0")
+        ]
+        assert pids, "no model server runs"
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
     def counters(self) -> Any:
         """What the local endpoint counted."""
         with urllib.request.urlopen(
             f"http://127.0.0.1:{self.ports()['sagemaker']}/_atelier/counters", timeout=10
         ) as answer:
             return json.loads(answer.read())["atelier-pocket"]
+
+
+def _read(file: Path) -> bytes:
+    """A file of /proc; nothing when its process has ended or is another user's."""
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""

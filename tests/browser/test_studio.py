@@ -71,6 +71,7 @@ def test_from_sign_in_to_a_picture_starred_downloaded_deleted_and_out(
 def test_a_reload_and_a_second_window_find_the_running_job(
     running: RunningStudio, page: Page, context: BrowserContext
 ) -> None:
+    running.wake_model()
     sign_in(page, running.url, running.credentials["maker"])
     heading(page, "Create")
     page.get_by_text("Custom").click()
@@ -79,19 +80,19 @@ def test_a_reload_and_a_second_window_find_the_running_job(
     page.get_by_text("Advanced").click()
     page.locator(".st-key-g_steps input").fill("50")
     page.locator(".st-key-g_count").get_by_text("4", exact=True).click()
-    generate(page, "a rocket that takes its time")
     cancel = page.get_by_role("button", name="Cancel")
-    cancel.wait_for()
-    address = page.url
-    assert "job=" in address
-    page.reload()
-    cancel.wait_for()
-    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a rocket that takes its time")
-    second = context.new_page()
-    second.goto(running.url)
-    second.get_by_role("button", name="Cancel").click()
-    second.get_by_text("Nothing was charged.").wait_for()
-    page.get_by_text("Nothing was charged.").wait_for()
+    with running.model_held():
+        generate(page, "a rocket that takes its time")
+        cancel.wait_for()
+        assert "job=" in page.url
+        page.reload()
+        cancel.wait_for()
+        expect(page.get_by_label("Prompt", exact=True)).to_have_value("a rocket that takes its time")
+        second = context.new_page()
+        second.goto(running.url)
+        second.get_by_role("button", name="Cancel").click()
+        second.get_by_text("Nothing was charged.").wait_for()
+        page.get_by_text("Nothing was charged.").wait_for()
 
 
 def test_a_hostile_prompt_is_shown_as_typed_and_makes_no_foreign_request(
@@ -125,18 +126,20 @@ def test_the_page_asked_for_and_its_query_survive_the_sign_in(running: RunningSt
 def test_an_open_page_survives_kill_9_of_the_studio_with_its_job_and_the_words_typed(
     running: RunningStudio, page: Page
 ) -> None:
+    running.wake_model()
     sign_in(page, running.url, running.credentials["maker"])
     heading(page, "Create")
     page.get_by_text("Fine").click()
-    generate(page, "a rocket in the storm")
-    page.get_by_role("button", name="Cancel").wait_for()
-    page.get_by_label("Prompt", exact=True).fill("not sent yet")
-    page.get_by_label("Prompt", exact=True).blur()
-    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_have_count(1)
-    before = running.processes()["studio"]
-    assert running.kill_part("studio") == before
+    with running.model_held():
+        generate(page, "a rocket in the storm")
+        page.get_by_role("button", name="Cancel").wait_for()
+        page.get_by_label("Prompt", exact=True).fill("not sent yet")
+        page.get_by_label("Prompt", exact=True).blur()
+        expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_have_count(1)
+        before = running.processes()["studio"]
+        assert running.kill_part("studio") == before
     drawn = page.locator("[class*=st-key-drawn_]").filter(has_text="a rocket in the storm")
-    drawn.locator(".grid img").first.wait_for(timeout=60_000)
+    drawn.locator(".grid img").first.wait_for(timeout=120_000)
     assert running.processes()["studio"] != before
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("not sent yet")
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import struct
+import zlib
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from inference.contract import RULES, JobReference, LoraReference, Payload, parse_payload
 from inference.errors import InvalidRequest
@@ -87,6 +93,109 @@ def test_a_malformed_field_is_refused_by_name_and_told_its_rule(
     assert field in answer.error["message"]
     if field in RULES:
         assert RULES[field] in answer.error["message"]
+
+
+def file(kind: str = "PNG", **options: Any) -> bytes:
+    stream = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (96, 96, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def bomb() -> bytes:
+    """A whole PNG of 30,000 x 30,000 pixels in about 3 kB of file that would be 2.7 GB of memory."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    rows = zlib.compress(b"\0" * 3_000_000, 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def animated() -> bytes:
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    stream = io.BytesIO()
+    frames[0].save(stream, "PNG", save_all=True, append_images=frames[1:])
+    return stream.getvalue()
+
+
+def flipped(whole: bytes) -> bytes:
+    """One byte in the middle of the pixels is another."""
+    at = len(whole) // 2
+    return whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :]
+
+
+NOT_PICTURES: dict[str, tuple[bytes, str]] = {
+    "cut off in its pixels": (file()[:2000], "cut off"),
+    "cut off in its header": (file()[:20], "PNG, JPEG or WebP"),
+    "a JPEG cut off": (file("JPEG")[:1500], "cut off"),
+    "a WebP cut off": (file("WEBP")[:500], "PNG, JPEG or WebP"),
+    "a byte turned over": (flipped(file()), "broken"),
+    "a pixel bomb": (bomb(), "4096"),
+    "too wide": (file()[:16] + struct.pack(">I", 5000) + file()[20:], "PNG, JPEG or WebP|4096"),
+    "animated": (animated(), "animated"),
+    "SVG": (b'<svg xmlns="http://www.w3.org/2000/svg" onload="x()"/>', "PNG, JPEG or WebP"),
+    "SVG behind a PNG's first bytes": (b"\x89PNG\r\n\x1a\n<svg/>", "PNG, JPEG or WebP"),
+    "a GIF": (file("GIF"), "PNG, JPEG or WebP"),
+    "a BMP": (file("BMP"), "PNG, JPEG or WebP"),
+    "a TIFF": (file("TIFF"), "PNG, JPEG or WebP"),
+    "a zip": (b"PK\x03\x04" + b"\0" * 100, "PNG, JPEG or WebP"),
+    "a program": (b"\x7fELF" + b"\0" * 100, "PNG, JPEG or WebP"),
+    "HTML": (b"<!doctype html><script>1</script>", "PNG, JPEG or WebP"),
+    "over 8 MiB": (file() + b"\0" * (8 * 1024 * 1024), "8 MiB"),
+}
+
+
+@pytest.mark.parametrize("field", ["image", "mask"])
+@pytest.mark.parametrize("name", NOT_PICTURES)
+def test_what_is_no_picture_is_refused_by_field_and_told_why(
+    name: str, field: str, shared_process: ServerProcess
+) -> None:
+    content, words = NOT_PICTURES[name]
+    pictures = {"image": file("PNG"), field: content}
+
+    answer = invoke(
+        shared_process.port,
+        strength=0.5,
+        **{key: base64.b64encode(data).decode() for key, data in pictures.items()},
+    )
+
+    assert (answer.status, answer.error["code"]) == (400, "invalid_request")
+    assert answer.error["param"] == field
+    assert any(word in answer.error["message"] for word in words.split("|")), answer.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"image": "data:image/png;base64,AAAA", "strength": 0.5}, "image"),
+        ({"image": "", "strength": 0.5}, "image"),
+        ({"image": "https://example.com/a.png", "strength": 0.5}, "image"),
+        ({"image": "/etc/passwd", "strength": 0.5}, "image"),
+        ({"image": base64.b64encode(file()).decode()}, "strength"),
+        ({"image": base64.b64encode(file()).decode(), "strength": 0}, "strength"),
+        ({"image": base64.b64encode(file()).decode(), "strength": 1.01}, "strength"),
+        ({"strength": 0.5}, "strength"),
+        ({"mask": base64.b64encode(file()).decode()}, "mask"),
+        ({"loras": "ink"}, "loras"),
+        ({"loras": [{"name": "ink", "scale": 1.0}]}, "loras"),
+        ({"loras": [{"name": "../ink", "scale": 1.0}]}, "loras.name"),
+        ({"loras": [{"name": "ink", "scale": 2.5}]}, "loras.scale"),
+        ({"loras": [{"name": "ink"}]}, "loras.scale"),
+        ({"loras": [{"name": "ink", "scale": 1.0, "path": "/"}]}, "loras.path"),
+        ({"loras": [{"name": f"l{n}", "scale": 1.0} for n in range(5)]}, "loras"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_pictures_and_loras_that_do_not_fit_together_are_refused_by_name(
+    changes: dict[str, Any], param: str, shared_process: ServerProcess
+) -> None:
+    answer = invoke(shared_process.port, **changes)
+
+    assert (answer.status, answer.error["code"]) == (400, "invalid_request")
+    assert answer.error["param"] == param
+    assert param.partition(".")[0] in answer.error["message"]
 
 
 @pytest.mark.parametrize(

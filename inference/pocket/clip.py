@@ -51,7 +51,7 @@ class PocketClip:
             config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
             shape = TowerShape(tuple(config["widths"]), config["outputs"])
             weights = unpack(load_file(folder / TOWER))
-            tower, style = Tower(shape), nn.Linear(shape.features, len(config["styles"]))
+            tower, style = Tower(shape), nn.Linear(shape.signs, len(config["styles"]))
             for module, prefix in ((tower, "tower."), (style, "style.")):
                 module.load_state_dict(
                     {n.removeprefix(prefix): v for n, v in weights.items() if n.startswith(prefix)}
@@ -64,23 +64,18 @@ class PocketClip:
 
     def embed_images(self, pictures: Sequence[Picture]) -> Vectors:
         """Return where pictures lie: float32 (n, d), unit length; 2-3 ms a picture on one CPU core."""
-        found = (
-            [
-                self._tower(to_tensor(pictures[start : start + BATCH]))
-                for start in range(0, len(pictures), BATCH)
-            ]
-            if pictures
-            else []
-        )
-        width = self.text.concepts.places.shape[1]
-        return unit(torch.cat(found).numpy()) if found else np.zeros((0, width), np.float32)
+        found = [np.zeros((0, self.text.concepts.places.shape[1]), np.float32)]
+        with torch.inference_mode():
+            for start in range(0, len(pictures), BATCH):
+                found.append(self._tower(to_tensor(pictures[start : start + BATCH])).numpy())
+        return unit(np.concatenate(found))
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Return where texts lie: float32 (n, d), unit length; zeros for a text without a known word."""
         return self.text.embed(texts)
 
     def names(self, picture: Picture, k: int = 5) -> Scored:
-        """Return the k likeliest of all names it knows, with their probabilities; nothing was trained for the k."""
+        """Return the k likeliest of all names it knows, with their probabilities."""
         shares = self._shares(picture)
         best = np.argsort(-shares)[:k]
         return [(self.text.concepts.names[i], float(shares[i])) for i in best]
@@ -95,10 +90,12 @@ class PocketClip:
         return sorted(found.items(), key=lambda item: -item[1])[:k]
 
     def style(self, picture: Picture) -> dict[str, float]:
-        """Return the probability of each drawing style it knows; they sum to one."""
+        """Return how like the picture's style is to each style it knows; the likenesses sum to one."""
         with torch.inference_mode():
-            scores = self._style(self._tower.features(to_tensor([picture])))
-        return dict(zip(self._styles, torch.softmax(scores[0], 0).tolist(), strict=True))
+            _, signs = self._tower.features_and_signs(to_tensor([picture]))
+            # Ridge regression on shares: what is below nothing is nothing.
+            shares = self._style(signs)[0].clamp(min=0)
+        return dict(zip(self._styles, (shares / shares.sum()).tolist(), strict=True))
 
     def likeness(self, first: Picture, second: Picture) -> float:
         """Return how alike what two pictures show is, -1 to 1: the cosine between where they lie."""
@@ -106,10 +103,17 @@ class PocketClip:
         return float(one @ other)
 
     def search(self, texts: Sequence[str], image_embeddings: Vectors) -> Vectors:
-        """Return how well each picture answers each text: float32 (texts, pictures), larger is better."""
-        return np.asarray(self.embed_texts(texts) @ image_embeddings.T, np.float32)
+        """Return the chance that text and picture are of one thing: float32 (texts, pictures), 0 to 1.
+
+        Surer than the cosine between both: what a picture is not, pulls it nowhere.
+        """
+        return np.asarray(self.text.shares(texts) @ self.shares(image_embeddings).T, np.float32)
+
+    def shares(self, image_embeddings: Vectors) -> Vectors:
+        """Return the probability of each thing for embeddings of pictures: float32 (pictures, things), of sum one."""
+        scores = self._scale * (image_embeddings @ self.text.concepts.places.T)
+        shares = np.exp(scores - scores.max(1, keepdims=True))
+        return np.asarray(shares / shares.sum(1, keepdims=True), np.float32)
 
     def _shares(self, picture: Picture) -> Vectors:
-        scores = self._scale * (self.embed_images([picture]) @ self.text.concepts.places.T)[0]
-        shares = np.exp(scores - scores.max())
-        return np.asarray(shares / shares.sum(), np.float32)
+        return np.asarray(self.shares(self.embed_images([picture]))[0], np.float32)

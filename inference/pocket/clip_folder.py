@@ -12,6 +12,7 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 
 from inference.pocket.clip import CONFIG, TOWER
+from inference.pocket.clip_fit import Fitted
 from inference.pocket.clip_text import CONCEPTS, PLACES
 from inference.pocket.clip_training import SHAPE, STYLES, ClipLearner, Knowledge
 from inference.pocket.errors import PocketError
@@ -25,19 +26,19 @@ LARGEST_BYTES = 5_400_000
 STEPS = 127
 
 
-def write_clip(learner: ClipLearner, knowledge: Knowledge, folder: Path) -> None:
+def write_clip(learner: ClipLearner, fitted: Fitted, knowledge: Knowledge, folder: Path) -> None:
     """Write the folder, replacing it at once; raises `PocketError` when it would be too large to be shipped."""
     fresh = folder.with_name(folder.name + ".partial")
     shutil.rmtree(fresh, ignore_errors=True)
     save_words(knowledge.words, fresh)
-    with torch.no_grad():
-        places = learner.places().numpy()
-        scale = float(learner.log_scale.exp())
-    _write_concepts(knowledge, places, fresh)
+    _write_concepts(knowledge, fitted.places, fresh)
     weights = {f"tower.{name}": value for name, value in learner.tower.state_dict().items()}
-    weights |= {f"style.{name}": value for name, value in learner.style.state_dict().items()}
+    weights |= {
+        "style.weight": torch.from_numpy(fitted.style_map[:, :-1]),
+        "style.bias": torch.from_numpy(fitted.style_map[:, -1]),
+    }
     save_file(pack(weights), fresh / TOWER)
-    config = {"widths": SHAPE.widths, "outputs": SHAPE.outputs, "styles": STYLES, "scale": round(scale, 4)}
+    config = {"widths": SHAPE.widths, "outputs": SHAPE.outputs, "styles": STYLES, "scale": fitted.scale}
     (fresh / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     tidy_folder(fresh)
     size_bytes = folder_bytes(fresh)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from inference.pocket.clip import PocketClip
 from inference.pocket.clip_text import Concepts, TextSide, worded_like
 from inference.pocket.clip_training import CHECKED_STYLE, is_held_back, read_queries
+from inference.pocket.colours import PALETTE
 from inference.pocket.dataset import DataSet, Row
 from inference.pocket.tower import SIDE_PX
 from inference.pocket.tower_pictures import Drawings, Wear
@@ -39,32 +41,35 @@ class Figures:
 def report_clip(clip: PocketClip, dataset: DataSet) -> list[str]:
     """Return the lines of the report: names, styles, text search; a minute on one CPU core."""
     held_back = [row for row in dataset.rows if is_held_back(row)]
+    fresh = _fresh(dataset)
     unseen = clip.embed_images([_plain(dataset, row) for row in held_back])
     gallery_rows = [row for row in dataset.rows if row.style == CHECKED_STYLE]
     gallery = clip.embed_images([_plain(dataset, row) for row in gallery_rows])
     names = np.array([row.name for row in gallery_rows])
     queries = read_queries()
+    answers, shown = list(queries.values()), clip.shares(gallery)
     honest = _side_without(clip.text, lambda tag: worded_like(tag, queries))
     styled = [clip.style(_plain(dataset, row)) for row in held_back]
     style = float(np.mean([max(found, key=lambda s: found[s]) == CHECKED_STYLE for found in styled]))
     count = len(clip.text.concepts.names)
     return [
-        f"names of {count}, fresh augmentations of drawings it was shown: {_augmented(clip, dataset)}",
+        f"names of {count}, fresh augmentations (moved, mirrored, any background): "
+        f"{_named(clip, clip.embed_images(_moved(dataset, fresh)), fresh)}",
+        f"the same also recoloured, blurred, speckled: "
+        f"{_named(clip, clip.embed_images(_worn(dataset, fresh)), fresh)}",
         f"names of {count}, drawings of a style ({CHECKED_STYLE}) held back of these things: "
         f"{_named(clip, unseen, held_back)}; style told right {style:.0%}",
         f"{len(queries)} free-text queries on all {CHECKED_STYLE} drawings, their wording held out: "
-        f"{search_figures(honest.embed(list(queries)), list(queries.values()), gallery, names)}",
+        f"{search_figures(honest.shares(list(queries)) @ shown.T, answers, names)}",
         f"the same with all tags, as shipped: "
-        f"{search_figures(clip.embed_texts(list(queries)), list(queries.values()), gallery, names)}",
+        f"{search_figures(clip.search(list(queries), gallery), answers, names)}",
         f"tags held out as queries on drawings held back: {_unknown_tags(clip, unseen, held_back)}",
     ]
 
 
-def search_figures(
-    texts: Vectors, answers: Sequence[Sequence[str]], gallery: Vectors, names: npt.NDArray[np.str_]
-) -> Figures:
-    """Return how often a text's best pictures are of one of its answers; `names` are what the gallery shows."""
-    found = np.argsort(-(texts @ gallery.T), axis=1)[:, :5]
+def search_figures(scores: Vectors, answers: Sequence[Sequence[str]], names: npt.NDArray[np.str_]) -> Figures:
+    """Return how often the best of scores (texts, pictures) are of an answer; `names` are what the pictures show."""
+    found = np.argsort(-scores, axis=1)[:, :5]
     hits = np.array([[names[i] in right for i in best] for best, right in zip(found, answers, strict=True)])
     return Figures(len(hits), float(hits[:, 0].mean()), float(hits.any(1).mean()))
 
@@ -76,29 +81,52 @@ def _named(clip: PocketClip, pictures: Vectors, rows: Sequence[Row]) -> Figures:
     return Figures(len(rows), float(hits[:, 0].mean()), float(hits.any(1).mean()))
 
 
-def _augmented(clip: PocketClip, dataset: DataSet) -> Figures:
-    rng = np.random.default_rng(AUGMENTATION_SEED)
+def _fresh(dataset: DataSet) -> list[Row]:
+    """Return a thousand of the drawings that were shown, the same each time."""
     shown = [row for row in dataset.rows if not is_held_back(row)]
-    rows = [shown[i] for i in rng.choice(len(shown), min(AUGMENTED, len(shown)), replace=False)]
+    chosen = np.random.default_rng(AUGMENTATION_SEED).choice(
+        len(shown), min(AUGMENTED, len(shown)), replace=False
+    )
+    return [shown[i] for i in chosen]
+
+
+def _moved(dataset: DataSet, rows: Sequence[Row]) -> list[npt.NDArray[np.uint8]]:
+    """Scaled and moved at random, on a background at random; mirrored where it may be."""
+    rng = np.random.default_rng(AUGMENTATION_SEED)
+    return [
+        compose(
+            dataset.images[row.index],
+            SIDE_PX,
+            str(rng.choice(list(PALETTE))),
+            rng,
+            moved=True,
+            flip=row.may_flip and bool(rng.random() < 0.5),
+        )
+        for row in rows
+    ]
+
+
+def _worn(dataset: DataSet, rows: Sequence[Row]) -> list[npt.NDArray[np.uint8]]:
+    """As the tower was shown them, with wear that it was not: recoloured, blurred, speckled."""
     drawings = Drawings(dataset, rows)
-    found = []
+    found: list[npt.NDArray[np.uint8]] = []
     for start in range(0, len(rows), BATCH):
         places = np.arange(start, min(start + BATCH, len(rows)))
         pictures = drawings.batch(places, Wear(), AUGMENTATION_SEED + start)
-        pixels = ((pictures + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
-        found.append(clip.embed_images(list(pixels)))
-    return _named(clip, np.concatenate(found), rows)
+        found += list(((pictures + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy())
+    return found
 
 
 def _unknown_tags(clip: PocketClip, pictures: Vectors, rows: Sequence[Row]) -> Figures:
     tags = sorted({tag for row in rows for tag in row.tags} - set(clip.text.concepts.names))
     held_out = frozenset(
-        np.random.default_rng(0).permutation(tags)[: int(TAGS_HELD_OUT * len(tags))].tolist()
+        np.random.default_rng(0).permutation(tags)[: math.ceil(TAGS_HELD_OUT * len(tags))].tolist()
     )
     side = _side_without(clip.text, lambda tag: tag in held_out)
     queries = sorted({tag for row in rows for tag in row.tags[:TAG_QUERIES_EACH] if tag in held_out})
     answers = [[row.name for row in rows if query in row.tags] for query in queries]
-    return search_figures(side.embed(queries), answers, pictures, np.array([row.name for row in rows]))
+    scores = side.shares(queries) @ clip.shares(pictures).T
+    return search_figures(scores, answers, np.array([row.name for row in rows]))
 
 
 def _side_without(side: TextSide, unwanted: Callable[[str], bool]) -> TextSide:

@@ -55,6 +55,7 @@ def _clip(options: argparse.Namespace) -> None:
     import torch
 
     from inference.pocket.clip import CLIP_WEIGHTS, PocketClip
+    from inference.pocket.clip_fit import fit_clip
     from inference.pocket.clip_folder import write_clip
     from inference.pocket.clip_report import report_clip
     from inference.pocket.clip_training import train_clip
@@ -63,14 +64,14 @@ def _clip(options: argparse.Namespace) -> None:
 
     torch.set_num_threads(options.threads)
     root = work_root(options.root)
-    folder = CLIP_WEIGHTS
+    folder, dataset = CLIP_WEIGHTS, load_dataset(root)
     if not options.report_only:
         plan = TowerPlan(root, options.name, options.samples, options.minutes, seed=options.seed)
         learner, knowledge, ended = train_clip(plan)
         folder = plan.folder / "clip_weights"
-        write_clip(learner, knowledge, folder)
+        write_clip(learner, fit_clip(learner, knowledge, dataset, options.seed), knowledge, folder)
         print(f"{folder}: {'the end of the run' if ended else 'the run goes on when started again'}")
-    for line in report_clip(PocketClip.open(folder), load_dataset(root)):
+    for line in report_clip(PocketClip.open(folder), dataset):
         print(line, flush=True)
     if options.ship and not options.report_only:
         shutil.copytree(folder, CLIP_WEIGHTS, dirs_exist_ok=True)

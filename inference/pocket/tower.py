@@ -12,6 +12,7 @@ from torch import nn
 
 SIDE_PX = 64
 STEPS, SCALES = 127, ".scales"
+LEAST_PACKED = 10_000
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class TowerShape:
         """Numbers a picture has before the last map: the mean and the four quarters' maxima of every channel."""
         return 5 * self.widths[-1]
 
+    @property
+    def signs(self) -> int:
+        """Numbers that tell of style: mean and deviation of every stage's channels."""
+        return 2 * sum(self.widths)
+
 
 class Block(nn.Module):
     """Two convolutions beside a shortcut (He et al. 2015); the second begins at nothing (Goyal et al. 2017)."""
@@ -38,6 +44,7 @@ class Block(nn.Module):
         self.second_norm = nn.BatchNorm2d(outer)
         nn.init.zeros_(self.second_norm.weight)
         same = inner == outer and stride == 1
+        self.ends_stage = same
         self.shortcut: nn.Module = nn.Identity() if same else nn.Conv2d(inner, outer, 1, stride)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -63,12 +70,27 @@ class Tower(nn.Module):
 
     def features(self, pictures: torch.Tensor) -> torch.Tensor:
         """Return the features before the last map; what stands where matters a little: quarters are kept apart."""
-        grid = self.layers(pictures)
+        return self._pooled(self.layers(pictures))
+
+    def _pooled(self, grid: torch.Tensor) -> torch.Tensor:
         mean = grid.mean((2, 3))
         # Four overlapping or adjoining quarters of a grid of 4, 3 or 2 places a side.
         side = grid.shape[-1]
         quarters = F.max_pool2d(grid, side - side // 2, side // 2).flatten(1)
         return torch.cat([mean, quarters], 1)
+
+    def features_and_signs(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the features, and the signs of style: what every stage's channels are on average, and how even.
+
+        How it is drawn shows in the first stages and in their spread (Gatys et al. 2016).
+        """
+        signs: list[torch.Tensor] = []
+        grid = pictures
+        for layer in self.layers:
+            grid = layer(grid)
+            if isinstance(layer, nn.ReLU) or (isinstance(layer, Block) and layer.ends_stage):
+                signs += [grid.mean((2, 3)), grid.std((2, 3))]
+        return self._pooled(grid), torch.cat(signs, 1)
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = self.outputs(self.features(pictures))
@@ -76,13 +98,13 @@ class Tower(nn.Module):
 
 
 def pack(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return weights as they are stored: maps in int8 with one float16 scale an output, the rest as it is.
+    """Return weights as they are stored: large maps in int8 with one float16 scale an output, the rest as it is.
 
     A quarter of the size of float32; each weight is off by at most half a step, 1/254 of its row's largest.
     """
     packed: dict[str, torch.Tensor] = {}
     for name, weight in weights.items():
-        if weight.ndim < 2:
+        if weight.ndim < 2 or weight.numel() < LEAST_PACKED:
             packed[name] = weight.contiguous()
             continue
         rows = weight.detach().float().flatten(1)

@@ -72,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
 
     release = commands.add_parser("release", help="put a run's pipeline in the place of the shipped weights")
     release.add_argument("--name", default="pocket", help="the run whose pipeline it is")
+    release.add_argument("--selection", default="everyday", help="what the run was trained on")
+    release.add_argument("--autoencoder", type=Path, help="put this one in; it must speak the same latents")
     release.set_defaults(run=_release)
     return parser
 
@@ -144,11 +146,23 @@ def _diffusion(options: argparse.Namespace) -> None:
 
 
 def _release(options: argparse.Namespace) -> None:
-    from inference.pocket.parts import load_parts, save_pipeline
+    from inference.pocket.clip_known import write_known
+    from inference.pocket.dataset import load_dataset
+    from inference.pocket.parts import load_autoencoder, load_parts, save_pipeline
+    from inference.pocket.selection import select
 
-    pipeline = work_root(options.root) / "runs" / options.name / "pipeline"
-    save_pipeline(load_parts(pipeline), WEIGHTS)
-    print(f"{pipeline} -> {WEIGHTS}")
+    root = work_root(options.root)
+    names = sorted({row.name for row in select(load_dataset(root), options.selection).rows})
+    pipeline = root / "runs" / options.name / "pipeline"
+    parts = load_parts(pipeline)
+    if options.autoencoder is not None:
+        parts.autoencoder = load_autoencoder(options.autoencoder)
+    save_pipeline(parts, WEIGHTS)
+    found = write_known(WEIGHTS, names)
+    print(
+        f"{pipeline} -> {WEIGHTS}; {len(names)} things; a prompt is far below a likeness of {found.far_below:.3f}: "
+        f"{found.false_alarms:.0%} false alarms of {found.near}, {found.misses:.0%} misses of {found.far}"
+    )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 
 from inference.pocket.checkpoint import load_checkpoint, run_id, save_checkpoint
 from inference.pocket.dataset import load_dataset
+from inference.pocket.optimisers import follow_average
 from inference.pocket.parts import build_autoencoder, load_autoencoder, quiet_libraries, tidy_folder
 from inference.pocket.sheets import save_sheet
 from inference.pocket.variants import compose_pool
@@ -24,6 +25,7 @@ from inference.pocket.variants import compose_pool
 SIDE_PX = 64
 HELD_BACK = 256
 LATENT_NOISE = 0.05
+LONGEST_AVERAGE = 0.995
 SAVE_EVERY_S = 300.0
 
 
@@ -100,10 +102,7 @@ def train_autoencoder(plan: AutoencoderPlan) -> None:
         progress.step += 1
         progress.samples += plan.batch
         progress.seconds = earlier_s + time.monotonic() - started
-        keep = min(0.995, (progress.step + 1) / (progress.step + 20))
-        with torch.no_grad():
-            for slow, fast in zip(average.parameters(), module.parameters(), strict=True):
-                slow.lerp_(fast, 1 - keep)
+        follow_average(average, module, progress.step, LONGEST_AVERAGE)
         if time.monotonic() - last_save >= SAVE_EVERY_S:
             save()
             last_save = time.monotonic()

@@ -17,7 +17,7 @@ from inference.pocket.captions import write_caption
 from inference.pocket.checkpoint import Progress, load_checkpoint, run_id, save_checkpoint
 from inference.pocket.dataset import load_dataset
 from inference.pocket.half import HalfCopy, PlainAttention, half_type
-from inference.pocket.optimisers import Optimisers
+from inference.pocket.optimisers import Optimisers, follow_average
 from inference.pocket.parts import (
     Parts,
     as_pipeline,
@@ -138,8 +138,9 @@ class _Run:
             plan.checkpoint, self.module, self.average, self.optimisers.all, plan.run_id()
         )
         self.half = HalfCopy(self.module, half_type(device))
+        self.half_unet, self.half_text = self.half.working["unet"], self.half.working["text"]
         if device.type == "cpu":
-            self.half.working["unet"].set_attn_processor(PlainAttention())
+            self.half_unet.set_attn_processor(PlainAttention())
         self.alphas = build_scheduler().alphas_cumprod.to(device)
         if rank == 0:
             concepts = len({row.concept for row in selection.rows})
@@ -162,8 +163,8 @@ class _Run:
         kept = self.alphas[times][:, None, None, None]
         noisy = kept.sqrt() * latents + (1 - kept).sqrt() * noise
         velocity = kept.sqrt() * noise - (1 - kept).sqrt() * latents
-        words = self.half.working["text"](ids)[0]
-        found = self.half.working["unet"](noisy.to(words.dtype), times, encoder_hidden_states=words).sample
+        words = self.half_text(ids)[0]
+        found = self.half_unet(noisy.to(words.dtype), times, encoder_hidden_states=words).sample
         loss = F.mse_loss(found.float(), velocity)
         loss.backward()  # type: ignore[no-untyped-call]
         self.half.hand_over_gradients()
@@ -175,7 +176,7 @@ class _Run:
         self.progress.step += 1
         self.progress.samples += len(latents) * self.ranks
         if self.rank == 0 and self.progress.step % AVERAGE_EVERY == 0:
-            self._follow()
+            follow_average(self.average, self.module, self.progress.step, LONGEST_AVERAGE)
         return float(loss.detach()), False
 
     def report(self, loss: float) -> None:
@@ -226,13 +227,6 @@ class _Run:
         warm = min(1.0, (self.progress.step + 1) / WARM_UP_STEPS)
         left = max(0.0, 1 - self.progress.samples / self.plan.samples)
         return warm * min(1.0, 0.02 + left / self.plan.decay)
-
-    def _follow(self) -> None:
-        step = self.progress.step
-        keep = min(LONGEST_AVERAGE, (step + 1) / (step + 30))
-        with torch.no_grad():
-            for slow, fast in zip(self.average.parameters(), self.module.parameters(), strict=True):
-                slow.lerp_(fast, 1 - keep)
 
 
 def _start_parts(plan: DiffusionPlan) -> Parts:

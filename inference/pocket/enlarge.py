@@ -18,10 +18,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from inference.pocket.autoencoder import gradients, measure, pixels_of, rate_share, save_folder
+from inference.pocket.autoencoder import (
+    LONGEST_AVERAGE,
+    gradients,
+    measure,
+    pixels_of,
+    rate_share,
+    save_folder,
+)
 from inference.pocket.checkpoint import load_checkpoint, run_id, save_checkpoint
 from inference.pocket.dataset import DataSet, load_dataset
 from inference.pocket.half import HalfCopy, half_type
+from inference.pocket.optimisers import follow_average
 from inference.pocket.parts import build_autoencoder, load_autoencoder, quiet_libraries
 from inference.pocket.sheets import save_sheet
 from inference.pocket.variants import Pool, compose_pool
@@ -114,10 +122,7 @@ def train_enlarged(plan: EnlargePlan) -> None:
         progress.step += 1
         progress.samples += len(chosen)
         progress.seconds = earlier_s + time.monotonic() - started
-        keep = min(0.995, (progress.step + 1) / (progress.step + 20))
-        with torch.no_grad():
-            for slow, fast in zip(average.parameters(), module.parameters(), strict=True):
-                slow.lerp_(fast, 1 - keep)
+        follow_average(average, module, progress.step, LONGEST_AVERAGE)
         if time.monotonic() - last_save >= SAVE_EVERY_S:
             save()
             last_save = time.monotonic()

@@ -17,7 +17,8 @@ class HalfCopy:
     """
 
     def __init__(self, module: torch.nn.Module, dtype: torch.dtype) -> None:
-        self.working = copy.deepcopy(module).to(dtype)
+        # `Any`: it is called with what the module itself is called with.
+        self.working: Any = copy.deepcopy(module).to(dtype)
         self._pairs = list(zip(self.working.parameters(), module.parameters(), strict=True))
 
     def hand_over_gradients(self) -> None:
@@ -50,7 +51,7 @@ class PlainAttention:
         source = hidden_states if encoder_hidden_states is None else encoder_hidden_states
 
         def split(values: torch.Tensor) -> torch.Tensor:
-            return values.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+            return values.view(*values.shape[:2], attn.heads, -1).transpose(1, 2)
 
         query, key, value = (
             split(attn.to_q(hidden_states)),
@@ -66,4 +67,4 @@ def half_type(device: torch.device) -> torch.dtype:
     """Return bfloat16 where the device computes in it, else float32."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32  # type: ignore[no-untyped-call]
+    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32

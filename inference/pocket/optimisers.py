@@ -67,9 +67,17 @@ def restore_state(optimisers: Iterable[torch.optim.Optimizer], tensors: dict[str
     """Put back what `state_tensors` returned; the optimisers must be over the same parameters."""
     states: dict[int, dict[int, dict[str, torch.Tensor]]] = {}
     for name, value in tensors.items():
-        number, index, key = name.split(".", 2)
-        states.setdefault(int(number), {}).setdefault(int(index), {})[key] = value
+        owner, index, key = name.split(".", 2)
+        states.setdefault(int(owner), {}).setdefault(int(index), {})[key] = value
     for number, optimiser in enumerate(optimisers):
         optimiser.load_state_dict(
             {"state": states.get(number, {}), "param_groups": optimiser.state_dict()["param_groups"]}
         )
+
+
+def follow_average(average: torch.nn.Module, module: torch.nn.Module, step: int, longest: float) -> None:
+    """Move the averaged weights towards the module's; `longest` is the share they keep once the run is long."""
+    keep = min(longest, (step + 1) / (step + 20))
+    with torch.no_grad():
+        for slow, fast in zip(average.parameters(), module.parameters(), strict=True):
+            slow.lerp_(fast, 1 - keep)

@@ -23,7 +23,7 @@ def add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
     judge = commands.add_parser("judge", help="train the judge that `evaluate` asks; run it again to go on")
     judge.add_argument("--selection", default="everyday", help="what is shown more often: see selection.toml")
-    _training(judge, samples=60_000)
+    _training(judge, samples=150_000)
     judge.set_defaults(run=_judge)
 
     evaluate = commands.add_parser(

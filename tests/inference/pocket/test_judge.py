@@ -25,6 +25,8 @@ def plan(shapes_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A run of a small judge over three things, in a work folder of the test's own."""
     (tmp_path / "dataset").symlink_to(shapes_root / "dataset")
     monkeypatch.setattr(judging, "WIDTHS", (8, 12, 16, 24))
+    # Six drawings say little of how a hundred features vary.
+    monkeypatch.setattr(judging, "SETTLING_TURNS", 20)
     return TowerPlan(tmp_path, "judge", samples=1600, batch=16, rate=8e-3)
 
 
@@ -37,7 +39,7 @@ def test_a_judge_knows_what_it_was_shown_from_what_it_was_not(plan: TowerPlan, s
     judge = train_judge(plan, frozenset({"red disc"}))
     assert judge is not None
     assert judge.names == ("red disc", "blue square", "green triangle")
-    pictures = [plain(shapes, row.index, "purple") for row in shapes.rows]
+    pictures = [plain(shapes, row.index, "yellow") for row in shapes.rows]
     verdicts = judge.ask(pictures, [[row.name] for row in shapes.rows])
     assert [verdict.likeliest[0] for verdict in verdicts] == [row.name for row in shapes.rows]
     assert {verdict.rank for verdict in verdicts} == {1}

@@ -152,9 +152,9 @@ def _release(options: argparse.Namespace) -> None:
     from inference.pocket.selection import select
 
     root = work_root(options.root)
-    names = sorted({row.name for row in select(load_dataset(root), options.selection).rows})
     pipeline = root / "runs" / options.name / "pipeline"
     parts = load_parts(pipeline)
+    names = sorted({row.name for row in select(load_dataset(root), options.selection).rows})
     if options.autoencoder is not None:
         parts.autoencoder = load_autoencoder(options.autoencoder)
     save_pipeline(parts, WEIGHTS)

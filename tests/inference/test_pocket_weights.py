@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.contract import SCHEDULER_NAMES, Payload
+from inference.contract import Payload
 from inference.pipelines.detection import find_model, load_model
 from inference.pipelines.family import Model
 from tests.inference.client import PAYLOAD
-from tests.inference.onlookers import Onlooker
+from tests.inference.onlookers import Onlooker, draw_alone
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "inference/pocket/weights"
 
@@ -30,12 +30,12 @@ def test_the_built_in_model_is_called_pocket(pocket: Model) -> None:
     assert pocket.reference.name == "pocket"
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULER_NAMES)
+@pytest.mark.parametrize("scheduler", find_model(WEIGHTS)[1].schedulers)
 def test_a_red_apple_is_red_and_the_preview_shows_it(pocket: Model, scheduler: str) -> None:
     onlooker = Onlooker(preview_at=8)
     request = Payload(**{**PAYLOAD, "num_inference_steps": 12, "scheduler": scheduler})
 
-    picture = pocket.draw(request, onlooker).pictures[0]
+    picture = draw_alone(pocket, request, onlooker).pictures[0]
 
     for pixels in (picture, onlooker.previews[0]):
         red, green, blue = pixels[16:48, 16:48].astype(float).mean(axis=(0, 1))
@@ -47,7 +47,7 @@ def test_a_red_apple_is_red_and_the_preview_shows_it(pocket: Model, scheduler: s
 def test_it_draws_other_shapes(pocket: Model, width: int, height: int) -> None:
     request = Payload(**{**PAYLOAD, "width": width, "height": height, "num_inference_steps": 2})
 
-    picture = pocket.draw(request, Onlooker()).pictures[0]
+    picture = draw_alone(pocket, request).pictures[0]
 
     assert picture.shape == (height, width, 3)
     assert picture.dtype == np.uint8

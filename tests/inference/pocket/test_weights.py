@@ -47,8 +47,8 @@ def test_no_configuration_holds_a_path_of_the_machine_that_wrote_it() -> None:
 
 
 def test_the_weights_are_a_folder_that_the_container_accepts() -> None:
-    folder, limits = find_model(WEIGHTS)
-    assert folder.name == "pocket"
+    found, limits = find_model(WEIGHTS)
+    assert found.folder.name == "pocket"
     assert limits.min_side_px <= 64 <= limits.max_side_px
 
 

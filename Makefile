@@ -37,9 +37,9 @@ check:  ## Format, lint, types, imports, duplicate and dead code, licences, know
 	$(BOOTSTRAP) --dev
 	$(STUDIO) -m tools.check
 
-bench:  ## Measure the job path and print one table a measurement
+bench:  ## Measure the job path, the starts and the model server; one table a measurement (BENCH="clients --pairs 2")
 	$(BOOTSTRAP)
-	$(STUDIO) -m bench
+	$(STUDIO) -m bench $(BENCH)
 
 model-package:  ## Pack a model folder (MODEL, default pocket) as build/model.tar.gz for SageMaker
 	$(BOOTSTRAP)

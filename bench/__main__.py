@@ -3,30 +3,82 @@
 from __future__ import annotations
 
 import argparse
-import os
+import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from bench import cold_start, job_path
+from bench import cold_start, first_picture, in_process, job_path, serving
+from bench.pairs import PAIRS, Plan
+from bench.processes import environment
 from bench.stack import running_stack
+from bench.table import describe_machine
+from local.bootstrap import ENVIRONMENTS, make_environments
+from local.processes import INFERENCE_PYTHON, ROOT
 
-NAMES = ("job_path", "cold_start")
+BUILD = ROOT / "build/bench"
 
 
 def main() -> None:
     """Prints one table a measurement; load on the machine is printed above them, because it is in the numbers."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*NAMES, []], default=[])
-    names = parser.parse_args().names or NAMES
-    print(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} before the start")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(MEASUREMENTS)}")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="rounds of the model server's measurements")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the rounds that were measured before"
+    )
+    arguments = parser.parse_args()
+    if unknown := [name for name in arguments.names if name not in MEASUREMENTS]:
+        parser.error(f"no measurement is called {', '.join(unknown)}; there are: {', '.join(MEASUREMENTS)}")
+    if arguments.pairs < 1:
+        parser.error("--pairs must be at least 1")
+    plan = Plan(arguments.pairs, BUILD / "rounds", arguments.resume)
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    print(describe_machine(), flush=True)
+    for name in arguments.names or MEASUREMENTS:
+        MEASUREMENTS[name](plan)
+
+
+def _job_path(_plan: Plan) -> None:
+    with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as stack:
+        job_path.measure(stack)
+
+
+def _cold_start(_plan: Plan) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        if "job_path" in names:
-            where = Path(folder) / "job_path"
-            where.mkdir()
-            with running_stack(where) as stack:
-                job_path.measure(stack)
-        if "cold_start" in names:
-            cold_start.measure(Path(folder))
+        cold_start.measure(Path(folder))
+
+
+def _clients(plan: Plan) -> None:
+    make_environments(ROOT / ".venvs", {"bench": ENVIRONMENTS["bench"]}, dev=True)
+    serving.measure_many_clients(_model(), plan)
+
+
+def _gpu(plan: Plan) -> None:
+    where = ["--pairs", str(plan.pairs), "--folder", str(BUILD / "gpu"), *["--resume"] * plan.resume]
+    command = [str(INFERENCE_PYTHON), "-m", "bench.model.gpu", *where]
+    subprocess.run(command, cwd=ROOT, env=environment(threads=None), check=True)
+
+
+def _model() -> Path:
+    """The folder of the model that is measured; made when it is not there."""
+    folder = BUILD / "sd-128"
+    command = [str(INFERENCE_PYTHON), "-m", "bench.model.folders", str(folder)]
+    subprocess.run(command, cwd=ROOT, env=environment(), check=True, stderr=subprocess.DEVNULL)
+    return folder
+
+
+MEASUREMENTS: dict[str, Callable[[Plan], None]] = {
+    "job_path": _job_path,
+    "cold_start": _cold_start,
+    "server": lambda plan: serving.measure_one_client(_model(), plan),
+    "clients": _clients,
+    "batch": lambda plan: in_process.measure_batch(_model(), plan),
+    "threads": lambda plan: in_process.measure_threads(_model(), plan),
+    "first_picture": lambda plan: first_picture.measure(plan),
+    "encode": lambda plan: in_process.measure_encode(plan),
+    "gpu": _gpu,
+}
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ ENVIRONMENTS = {
     "studio": Environment("requirements.txt", "requirements-dev.txt", 1_000_000_000),
     "cloud": Environment("local/requirements.txt", "local/requirements.txt", 200_000_000),
     "jumpstart": Environment(None, "infra/jumpstart/requirements.txt", 500_000_000),
+    "bench": Environment(None, "bench/requirements.txt", 100_000_000),
 }
 
 

@@ -42,6 +42,7 @@ FILES = (
     PinFile("inference/requirements-dev.txt", "inference", base="inference/requirements.txt"),
     PinFile("local/requirements.txt", "cloud"),
     PinFile("infra/jumpstart/requirements.txt", "jumpstart"),
+    PinFile("bench/requirements.txt", "bench"),
 )
 
 

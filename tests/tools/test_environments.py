@@ -31,8 +31,8 @@ def install(
 
 @pytest.fixture
 def environments(tree: Path, plant: Plant) -> Path:
-    """Four environments with a package each, and requirements files that say so."""
-    for environment in ("studio", "inference", "cloud", "jumpstart"):
+    """Five environments with a package each, and requirements files that say so."""
+    for environment in ("studio", "inference", "cloud", "jumpstart", "bench"):
         install(plant, environment, "one", "1.0", "License-Expression: MIT")
     for file in pins.FILES:
         line = "one==1.0\n" if file.base is None else f"-r {Path(file.base).name}\n"

@@ -63,11 +63,13 @@ class PocketClip:
         return cls(text, tower, style, config["styles"], float(config["scale"]))
 
     def embed_images(self, pictures: Sequence[Picture]) -> Vectors:
-        """Return where pictures lie: float32 (n, d), unit length; 2-3 ms a picture on one CPU core."""
+        """Return where pictures lie: float32 (n, d), unit length; 5-10 ms a picture on one CPU core."""
         found = [np.zeros((0, self.text.concepts.places.shape[1]), np.float32)]
         with torch.inference_mode():
             for start in range(0, len(pictures), BATCH):
-                found.append(self._tower(to_tensor(pictures[start : start + BATCH])).numpy())
+                seen = to_tensor(pictures[start : start + BATCH])
+                # Two looks are surer than one; an arrow to the right is then told from one to the left by less.
+                found.append((self._tower(seen) + self._tower(seen.flip(3))).numpy())
         return unit(np.concatenate(found))
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:

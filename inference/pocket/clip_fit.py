@@ -77,7 +77,9 @@ def _look(
         for kind, pictures in enumerate((to_tensor(plain), drawings.batch(places, Wear(), seed + start))):
             with torch.inference_mode():
                 features, style = learner.tower.features_and_signs(pictures)
-                outputs[kind].append(learner.tower.outputs(features).numpy())
+                # As `PocketClip` looks: at the picture and at its mirror image.
+                both = (features + learner.tower.features(pictures.flip(3))) / 2
+                outputs[kind].append(learner.tower.outputs(both).numpy())
                 signs[kind].append(style.numpy())
     return (
         (np.concatenate(outputs[0]), np.concatenate(outputs[1])),

@@ -21,6 +21,9 @@ from inference.pocket.folders import HERE
 from inference.pocket.prompts import PARAPHRASE, QUESTIONS
 from inference.pocket.words import WordsError
 
+# Most prompts are near: a hint where none is needed disturbs more people than one that is missing.
+ALARM_WEIGHT = 2.0
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -69,7 +72,7 @@ def calibrate(known: Known, names: Collection[str]) -> Calibration:
     found_near, found_far = (likeness[::2] for likeness in alike)
     tested_near, tested_far = (likeness[1::2] for likeness in alike)
     tried = np.unique(np.concatenate([found_near, found_far]))
-    wrong = [(found_near < t).mean() + (found_far >= t).mean() for t in tried]
+    wrong = [ALARM_WEIGHT * (found_near < t).mean() + (found_far >= t).mean() for t in tried]
     best = float(tried[int(np.argmin(wrong))])
     # Between the texts on both sides of it, not on one of them.
     below = tried[tried < best]

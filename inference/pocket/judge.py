@@ -47,7 +47,7 @@ class Verdict:
 
 
 class Judge:
-    """Knows the names of all things of a data set; about 2 ms a picture on one CPU core."""
+    """Knows the names of all things of a data set; about 5 ms a picture on one CPU core."""
 
     def __init__(self, tower: Tower, names: Sequence[str]) -> None:
         self._tower, self.names = tower.eval(), tuple(names)
@@ -71,7 +71,10 @@ class Judge:
         verdicts: list[Verdict] = []
         for start in range(0, len(pictures), BATCH):
             with torch.inference_mode():
-                scores = self._tower(to_tensor(pictures[start : start + BATCH]))
+                seen = to_tensor(pictures[start : start + BATCH])
+                # Two looks are surer than one: what shows one of a few things is the same in a mirror.
+                looks = [torch.log_softmax(self._tower(look), 1) for look in (seen, seen.flip(3))]
+                scores = looks[0] + looks[1]
             for ranked, wanted in zip(
                 scores.argsort(1, descending=True).tolist(), things[start : start + BATCH], strict=True
             ):

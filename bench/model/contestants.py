@@ -68,8 +68,9 @@ class Ways:
             reporter=ProgressReporter(),
             on_failed_start=_fail,
         )
-        self._engine.start()
+        # Before the engine loads: the libraries' loading cannot be done by two threads at a time.
         self._pipe = plain.load(folder)
+        self._engine.start()
         self._own: list[Any] = []
         self._truth: list[Pixels] = []
 

@@ -104,15 +104,18 @@ def encodings() -> Worker:
 
 
 def photo(side_px: int) -> Pixels:
-    """Return uint8 (side, side, 3) with a photo's spectrum: amplitudes fall with frequency (Field 1987), plus grain."""
+    """Return uint8 (side, side, 3) that compresses about like a photo: amplitudes fall with frequency, plus grain.
+
+    In photos they fall about by its first power (Field 1987); what a camera smooths makes it a little more.
+    """
     random = np.random.default_rng(0)
     frequency = np.hypot(np.fft.fftfreq(side_px)[:, None], np.fft.rfftfreq(side_px)[None, :])
     frequency[0, 0] = np.inf
     channels = []
     for _ in range(3):
         noise = np.fft.rfft2(random.standard_normal((side_px, side_px)))
-        smooth = np.fft.irfft2(noise / frequency, s=(side_px, side_px))
-        channels.append(smooth / smooth.std() * 50 + 128 + random.standard_normal((side_px, side_px)))
+        smooth = np.fft.irfft2(noise / frequency**1.3, s=(side_px, side_px))
+        channels.append(smooth / smooth.std() * 50 + 128 + random.standard_normal((side_px, side_px)) / 2)
     pixels: Pixels = np.clip(np.stack(channels, axis=-1), 0, 255).astype(np.uint8)
     return pixels
 

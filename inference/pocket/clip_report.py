@@ -63,6 +63,8 @@ def report_clip(clip: PocketClip, dataset: DataSet) -> list[str]:
         f"{search_figures(honest.shares(list(queries)) @ shown.T, answers, names)}",
         f"the same with all tags, as shipped: "
         f"{search_figures(clip.search(list(queries), gallery), answers, names)}",
+        f"the same by the cosine between embeddings alone: "
+        f"{search_figures(clip.embed_texts(list(queries)) @ gallery.T, answers, names)}",
         f"tags held out as queries on drawings held back: {_unknown_tags(clip, unseen, held_back)}",
     ]
 

@@ -150,6 +150,4 @@ def worded_like(tag: str, queries: Collection[str]) -> bool:
 
 
 def _stems(text: str) -> frozenset[str]:
-    return frozenset(
-        w.rstrip("s") for w in re.findall(r"[a-z]+", text) if w not in {"a", "an", "the", "of", "in", "to"}
-    )
+    return frozenset(w.rstrip("s") for w in re.findall(r"[a-z]+", text) if w not in FILLING)

@@ -73,11 +73,6 @@ class Words:
         """Return the table's words that a text is made of; "apples" may be found as "apple", "catfish" as two."""
         return [part for word in WORD.findall(text.lower()) for part in self._parts(word)]
 
-    def unknown_share(self, text: str) -> float:
-        """Return the part of a text's words that the table does not know in any form, 0 to 1."""
-        found = [bool(self._parts(word)) for word in WORD.findall(text.lower())]
-        return 1 - sum(found) / len(found) if found else 1.0
-
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return float32 (n, d), unit length; zeros for a text without a known word."""
         out = np.zeros((len(texts), self.width), np.float32)

@@ -230,6 +230,6 @@ def test_the_report_has_a_line_for_every_promise(
     monkeypatch.setattr(clip_report, "CHECKED_STYLE", "flat")
     monkeypatch.setattr(clip_training, "CHECKED_STYLE", "flat")
     lines = report_clip(clip, shapes)
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert "names of 3, fresh augmentations" in lines[0]
     assert "100 free-text queries" in lines[3]

@@ -8,10 +8,14 @@ from typing import TypeVar
 import numpy as np
 
 from inference.pocket.dataset import Row
+from inference.pocket.wording import Wording
 
 T = TypeVar("T")
 
 DEFAULT_STYLE = "3d"
+# The part of the captions with words of no thing in them.
+FILLED = 0.3
+LINKS = ("with", "in", "of", "for", "and", "at", "near", "from", "that")
 
 COLOUR_WORD = re.compile(
     r"\b(red|orange|yellow|green|teal|light blue|blue|purple|pink|brown|black|white|gray|grey)\b ?"
@@ -23,13 +27,15 @@ def with_article(phrase: str) -> str:
     return ("an " if phrase[:1] in "aeiou" else "a ") + phrase
 
 
-def write_caption(row: Row, background: str, colour: str | None, rng: np.random.Generator) -> str:
+def write_caption(
+    row: Row, background: str, colour: str | None, wording: Wording, rng: np.random.Generator
+) -> str:
     """Return one caption for a drawing on a background, recoloured when `colour` is not None.
 
-    Forms: "grinning cat", "a red apple, 3d style", "flat icon of a rocket on a blue background", with tags in the
-    name's place or after it at times.
+    Forms: "grinning cat", "a red apple, 3d style", "flat icon of a rocket on a blue background"; at times with other
+    words in the name's place or beside it, and with words that say nothing of the thing.
     """
-    subject = _subject(row, rng)
+    subject = _subject(row, wording, rng)
     if colour is not None:
         subject = f"{colour} {COLOUR_WORD.sub('', subject).strip() or row.name}"
     elif (
@@ -40,8 +46,14 @@ def write_caption(row: Row, background: str, colour: str | None, rng: np.random.
         and not COLOUR_WORD.search(subject)
     ):
         subject = f"{row.tint.colour} {subject}"
+    filled = bool(wording.fillers) and rng.random() < FILLED
+    if filled and rng.random() < 0.6:
+        subject, filled = f"{' '.join(_fillers(wording, rng))} {subject}", False
     if rng.random() < 0.6:
         subject = with_article(subject)
+    if filled:
+        after = " ".join(_fillers(wording, rng))
+        subject = f"{subject} {_pick(rng, *LINKS)} {_pick(rng, after, with_article(after), f'the {after}')}"
     # A prompt that names no style means the default one: a mean of all styles would be none.
     if row.style != DEFAULT_STYLE or rng.random() < 0.4:
         chance = rng.random()
@@ -59,15 +71,21 @@ def write_caption(row: Row, background: str, colour: str | None, rng: np.random.
     return subject
 
 
-def _subject(row: Row, rng: np.random.Generator) -> str:
+def _subject(row: Row, wording: Wording, rng: np.random.Generator) -> str:
     chance = rng.random()
-    if chance < 0.64 or not row.tags:
+    if chance < 0.46:
         return row.name
-    if chance < 0.76:
-        return _pick(rng, *row.tags)
-    count = min(len(row.tags), _pick(rng, 1, 1, 2))
-    chosen = rng.choice(len(row.tags), count, replace=False)
-    return " ".join([row.name, *(row.tags[int(i)] for i in chosen)])
+    if chance < 0.56:
+        return " ".join(wording.other(row.name, rng, 1)) or row.name
+    if chance < 0.68:
+        # A description without the name.
+        return " ".join(wording.other(row.name, rng, _pick(rng, 2, 3))) or row.name
+    beside = wording.other(row.name, rng, _pick(rng, 1, 1, 2))
+    return " ".join(_pick(rng, [*beside, row.name], [row.name, *beside]))
+
+
+def _fillers(wording: Wording, rng: np.random.Generator) -> list[str]:
+    return [_pick(rng, *wording.fillers) for _ in range(_pick(rng, 1, 1, 2))]
 
 
 def _pick(rng: np.random.Generator, *options: T) -> T:

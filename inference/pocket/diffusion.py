@@ -31,10 +31,12 @@ from inference.pocket.prompts import SHEET_PROMPTS
 from inference.pocket.ranks import run_ranks, share_gradients
 from inference.pocket.selection import Selection, select
 from inference.pocket.sheets import draw, save_sheet
-from inference.pocket.variants import Pool, compose_pool
+from inference.pocket.variants import Pool, Variant, compose_pool
+from inference.pocket.wording import find_wording
 
 # A tenth of the captions is empty: what classifier-free guidance guides away from.
 EMPTY_CAPTIONS = 0.1
+CAPTION_TRIES = 4
 WARM_UP_STEPS = 100
 AVERAGE_EVERY = 2
 LONGEST_AVERAGE = 0.998
@@ -130,6 +132,7 @@ class _Run:
         self.pool = compose_pool(dataset, selection.rows, size_px, plan.seed, steady=True)
         self.latents = _encode(self.parts.autoencoder.to(device), self.pool, device)
         self.chances = _chances(self.pool, selection)
+        self.wording = find_wording(selection.rows)
         self.module = self.parts.trained().to(device).train()
         self.average = copy.deepcopy(self.module).eval().requires_grad_(False)
         self.parameters = list(self.module.parameters())
@@ -207,13 +210,7 @@ class _Run:
 
     def _batch(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         chosen = rng.choice(len(self.latents), self.plan.batch, p=self.chances)
-        captions = []
-        for index in chosen:
-            variant = self.pool.variants[int(index)]
-            empty = rng.random() < EMPTY_CAPTIONS
-            captions.append(
-                "" if empty else write_caption(variant.row, variant.background, variant.colour, rng)
-            )
+        captions = [self._caption(self.pool.variants[int(index)], rng) for index in chosen]
         tokens = self.parts.tokenizer(
             captions,
             padding="max_length",
@@ -222,6 +219,18 @@ class _Run:
             return_tensors="pt",
         )
         return self.latents[torch.from_numpy(chosen).to(self.device)], tokens.input_ids.to(self.device)
+
+    def _caption(self, variant: Variant, rng: np.random.Generator) -> str:
+        if rng.random() < EMPTY_CAPTIONS:
+            return ""
+        most = int(self.parts.text.config.max_position_embeddings)
+        caption = variant.row.name
+        for _ in range(CAPTION_TRIES):
+            caption = write_caption(variant.row, variant.background, variant.colour, self.wording, rng)
+            # What is cut off would be shown and not said: backgrounds stand last.
+            if len(self.parts.tokenizer(caption).input_ids) <= most:
+                break
+        return caption
 
     def _rate_share(self) -> float:
         warm = min(1.0, (self.progress.step + 1) / WARM_UP_STEPS)

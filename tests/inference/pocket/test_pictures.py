@@ -10,7 +10,10 @@ from inference.pocket.colours import PALETTE, drawing_tint, hsv, recolour
 from inference.pocket.dataset import DataSet
 from inference.pocket.judge import background_name, thing_tint
 from inference.pocket.variants import Variant, compose, compose_pool, held_out_colour
+from inference.pocket.wording import Wording
 from tests.inference.pocket.conftest import SHAPES, shape
+
+WORDING = Wording({"red disc": (("round", "shape"), np.array([0.5, 0.5]))}, ("however", "perhaps"))
 
 
 @pytest.mark.parametrize(("name", "colour"), SHAPES)
@@ -83,19 +86,38 @@ def test_steady_pictures_are_the_drawing_in_the_middle_as_it_is(shapes: DataSet)
 
 
 def caption(shapes: DataSet, background: str, colour: str | None, seed: int) -> str:
-    return write_caption(shapes.rows[0], background, colour, np.random.default_rng(seed))
+    return write_caption(shapes.rows[0], background, colour, WORDING, np.random.default_rng(seed))
 
 
-def test_captions_name_the_thing_or_one_of_its_tags(shapes: DataSet) -> None:
-    for seed in range(100):
-        assert "disc" in (text := caption(shapes, "white", None, seed)) or "shape" in text
+def test_captions_name_the_thing_or_other_words_of_it(shapes: DataSet) -> None:
+    for seed in range(200):
+        said = set(caption(shapes, "white", None, seed).replace(",", "").split())
+        assert said & {"disc", "round", "shape"}, said
+
+
+def test_captions_mostly_name_the_thing_and_at_times_describe_it_by_two_other_words(shapes: DataSet) -> None:
+    texts = [caption(shapes, "white", None, seed) for seed in range(400)]
+    assert 0.65 < np.mean(["disc" in text for text in texts]) < 0.9
+    assert any({"round", "shape"} <= set(text.split()) and "disc" not in text for text in texts)
+
+
+def test_words_of_no_thing_stand_before_and_after_the_thing_at_times(shapes: DataSet) -> None:
+    texts = [caption(shapes, "white", None, seed) for seed in range(400)]
+    filled = [text for text in texts if "however" in text or "perhaps" in text]
+    assert 0.2 < len(filled) / len(texts) < 0.4
+    assert any(
+        text.index("however") < text.index("disc")
+        for text in filled
+        if {*text.split()} >= {"however", "disc"}
+    )
+    assert any(" of " in text or " with " in text for text in filled)
 
 
 def test_captions_name_the_new_colour_and_not_the_old(shapes: DataSet) -> None:
     for seed in range(100):
-        text = caption(shapes, "white", "blue", seed)
-        assert "blue" in text
-        assert "red" not in text
+        said = caption(shapes, "white", "blue", seed).replace(",", "").split()
+        assert "blue" in said
+        assert "red" not in said
 
 
 def test_captions_mostly_name_a_coloured_background_and_the_style(shapes: DataSet) -> None:
@@ -107,7 +129,7 @@ def test_captions_mostly_name_a_coloured_background_and_the_style(shapes: DataSe
 def test_every_style_but_the_default_is_always_named(shapes: DataSet) -> None:
     flat = next(row for row in shapes.rows if row.style == "flat")
     for seed in range(200):
-        assert "flat" in write_caption(flat, "white", None, np.random.default_rng(seed))
+        assert "flat" in write_caption(flat, "white", None, WORDING, np.random.default_rng(seed))
 
 
 def test_articles_go_by_the_first_letter() -> None:

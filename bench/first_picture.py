@@ -18,7 +18,7 @@ from bench.processes import LIMIT_S, ask_ours, environment, start_server
 from local.processes import INFERENCE_PYTHON, LOOPBACK, ROOT, Child, any_free_port
 
 POCKET = ROOT / "inference/pocket/weights"
-SIDE_PX = 64
+SIDE_PX = 128
 
 
 def measure(plan: Plan, model: Path = POCKET) -> None:

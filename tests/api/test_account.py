@@ -15,9 +15,9 @@ def test_models_tell_limits_defaults_price_and_state(client: TestClient, alice: 
     assert listed["object"] == "list"
     (pocket,) = listed["data"]
     assert (pocket["id"], pocket["object"], pocket["state"]) == ("pocket", "model", "cold")
-    assert (pocket["grid_px"], pocket["max_px"], pocket["max_count"]) == (8, 96, 4)
-    assert pocket["defaults"]["width"] == 64
-    assert pocket["sizes"][0] == {"label": "1:1", "width": 64, "height": 64}
+    assert (pocket["grid_px"], pocket["max_px"], pocket["max_count"]) == (8, 192, 4)
+    assert pocket["defaults"]["width"] == 128
+    assert pocket["sizes"][0] == {"label": "1:1", "width": 128, "height": 128}
     assert pocket["max_prompt_characters"] == 2000
 
 

@@ -54,8 +54,8 @@ def test_a_prompt_alone_makes_a_job_with_every_default_resolved(client: TestClie
     assert job["input"] == {
         "prompt": "a red apple",
         "negative_prompt": "",
-        "width": 64,
-        "height": 64,
+        "width": 128,
+        "height": 128,
         "steps": 12,
         "guidance": 4.0,
         "scheduler": "ddim",
@@ -80,7 +80,7 @@ def test_every_field_reaches_the_service_as_sent(client: TestClient, alice: Pers
         "negative_prompt": "text",
         "model": "pocket",
         "width": 96,
-        "height": 72,
+        "height": 104,
         "steps": 12,
         "guidance": 5,
         "scheduler": "euler",
@@ -100,7 +100,7 @@ def test_every_field_reaches_the_service_as_sent(client: TestClient, alice: Pers
 
 
 def test_nulls_ask_for_the_defaults(client: TestClient, alice: Person) -> None:
-    assert make(client, alice, width=None, seed=None, model=None)["input"]["width"] == 64
+    assert make(client, alice, width=None, seed=None, model=None)["input"]["width"] == 128
 
 
 def test_a_finished_job_holds_its_pictures_in_order_with_their_seeds(
@@ -115,7 +115,7 @@ def test_a_finished_job_holds_its_pictures_in_order_with_their_seeds(
     assert (first["id"], first["object"], first["job"]) == (f"{job['id']}-0", "image", job["id"])
     assert first["url"] == f"{STORE}/images/{alice.user.id}/{job['id']}/0.png"
     assert first["thumbnail_url"].endswith("/0.thumb.webp")
-    assert (first["width"], first["height"]) == (64, 64)
+    assert (first["width"], first["height"]) == (128, 128)
     assert done["metrics"]["cost_usd"] == 0.0001
     assert done["metrics"]["gpu_s"] == 1.0
     assert done["metrics"]["queue_position"] is None

@@ -31,7 +31,7 @@ def test_from_sign_in_to_a_picture_starred_downloaded_deleted_and_out(
     page.locator(".grid img").or_(page.get_by_text("Nothing was charged.")).first.wait_for(timeout=90_000)
     expect(page.get_by_text("Nothing was charged.")).to_have_count(0)
     expect(picture).to_have_js_property("complete", True)
-    assert picture.evaluate("image => image.naturalWidth") == 64
+    assert picture.evaluate("image => image.naturalWidth") == 128
 
     page.get_by_role("link", name="Gallery").click()
     heading(page, "Gallery")

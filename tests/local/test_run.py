@@ -61,7 +61,15 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def hang_up_heard() -> Iterator[None]:
+    """Under `nohup` the tests ignore SIGHUP; what they start would inherit that and rightly ignore it too."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture(scope="module")
+def started(hang_up_heard: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     run = Run(tmp_path_factory.mktemp("run") / "home", any_free_port())
     try:
         run.wait_ready()

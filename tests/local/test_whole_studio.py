@@ -15,14 +15,12 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageChops, ImageStat
 
-from local.processes import ROOT
 from local.resources import OUTPUTS_BUCKET, client_factory
 from tests.running import RunningStudio
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 END_S = 200.0
-WEIGHTS = ROOT / "inference/pocket/weights"
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +54,7 @@ def stored_png(job: dict[str, Any]) -> bytes:
     return png
 
 
-def difference(left: bytes, right: bytes, box: tuple[int, int, int, int] = (0, 0, 64, 64)) -> float:
+def difference(left: bytes, right: bytes, box: tuple[int, int, int, int] = (0, 0, 128, 128)) -> float:
     """Mean difference of the two pictures' channels inside `box`, in levels of 255."""
     pictures = [Pillow.open(io.BytesIO(png)).convert("RGB").crop(box) for png in (left, right)]
     return sum(ImageStat.Stat(ImageChops.difference(*pictures)).mean) / 3
@@ -83,7 +81,7 @@ def test_the_model_servers_variables_reach_it_and_its_webp_is_kept_as_png(webp_s
     answer = json.loads(s3.get_object(Bucket=OUTPUTS_BUCKET, Key=output)["Body"].read())
     assert [image["format"] for image in answer["images"]] == ["webp"]
     with Pillow.open(io.BytesIO(stored_png(job)), formats=["PNG"]) as picture:
-        assert picture.size == (64, 64)
+        assert picture.size == (128, 128)
 
 
 def test_a_stored_picture_is_drawn_over_the_more_the_stronger(webp_studio: RunningStudio) -> None:
@@ -97,24 +95,16 @@ def test_a_stored_picture_is_drawn_over_the_more_the_stronger(webp_studio: Runni
     assert difference(source, stored_png(weak)) < difference(source, stored_png(strong)) / 2
 
 
-def test_only_what_is_white_in_the_mask_is_drawn_anew_or_the_job_says_that_the_model_cannot(
-    webp_studio: RunningStudio,
-) -> None:
+def test_only_what_is_white_in_the_mask_is_drawn_anew(webp_studio: RunningStudio) -> None:
     source = stored_png(drawn(webp_studio, steps=8, seed=1))
-    mask, target = Pillow.new("L", (64, 64), 0), io.BytesIO()
-    mask.paste(255, (32, 0, 64, 64))
+    mask, target = Pillow.new("L", (128, 128), 0), io.BytesIO()
+    mask.paste(255, (64, 0, 128, 128))
     mask.save(target, "PNG")
     files = {"image": source, "mask": target.getvalue()}
     asked = {name: base64.b64encode(file).decode() for name, file in files.items()} | {"strength": 1.0}
     body = {"prompt": "a rocket", "steps": 20, "seed": 2, **asked}
     job = ended(webp_studio, webp_studio.ask("POST", "/v1/jobs", body))
     assert job["input"]["task"] == "inpainting"
-    # The stock inpainting pipeline knows models of four latent channels.
-    if json.loads((WEIGHTS / "vae/config.json").read_text())["latent_channels"] == 4:
-        assert job["status"] == "succeeded", job["error"]
-        assert difference(source, stored_png(job), (0, 0, 28, 64)) <= 1
-        assert difference(source, stored_png(job), (36, 0, 64, 64)) > 5
-    else:
-        assert (job["status"], job["error"]["code"]) == ("failed", "invalid_request")
-        assert "`mask` must be left out" in job["error"]["message"]
-        assert job["metrics"]["cost_usd"] == 0
+    assert job["status"] == "succeeded", job["error"]
+    assert difference(source, stored_png(job), (0, 0, 56, 128)) <= 1
+    assert difference(source, stored_png(job), (72, 0, 128, 128)) > 5

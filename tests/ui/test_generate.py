@@ -169,7 +169,7 @@ def test_the_offered_job_is_shown_instead_of_drawn(
 def test_remix_keeps_the_settings_and_frees_the_seed(
     open_page: Callable[..., AppTest], draw: Callable[..., Job]
 ) -> None:
-    job = draw("a red apple", seed=7, steps=11, width=96, height=72)
+    job = draw("a red apple", seed=7, steps=11, width=96, height=104)
     at = open_page()
     at.button(key=f"remix_{job.id}").click().run()
     state = at.session_state

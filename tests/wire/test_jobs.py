@@ -65,7 +65,7 @@ def test_a_job_is_invoked_at_once_and_ends_with_its_pictures_stored(
     parameters = read(data).parameters
     assert parameters is not None
     assert (parameters.prompt, parameters.seed, parameters.image) == ("a red apple", 7, images[1].id)
-    assert Pillow.open(io.BytesIO(data)).size == (64, 64)
+    assert Pillow.open(io.BytesIO(data)).size == (128, 128)
     assert studio.ledger.usage(maker).images_today == 2
     assert money(studio, maker) == pytest.approx(done.cost_usd, abs=1e-6)
     assert studio.ledger.usage(maker).open_jobs == 0

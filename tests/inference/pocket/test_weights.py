@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from inference.pipelines.detection import find_model
+from inference.pocket.clip import CLIP_WEIGHTS
 from inference.pocket.colours import Rgb, hsv
 from inference.pocket.folders import WEIGHTS
 from inference.pocket.judge import background_name, foreground_of, thing_tint
@@ -29,8 +30,8 @@ def warm_share(picture: Rgb) -> float:
     return float(((hue > 15) & (hue < 60) & (saturation > 0.4) & (value > 0.6)).mean())
 
 
-def test_the_weights_are_safetensors_only_and_fit_in_40_megabytes() -> None:
-    assert folder_bytes(WEIGHTS) <= LARGEST_BYTES
+def test_the_weights_are_safetensors_only_and_fit_in_40_megabytes_with_those_of_pocket_clip() -> None:
+    assert folder_bytes(WEIGHTS) + folder_bytes(CLIP_WEIGHTS) <= LARGEST_BYTES
     suffixes = {file.suffix for file in WEIGHTS.rglob("*") if file.is_file()}
     assert suffixes == {".json", ".safetensors"}
 
@@ -49,7 +50,8 @@ def test_no_configuration_holds_a_path_of_the_machine_that_wrote_it() -> None:
 def test_the_weights_are_a_folder_that_the_container_accepts() -> None:
     found, limits = find_model(WEIGHTS)
     assert found.folder.name == "pocket"
-    assert limits.min_side_px <= 64 <= limits.max_side_px
+    assert limits.native_px == 128
+    assert "inpainting" in limits.tasks
 
 
 def test_the_weights_load_as_a_stock_pipeline(pipe: Any) -> None:

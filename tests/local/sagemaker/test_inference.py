@@ -40,8 +40,8 @@ def real_endpoint(
 def test_the_built_in_model_draws_a_picture_and_refuses_nonsense(real_endpoint: RunningEndpoint) -> None:
     payload = {
         "prompt": "a red apple",
-        "width": 64,
-        "height": 64,
+        "width": 128,
+        "height": 128,
         "num_inference_steps": 4,
         "guidance_scale": 4.0,
         "scheduler": "ddim",
@@ -69,7 +69,7 @@ def test_the_built_in_model_draws_a_picture_and_refuses_nonsense(real_endpoint: 
     assert result["status"] == "succeeded"
     png = base64.b64decode(result["images"][0]["data"])
     assert hashlib.sha256(png).hexdigest() == result["images"][0]["sha256"]
-    assert Image.open(BytesIO(png), formats=["PNG"]).size == (64, 64)
+    assert Image.open(BytesIO(png), formats=["PNG"]).size == (128, 128)
 
     assert "Received client error (400) from model" in failure["failureReason"]
     error = json.loads(real_endpoint.object(refused["FailureLocation"])[0])["error"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from time import monotonic
 from typing import Any
 
 import streamlit as st
@@ -19,8 +20,10 @@ KEYS = (
 MEMORY = "form"
 # Set while the memory is to be put over what the widgets say.
 RECALLED = "form_recalled"
-# Set by a run of the page that drew the whole form: the browser shows what the session holds.
+# When a run of the page drew the whole form last, by the monotonic clock.
 DRAWN = "form_drawn"
+# A run that begins sooner after it may have thrown away what was not yet sent: Streamlit empties its queue.
+SENT_AFTER_S = 0.5
 TEXTS = ("g_prompt", "g_negative")
 
 
@@ -45,14 +48,16 @@ def defaults(card: ModelCard) -> dict[str, Any]:
 def restore(card: ModelCard) -> None:
     """Puts the remembered or default value in place of each widget that has none in this run, before it is drawn.
 
-    Every one is put in place again when the run before did not come as far as drawing the form: its values are
-    in the session, but may never have reached the browser. The texts are left to `initial`, unless they were
-    recalled or known here: a browser that comes back after the server went away still knows what was typed, and
-    a value set here would overwrite it.
+    Every one is put in place again when the run before did not come as far as drawing the form, or only just:
+    its values are in the session, but may never have reached the browser. The texts are left to `initial`, unless
+    they were recalled or known here: a browser that comes back after the server went away still knows what was
+    typed, and a value set here would overwrite it.
     """
     memory = st.session_state.setdefault(MEMORY, {})
     recalled = st.session_state.pop(RECALLED, False)
-    drawn = st.session_state.pop(DRAWN, False)
+    drawn_at = st.session_state.pop(DRAWN, None)
+    drawn = drawn_at is not None
+    shown = drawn_at is not None and monotonic() - drawn_at >= SENT_AFTER_S
     for key, value in defaults(card).items():
         known = key in st.session_state
         if key in TEXTS:
@@ -60,7 +65,7 @@ def restore(card: ModelCard) -> None:
                 st.session_state[key] = memory.get(key, value)
             elif known and not drawn:
                 st.session_state[key] = memory.get(key) or st.session_state[key]
-        elif recalled or not drawn or not known or (st.session_state[key] is None and value is not None):
+        elif recalled or not shown or not known or (st.session_state[key] is None and value is not None):
             st.session_state[key] = memory.get(key, value)
 
 
@@ -78,7 +83,7 @@ def remember() -> None:
 def drawn() -> None:
     """Notes that this run drew the whole form."""
     remember()
-    st.session_state[DRAWN] = True
+    st.session_state[DRAWN] = monotonic()
 
 
 def left() -> None:

@@ -241,10 +241,26 @@ def test_what_was_typed_survives_a_page_change_that_cuts_its_run_short(
 def test_a_form_cut_short_is_put_before_the_browser_again(open_page: Callable[..., AppTest]) -> None:
     at = open_page()
     at.segmented_control(key="g_count").set_value(3).run()
-    at.session_state["form_drawn"] = False
+    at.session_state["form_drawn"] = None
     at.run()
     assert at.session_state["g_count"] == 3
     assert at.segmented_control(key="g_count").proto.set_value
+
+
+def test_values_that_may_not_have_reached_the_browser_are_sent_again(
+    open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(form_values, "monotonic", lambda: now)
+    at = open_page()
+    now += 0.1
+    at.text_area(key="g_prompt").set_value("a lighthouse").run()
+    assert at.segmented_control(key="g_count").proto.set_value
+    # The text is the browser's own: it may have gone on since.
+    assert not at.text_area(key="g_prompt").proto.set_value
+    now += 0.6
+    at.run()
+    assert not at.segmented_control(key="g_count").proto.set_value
 
 
 def test_a_prompt_cleared_on_purpose_stays_cleared(open_page: Callable[..., AppTest]) -> None:

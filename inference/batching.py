@@ -10,6 +10,12 @@ from inference.tickets import Ticket
 
 # Sizes and settings whose passes ran out of memory; the oldest are forgotten.
 KEYS_REMEMBERED = 64
+# Requests that are sent together arrive within milliseconds of each other. Waiting for them costs at most this part of
+# what a pass usually takes.
+ARRIVAL_SHARE, LONGEST_ARRIVAL_S = 0.01, 0.005
+# Clients that send one request after the other come back within moments of their answers. Waiting for them costs at
+# most this part of the pass before.
+GATHER_SHARE, LONGEST_GATHER_S = 0.03, 0.05
 
 
 class PassSizes:
@@ -43,7 +49,7 @@ def batch_key(ticket: Ticket, model: Model) -> Hashable | None:
 def take_batch(waiting: Sequence[Ticket], model: Model, sizes: PassSizes) -> list[Ticket]:
     """Return the oldest request and every later one that fits into its pass.
 
-    Greedy: nobody waits for more requests to come. Fair: the oldest decides, and is taken whatever its size.
+    Greedy: nobody waits for it to be full. Fair: the oldest decides, and is taken whatever its size.
     """
     oldest, *later = waiting
     taken = [oldest]
@@ -57,6 +63,16 @@ def take_batch(waiting: Sequence[Ticket], model: Model, sizes: PassSizes) -> lis
             taken.append(ticket)
             room -= pictures
     return taken
+
+
+def arrival_s(usual_s: float) -> float:
+    """Return how long a pass waits for what was sent with its first request, when one usually takes `usual_s`."""
+    return min(LONGEST_ARRIVAL_S, ARRIVAL_SHARE * usual_s)
+
+
+def gather_s(pass_s: float) -> float:
+    """Return how long after a pass of `pass_s` seconds the next one waits for the clients of that pass, at most."""
+    return min(LONGEST_GATHER_S, GATHER_SHARE * pass_s)
 
 
 def cut(payload: Payload, first: int, count: int) -> Payload:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from inference.batch_run import BatchRun
-from inference.batching import PassSizes, take_batch
+from inference.batching import PassSizes, arrival_s, gather_s, take_batch
 from inference.contract import Payload
 from inference.errors import Busy, ModelError, ShuttingDown
 from inference.logs import describe_failure, log
@@ -43,6 +43,8 @@ class Engine:
         self._running: BatchRun | None = None
         self._state: State = "loading"
         self._usual_s = 1.0
+        # Requests of the batch before, and until when the next one waits for as many (time.monotonic()).
+        self._companions, self._gather_until = 1, 0.0
         self.model: Model | None = None
 
     def start(self) -> None:
@@ -160,9 +162,12 @@ class Engine:
             try:
                 batch.run(self._reporter)
             finally:
+                ended = time.monotonic()
+                took_s = ended - batch.started
                 with self._change:
                     self._running = None
-                    self._usual_s += 0.2 * (time.monotonic() - batch.started - self._usual_s)
+                    self._usual_s += 0.2 * (took_s - self._usual_s)
+                    self._companions, self._gather_until = len(batch.members), ended + gather_s(took_s)
                     self._change.notify_all()
 
     def _next(self, model: Model, sizes: PassSizes, ready: float) -> BatchRun | None:
@@ -170,6 +175,7 @@ class Engine:
         with self._change:
             while True:
                 self._change.wait_for(lambda: self._waiting or self._state == "shutting_down")
+                self._gather(model.max_batch)
                 for ticket in [t for t in self._waiting if t.is_overdue()]:
                     self._waiting.remove(ticket)
                     ticket.expire()
@@ -183,6 +189,18 @@ class Engine:
                 self._waiting.remove(ticket)
             self._running = BatchRun(model, taken, sizes, ready)
             return self._running
+
+    def _gather(self, most: int) -> None:
+        """Let what was sent together and the clients of the last batch come, to be drawn together."""
+        if most > 1:
+            self._wait_for_others(most, arrival_s(self._usual_s))
+            self._wait_for_others(min(most, self._companions), self._gather_until - time.monotonic())
+
+    def _wait_for_others(self, enough: int, longest_s: float) -> None:
+        if longest_s > 0:
+            self._change.wait_for(
+                lambda: len(self._waiting) >= enough or self._state == "shutting_down", longest_s
+            )
 
     def _give_up(self) -> None:
         with self._change:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from inference import batching
 from inference.batching import PassSizes, batch_key, cut, halve, spans, take_batch
 from inference.contract import Payload
 from inference.pipelines.family import Model
 from inference.tickets import Ticket
-from tests.inference.client import PAYLOAD, invoke, send_and_keep_open, wait_until
+from tests.inference.client import PAYLOAD, Answer, invoke, send_and_keep_open, wait_until
 from tests.inference.conftest import LocalServer
 from tests.inference.crowd import difference, draw_together, pass_sizes, pixels, queue_up
 from tests.inference.onlookers import Onlooker, draw_alone
@@ -50,6 +51,60 @@ def test_requests_that_wait_are_drawn_in_one_pass(local_server: StartServer) -> 
         assert answer.json["batch_pictures"] == 3
         assert [image["seed"] for image in answer.json["images"]] == [seed]
     assert len({answer.json["images"][0]["sha256"] for answer in answers}) == 3
+
+
+def test_clients_of_a_pass_that_come_back_at_once_are_drawn_together_again(
+    local_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "GATHER_SHARE", 1000.0)
+    monkeypatch.setattr(batching, "LONGEST_GATHER_S", 20.0)
+    server = local_server()
+
+    def go_on(earlier: Future[Answer]) -> None:
+        assert earlier.result().status == 200
+        assert invoke(server.port, seed=9).status == 200
+
+    with ThreadPoolExecutor(5) as pool:
+        again = [pool.submit(go_on, answer) for answer in queue_up(server, pool, [{"seed": 1}, {"seed": 2}])]
+        server.model.release()
+        for answer in again:
+            answer.result()
+
+    assert pass_sizes(server) == [2, 2]
+
+
+def test_a_pass_waits_for_clients_that_do_not_come_back_for_a_moment_only(
+    local_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "LONGEST_GATHER_S", 0.2)
+    server = local_server()
+    draw_together(server, [{"seed": 1}, {"seed": 2}])
+
+    assert invoke(server.port, seed=3).status == 200
+    assert pass_sizes(server) == [2, 1]
+
+
+def test_requests_that_are_sent_together_are_drawn_together(
+    local_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "ARRIVAL_SHARE", 1000.0)
+    monkeypatch.setattr(batching, "LONGEST_ARRIVAL_S", 20.0)
+    server = local_server(max_batch=3)
+
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda seed: invoke(server.port, seed=seed), (1, 2, 3)))
+
+    assert [answer.json["batch_pictures"] for answer in answers] == [3, 3, 3]
+
+
+def test_a_lone_client_does_not_wait_for_companions(
+    local_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "GATHER_SHARE", 1000.0)
+    monkeypatch.setattr(batching, "LONGEST_GATHER_S", 600.0)
+    server = local_server()
+
+    assert [invoke(server.port, seed=seed).status for seed in (1, 2, 3)] == [200] * 3
 
 
 def test_a_pass_holds_no_more_pictures_than_the_setting_says(local_server: StartServer) -> None:

@@ -33,7 +33,7 @@ def measure(plan: Plan, model: Path = POCKET) -> None:
     )
     print_comparisons(
         f"Start of the process to the first picture of pocket, {SIDE_PX} px, 4 steps, one torch thread",
-        [Comparison("server, with its output check / plain script", "server", "script", "at most", 1.0)],
+        [Comparison("server, with its output check / plain script", "server", "script")],
         rounds,
     )
     for name in ("script", "server"):

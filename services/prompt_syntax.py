@@ -1,0 +1,208 @@
+r"""One prompt that stands for many: `{red|blue} apple`, `__animal__`, and templates around `{prompt}`.
+
+- `{a|b}` is each of its alternatives in turn; one may be empty, and may hold further braces.
+- `__animal__` is each entry of the list of that name. Entries are plain text: nothing in them is expanded.
+- Braces without a `|` of their own stay as they are typed, as other programs give them a meaning of their own.
+- `\{`, `\}`, `\|`, `\_` and `\\` are the character itself; any other backslash stays.
+
+Spaces are kept as typed. How many prompts there are is counted before one is made. We looked at `dynamicprompts`:
+its last release is from March 2024, it reads lists from files, and it puts no bound on combinations.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import NoReturn
+
+from services.errors import InvalidRequest
+
+MAX_PROMPTS = 50
+MAX_CHARACTERS = 4000
+MAX_DEPTH = 20
+PLACE = "{prompt}"
+LIST_NAME = r"[a-z0-9-]+(?:_[a-z0-9-]+)*"
+_TOKEN = re.compile(rf"\\([{{}}|_\\])|__({LIST_NAME})__|\{{prompt\}}|[{{}}|]", re.IGNORECASE)
+_ESCAPED = re.compile(r"[\\{}|]|_(?=_)")
+
+Lists = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class _List:
+    """`__name__`; `at` is where it stands, from 0."""
+
+    name: str
+    at: int
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Alternatives between braces."""
+
+    options: tuple[_Parts, ...]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a template takes the prompt."""
+
+
+_Part = str | _List | _Choice | _Place
+_Parts = tuple[_Part, ...]
+
+
+def expand(text: str, lists: Lists, *, template: str | None = None) -> tuple[str, ...]:
+    """The distinct prompts that `text` stands for, put into `template` if there is one; the leftmost changes slowest.
+
+    `lists` holds the entries of (at least) every list that `list_names` finds. Raises InvalidRequest with
+    param "prompt" for an unclosed brace, an unknown or empty list, and more than MAX_PROMPTS combinations.
+    """
+    prompt = _parse(text, "prompt")
+    frame: _Parts = (_Place(),) if template is None else _parse(template, "template", places=True)
+    # Both counts raise for a list that is missing or empty; with none of those every count is 1 or more.
+    number = _count(prompt, lists, "prompt") * _count(frame, lists, "template")
+    if number > MAX_PROMPTS:
+        many = f"{number:,}" if number < 1_000_000 else "over a million"
+        _refuse(
+            f"The prompt stands for {many} combinations; at most {MAX_PROMPTS} can be drawn at once. "
+            "Take out some alternatives, or use a shorter list."
+        )
+    return tuple(dict.fromkeys(_each(frame, lists, prompt)))
+
+
+def list_names(text: str, *, template: str | None = None) -> frozenset[str]:
+    """The lists that the text and its template use. Raises InvalidRequest as `expand` does."""
+    names = set(_lists_in(_parse(text, "prompt")))
+    if template is not None:
+        names |= set(_lists_in(_parse(template, "template", places=True)))
+    return frozenset(names)
+
+
+def check_template(text: str) -> None:
+    """Raises InvalidRequest with param "template" for a template that has not exactly one `{prompt}`."""
+    try:
+        parts = _parse(text, "template", places=True)
+    except InvalidRequest as error:
+        raise InvalidRequest(error.message, param="template") from error
+    places = sum(1 for part in _flat(parts) if isinstance(part, _Place))
+    if places != 1:
+        raise InvalidRequest(
+            f"The template has {PLACE} {places} times. Write it once, where the prompt goes: "
+            f"“a photo of {PLACE}, 35 mm”."
+            if places
+            else f"The template has no {PLACE}. Write it where the prompt goes: “a photo of {PLACE}, 35 mm”.",
+            param="template",
+        )
+
+
+def escape(text: str) -> str:
+    """What to type so that it stands for exactly `text`; `text` itself where nothing in it has a meaning."""
+    try:
+        parts = _parse(text, "prompt")
+    except InvalidRequest:
+        parts = ()
+    if "".join(part for part in parts if isinstance(part, str)) == text:
+        return text
+    return _ESCAPED.sub(lambda found: "\\" + found[0], text)
+
+
+def _parse(text: str, what: str, *, places: bool = False) -> _Parts:
+    """The parts of a prompt or template; `places` says whether `{prompt}` is where the prompt goes."""
+    if len(text) > MAX_CHARACTERS:
+        _refuse(
+            f"The {what} has {len(text)} characters with all its alternatives; at most {MAX_CHARACTERS} are possible. "
+            "Shorten it."
+        )
+    # The outermost level and one for each open brace: where it stands, and its alternatives so far.
+    levels: list[tuple[int, list[list[_Part]]]] = [(0, [[]])]
+    read_to = 0
+    for token in _TOKEN.finditer(text):
+        here = levels[-1][1][-1]
+        here.append(text[read_to : token.start()])
+        read_to = token.end()
+        if token[1] or token[2]:
+            here.append(token[1] or _List(token[2].lower(), token.start()))
+        elif len(token[0]) > 1:
+            here.append(_Place() if places else token[0])
+        elif token[0] == "{":
+            if len(levels) > MAX_DEPTH:
+                _refuse(
+                    f"The braces in the {what} are nested over {MAX_DEPTH} deep at position {token.start() + 1}. "
+                    "Write \\{ for a brace that is only a character."
+                )
+            levels.append((token.start(), [[]]))
+        elif token[0] == "|" and len(levels) > 1:
+            levels[-1][1].append([])
+        elif token[0] == "}" and len(levels) > 1:
+            _, options = levels.pop()
+            if len(options) == 1:
+                levels[-1][1][-1] += ["{", *options[0], "}"]
+            else:
+                levels[-1][1][-1].append(_Choice(tuple(tuple(option) for option in options)))
+        else:
+            here.append(token[0])
+    if len(levels) > 1:
+        _refuse(
+            f"The brace at position {levels[-1][0] + 1} of the {what} is never closed. Add a }}, or write \\{{ "
+            "for a brace that is only a character."
+        )
+    [parts] = levels[0][1]
+    return (*parts, text[read_to:])
+
+
+def _flat(parts: _Parts) -> Iterator[_Part]:
+    for part in parts:
+        yield part
+        if isinstance(part, _Choice):
+            for option in part.options:
+                yield from _flat(option)
+
+
+def _lists_in(parts: _Parts) -> Iterator[str]:
+    return (part.name for part in _flat(parts) if isinstance(part, _List))
+
+
+def _count(parts: _Parts, lists: Lists, what: str) -> int:
+    """How many combinations the parts have, equal ones counted too; at least 1."""
+    return prod(_count_part(part, lists, what) for part in parts)
+
+
+def _count_part(part: _Part, lists: Lists, what: str) -> int:
+    if isinstance(part, _List):
+        entries = lists.get(part.name)
+        if not entries:
+            _refuse(
+                f"There is no list called {part.name} (position {part.at + 1} of the {what}). Make one under "
+                f"“Lists and templates”, or write \\__{part.name}__ for the words themselves."
+                if entries is None
+                else f"The list {part.name} (position {part.at + 1} of the {what}) has no entries. Add some."
+            )
+        return len(entries)
+    if isinstance(part, _Choice):
+        return sum(_count(option, lists, what) for option in part.options)
+    return 1
+
+
+def _each(parts: _Parts, lists: Lists, prompt: _Parts) -> Iterator[str]:
+    ways = (tuple(_each_part(part, lists, prompt)) for part in parts)
+    return ("".join(way) for way in itertools.product(*ways))
+
+
+def _each_part(part: _Part, lists: Lists, prompt: _Parts) -> Iterator[str]:
+    if isinstance(part, str):
+        yield part
+    elif isinstance(part, _List):
+        yield from lists[part.name]
+    elif isinstance(part, _Choice):
+        for option in part.options:
+            yield from _each(option, lists, prompt)
+    else:
+        yield from _each(prompt, lists, ())
+
+
+def _refuse(message: str) -> NoReturn:
+    raise InvalidRequest(message, param="prompt")

@@ -10,6 +10,7 @@ from app.components.erase_all import delete_everything, show_receipt
 from app.components.error_banner import show_error
 from app.components.history_table import show_table
 from app.components.job_details import job_details
+from app.history_csv import history_csv
 from app.job_filter import JobFilter, find_jobs
 from app.session import require, studio
 from app.wording import STATUS_WORDS
@@ -82,6 +83,7 @@ def read_jobs(studio: Studio, user: User, wanted: JobFilter) -> Page[Job]:
 with st.container(horizontal=True, vertical_alignment="center", key="page_head"):
     st.title("History", anchor=False, width="content")
     st.space("stretch")
+    export = st.empty()
     if st.button("Delete everything", icon=":material/delete_forever:", type="tertiary", key="delete_all"):
         delete_everything(studio(), user)
 if (receipt := st.session_state.pop("receipt", None)) is not None:
@@ -98,6 +100,19 @@ if not page.items:
         st.caption(
             "Jobs appear as soon as you press Generate; filters may hide some.", text_alignment="center"
         )
+else:
+    # Written when it is pressed, from the list itself: the table holds one page of it.
+    export.download_button(
+        "Export CSV",
+        functools.partial(history_csv, functools.partial(studio().jobs.list, user), wanted),
+        file_name="atelier-history.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        type="tertiary",
+        key="export_csv",
+        on_click="ignore",
+        help="All jobs that fit the filters",
+    )
 selected = show_table(page.items) if page.items else None
 with st.container(horizontal=True, horizontal_alignment="center", key="paging"):
     if st.session_state.get("history_after") and st.button(

@@ -11,6 +11,7 @@ from services.aws.queues import Queue
 from services.aws.session import Clients, make_clients
 from services.aws.table import Table
 from services.aws.telemetry import Metrics
+from services.batches import Batches
 from services.catalogue import Catalogue
 from services.completion import Completion
 from services.dispatch import Dispatcher
@@ -24,6 +25,7 @@ from services.jobs import Admission, Jobs
 from services.ledger import Ledger
 from services.live import LiveJobs
 from services.moderation import Moderation
+from services.prompt_book import PromptBook
 from services.reconcile import Reconciler
 from services.settings import Settings
 from services.sweep import Sweeper
@@ -36,6 +38,8 @@ class Studio:
     settings: Settings
     catalogue: Catalogue
     jobs: Jobs
+    batches: Batches
+    prompts: PromptBook
     images: Images
     ledger: Ledger
     accounts: Accounts
@@ -73,10 +77,13 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
     sweeper = Sweeper(store, dispatcher, completion, outputs)
     admission = Admission(catalogue, Moderation.load(), estimator, status, inputs)
     erasure = Erasure(table, store, images, (input_objects, outputs))
+    jobs = Jobs(store, admission, ledger, sweeper, completion, erasure)
     return Studio(
         settings=settings,
         catalogue=catalogue,
-        jobs=Jobs(store, admission, ledger, sweeper, completion, erasure),
+        jobs=jobs,
+        batches=Batches(jobs, admission, ledger),
+        prompts=PromptBook(table, store),
         images=images,
         ledger=ledger,
         accounts=Accounts(table),

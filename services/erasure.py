@@ -12,7 +12,8 @@ from services.job_store import JobStore, now
 from services.logs import event
 from services.records import ErasureReceipt, Job
 
-KINDS = (keys.IMAGE, keys.JOB, "IDEM#", "SAME#")
+TEXTS = (keys.LIST, keys.TEMPLATE, keys.PROMPT)
+KINDS = (keys.IMAGE, keys.JOB, "IDEM#", "SAME#", *TEXTS)
 
 
 class Erasure:
@@ -54,7 +55,7 @@ class Erasure:
         return receipt
 
     def erase_all(self, user_id: str) -> ErasureReceipt:
-        """Erases all of a user's ended jobs and pictures. Asked again after a crash it goes on where it was.
+        """Erases all of a user's ended jobs, pictures, lists, templates and stars. Asked again it goes on where it was.
 
         Charges stay: they say what was spent, and nothing about what was drawn; so do tombstones and the markers that
         have containers stop. Raises Unavailable when something new appeared while it ran.
@@ -64,17 +65,20 @@ class Erasure:
         for job in ended:
             self._table.put(tombstone(user_id, job.id))
         objects = self._erase_objects(user_id)
-        images = 0
-        for kind in (keys.IMAGE, "IDEM#", "SAME#"):
+        images = texts = 0
+        for kind in (keys.IMAGE, "IDEM#", "SAME#", *TEXTS):
             for item in list(self._table.each(pk, kind)):
                 self._table.delete(pk, item["SK"])
                 images += kind == keys.IMAGE
+                texts += kind in TEXTS
         for job in ended:
             self._table.delete(pk, keys.job_sk(job.id))
         left = any(self._table.query(pk, kind, limit=1, consistent=True)[0] for kind in KINDS)
         if self._erase_objects(user_id) or left:
             raise Unavailable("Something new was stored while everything was being erased. Erase again.")
-        receipt = ErasureReceipt(jobs=len(ended), images=images, objects=objects, completed_at=now())
+        receipt = ErasureReceipt(
+            jobs=len(ended), images=images, objects=objects, texts=texts, completed_at=now()
+        )
         event("user_erased", user=user_id, jobs=receipt.jobs, images=receipt.images, objects=objects)
         return receipt
 

@@ -256,12 +256,27 @@ class Usage(Record):
     max_open_jobs: int
 
 
+class PromptList(Record):
+    """A maker's own list, for `__name__` in a prompt: 1 to 200 entries of plain text."""
+
+    name: str
+    entries: tuple[str, ...]
+
+
+class PromptTemplate(Record):
+    """A text with one `{prompt}` where the prompt goes."""
+
+    name: str
+    text: str
+
+
 class ErasureReceipt(Record):
-    """What was erased, verified by listing again."""
+    """What was erased, verified by listing again. `texts` are lists, templates and starred prompts."""
 
     jobs: int
     images: int
     objects: int
+    texts: int = 0
     completed_at: datetime
 
 

@@ -1,0 +1,168 @@
+"""Lists, templates, stars and recent prompts in the real table: a maker's own, bounded, and erased with all else."""
+
+from __future__ import annotations
+
+import pytest
+
+from services import keys
+from services.build import Studio
+from services.errors import Conflict, InvalidRequest, LimitReached
+from services.prompt_book import MAX_LISTS, MAX_STARS, RECENT
+from services.prompt_syntax import expand
+from services.records import JobRequest, User
+from tests.endpoint import ScriptedEndpoint
+
+HOSTILE = "![x](http://evil.example/x.png) <img src=x> $x^2$ \u202etxt \u200b 😀"
+
+
+def test_a_list_is_kept_a_line_an_entry_and_changed_and_deleted(studio: Studio, maker: User) -> None:
+    book = studio.prompts
+    made = book.save_list(maker, "animal", " cat \n\ndog\r\ncat\n" + HOSTILE, new=True)
+    assert made.entries == ("cat", "dog", HOSTILE)
+    assert book.lists(maker) == (made,)
+    changed = book.save_list(maker, "animal", "fox", new=False)
+    assert book.entries(maker, ["animal", "bird", "NO/NAME"]) == {"animal": changed.entries}
+    book.delete_list(maker, "animal")
+    book.delete_list(maker, "animal")
+    assert book.lists(maker) == ()
+
+
+def test_a_new_list_never_takes_the_place_of_another(studio: Studio, maker: User) -> None:
+    studio.prompts.save_list(maker, "animal", "cat", new=True)
+    with pytest.raises(Conflict, match="There is a list of that name"):
+        studio.prompts.save_list(maker, "animal", "dog", new=True)
+    # The same again is what a lost answer makes of one press.
+    studio.prompts.save_list(maker, "animal", "cat", new=True)
+    assert studio.prompts.entries(maker, ["animal"]) == {"animal": ("cat",)}
+
+
+def test_what_one_maker_keeps_is_nobody_elses(studio: Studio, maker: User, other: User) -> None:
+    book = studio.prompts
+    book.save_list(maker, "animal", "cat", new=True)
+    book.save_template(maker, "film", "{prompt}, 35 mm", new=True)
+    book.star(maker, "a red apple")
+    studio.jobs.submit(maker, JobRequest(prompt="a secret apple"))
+    assert (book.lists(other), book.templates(other), book.stars(other), book.recent(other)) == (
+        (),
+        (),
+        (),
+        (),
+    )
+    assert book.entries(other, ["animal"]) == {}
+    book.delete_list(other, "animal")
+    book.delete_template(other, "film")
+    book.unstar(other, "a red apple")
+    assert (len(book.lists(maker)), len(book.templates(maker)), len(book.stars(maker))) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("name", ["", "A", "a b", "a#b", "../x", "a__b", "_a", "a_", "x" * 41, "ä", "a\n"])
+def test_a_name_that_a_prompt_could_not_say_is_refused(studio: Studio, maker: User, name: str) -> None:
+    for save in (studio.prompts.save_list, studio.prompts.save_template):
+        with pytest.raises(InvalidRequest) as refused:
+            save(maker, name, "{prompt}", new=True)
+        assert refused.value.param == "name"
+
+
+def test_every_good_name_can_be_said_in_a_prompt(studio: Studio, maker: User) -> None:
+    for name in ("a", "sea-animals", "a_b-1_c", "9", "x" * 40, "-"):
+        studio.prompts.save_list(maker, name, "cat", new=True)
+        assert expand(f"a __{name}__!", studio.prompts.entries(maker, [name])) == ("a cat!",)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (" \n\n", "The list is empty"),
+        ("cat\n" + "x" * 201, "Line 2 has 201 characters"),
+        ("\n".join(str(n) for n in range(201)), "201 entries"),
+        ("cat\nd\x07og", "Line 2 has a control character (U+0007)"),
+        ("\ud800", "Line 1 has a control character (U+D800)"),
+    ],
+)
+def test_a_list_out_of_bounds_is_refused_with_the_line(
+    studio: Studio, maker: User, text: str, words: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        studio.prompts.save_list(maker, "animal", text, new=True)
+    assert words in refused.value.message and refused.value.param == "entries"
+    assert studio.prompts.lists(maker) == ()
+
+
+def test_the_largest_list_is_kept(studio: Studio, maker: User) -> None:
+    entries = tuple(f"{n:03}" + "😀" * 197 for n in range(200))
+    studio.prompts.save_list(maker, "large", "\n".join(entries), new=True)
+    assert studio.prompts.entries(maker, ["large"]) == {"large": entries}
+
+
+def test_there_are_at_most_a_hundred_lists(studio: Studio, maker: User) -> None:
+    for n in range(MAX_LISTS):
+        studio.prompts.save_list(maker, f"list-{n}", "cat", new=False)
+    with pytest.raises(LimitReached, match="100 lists"):
+        studio.prompts.save_list(maker, "one-more", "cat", new=True)
+    # One that is there can still be changed.
+    studio.prompts.save_list(maker, "list-0", "dog", new=False)
+
+
+def test_a_template_is_kept_with_one_place_for_the_prompt(studio: Studio, maker: User) -> None:
+    made = studio.prompts.save_template(maker, "film", " a photo of {prompt}, 35 mm\n", new=True)
+    assert studio.prompts.templates(maker) == (made,)
+    assert made.text == "a photo of {prompt}, 35 mm"
+    for text in ("a photo", "{prompt} {prompt}", "", "{prompt}" + "x" * 1000, "{prompt} \x00"):
+        with pytest.raises(InvalidRequest) as refused:
+            studio.prompts.save_template(maker, "bad", text, new=True)
+        assert refused.value.param == "template"
+    studio.prompts.delete_template(maker, "film")
+    assert studio.prompts.templates(maker) == ()
+
+
+def test_stars_are_kept_once_and_the_latest_stands_first(studio: Studio, maker: User) -> None:
+    for text in ("a red apple", HOSTILE, "a red apple", "x" * 2000):
+        studio.prompts.star(maker, text)
+    assert set(studio.prompts.stars(maker)) == {"a red apple", HOSTILE, "x" * 2000}
+    studio.prompts.unstar(maker, HOSTILE)
+    studio.prompts.unstar(maker, HOSTILE)
+    assert set(studio.prompts.stars(maker)) == {"a red apple", "x" * 2000}
+    for text in (" ", "\x07", "x" * 4001):
+        with pytest.raises(InvalidRequest):
+            studio.prompts.star(maker, text)
+
+
+def test_there_are_at_most_a_hundred_stars(studio: Studio, maker: User) -> None:
+    for n in range(MAX_STARS):
+        studio.prompts.star(maker, f"apple {n}")
+    with pytest.raises(LimitReached, match="100 prompts"):
+        studio.prompts.star(maker, "one more")
+    studio.prompts.star(maker, "apple 7")
+    assert studio.prompts.stars(maker)[0] == "apple 99"
+
+
+def test_recent_prompts_are_distinct_newest_first_and_typed_as_they_were_drawn(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    prompts = ["a rocket", "{red|blue} apple", "a rocket", HOSTILE]
+    for prompt in prompts:
+        studio.jobs.submit(maker, JobRequest(prompt=prompt))
+    recent = studio.prompts.recent(maker)
+    assert recent == (HOSTILE, "a rocket", r"\{red\|blue\} apple")
+    assert expand(recent[2], {}) == ("{red|blue} apple",)
+    for n in range(RECENT):
+        studio.jobs.submit(maker, JobRequest(prompt=f"apple {n}"))
+    assert len(studio.prompts.recent(maker)) == RECENT
+
+
+def test_everything_kept_is_erased_with_the_rest_and_counted(
+    studio: Studio, maker: User, other: User
+) -> None:
+    book = studio.prompts
+    for user in (maker, other):
+        book.save_list(user, "animal", "cat\ndog", new=True)
+        book.save_template(user, "film", "{prompt}, 35 mm", new=True)
+        book.star(user, "a red apple")
+        book.star(user, "a rocket")
+    assert studio.jobs.delete_all(maker).texts == 4
+    assert (book.lists(maker), book.templates(maker), book.stars(maker)) == ((), (), ())
+    assert book.entries(maker, ["animal"]) == {}
+    assert (len(book.lists(other)), len(book.templates(other)), len(book.stars(other))) == (1, 1, 2)
+    assert studio.jobs.delete_all(maker).texts == 0
+    with pytest.raises(ValueError, match="user id"):
+        keys.user_pk("../" + maker.id)

@@ -18,6 +18,7 @@ from services.dispatch import Dispatcher
 from services.endpoint_status import EndpointStatus
 from services.erasure import Erasure
 from services.estimates import Estimator
+from services.image_marks import ImageMarks
 from services.images import Images
 from services.inputs import Inputs
 from services.job_store import JobStore
@@ -29,6 +30,7 @@ from services.prompt_book import PromptBook
 from services.reconcile import Reconciler
 from services.settings import Settings
 from services.sweep import Sweeper
+from services.trash import Trash
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Studio:
     batches: Batches
     prompts: PromptBook
     images: Images
+    marks: ImageMarks
+    trash: Trash
     ledger: Ledger
     accounts: Accounts
     live: LiveJobs
@@ -85,6 +89,8 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
         batches=Batches(jobs, admission, ledger),
         prompts=PromptBook(table, store),
         images=images,
+        marks=ImageMarks(table),
+        trash=Trash(table, images),
         ledger=ledger,
         accounts=Accounts(table),
         live=LiveJobs(store, outputs, completion),

@@ -7,13 +7,14 @@ from services.aws.objects import Objects
 from services.aws.table import Table
 from services.completion import same_sk
 from services.errors import Unavailable
+from services.image_records import Place, is_visible
 from services.images import Images, tombstone
 from services.job_store import JobStore, now
 from services.logs import event
 from services.records import ErasureReceipt, Job
 
 TEXTS = (keys.LIST, keys.TEMPLATE, keys.PROMPT)
-KINDS = (keys.IMAGE, keys.JOB, "IDEM#", "SAME#", *TEXTS)
+KINDS = (keys.IMAGE, keys.TRASH, keys.JOB, "IDEM#", "SAME#", *TEXTS)
 
 
 class Erasure:
@@ -35,10 +36,10 @@ class Erasure:
         numbers = [parts[1] for image_id in job.image_ids if (parts := keys.split_image_id(image_id))]
         wanted = {(pk, keys.image_sk(job.id, n)) for n in numbers}
         found = self._table.get_many(wanted)
-        return len(found) == len(wanted) and not any(item.get("erasing") for item in found.values())
+        return len(found) == len(wanted) and all(is_visible(item) for item in found.values())
 
     def erase_job(self, job: Job) -> ErasureReceipt:
-        """Erases one ended job: pictures, thumbnails, inputs, outputs, progress, records."""
+        """Erases one ended job: pictures (those in the trash too), thumbnails, inputs, outputs, progress, records."""
         pk = keys.user_pk(job.user_id)
         self._table.put(tombstone(job.user_id, job.id))
         images = list(self._table.each(pk, f"{keys.IMAGE}{job.id}#"))
@@ -47,6 +48,7 @@ class Erasure:
             objects += bucket.erase(keys.job_prefix(job.user_id, job.id) + "/")
             objects += bucket.erase(keys.failures_prefix(job.user_id, job.id))
         for item in images:
+            self._table.delete(*Place.of(item).trash_key)
             self._table.delete(pk, item["SK"])
         self._table.delete(pk, same_sk(job.spec))
         self._table.delete(pk, keys.job_sk(job.id))
@@ -66,7 +68,7 @@ class Erasure:
             self._table.put(tombstone(user_id, job.id))
         objects = self._erase_objects(user_id)
         images = texts = 0
-        for kind in (keys.IMAGE, "IDEM#", "SAME#", *TEXTS):
+        for kind in (keys.IMAGE, keys.TRASH, "IDEM#", "SAME#", *TEXTS):
             for item in list(self._table.each(pk, kind)):
                 self._table.delete(pk, item["SK"])
                 images += kind == keys.IMAGE

@@ -1,22 +1,23 @@
-"""Pictures: stored with their parameters inside, listed, linked, starred, erased."""
+"""Pictures: stored with their parameters inside, listed, linked, erased."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import logging
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
-from services import keys
+from services import bulk, keys
 from services.answer import Succeeded
 from services.aws.objects import Objects
-from services.aws.table import ConditionFailed, Item, Put, Table, Update
+from services.aws.table import ConditionFailed, Delete, Item, Put, Table, Update
 from services.errors import NotFound, StudioError, Unavailable
+from services.image_records import NOT_ERASING, Place, image_from_item, image_to_item, is_visible
 from services.job_store import now
 from services.logs import event
 from services.metadata import PictureParameters, embed
@@ -28,8 +29,8 @@ UPKEEP_BATCH = 20
 UPKEEP_AFTER = timedelta(seconds=60)
 # Late copies and restored backups come within this time, if ever.
 TOMBSTONE_KEPT = timedelta(days=400)
-# Stars are rare: a page of them is looked for among this many pictures a call (half a megabyte).
-FAVOURITES_LOOK_THROUGH = 1000
+# Marks are rare: a page of marked pictures is looked for among this many a call (half a megabyte).
+MARKED_LOOK_THROUGH = 1000
 MAX_PICTURE_BYTES = 32 * 1024 * 1024
 
 
@@ -88,7 +89,8 @@ class Images:
     def record_writes(self, images: Sequence[Image]) -> tuple[Put, ...]:
         """The writes that make stored pictures visible; refused where there is a record already."""
         return tuple(
-            Put(item=_to_item(image), label="image", condition="attribute_not_exists(PK)") for image in images
+            Put(item=image_to_item(image), label="image", condition="attribute_not_exists(PK)")
+            for image in images
         )
 
     def upkeep(self) -> int:
@@ -106,32 +108,40 @@ class Images:
         ]
         done = 0
         for task, item in tasks:
-            image = _from_item(item)
+            place = Place.of(item)
             try:
-                task(image)
+                task(place)
                 done += 1
             except StudioError as exc:
-                event("upkeep_failed", level=logging.ERROR, exc=exc, user=image.user_id, image=image.id)
+                event("upkeep_failed", level=logging.ERROR, exc=exc, user=place.user_id, image=place.id)
         return done
 
-    def _repair_thumbnail(self, image: Image) -> None:
-        png = self._objects.get(image.key, max_bytes=MAX_PICTURE_BYTES)
-        key = self._store_thumbnail(image.user_id, image.job_id, image.n, png)
+    def _repair_thumbnail(self, place: Place) -> None:
+        where = (place.user_id, place.job_id, place.n)
+        png = self._objects.get(keys.image_key(*where), max_bytes=MAX_PICTURE_BYTES)
+        key = self._store_thumbnail(*where, png)
         if key is None:
             return
         try:
-            self._change(image, assign={"thumbnail_key": key}, remove=("GSI1PK", "GSI1SK"))
-        except NotFound:
+            self._table.update(
+                Update(
+                    key=place.key,
+                    assign={"thumbnail_key": key},
+                    remove=("GSI1PK", "GSI1SK"),
+                    condition=NOT_ERASING,
+                )
+            )
+        except ConditionFailed:
             # Deleted meanwhile: the thumbnail just made must go as well.
             self._objects.erase(key)
 
     def get(self, user: User, image_id: str) -> Image:
         """The user's picture. Raises NotFound, also for a foreign or malformed id. One call."""
-        parts = keys.split_image_id(image_id)
-        item = self._table.get(keys.user_pk(user.id), keys.image_sk(*parts)) if parts else None
-        if item is None or item.get("erasing"):
+        place = Place.find(user.id, image_id)
+        item = self._table.get(*place.key) if place else None
+        if item is None or not is_visible(item):
             raise NotFound("There is no such picture.")
-        return _from_item(item)
+        return image_from_item(item)
 
     def list(
         self,
@@ -140,40 +150,55 @@ class Images:
         limit: int = 60,
         after: str | None = None,
         favourites: bool = False,
+        rating: int = 0,
+        tag: str | None = None,
         job_id: str | None = None,
     ) -> Page[Image]:
-        """The user's pictures, newest first. One call; more when few are starred. Raises InvalidRequest(after)."""
+        """The user's pictures, newest first: starred ones, those rated at least so, those with the tag, or all.
+
+        One call; more when few are so marked, or many of the newest are in the trash. Raises InvalidRequest(after).
+        """
         if job_id is not None and not keys.is_job_id(job_id):
             return Page(items=())
         prefix = keys.IMAGE if job_id is None else f"{keys.IMAGE}{job_id}#"
-        where, values = "attribute_not_exists(#erasing)", {}
+        conditions = ["attribute_not_exists(#erasing)", "attribute_not_exists(#trashed_at)"]
+        values: dict[str, Any] = {}
         if favourites:
-            where, values = f"{where} AND #favourite = :yes", {":yes": True}
+            conditions.append("#favourite = :yes")
+            values[":yes"] = True
+        if rating:
+            conditions.append("#rating >= :rating")
+            values[":rating"] = rating
+        if tag is not None:
+            conditions.append("contains(#tags, :tag)")
+            values[":tag"] = tag
         items, cursor = self._table.query(
             keys.user_pk(user.id),
             prefix,
             limit=limit,
             after=after,
             newest_first=job_id is None,
-            where=where,
+            where=" AND ".join(conditions),
             values=values,
-            look_through=FAVOURITES_LOOK_THROUGH if favourites else limit + 10,
+            look_through=MARKED_LOOK_THROUGH if values else limit + 10,
+            # Whoever has just deleted or starred a picture looks at it being so.
+            consistent=True,
         )
-        return Page(items=tuple(_from_item(item) for item in items), next=cursor)
+        return Page(items=tuple(image_from_item(item) for item in items), next=cursor)
 
     def of_jobs(self, user: User, jobs: Sequence[Job]) -> dict[str, tuple[Image, ...]]:
         """The pictures of several of the user's jobs that are still there, by job id; one call for each hundred."""
         wanted = [
-            (keys.user_pk(user.id), keys.image_sk(*parts))
+            place.key
             for job in jobs
             for image_id in job.image_ids
-            if (parts := keys.split_image_id(image_id))
+            if (place := Place.find(user.id, image_id))
         ]
         items = self._table.get_many(wanted)
         found: dict[str, list[Image]] = {job.id: [] for job in jobs}
         for key in wanted:
-            if (item := items.get(key)) and not item.get("erasing"):
-                image = _from_item(item)
+            if (item := items.get(key)) and is_visible(item):
+                image = image_from_item(item)
                 found[image.job_id].append(image)
         return {job_id: tuple(images) for job_id, images in found.items()}
 
@@ -186,32 +211,55 @@ class Images:
         """A link to the small picture (the full one while it has no thumbnail), good for an hour; no AWS call."""
         return self._objects.link(image.thumbnail_key or image.key)
 
-    def star(self, user: User, image_id: str, favourite: bool) -> Image:
-        """Marks or unmarks a favourite. Raises NotFound. Two calls."""
-        image = self.get(user, image_id)
-        return self._change(image, assign={"favourite": favourite})
-
     def delete(self, user: User, image_id: str) -> None:
-        """Erases the picture with all its versions and its thumbnail. Raises NotFound.
+        """Erases the picture for good, in the trash or not. Raises NotFound."""
+        place = Place.find(user.id, image_id)
+        if place is None or not self.erase([place]):
+            raise NotFound("There is no such picture.")
 
-        A tombstone says that it is meant; then the record is hidden, and removed last. So a crash in between shows no
-        broken picture, the upkeep goes on with it, and nothing brings the picture back.
+    def erase(
+        self,
+        places: Sequence[Place],
+        *,
+        condition: str = NOT_ERASING,
+        values: Mapping[str, Any] | None = None,
+    ) -> tuple[Place, ...]:
+        """Erases with all versions and thumbnails those of which `condition` is true; returns these.
+
+        First one transaction, for 33 pictures each, writes tombstones that say that it is meant and hides the records;
+        then the objects go, and last the records. So a crash in between shows no broken picture, the upkeep goes on
+        with it, and nothing brings a picture back. Three more AWS calls a picture.
         """
-        image = self.get(user, image_id)
-        self._table.put(tombstone(image.user_id, image.job_id, image.n))
-        self._change(
-            image,
-            assign={
-                "erasing": True,
-                "GSI1PK": keys.ERASING,
-                "GSI1SK": f"{now().isoformat()}#{image.id}",
+        since = now().isoformat()
+        refused = bulk.apply(
+            self._table,
+            {
+                place.id: (
+                    Update(
+                        key=place.key,
+                        label=place.id,
+                        assign={
+                            "erasing": True,
+                            "GSI1PK": keys.ERASING,
+                            "GSI1SK": f"{since}#{place.id}",
+                        },
+                        condition=condition,
+                        values=values or {},
+                    ),
+                    Put(item=tombstone(place.user_id, place.job_id, place.n), label=place.id),
+                    Delete(key=place.trash_key, label=place.id),
+                )
+                for place in places
             },
         )
-        self._finish_erasure(image)
+        gone = tuple(place for place in places if place.id not in refused)
+        for place in gone:
+            self._finish_erasure(place)
+        return gone
 
-    def _finish_erasure(self, image: Image) -> None:
-        self.erase_objects(image.user_id, image.job_id, image.n)
-        self._table.delete(keys.user_pk(image.user_id), keys.image_sk(image.job_id, image.n))
+    def _finish_erasure(self, place: Place) -> None:
+        self.erase_objects(place.user_id, place.job_id, place.n)
+        self._table.delete(*place.key)
 
     def erase_unrecorded(self, job: Job) -> None:
         """Erases those of a finished job's pictures that have no visible record: their maker deleted them."""
@@ -224,9 +272,8 @@ class Images:
                 self.erase_objects(job.user_id, job.id, n)
 
     def erase_objects(self, user_id: str, job_id: str, n: int) -> int:
-        """Erases one picture's objects with every version; returns how many keys went."""
-        picture = keys.image_key(user_id, job_id, n)
-        return self._objects.erase(picture) + self._objects.erase(keys.thumbnail_key(user_id, job_id, n))
+        """Erases one picture's objects with every version; returns how many keys went. Two AWS calls."""
+        return self._objects.erase(keys.image_prefix(user_id, job_id, n))
 
     def discard(self, user_id: str, job_id: str) -> int:
         """Erases whatever lies under a job that has no pictures by record; returns how many keys went."""
@@ -235,24 +282,6 @@ class Images:
     def discard_all(self, user_id: str) -> int:
         """Erases every picture object of a user; returns how many keys went. Records are the caller's."""
         return self._objects.erase(keys.images_prefix(user_id))
-
-    def _change(self, image: Image, *, assign: dict[str, Any], remove: tuple[str, ...] = ()) -> Image:
-        try:
-            item = self._table.update(
-                Update(
-                    key=(keys.user_pk(image.user_id), keys.image_sk(image.job_id, image.n)),
-                    assign=assign,
-                    remove=remove,
-                    condition="attribute_exists(PK) AND attribute_not_exists(#erasing)",
-                )
-            )
-        except ConditionFailed as exc:
-            # A lost response makes boto3 send the update again: then the state that was asked for stands.
-            current = exc.current
-            if current and all(current.get(name) == value for name, value in assign.items()):
-                return _from_item(current)
-            raise NotFound("There is no such picture.") from None
-        return _from_item(item)
 
 
 def tombstone(user_id: str, job_id: str, n: int | None = None) -> Item:
@@ -295,44 +324,3 @@ def thumbnail(png: bytes) -> bytes:
     target = io.BytesIO()
     small.save(target, "WEBP", quality=85, method=4)
     return target.getvalue()
-
-
-def _to_item(image: Image) -> Item:
-    item: Item = {
-        "PK": keys.user_pk(image.user_id),
-        "SK": keys.image_sk(image.job_id, image.n),
-        "width": image.width,
-        "height": image.height,
-        "size_bytes": image.size_bytes,
-        "sha256": image.sha256,
-        "seed": image.seed,
-        "model": image.model,
-        "prompt": image.prompt,
-        "favourite": image.favourite,
-        "created_at": image.created_at.isoformat(),
-    }
-    if image.thumbnail_key:
-        return item | {"thumbnail_key": image.thumbnail_key}
-    return item | {"GSI1PK": keys.REPAIR, "GSI1SK": f"{now().isoformat()}#{image.id}"}
-
-
-def _from_item(item: Item) -> Image:
-    user_id = item["PK"].removeprefix("USER#")
-    job_id, _, n = item["SK"].removeprefix(keys.IMAGE).partition("#")
-    return Image(
-        id=keys.image_id(job_id, int(n)),
-        user_id=user_id,
-        job_id=job_id,
-        n=int(n),
-        key=keys.image_key(user_id, job_id, int(n)),
-        thumbnail_key=item.get("thumbnail_key"),
-        width=item["width"],
-        height=item["height"],
-        size_bytes=item["size_bytes"],
-        sha256=item["sha256"],
-        seed=item["seed"],
-        model=item["model"],
-        prompt=item["prompt"],
-        favourite=item["favourite"],
-        created_at=datetime.fromisoformat(item["created_at"]),
-    )

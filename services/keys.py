@@ -11,6 +11,7 @@ from ulid import ULID
 PROFILE = "PROFILE"
 JOB = "JOB#"
 IMAGE = "IMAGE#"
+TRASH = "TRASH#"
 API_KEY = "APIKEY#"
 LIST = "LIST#"
 TEMPLATE = "TEMPLATE#"
@@ -19,6 +20,7 @@ WAITING = "OPEN#waiting"
 RUNNING = "OPEN#running"
 REPAIR = "OPEN#repair"
 ERASING = "OPEN#erasing"
+TRASHED = "OPEN#trash"
 CANCEL_MARKER = "cancel"
 
 _USER = re.compile(r"[0-9a-f]{32}")
@@ -69,6 +71,11 @@ def split_image_id(text: str) -> tuple[str, int] | None:
 def image_sk(job_id: str, n: int) -> str:
     """Sort key of a picture: newest job first, then by number."""
     return f"{IMAGE}{job_id}#{n}"
+
+
+def trash_sk(job_id: str, n: int) -> str:
+    """Sort key of the note that a picture is in the trash."""
+    return f"{TRASH}{job_id}#{n}"
 
 
 def tombstone_sk(job_id: str, n: int | None = None) -> str:
@@ -123,6 +130,11 @@ def attempt_file(attempt: int) -> str:
 def images_prefix(user_id: str, job_id: str | None = None) -> str:
     """Below it lie a user's (or one job's) pictures in the images bucket."""
     return f"images/{user_id}/" if job_id is None else f"images/{user_id}/{job_id}/"
+
+
+def image_prefix(user_id: str, job_id: str, n: int) -> str:
+    """Below it lie one picture and its thumbnail, and nothing of another."""
+    return f"{images_prefix(user_id, job_id)}{n}."
 
 
 def image_key(user_id: str, job_id: str, n: int) -> str:

@@ -210,7 +210,10 @@ class LiveJob(Record):
 
 
 class Image(Record):
-    """One stored picture. `id` is `<job>-<n>`; `sha256` is of the stored PNG's bytes."""
+    """One stored picture. `id` is `<job>-<n>`; `sha256` is of the stored PNG's bytes.
+
+    `rating` is 1 to 5, 0 for none; `tags` are sorted; `trashed_at` is None outside the trash.
+    """
 
     id: str
     user_id: str
@@ -226,7 +229,19 @@ class Image(Record):
     model: str
     prompt: str
     favourite: bool = False
+    rating: int = 0
+    tags: tuple[str, ...] = ()
     created_at: datetime
+    trashed_at: datetime | None = None
+
+
+class BulkResult(Record):
+    """What became of a change to several pictures: ids `done`, `missing` (there are no such pictures), and those that
+    are `full`, with no place for another tag."""
+
+    done: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    full: tuple[str, ...] = ()
 
 
 class ApiKey(Record):

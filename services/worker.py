@@ -126,6 +126,7 @@ class Worker:
         while not self._stop.is_set():
             self._safely("sweep", self.sweep_once)
             self._safely("upkeep", self._studio.images.upkeep)
+            self._safely("trash", self._studio.trash.expire)
             if time.monotonic() - reconciled_at >= RECONCILE_S:
                 reconciled_at = time.monotonic()
                 self._safely("reconcile", self._reconcile)

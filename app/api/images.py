@@ -67,6 +67,9 @@ async def download_image(id: str, caller: SignedIn) -> RedirectResponse:
     responses=problem_responses(404),
 )
 async def delete_image(id: str, caller: SignedIn) -> Response:
-    """Erases the picture, its thumbnail and all their stored versions. There is no way back."""
+    """Erases the picture, its thumbnail and all their stored versions, in the trash or not. There is no way back.
+
+    Links made before are no longer answered.
+    """
     await in_thread(caller.studio.images.delete, caller.user, id)
     return Response(status_code=204)

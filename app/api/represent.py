@@ -27,6 +27,8 @@ def image_given(caller: Caller, image: Image) -> shapes.Image:
         model=image.model,
         prompt=image.prompt,
         favourite=image.favourite,
+        rating=image.rating,
+        tags=list(image.tags),
         size_bytes=image.size_bytes,
         sha256=image.sha256,
         created_at=image.created_at,

@@ -107,6 +107,8 @@ class Image(Given):
     model: str
     prompt: str
     favourite: bool
+    rating: int = Field(description="1 to 5, 0 when it was not rated.")
+    tags: list[str] = Field(description="At most 20, in lower case, sorted.")
     size_bytes: int
     sha256: str = Field(description="Of the PNG's bytes.")
     created_at: datetime

@@ -215,5 +215,6 @@ def _view(image_id: str) -> None:
 
 def star(studio: Studio, user: User, image_id: str, favourite: bool) -> None:
     """Marks or unmarks a favourite; the pictures of the first page are read anew."""
-    studio.images.star(user, image_id, favourite)
+    if studio.marks.star_many(user, [image_id], favourite).missing:
+        raise NotFound("There is no such picture.")
     st.session_state.pop("feed", None)

@@ -421,7 +421,7 @@ def test_foreign_and_malformed_ids_look_like_unknown_ones(
         with pytest.raises(NotFound):
             studio.images.get(other, bad)
     with pytest.raises(NotFound):
-        studio.images.star(other, image.id, True)
+        studio.trash.get(other, image.id)
     with pytest.raises(NotFound):
         studio.images.delete(other, image.id)
     with pytest.raises(NotFound):
@@ -482,7 +482,7 @@ def test_a_deleted_picture_is_gone_with_every_version(
     worker.handle(endpoint.complete(endpoint.accepted[0]))
     worker.handle(endpoint.complete(endpoint.accepted[0]))
     [image] = studio.images.list(maker).items
-    assert studio.images.star(maker, image.id, True).favourite
+    assert studio.marks.star_many(maker, [image.id], True).done == (image.id,)
     assert studio.images.list(maker, favourites=True).items[0].id == image.id
     studio.images.delete(maker, image.id)
     assert _versions(studio, keys.images_prefix(maker.id)) == 0

@@ -1,0 +1,111 @@
+"""Stars, ratings and tags: on many pictures at once, kept, listed by, and refused where they make no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from services import keys
+from services.build import Studio
+from services.bulk import MOST_PICTURES
+from services.errors import InvalidRequest
+from services.image_marks import LONGEST_TAG, MOST_TAGS, ImageMarks, clean_tag
+from services.records import BulkResult, Job, User
+from tests.faults.lost import LostAnswers
+from tests.wire.conftest import real_clients
+from tests.wire.test_trash import draw as draw  # the fixture
+
+
+def test_marks_are_kept_and_listed_by(studio: Studio, draw: Callable[..., Job], maker: User) -> None:
+    first, second, third = draw(count=3).image_ids
+    assert studio.marks.rate_many(maker, [first, second], 4).done == (first, second)
+    assert studio.marks.rate_many(maker, [second], 0).done == (second,)
+    studio.marks.tag_many(maker, [first, third], add=["Sea  Side", "draft"])
+    studio.marks.tag_many(maker, [third], add=["final"], remove=["draft", "never there"])
+    shown = {image.id: image for image in studio.images.list(maker).items}
+    assert (shown[first].rating, shown[second].rating) == (4, 0)
+    assert shown[first].tags == ("draft", "sea side") and shown[third].tags == ("final", "sea side")
+    found = [image.id for image in studio.images.list(maker, tag="sea side").items]
+    assert found == [third, first]
+    assert [image.id for image in studio.images.list(maker, tag="sea side", rating=3).items] == [first]
+    assert studio.images.list(maker, tag="sea").items == ()
+    assert studio.images.list(maker, rating=5).items == ()
+
+
+def test_foreign_made_up_trashed_and_too_many_pictures_are_not_marked(
+    studio: Studio, draw: Callable[..., Job], maker: User, other: User
+) -> None:
+    kept, gone = draw(count=2).image_ids
+    studio.trash.put_many(maker, [gone])
+    made_up = f"{keys.new_id()}-0"
+    changes: tuple[Callable[[User, list[str]], BulkResult], ...] = (
+        lambda user, ids: studio.marks.star_many(user, ids, True),
+        lambda user, ids: studio.marks.rate_many(user, ids, 5),
+        lambda user, ids: studio.marks.tag_many(user, ids, add=["mine"]),
+    )
+    for change in changes:
+        assert change(other, [kept, made_up, "x"]).missing == (kept, made_up, "x")
+        result = change(maker, [gone, kept, kept, made_up])
+        assert result.done == (kept,) and result.missing == (gone, made_up)
+        with pytest.raises(InvalidRequest):
+            change(maker, [f"{keys.new_id()}-0" for _ in range(MOST_PICTURES + 1)])
+    back = studio.trash.get(maker, gone)
+    assert not back.favourite and back.rating == 0 and back.tags == ()
+
+
+def test_a_picture_takes_20_tags_and_says_which_one_is_full(
+    studio: Studio, draw: Callable[..., Job], maker: User
+) -> None:
+    full, free = draw(count=2).image_ids
+    many = [f"tag {n}" for n in range(MOST_TAGS)]
+    assert studio.marks.tag_many(maker, [full], add=many).done == (full,)
+    result = studio.marks.tag_many(maker, [full, free], add=["one more"])
+    assert (result.done, result.missing, result.full) == ((free,), (), (full,))
+    assert studio.marks.tag_many(maker, [full], add=["one more"], remove=["tag 0"]).done == (full,)
+    assert len(studio.images.get(maker, full).tags) == MOST_TAGS
+
+
+@pytest.mark.parametrize("text", ["", "   ", "x" * (LONGEST_TAG + 1), "a\u202eb", "a\u200bb", "a\x00b"])
+def test_what_hides_or_is_too_long_is_no_tag(text: str) -> None:
+    with pytest.raises(InvalidRequest):
+        clean_tag(text)
+
+
+@pytest.mark.parametrize("rating", [-1, 6])
+def test_a_rating_is_0_to_5(studio: Studio, maker: User, rating: int) -> None:
+    with pytest.raises(InvalidRequest):
+        studio.marks.rate_many(maker, [], rating)
+
+
+def test_tags_changed_by_another_window_in_between_are_both_kept(
+    studio: Studio, draw: Callable[..., Job], maker: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [image_id] = draw().image_ids
+    table = studio.marks._table
+    read = table.get_many
+    meddled: list[int] = []
+
+    def read_then_meddle(wanted: object) -> object:
+        items = read(list(wanted))  # type: ignore[call-overload]
+        if not meddled:
+            meddled.append(1)
+            studio.marks.tag_many(maker, [image_id], add=["theirs"])
+        return items
+
+    with monkeypatch.context() as patch:
+        mine = ImageMarks(table)
+        patch.setattr(table, "get_many", read_then_meddle)
+        assert mine.tag_many(maker, [image_id], add=["mine"]).done == (image_id,)
+    assert meddled == [1]
+    assert studio.images.get(maker, image_id).tags == ("mine", "theirs")
+
+
+def test_a_lost_answer_to_new_tags_is_no_refusal(
+    studio: Studio, draw: Callable[..., Job], maker: User
+) -> None:
+    [image_id] = draw().image_ids
+    with LostAnswers(real_clients(studio.settings).dynamodb, "TransactWriteItems", 1) as lost:
+        assert studio.marks.tag_many(maker, [image_id], add=["kept"]).done == (image_id,)
+    assert lost.fired == 1
+    assert studio.images.get(maker, image_id).tags == ("kept",)

@@ -1,0 +1,255 @@
+"""The trash: out of sight at once, back by a word, erased after 30 days, and nothing half-done in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services import keys
+from services.build import Studio
+from services.bulk import MOST_PICTURES
+from services.errors import InvalidRequest, NotFound, Unavailable
+from services.job_store import now
+from services.records import Job, JobRequest, User
+from services.trash import KEPT, until
+from tests.endpoint import ScriptedEndpoint
+from tests.faults.lost import LostAnswers
+from tests.wire.conftest import real_clients
+from tests.wire.test_jobs import APPLE, _keys, _versions
+
+# What boto3 tries before it gives up (services/aws/session.py).
+GIVES_UP = 4
+
+
+@pytest.fixture
+def draw(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> Callable[..., Job]:
+    """`draw(count=2)`: a job of the maker that has succeeded."""
+
+    def drawn(count: int = 1, user: User = maker) -> Job:
+        job = studio.jobs.submit(user, JobRequest(prompt="a red apple", seed=7, count=count))
+        endpoint.complete(endpoint.accepted[-1])
+        studio.completion.finish(user.id, job.id, job.attempt)
+        return studio.jobs.get(user, job.id)
+
+    return drawn
+
+
+def later(monkeypatch: pytest.MonkeyPatch, span: timedelta) -> None:
+    """Has the trash see the clock `span` ahead."""
+    at = now() + span
+    monkeypatch.setattr("services.trash.now", lambda: at)
+
+
+def notes(studio: Studio, user: User, cloud: Any) -> list[str]:
+    """The sort keys of the user's notes in the trash, as they lie in the table."""
+    answer = cloud.client("dynamodb").query(
+        TableName=studio.settings.table,
+        KeyConditionExpression="PK = :pk AND begins_with(SK, :trash)",
+        ExpressionAttributeValues={":pk": {"S": f"USER#{user.id}"}, ":trash": {"S": "TRASH#"}},
+    )
+    return [item["SK"]["S"] for item in answer["Items"]]
+
+
+def test_a_picture_in_the_trash_is_out_of_every_list_and_comes_back_as_it_was(
+    studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any
+) -> None:
+    job = draw(count=2)
+    studio.marks.star_many(maker, job.image_ids, True)
+    before = studio.images.list(maker).items
+    gone, kept = job.image_ids
+    assert studio.trash.put_many(maker, [gone]).done == (gone,)
+    assert [image.id for image in studio.images.list(maker).items] == [kept]
+    assert [image.id for image in studio.images.list(maker, favourites=True).items] == [kept]
+    assert [image.id for image in studio.images.list(maker, job_id=job.id).items] == [kept]
+    assert [image.id for image in studio.images.of_jobs(maker, [job])[job.id]] == [kept]
+    assert studio.jobs.find_same(maker, JobRequest(prompt="a red apple", seed=7, count=2)) is None
+    with pytest.raises(NotFound):
+        studio.images.get(maker, gone)
+    [trashed] = studio.trash.list(maker).items
+    assert trashed == studio.trash.get(maker, gone)
+    assert timedelta(days=29) < until(trashed) - now() <= KEPT
+    assert studio.trash.restore_many(maker, [gone]).done == (gone,)
+    assert studio.images.list(maker).items == before
+    assert studio.trash.list(maker).items == () and notes(studio, maker, cloud) == []
+
+
+def test_twice_and_out_of_order_changes_nothing_and_renews_nothing(
+    studio: Studio, draw: Callable[..., Job], maker: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [image_id] = draw().image_ids
+    assert studio.trash.restore_many(maker, [image_id]).done == (image_id,), "it is where it should be"
+    studio.trash.put_many(maker, [image_id, image_id])
+    since = studio.trash.get(maker, image_id).trashed_at
+    with monkeypatch.context() as patch:
+        later(patch, timedelta(days=3))
+        assert studio.trash.put_many(maker, [image_id]).done == (image_id,)
+    assert studio.trash.get(maker, image_id).trashed_at == since
+    assert studio.trash.erase_many(maker, [image_id]).done == (image_id,)
+    assert studio.trash.erase_many(maker, [image_id]).missing == (image_id,)
+    assert studio.trash.restore_many(maker, [image_id]).missing == (image_id,)
+    assert studio.trash.put_many(maker, [image_id]).missing == (image_id,)
+
+
+def test_foreign_malformed_and_too_many_ids_change_nothing(
+    studio: Studio, draw: Callable[..., Job], maker: User, other: User
+) -> None:
+    [image_id] = draw().image_ids
+    bad = [image_id, "x", "../../etc", f"{keys.new_id()}-0"]
+    assert studio.trash.put_many(other, bad).missing == tuple(bad)
+    assert studio.images.get(maker, image_id).trashed_at is None
+    studio.trash.put_many(maker, [image_id])
+    assert studio.trash.restore_many(other, bad).missing == tuple(bad)
+    assert studio.trash.erase_many(other, bad).missing == tuple(bad)
+    assert studio.trash.list(other).items == ()
+    for foreign in bad:
+        with pytest.raises(NotFound):
+            studio.trash.get(other, foreign)
+    assert studio.trash.get(maker, image_id).id == image_id
+    with pytest.raises(InvalidRequest):
+        studio.trash.put_many(maker, [f"{keys.new_id()}-0" for _ in range(MOST_PICTURES + 1)])
+
+
+def test_some_missing_do_not_keep_the_others_and_hundred_go_in_few_calls(
+    studio: Studio, draw: Callable[..., Job], maker: User
+) -> None:
+    ids = [image_id for _ in range(3) for image_id in draw(count=4).image_ids]
+    made_up = [f"{keys.new_id()}-0" for _ in range(MOST_PICTURES - len(ids))]
+    calls = []
+    dynamodb = real_clients(studio.settings).dynamodb
+    dynamodb.meta.events.register("before-send.dynamodb", watch := lambda **_: calls.append(1))
+    try:
+        result = studio.trash.put_many(maker, [*made_up, *ids])
+    finally:
+        dynamodb.meta.events.unregister("before-send.dynamodb", watch)
+    assert set(result.done) == set(ids) and result.missing == tuple(made_up)
+    assert 0 < len(calls) <= 5
+    assert studio.images.list(maker).items == ()
+
+
+def test_after_30_days_the_sweeper_erases_every_version_and_not_before(
+    studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, kept = draw(), draw()
+    studio.trash.put_many(maker, old.image_ids)
+    later(monkeypatch, KEPT - timedelta(minutes=1))
+    assert studio.trash.expire() == 0
+    later(monkeypatch, KEPT + timedelta(minutes=1))
+    assert studio.trash.expire() == 1
+    assert _versions(studio, keys.images_prefix(maker.id, old.id)) == 0
+    assert studio.trash.list(maker).items == () and notes(studio, maker, cloud) == []
+    assert studio.trash.expire() == 0
+    assert [image.job_id for image in studio.images.list(maker).items] == [kept.id]
+    assert _keys(studio, keys.images_prefix(maker.id, kept.id))
+    # The tombstone keeps a late copy from coming back.
+    cloud.client("s3").put_object(
+        Bucket=studio.settings.images_bucket, Key=keys.image_key(maker.id, old.id, 0), Body=b"late"
+    )
+    assert studio.reconciler.reconcile().erased == 1
+
+
+def test_an_index_that_is_behind_does_not_erase_what_was_restored_or_deleted_anew(
+    studio: Studio, draw: Callable[..., Job], maker: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restored, anew = draw().image_ids[0], draw().image_ids[0]
+    studio.trash.put_many(maker, [restored, anew])
+    behind = studio.trash._table.index(keys.TRASHED)
+    assert len(behind) == 2
+    studio.trash.restore_many(maker, [restored, anew])
+    studio.trash.put_many(maker, [anew])
+    monkeypatch.setattr(studio.trash._table, "index", lambda *_, **__: behind)
+    assert studio.trash.expire() == 0
+    assert studio.images.get(maker, restored).trashed_at is None
+    assert [image.id for image in studio.trash.list(maker).items] == [anew]
+
+
+@pytest.mark.parametrize("times", [1, GIVES_UP], ids=["once", "until boto3 gives up"])
+def test_a_lost_answer_to_a_deletion_and_to_its_undo_leaves_one_whole_state(
+    studio: Studio, draw: Callable[..., Job], maker: User, times: int
+) -> None:
+    [image_id] = draw().image_ids
+    dynamodb = real_clients(studio.settings).dynamodb
+    for change, there in ((studio.trash.put_many, False), (studio.trash.restore_many, True)):
+        with LostAnswers(dynamodb, "TransactWriteItems", times) as lost:
+            if times == GIVES_UP:
+                with pytest.raises(Unavailable):
+                    change(maker, [image_id])
+            else:
+                assert change(maker, [image_id]).done == (image_id,)
+        assert lost.fired == times
+        assert bool(studio.images.list(maker).items) is there
+        assert bool(studio.trash.list(maker).items) is not there
+        assert change(maker, [image_id]).done == (image_id,)
+
+
+def test_an_erasure_cut_off_at_the_objects_is_gone_from_the_trash_and_ended_by_the_upkeep(
+    studio: Studio, draw: Callable[..., Job], maker: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = draw(count=2)
+    studio.trash.put_many(maker, job.image_ids)
+    with (
+        LostAnswers(real_clients(studio.settings).s3, "DeleteObjects", GIVES_UP) as lost,
+        pytest.raises(Unavailable),
+    ):
+        studio.trash.erase_many(maker, job.image_ids)
+    assert lost.fired == GIVES_UP
+    assert studio.trash.list(maker).items == () and studio.images.list(maker).items == ()
+    assert studio.trash.restore_many(maker, job.image_ids).missing == job.image_ids, "it was for good"
+    assert _versions(studio, keys.images_prefix(maker.id)) > 0
+    monkeypatch.setattr("services.images.UPKEEP_AFTER", timedelta(seconds=-10))
+    assert studio.images.upkeep() == 2
+    assert _versions(studio, keys.images_prefix(maker.id)) == 0
+    assert studio.images.upkeep() == 0
+
+
+def test_emptying_takes_all_that_is_in_the_trash_and_nothing_else(
+    studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [draw(count=4) for _ in range(2)]
+    [kept, *gone] = [image_id for job in jobs for image_id in job.image_ids]
+    studio.trash.put_many(maker, gone)
+    # A note whose picture was restored from a backup: it must not keep the rest from going, nor be followed.
+    studio.trash._table.put(
+        {"PK": f"USER#{maker.id}", "SK": f"TRASH#{kept.replace('-', '#')}", "trashed_at": now().isoformat()}
+    )
+    monkeypatch.setattr("services.bulk.MOST_PICTURES", 3)
+    assert studio.trash.empty(maker) == len(gone)
+    assert [image.id for image in studio.images.list(maker).items] == [kept]
+    assert notes(studio, maker, cloud) == []
+    assert len(_keys(studio, keys.images_prefix(maker.id))) == 2
+    assert studio.trash.empty(maker) == 0
+
+
+def test_erasing_a_picture_a_job_or_everything_takes_what_is_in_the_trash(
+    studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any
+) -> None:
+    one, two, three = draw(), draw(), draw()
+    studio.trash.put_many(maker, [*one.image_ids, *two.image_ids, *three.image_ids])
+    studio.images.delete(maker, one.image_ids[0])
+    assert _versions(studio, keys.images_prefix(maker.id, one.id)) == 0
+    assert studio.jobs.delete(maker, two.id).images == 1
+    assert _versions(studio, keys.images_prefix(maker.id, two.id)) == 0
+    assert notes(studio, maker, cloud) == [f"TRASH#{three.id}#0"]
+    assert studio.jobs.delete_all(maker).images == 1
+    assert _versions(studio, keys.images_prefix(maker.id)) == 0
+    assert notes(studio, maker, cloud) == []
+
+
+def test_a_trashed_picture_without_a_thumbnail_gets_it_and_still_expires(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = studio.jobs.submit(maker, APPLE)
+    endpoint.complete(endpoint.accepted[-1])
+    with monkeypatch.context() as patch:
+        patch.setattr("services.images.thumbnail", lambda _: (_ for _ in ()).throw(OSError("no space")))
+        studio.completion.finish(maker.id, job.id, job.attempt)
+    [image] = studio.images.list(maker).items
+    assert image.thumbnail_key is None
+    studio.trash.put_many(maker, [image.id])
+    assert studio.images.upkeep() == 1 and studio.images.upkeep() == 0
+    assert studio.trash.get(maker, image.id).thumbnail_key is not None
+    later(monkeypatch, KEPT + timedelta(minutes=1))
+    assert studio.trash.expire() == 1
+    assert _versions(studio, keys.images_prefix(maker.id)) == 0

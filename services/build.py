@@ -31,6 +31,7 @@ from services.reconcile import Reconciler
 from services.settings import Settings
 from services.sweep import Sweeper
 from services.trash import Trash
+from services.wakes import Wakes
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
     images = Images(table, pictures)
     ledger = Ledger(table, settings)
     estimator = Estimator(table, catalogue)
-    completion = Completion(store, ledger, images, outputs, estimator)
+    completion = Completion(store, ledger, images, outputs, estimator, Wakes(table, outputs))
     dispatcher = Dispatcher(store, endpoints, inputs, outputs, settings)
     sweeper = Sweeper(store, dispatcher, completion, outputs)
     admission = Admission(catalogue, Moderation.load(), estimator, status, inputs)

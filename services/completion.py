@@ -27,6 +27,7 @@ from services.job_store import JobStore, now
 from services.ledger import Ledger
 from services.logs import event
 from services.records import Job, JobFailure, JobSpec, JobStatus
+from services.wakes import Wakes
 
 MAX_ATTEMPTS = 3
 MAX_FAILURE_BYTES = 64 * 1024
@@ -36,18 +37,26 @@ class Completion:
     """Closes jobs."""
 
     def __init__(
-        self, store: JobStore, ledger: Ledger, images: Images, outputs: Objects, estimator: Estimator
+        self,
+        store: JobStore,
+        ledger: Ledger,
+        images: Images,
+        outputs: Objects,
+        estimator: Estimator,
+        wakes: Wakes,
     ) -> None:
         self._store = store
         self._ledger = ledger
         self._images = images
         self._outputs = outputs
         self._estimator = estimator
+        self._wakes = wakes
 
     def finish(self, user_id: str, job_id: str, attempt: int) -> Job | None:
         """Reads the attempt's output and closes the job by it; returns the job that stands, None for an erased one.
 
-        Raises NotFound while there is no output. Two AWS calls, two a picture, and one transaction.
+        Raises NotFound while there is no output. Two AWS calls, two a picture, and one transaction; three more for
+        the job that woke its model.
         """
         job = self._store.find(user_id, job_id)
         if job is None:
@@ -115,6 +124,7 @@ class Completion:
             self._images.erase_unrecorded(standing)
         else:
             event("job_succeeded", job=job.id, user=job.user_id, gpu_s=answer.gpu_s)
+            self._wakes.note(job, answer)
         return standing
 
     def fail(

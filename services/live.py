@@ -6,31 +6,19 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import datetime
-
-from pydantic import BaseModel, ValidationError
 
 from services import keys
 from services.aws.objects import Objects
 from services.completion import Completion, output_key
-from services.errors import BadOutput, NotFound, Unavailable
+from services.errors import NotFound, Unavailable
 from services.job_store import JobStore, now
 from services.logs import event
+from services.progress import read_progress
 from services.records import Job, JobStatus, LiveJob, User
 
 REFRESH_S = 0.5
 # A job nobody asked about for this long is no longer read.
 WATCHED_S = 10.0
-MAX_PROGRESS_BYTES = 4096
-
-
-class Progress(BaseModel):
-    """The container's progress object (docs/contracts.md)."""
-
-    step: int
-    steps: int
-    started_at: datetime
-    updated_at: datetime
 
 
 @dataclass
@@ -116,7 +104,7 @@ class LiveJobs:
             return LiveJob(job=job, status=job.status)
         if job.attempt == 0 or job.status is JobStatus.QUEUED:
             return LiveJob(job=job, status=JobStatus.QUEUED, queue_position=positions.get(job.id))
-        progress = self._progress(job)
+        progress = read_progress(self._outputs, job)
         if progress is None:
             ahead = [o for o in at_endpoint if o.id < job.id and o.spec.model == job.spec.model]
             return LiveJob(
@@ -148,16 +136,6 @@ class LiveJobs:
         try:
             return self._completion.finish(job.user_id, job.id, job.attempt)
         except NotFound:
-            return None
-
-    def _progress(self, job: Job) -> Progress | None:
-        key = keys.progress_key(job.user_id, job.id, job.attempt)
-        try:
-            return Progress.model_validate_json(self._outputs.get(key, max_bytes=MAX_PROGRESS_BYTES))
-        except NotFound:
-            return None
-        except (BadOutput, ValidationError) as exc:
-            event("progress_unreadable", level=logging.WARNING, exc=exc, job=job.id)
             return None
 
     def _positions(self) -> dict[str, int]:

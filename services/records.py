@@ -124,7 +124,8 @@ class JobFailure(Record):
 
 
 class Estimate(Record):
-    """Price and time of a job before it runs. `cold_start_s` is how long the endpoint takes to wake, 0 when warm.
+    """Price and time of a job before it runs. `cold_start_s` is how long the endpoint takes to wake, 0 when warm:
+    half of its last wakes took so long or less, and nine in ten `cold_start_p90_s` (None until there were enough).
 
     `at_most_usd` is what is reserved, and the most that will be charged.
     """
@@ -133,6 +134,7 @@ class Estimate(Record):
     at_most_usd: float
     run_s: float
     cold_start_s: float
+    cold_start_p90_s: float | None = None
 
 
 class Timings(Record):

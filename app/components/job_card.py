@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.components.prompt_text import one_line, show_text
 from app.wording import STATUS_WORDS, about, duration, plural
-from services.records import JobStatus, LiveJob
+from services.records import Estimate, JobStatus, LiveJob
 
 
 def progress_words(live: LiveJob) -> str:
@@ -19,8 +19,7 @@ def progress_words(live: LiveJob) -> str:
     elif live.status is JobStatus.STARTING and live.ahead:
         parts.append(f"Waits for {plural(live.ahead, 'job')} ahead of it")
     elif live.status is JobStatus.STARTING:
-        cold = live.job.estimate.cold_start_s >= 1
-        parts.append("The model is waking up" if cold else "With the model, about to start")
+        parts.append(_starting_words(live.job.estimate))
     elif live.queue_position == 1:
         parts.append("Next in the queue")
     elif live.queue_position:
@@ -30,6 +29,15 @@ def progress_words(live: LiveJob) -> str:
     if live.eta_s is not None:
         parts.append(f"{about(duration(live.eta_s))} left")
     return " · ".join(parts)
+
+
+def _starting_words(estimate: Estimate) -> str:
+    if estimate.cold_start_s < 1:
+        return "With the model, about to start"
+    if estimate.cold_start_p90_s is None:
+        return "The model is waking up"
+    half, most = duration(estimate.cold_start_s), duration(estimate.cold_start_p90_s)
+    return f"The model is waking up: {half} half of the time, {most} or less nine times in ten"
 
 
 def progress_share(live: LiveJob) -> float:

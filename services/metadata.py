@@ -25,6 +25,8 @@ OWN_KEY = "atelier"
 A1111_KEY = "parameters"
 # A file with more text than this was not written by a picture program.
 MAX_TEXT_BYTES = 1_000_000
+# 32 MiB of pixels in the usual 8 KiB a chunk are 4,096 of them.
+MAX_CHUNKS = 20_000
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
@@ -49,7 +51,8 @@ CRITICAL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 
 SAMPLERS = {"ddim": "DDIM", "euler": "Euler", "unipc": "UniPC", "dpmpp_2m": "DPM++ 2M"}
 NEGATIVE = "Negative prompt:"
-FIELD = re.compile(r'\s*([\w /-]+):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)')
+# Possessive, and only ever tried where a field begins: no text takes more than one pass.
+FIELD = re.compile(r'\s*+([\w /-]++):\s*+("(?:\\.|[^"\\])*+"|[^,]*+)(?:,|$)')
 FIRST_FIELD = "Steps: "
 
 
@@ -135,16 +138,24 @@ def read(png: bytes) -> EmbeddedText:
 
     Text that is not in one of the two forms is passed over; text that is too long raises PngError.
     """
-    texts: dict[str, str] = {}
+    found = texts(png)
+    return EmbeddedText(parameters_from_json(found.get(OWN_KEY)), from_a1111(found.get(A1111_KEY, "")))
+
+
+def texts(png: bytes) -> dict[str, str]:
+    """The text chunks of a whole PNG by keyword, the first of each. Raises PngError, for too much text as well."""
+    found: dict[str, str] = {}
     size = 0
-    for chunk in chunks(png):
+    for number, chunk in enumerate(chunks(png)):
+        if number >= MAX_CHUNKS:
+            raise PngError(f"it has more than {MAX_CHUNKS} parts")
         if chunk.kind in TEXT_CHUNKS:
             keyword, text = _text(chunk)
             size += len(text)
             if size > MAX_TEXT_BYTES:
                 raise PngError(f"it holds more than {MAX_TEXT_BYTES} bytes of text")
-            texts.setdefault(keyword, text)
-    return EmbeddedText(_from_json(texts.get(OWN_KEY)), from_a1111(texts.get(A1111_KEY, "")))
+            found.setdefault(keyword, text)
+    return found
 
 
 def strip(png: bytes) -> bytes:
@@ -226,16 +237,31 @@ def to_a1111(parameters: PictureParameters) -> str:
 
 
 def from_a1111(text: str) -> A1111Parameters | None:
-    """The parts of a `parameters` text; None when it is not in that form (some programs put JSON there)."""
-    above, _, last = text.strip().rpartition("\n")
-    if not last.startswith(FIRST_FIELD):
+    """The parts of a `parameters` text; None when it is not in that form (some programs put JSON there).
+
+    The last line that begins with the steps holds the values: extensions write lines of their own below it.
+    """
+    above, mark, last = f"\n{text.strip()}".rpartition(f"\n{FIRST_FIELD}")
+    if not mark:
         return None
-    prompt, mark, negative = f"\n{above}".partition(f"\n{NEGATIVE}")
+    prompt, mark, negative = above.partition(f"\n{NEGATIVE}")
     return A1111Parameters(
         prompt=prompt.removeprefix("\n"),
         negative_prompt=negative.removeprefix(" ") if mark else "",
-        fields={match[1].strip(): _unquoted(match[2].strip()) for match in FIELD.finditer(last)},
+        fields=_fields(FIRST_FIELD + last.partition("\n")[0]),
     )
+
+
+def _fields(line: str) -> dict[str, str]:
+    """`name: value` pairs between commas; what is no pair is passed over."""
+    fields, at = {}, 0
+    while 0 <= at < len(line):
+        if match := FIELD.match(line, at):
+            fields[match[1].strip()] = _unquoted(match[2].strip())
+            at = match.end()
+        else:
+            at = line.find(",", at) + 1 or len(line)
+    return fields
 
 
 def to_json(parameters: PictureParameters) -> str:
@@ -243,7 +269,8 @@ def to_json(parameters: PictureParameters) -> str:
     return json.dumps(parameters.model_dump(mode="json"))
 
 
-def _from_json(text: str | None) -> PictureParameters | None:
+def parameters_from_json(text: str | None) -> PictureParameters | None:
+    """Our own record from its JSON; None for anything else."""
     try:
         return PictureParameters.model_validate_json(text) if text is not None else None
     except ValidationError:

@@ -1,0 +1,143 @@
+"""What of a recipe a model of ours can do: the values to ask for, and in words what had to change.
+
+Values outside a card's limits go to the nearest possible one. A size outside them becomes the preset of the same
+shape, else it is scaled into them, as a picture cut to the limits a side would have another shape. What has no nearest
+value (a scheduler or model that is not here, a seed that is too large) is left as it is. Each of it is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from services.catalogue import MAX_PROMPT_CHARACTERS, MAX_SEED, ModelCard
+from services.recipe import Recipe
+
+# Two shapes are the same when their ratios differ by less than what rounding to a grid does.
+_SAME_SHAPE = 0.02
+
+
+class Fitted(NamedTuple):
+    """What to ask `card` for; None where the recipe does not say it or the card cannot do it.
+
+    `remarks` are plain sentences, with texts of the file in them.
+    """
+
+    card: ModelCard
+    prompt: str | None
+    negative_prompt: str | None
+    size: tuple[int, int] | None
+    steps: int | None
+    guidance: float | None
+    scheduler: str | None
+    seed: int | None
+    remarks: tuple[str, ...]
+
+
+def fit(recipe: Recipe, chosen: ModelCard, offered: Sequence[ModelCard]) -> Fitted:
+    """The recipe for the model it names where that is offered, else for the chosen one."""
+    remarks: list[str] = []
+    card = _card(recipe, chosen, offered, remarks)
+    fitted = Fitted(
+        card=card,
+        prompt=recipe.prompt or None,
+        negative_prompt=_negative(recipe, card, remarks),
+        size=_size(recipe, card, remarks),
+        steps=_steps(recipe, card, remarks),
+        guidance=_guidance(recipe, card, remarks),
+        scheduler=_scheduler(recipe, card, remarks),
+        seed=_seed(recipe, remarks),
+        remarks=(),
+    )
+    for what, text in (("prompt", recipe.prompt), ("negative prompt", fitted.negative_prompt)):
+        if text and len(text) > MAX_PROMPT_CHARACTERS:
+            remarks.append(f"The {what} has {len(text)} characters; shorten it to {MAX_PROMPT_CHARACTERS}.")
+    if recipe.drawn_over:
+        remarks.append("It was drawn over another picture, which this file does not hold.")
+    return fitted._replace(remarks=tuple(remarks))
+
+
+def _card(recipe: Recipe, chosen: ModelCard, offered: Sequence[ModelCard], remarks: list[str]) -> ModelCard:
+    if recipe.model is None:
+        return chosen
+    wanted = recipe.model.lower()
+    for card in offered:
+        if wanted in (card.id.lower(), card.name.lower(), card.revision.lower()):
+            return card
+    remarks.append(f"The model {recipe.model} is not offered here; {chosen.name} stays chosen.")
+    return chosen
+
+
+def _negative(recipe: Recipe, card: ModelCard, remarks: list[str]) -> str | None:
+    if recipe.negative_prompt and not card.negative_prompt:
+        remarks.append(f"{card.name} takes no negative prompt; it is left out.")
+        return None
+    return recipe.negative_prompt
+
+
+def _size(recipe: Recipe, card: ModelCard, remarks: list[str]) -> tuple[int, int] | None:
+    if recipe.width is None or recipe.height is None:
+        return None
+    width, height = recipe.width, recipe.height
+    size = _nearest_size(width, height, card)
+    if size != (width, height):
+        remarks.append(
+            f"{card.name} draws {card.min_px} to {card.max_px} pixels a side in steps of {card.grid_px}: "
+            f"{width} x {height} becomes {size[0]} x {size[1]}."
+        )
+    return size
+
+
+def _nearest_size(width: int, height: int, card: ModelCard) -> tuple[int, int]:
+    if all(card.min_px <= side <= card.max_px and side % card.grid_px == 0 for side in (width, height)):
+        return width, height
+    for size in card.sizes:
+        if abs(width / height / (size.width / size.height) - 1) < _SAME_SHAPE:
+            return size.width, size.height
+    factor = min(1.0, card.max_px / max(width, height))
+    factor = max(factor, min(card.min_px / min(width, height), card.max_px / max(width, height)))
+    return _on_grid(width * factor, card), _on_grid(height * factor, card)
+
+
+def _on_grid(side: float, card: ModelCard) -> int:
+    grid = card.grid_px
+    lowest, highest = -(-card.min_px // grid), card.max_px // grid
+    return min(max(round(side / grid), lowest), highest) * grid
+
+
+def _steps(recipe: Recipe, card: ModelCard, remarks: list[str]) -> int | None:
+    if recipe.steps is None:
+        return None
+    steps = min(max(recipe.steps, card.min_steps), card.max_steps)
+    if steps != recipe.steps:
+        remarks.append(
+            f"{card.name} takes {card.min_steps} to {card.max_steps} steps: {recipe.steps} becomes {steps}."
+        )
+    return steps
+
+
+def _guidance(recipe: Recipe, card: ModelCard, remarks: list[str]) -> float | None:
+    if recipe.guidance is None:
+        return None
+    guidance = min(max(recipe.guidance, card.min_guidance), card.max_guidance)
+    if guidance != recipe.guidance:
+        remarks.append(
+            f"{card.name} takes a guidance of {card.min_guidance:g} to {card.max_guidance:g}: "
+            f"{recipe.guidance:g} becomes {guidance:g}."
+        )
+    return guidance
+
+
+def _scheduler(recipe: Recipe, card: ModelCard, remarks: list[str]) -> str | None:
+    if recipe.scheduler in card.schedulers:
+        return recipe.scheduler
+    if recipe.sampler is not None:
+        remarks.append(f"{card.name} has no scheduler {recipe.sampler}; the chosen one stays.")
+    return None
+
+
+def _seed(recipe: Recipe, remarks: list[str]) -> int | None:
+    if recipe.seed is not None and recipe.seed > MAX_SEED:
+        remarks.append(f"The seed {recipe.seed} is larger than {MAX_SEED}, the largest here; it is left out.")
+        return None
+    return recipe.seed

@@ -1,0 +1,240 @@
+"""Picture files made on the spot: what other programs write, and what somebody who means harm would send.
+
+Nothing of it is kept in the repository. Each maker says what is wrong with its file; the tests check that it is.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+
+from PIL import Image as Pillow
+from PIL.PngImagePlugin import PngInfo
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+A1111 = (
+    "a red apple\nNegative prompt: blurry\n"
+    "Steps: 25, Sampler: Euler, CFG scale: 6.5, Seed: 4242, Size: 512x768, Model: dreamshaper_8"
+)
+MODEL, GPS_TABLE, EXIF_TABLE, USER_COMMENT = 0x0110, 0x8825, 0x8769, 0x9286
+PLACE = 47.3769
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """One well-formed chunk of a PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(texts: dict[str, str] | None = None, *chunks: bytes, size: tuple[int, int] = (12, 9)) -> bytes:
+    """A small PNG with text chunks (as Pillow writes them) and other chunks put in after its header."""
+    info = PngInfo()
+    for keyword, text in (texts or {}).items():
+        info.add_text(keyword, text)
+    target = io.BytesIO()
+    Pillow.new("RGB", size, "teal").save(target, "PNG", pnginfo=info)
+    end = len(SIGNATURE) + 25
+    return target.getvalue()[:end] + b"".join(chunks) + target.getvalue()[end:]
+
+
+def tiff(
+    comment: bytes | None = None,
+    texts: dict[int, bytes] | None = None,
+    *,
+    order: str = ">",
+    place: bool = False,
+) -> bytes:
+    """An EXIF block: texts by tag, a UserComment with its eight bytes in front, and a GPS table with PLACE in it."""
+    entries: list[tuple[int, int, int, bytes]] = [
+        (tag, 2, len(text) + 1, text + b"\0") for tag, text in sorted((texts or {}).items())
+    ]
+    tables: list[tuple[int, bytes]] = []
+    if comment is not None:
+        tables.append((EXIF_TABLE, struct.pack(f"{order}HHHI", 1, USER_COMMENT, 7, len(comment))))
+    if place:
+        degrees = struct.pack(f"{order}6I", 47, 1, 22, 1, 3684, 100)
+        tables.append((GPS_TABLE, struct.pack(f"{order}HHHI", 1, 2, 5, 3) + degrees))
+    at = 8 + 2 + 12 * (len(entries) + len(tables)) + 4
+    table, rest = struct.pack(f"{order}H", len(entries) + len(tables)), b""
+    for tag, kind, count, value in entries:
+        table += struct.pack(f"{order}HHI", tag, kind, count)
+        table += value.ljust(4, b"\0") if len(value) <= 4 else struct.pack(f"{order}I", at + len(rest))
+        rest += b"" if len(value) <= 4 else value
+    for tag, head in tables:
+        here = at + len(rest)
+        value = (comment or b"") if tag == EXIF_TABLE else head[10:]
+        table += struct.pack(f"{order}HHII", tag, 4, 1, here)
+        rest += head[:10] + struct.pack(f"{order}II", here + 18, 0) + value
+    return {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}I", 8) + table + b"\0" * 4 + rest
+
+
+def with_exif(kind: str, block: bytes, *, frames: int = 1) -> bytes:
+    """A small JPEG, WEBP or PNG with an EXIF block in it."""
+    target = io.BytesIO()
+    pictures = [Pillow.new("RGB", (12, 9), (40 * number, 90, 90)) for number in range(frames)]
+    more = {"save_all": True, "append_images": pictures[1:]} if frames > 1 else {}
+    pictures[0].save(target, kind, exif=b"Exif\0\0" + block, **more)
+    return target.getvalue()
+
+
+def comment_of(text: str, encoding: str) -> bytes:
+    """A UserComment: `ascii`, `none` (no encoding named), `bare` (no eight bytes), `utf-16-le`, `utf-16-be`, `bom`."""
+    prefixes = {"ascii": b"ASCII\0\0\0", "none": b"\0" * 8, "bare": b""}
+    if encoding in prefixes:
+        return prefixes[encoding] + text.encode()
+    codec = "utf-16" if encoding == "bom" else encoding
+    return b"UNICODE\0" + text.encode(codec)
+
+
+def bomb_of_pixels(side: int = 30_000) -> bytes:
+    """A PNG of `side` x `side` white pixels of one bit in some 110 kB: 900 MB when it is decoded."""
+    packer = zlib.compressobj(9)
+    row = b"\0" + b"\xff" * (-(-side // 8))
+    packed = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    text = chunk(b"tEXt", b"parameters\0" + A1111.encode())
+    return SIGNATURE + chunk(b"IHDR", header) + text + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+def truncated(file: bytes) -> bytes:
+    """The first two thirds of a file."""
+    return file[: len(file) * 2 // 3]
+
+
+def polyglot() -> bytes:
+    """A PNG that is a ZIP with a page in it as well."""
+    tail = io.BytesIO()
+    with zipfile.ZipFile(tail, "w") as archive:
+        archive.writestr("index.html", "<script>alert(1)</script>")
+    return png({"parameters": A1111}) + tail.getvalue()
+
+
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+HTML = b"<!doctype html><script>alert(1)</script>"
+
+
+def text_bomb(kind: bytes, size: int = 200_000_000) -> bytes:
+    """A PNG whose `parameters` are `size` bytes of spaces, packed by a thousand."""
+    packer = zlib.compressobj(9)
+    block = b" " * 1_000_000
+    packed = b"".join(packer.compress(block) for _ in range(size // len(block))) + packer.flush()
+    heads = {b"zTXt": b"parameters\0\0", b"iTXt": b"parameters\0\1\0\0\0"}
+    return png({}, chunk(kind, heads[kind] + packed))
+
+
+def much_metadata(size: int = 5_000_000) -> bytes:
+    """A PNG with `size` bytes of text in it."""
+    return png({"parameters": A1111, "workflow": "x" * size})
+
+
+def deep_json(depth: int = 200_000) -> str:
+    """JSON that is nothing but objects in objects."""
+    return '{"prompt":' * depth + "1" + "}" * depth
+
+
+def overlapping_exif(size: int = 900_000, entries: int = 400) -> bytes:
+    """An EXIF block with many texts that are all the same `size` bytes: 360 MB if each is copied."""
+    at = 8 + 2 + 12 * entries + 4
+    table = struct.pack(">H", entries)
+    table += b"".join(struct.pack(">HHII", number + 1, 2, size, at) for number in range(entries))
+    return b"MM\0*" + struct.pack(">I", 8) + table + b"\0" * 4 + b"p" * size
+
+
+def webp_with(block: bytes) -> bytes:
+    """A WebP container with an EXIF chunk of any size, which Pillow would not write."""
+    parts = b"WEBP" + b"EXIF" + struct.pack("<I", len(block)) + block + b"\0" * (len(block) % 2)
+    return b"RIFF" + struct.pack("<I", len(parts)) + parts
+
+
+def many_parts(size: int = 30_000_000) -> dict[str, bytes]:
+    """Files of `size` bytes that are nothing but the smallest parts their formats know."""
+    empty = chunk(b"teXt", b"")
+    whole = png()
+    end = len(SIGNATURE) + 25
+    return {
+        "png": whole[:end] + empty * (size // len(empty)) + whole[end:],
+        "jpeg": b"\xff\xd8" + b"\xff\xe2\x00\x02" * (size // 4),
+        "jpeg_fill": b"\xff\xd8" + b"\xff" * size,
+        "webp": b"RIFF" + struct.pack("<I", size + 4) + b"WEBP" + (b"ABCD" + b"\0" * 4) * (size // 8),
+    }
+
+
+def comfy_graph(**changed: object) -> dict[str, object]:
+    """ComfyUI's own first workflow in API form; `changed` are inputs of its sampler."""
+    sampler: dict[str, object] = {
+        "seed": 156680208700286,
+        "steps": 20,
+        "cfg": 8,
+        "sampler_name": "euler",
+        "scheduler": "normal",
+        "denoise": 1,
+        "model": ["4", 0],
+        "positive": ["6", 0],
+        "negative": ["7", 0],
+        "latent_image": ["5", 0],
+    }
+    return {
+        "3": {"class_type": "KSampler", "inputs": sampler | changed},
+        "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "sub\\dream_8.safetensors"}},
+        "5": {"class_type": "EmptyLatentImage", "inputs": {"width": 512, "height": 640, "batch_size": 1}},
+        "6": {"class_type": "CLIPTextEncode", "inputs": {"text": "a glass bottle", "clip": ["4", 1]}},
+        "7": {"class_type": "CLIPTextEncode", "inputs": {"text": "watermark", "clip": ["4", 1]}},
+        "8": {"class_type": "VAEDecode", "inputs": {"samples": ["3", 0], "vae": ["4", 2]}},
+        "9": {"class_type": "SaveImage", "inputs": {"filename_prefix": "ComfyUI", "images": ["8", 0]}},
+    }
+
+
+def flux_graph() -> dict[str, object]:
+    """ComfyUI's example for FLUX: noise, guider, sampler and steps are nodes of their own."""
+    return {
+        "13": {
+            "class_type": "SamplerCustomAdvanced",
+            "inputs": {
+                "noise": ["25", 0],
+                "guider": ["22", 0],
+                "sampler": ["16", 0],
+                "sigmas": ["17", 0],
+                "latent_image": ["27", 0],
+            },
+        },
+        "6": {"class_type": "CLIPTextEncode", "inputs": {"text": "a fox", "clip": ["11", 0]}},
+        "11": {"class_type": "DualCLIPLoader", "inputs": {"clip_name1": "t5.sft", "clip_name2": "l.sft"}},
+        "12": {"class_type": "UNETLoader", "inputs": {"unet_name": "flux1-dev.safetensors"}},
+        "16": {"class_type": "KSamplerSelect", "inputs": {"sampler_name": "euler"}},
+        "17": {
+            "class_type": "BasicScheduler",
+            "inputs": {"scheduler": "simple", "steps": 28, "denoise": 1, "model": ["30", 0]},
+        },
+        "22": {"class_type": "BasicGuider", "inputs": {"model": ["30", 0], "conditioning": ["26", 0]}},
+        "25": {"class_type": "RandomNoise", "inputs": {"noise_seed": 219670278747233}},
+        "26": {"class_type": "FluxGuidance", "inputs": {"guidance": 3.5, "conditioning": ["6", 0]}},
+        "27": {"class_type": "EmptySD3LatentImage", "inputs": {"width": ["34", 0], "height": 768}},
+        "30": {"class_type": "ModelSamplingFlux", "inputs": {"model": ["12", 0], "width": 9, "height": 9}},
+        "34": {"class_type": "PrimitiveNode", "inputs": {"value": 1024}},
+    }
+
+
+def refused() -> dict[str, Callable[[], bytes]]:
+    """The files that no upload may take, each with its maker."""
+    return {
+        "empty": lambda: b"",
+        "svg_named_png": lambda: SVG,
+        "html_named_png": lambda: HTML,
+        "truncated_png": lambda: truncated(png({"parameters": A1111})),
+        "truncated_jpeg": lambda: with_exif("JPEG", tiff(comment_of(A1111, "ascii")))[:100],
+        "truncated_webp": lambda: truncated(with_exif("WEBP", tiff(comment_of(A1111, "ascii")))),
+        "polyglot": polyglot,
+        "metadata_of_5_mb": much_metadata,
+        "ztxt_bomb": lambda: text_bomb(b"zTXt"),
+        "itxt_bomb": lambda: text_bomb(b"iTXt"),
+        "too_long_prompt": lambda: png({"parameters": "x" * 20_001 + "\nSteps: 1, Seed: 1"}),
+        "of_100_mb": lambda: png() + b"\0" * 100_000_000,
+    }
+
+
+def dumps(value: object) -> str:
+    """JSON as Python writes it, NaN as well, which ComfyUI's graphs hold."""
+    return json.dumps(value)

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from services import keys
+from services import live as live_jobs
 from services.aws.session import Clients
 from services.build import Studio, build
 from services.errors import NotFound, NotSignedIn, Unavailable
@@ -282,16 +283,16 @@ def test_the_live_thread_outlives_a_job_that_makes_trouble(
     bad, good = studio.jobs.submit(maker, APPLE), studio.jobs.submit(maker, APPLE)
     for job in (bad, good):
         studio.live.watch(maker, job.id)
-    progress = studio.live._progress
+    progress = live_jobs.read_progress
     tried = []
 
-    def broken(job: Any) -> Any:
+    def broken(outputs: Any, job: Any) -> Any:
         if job.id == bad.id:
             tried.append(job.id)
             raise RuntimeError("nobody thought of this")
-        return progress(job)
+        return progress(outputs, job)
 
-    monkeypatch.setattr(studio.live, "_progress", broken)
+    monkeypatch.setattr(live_jobs, "read_progress", broken)
     studio.completion.cancel(good)
     studio.live.refresh()
     assert tried

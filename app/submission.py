@@ -1,4 +1,4 @@
-"""One click, one job: which Idempotency-Key a press of the button carries."""
+"""One click, one job for each prompt: which Idempotency-Key a press of the button carries."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ DOUBLE_CLICK_S = 1.5
 class Attempt:
     """The last press: what was asked under which key, and when it was answered (None: not, or with a retry)."""
 
-    request: JobRequest
+    requests: tuple[JobRequest, ...]
     key: str
     answered_at: float | None = None
 
 
-def key_for(last: Attempt | None, request: JobRequest, now: float) -> str:
+def key_for(last: Attempt | None, requests: tuple[JobRequest, ...], now: float) -> str:
     """The key for a press at `now` (seconds of any steady clock).
 
-    The same key as before while the same request has not been answered for good (a lost answer must not become
-    a second job), and for the rest of a double click after it was; otherwise a new one.
+    The same key as before while the same requests have not been answered for good (a lost answer must not become
+    a second job, and a press that could send only some is repeated for the others), and for the rest of a double
+    click after it was; otherwise a new one.
     """
-    if last is not None and last.request == request:
+    if last is not None and last.requests == requests:
         unanswered = last.answered_at is None
         if unanswered or (last.answered_at is not None and now - last.answered_at < DOUBLE_CLICK_S):
             return last.key

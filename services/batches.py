@@ -58,9 +58,12 @@ class Batches:
                 self._admission.resolve(request)
             except InvalidRequest as error:
                 return Batch((), Refused(request, error))
-        if len(requests) > 1 and not again and (limit := self._too_many(user, requests)) is not None:
-            return Batch((), Refused(requests[0], limit))
         sent: list[Job] = []
+        if len(requests) > 1 and not again:
+            try:
+                self._check_limits(user, requests)
+            except StudioError as error:
+                return Batch((), Refused(requests[0], error))
         for request in requests:
             own = key if len(requests) == 1 else keys.digest(key, request.prompt)
             try:
@@ -69,8 +72,8 @@ class Batches:
                 return Batch(tuple(sent), Refused(request, error))
         return Batch(tuple(sent))
 
-    def _too_many(self, user: User, requests: Sequence[JobRequest]) -> LimitReached | None:
-        """Why not all of them can be sent, as far as the user's own limits tell now."""
+    def _check_limits(self, user: User, requests: Sequence[JobRequest]) -> None:
+        """Raises LimitReached when not all of them can be sent, as far as the user's own limits tell now."""
         usage, count = self._ledger.usage(user), len(requests)
         pictures, most_usd = sum(each.count for each in requests), self.estimate(requests).at_most_usd
         if usage.open_jobs + count > usage.max_open_jobs:
@@ -83,8 +86,8 @@ class Batches:
                 f"and these may cost ${most_usd:.2f}"
             )
         else:
-            return None
-        return LimitReached(
+            return
+        raise LimitReached(
             f"These {count} prompts ({pictures} pictures) are too many at once: {why}. Nothing was sent. "
             "Take out some alternatives.",
             code="batch_too_large",

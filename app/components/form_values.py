@@ -9,12 +9,13 @@ from typing import Any
 import streamlit as st
 
 from services.catalogue import MAX_SEED, ModelCard
+from services.prompt_syntax import escape
 from services.records import JobRequest, JobSpec
 
 CUSTOM = "Custom"
 KEYS = (
     "g_model", "g_prompt", "g_negative", "g_size", "g_width", "g_height", "g_quality", "g_steps",
-    "g_guidance", "g_scheduler", "g_seed", "g_count",
+    "g_guidance", "g_scheduler", "g_seed", "g_count", "g_template",
 )  # fmt: skip
 # Streamlit forgets the value of a widget that another page does not draw; the form is remembered here.
 MEMORY = "form"
@@ -42,6 +43,7 @@ def defaults(card: ModelCard) -> dict[str, Any]:
         "g_scheduler": card.default_scheduler,
         "g_seed": None,
         "g_count": 1,
+        "g_template": None,
     }
 
 
@@ -92,8 +94,8 @@ def left() -> None:
 
 
 def change_model(card: ModelCard) -> None:
-    """Gives everything that depends on the model the new model's defaults; texts, seed and count stay."""
-    kept = ("g_prompt", "g_negative", "g_seed", "g_count")
+    """Gives everything that depends on the model the new model's defaults; texts, template, seed and count stay."""
+    kept = ("g_prompt", "g_negative", "g_seed", "g_count", "g_template")
     for key, value in defaults(card).items():
         if key not in kept:
             st.session_state[key] = value
@@ -104,12 +106,15 @@ def change_model(card: ModelCard) -> None:
 
 
 def recall(spec: JobSpec, card: ModelCard, *, seed: bool) -> None:
-    """Has the next run of the page fill the form with what a job was run with; `seed` or a random one."""
+    """Has the next run of the page fill the form with what a job was run with; `seed` or a random one.
+
+    The prompt is typed so that it stands for the same words again: its template was applied, its braces are characters.
+    """
     size = next((s.label for s in card.sizes if (s.width, s.height) == (spec.width, spec.height)), CUSTOM)
     st.session_state[RECALLED] = True
     st.session_state[MEMORY] = {
         "g_model": card.id,
-        "g_prompt": spec.prompt,
+        "g_prompt": escape(spec.prompt),
         "g_negative": spec.negative_prompt,
         "g_size": size,
         "g_width": spec.width,
@@ -120,6 +125,7 @@ def recall(spec: JobSpec, card: ModelCard, *, seed: bool) -> None:
         "g_scheduler": spec.scheduler,
         "g_seed": spec.seed if seed else None,
         "g_count": spec.count,
+        "g_template": None,
     }
 
 
@@ -144,7 +150,7 @@ def apply_quality(card: ModelCard) -> None:
 
 
 def request(card: ModelCard) -> JobRequest:
-    """The request the form stands for; unchecked, as the service layer does that."""
+    """The request the form stands for, its prompt as it was typed; unchecked, as the service layer does that."""
     state = st.session_state
     preset = next((s for s in card.sizes if s.label == state["g_size"]), None)
     return JobRequest(

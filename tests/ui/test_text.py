@@ -96,7 +96,7 @@ def test_ages_sizes_and_counts_are_words() -> None:
     assert (plural(1, "job"), plural(2, "job")) == ("1 job", "2 jobs")
 
 
-APPLE, ROCKET = JobRequest(prompt="a red apple"), JobRequest(prompt="a rocket")
+APPLE, ROCKET = (JobRequest(prompt="a red apple"),), (JobRequest(prompt="a rocket"),)
 
 
 def test_a_lost_answer_is_asked_for_again_under_its_own_key_however_late() -> None:

@@ -7,6 +7,7 @@ import streamlit as st
 from app.components.form_values import MEMORY, RECALLED, recall
 from app.components.generate_form import generate_form
 from app.components.job_feed import follow, job_feed
+from app.components.recall_drop import recall_drop
 from app.page_runner import errors_in_words
 from app.session import require, studio
 from app.wording import dollars
@@ -54,6 +55,8 @@ with st.container(horizontal=True, vertical_alignment="center", key="page_head")
 fill_from_address(studio(), user)
 left, right = st.columns([5, 8], gap="medium")
 with left:
+    with errors_in_words():
+        recall_drop(studio())
     submitted = generate_form(studio(), user)
     if submitted is not None:
         follow(submitted)

@@ -11,9 +11,10 @@ import streamlit as st
 
 from app.components import form_values
 from app.components.prompt_text import one_line, show_text
+from app.components.undo import show_undo
 from app.navigation import pages_for
 from app.page_runner import errors_in_words
-from app.session import current_user, require, sign_out
+from app.session import current_user, require, sign_out, studio
 from services.records import User
 
 ASSETS = Path(__file__).parent / "app" / "assets"
@@ -44,4 +45,5 @@ with errors_in_words():
         sidebar(user)
         if page.url_path:
             form_values.left()
+        show_undo(studio(), user)
         page.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 from services.records import Hint, Job, JobSpec, JobStatus, Task
@@ -86,6 +87,19 @@ def file_size(size_bytes: int) -> str:
 def plural(count: int, one: str, many: str | None = None) -> str:
     """`1 picture`, `3 pictures`."""
     return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def at_least_stars(rating: int) -> str:
+    """What a rating lets through: `Any rating`, `★★★ and up`, `★★★★★`."""
+    if rating == 0:
+        return "Any rating"
+    return "★" * rating + (" and up" if rating < 5 else "")
+
+
+def days_left(moment: datetime, now: datetime | None = None) -> str:
+    """The days until an aware moment, begun ones counted: `30 days left`, `1 day left`, `last hours`."""
+    days = (moment - (now or datetime.now(UTC))).total_seconds() / 86400
+    return "last hours" if days <= 0.5 else f"{plural(math.ceil(days), 'day')} left"
 
 
 def cost_words(job: Job) -> str:

@@ -11,7 +11,18 @@ from services.records import ErasureReceipt, User
 
 CONFIRMATION = "delete everything"
 # What a session remembers of things that are gone afterwards.
-FORGOTTEN = ("feed", "history_after", "open_jobs", "ended", "links", "viewer_jobs", "top_jobs", "usage")
+FORGOTTEN = (
+    "feed",
+    "history_after",
+    "open_jobs",
+    "ended",
+    "links",
+    "viewer_jobs",
+    "top_jobs",
+    "usage",
+    "deleted",
+    "known_tags",
+)
 
 
 @st.dialog("Delete everything")

@@ -1,4 +1,4 @@
-"""The grid of pictures: lazy, by keyboard or touch, each with star, download and delete."""
+"""The grid of pictures: lazy, by keyboard or touch, one by one or several at once."""
 
 from __future__ import annotations
 
@@ -12,19 +12,25 @@ import streamlit as st
 
 from app.components.prompt_text import one_line
 from app.links import link
+from app.wording import days_left
 from services.build import Studio
+from services.bulk import MOST_PICTURES
+from services.image_marks import HIGHEST_RATING
 from services.records import Image
+from services.trash import until
 
 HERE = Path(__file__).parent
+Kind = Literal["open", "star", "rate", "label", "trash", "restore", "erase"]
 
 
 @dataclass(frozen=True)
 class GridAction:
-    """What was asked of one picture. `favourite` is the wanted state of a star."""
+    """What was asked of pictures in the grid. `favourite` and `rating` are the wanted states."""
 
-    kind: Literal["open", "star", "delete"]
-    image_id: str
+    kind: Kind
+    ids: tuple[str, ...]
     favourite: bool = False
+    rating: int = 0
 
 
 def picture_grid(
@@ -34,10 +40,15 @@ def picture_grid(
     key: str,
     look: Literal["tiles", "large"] = "tiles",
     label: str = "Pictures",
+    select: bool = False,
+    trash: bool = False,
+    lifted: bool = False,
 ) -> GridAction | None:
-    """Draws the pictures and answers with what was just asked of one of them, else None.
+    """Draws the pictures and answers with what was just asked of some of them, else None.
 
-    `tiles` shows thumbnails, `large` the pictures themselves. No AWS call: links are signed here.
+    `tiles` shows thumbnails, `large` the pictures themselves. With `select` several can be chosen, and a bar over the
+    page says what to do with them (`lifted` when there is another bar below). `trash` shows the days left, and offers
+    what can be done there. No AWS call: links are signed here.
     """
     items = [
         {
@@ -46,12 +57,21 @@ def picture_grid(
             "download": link(studio, image, "download"),
             "text": one_line(image.prompt, 200),
             "favourite": image.favourite,
+            "rating": image.rating,
+            "left": days_left(until(image)) if trash else None,
             "width": image.width,
             "height": image.height,
         }
         for image in images
     ]
-    data = {"items": items, "look": look, "label": label}
+    data = {
+        "items": items,
+        "look": look,
+        "label": label,
+        "select": select,
+        "trash": trash,
+        "lifted": lifted,
+    }
     result = _component()(key=key, data=data, on_act_change=_nothing)
     return _action(result.act, {image.id for image in images})
 
@@ -59,8 +79,14 @@ def picture_grid(
 def _action(raw: Any, shown: set[str]) -> GridAction | None:
     """Checks what the browser sent: only known actions on pictures that are in the grid count."""
     match raw:
-        case {"kind": "open" | "star" | "delete" as kind, "id": str(image_id)} if image_id in shown:
-            return GridAction(kind, image_id, favourite=raw.get("favourite") is True)
+        case {
+            "kind": "open" | "star" | "rate" | "label" | "trash" | "restore" | "erase" as kind,
+            "ids": [str(), *_] as ids,
+        } if len(ids) <= MOST_PICTURES and all(isinstance(one, str) and one in shown for one in ids):
+            rating = raw.get("rating", 0)
+            if type(rating) is not int or not 0 <= rating <= HIGHEST_RATING:
+                return None
+            return GridAction(kind, tuple(ids), favourite=raw.get("favourite") is True, rating=rating)
     return None
 
 

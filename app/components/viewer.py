@@ -10,7 +10,9 @@ from app.components import form_values as form
 from app.components.error_banner import show_error
 from app.components.job_remarks import show_remarks
 from app.components.picture_grid import GridAction
+from app.components.picture_marks import label_pictures, rate, show_marks
 from app.components.prompt_text import show_text
+from app.components.undo import delete, forget_pictures, tell_left_out
 from app.links import link
 from app.navigation import GENERATE
 from app.page_runner import errors_in_words
@@ -21,13 +23,21 @@ from services.records import Image, Job, Task, User
 
 
 def act_on(studio: Studio, user: User, action: GridAction, images: Sequence[Image]) -> None:
-    """Does what was asked of a picture in a grid: star, or the dialog to look at it or to delete it."""
+    """Does what was asked of pictures in a grid: mark, delete, or the dialog to look at one or to label several."""
+    if action.kind == "open":
+        st.session_state["viewed"] = action.ids[0]
+        open_viewer(studio, user, [image.id for image in images])
+        return
+    if action.kind == "label":
+        label_pictures(studio, user, [image for image in images if image.id in action.ids])
+        return
     if action.kind == "star":
-        star(studio, user, action.image_id, action.favourite)
-        st.rerun()
-    st.session_state["viewed"] = action.image_id
-    st.session_state["confirming"] = action.kind == "delete"
-    open_viewer(studio, user, [image.id for image in images])
+        star(studio, user, action.ids, action.favourite)
+    elif action.kind == "rate":
+        rate(studio, user, action.ids, action.rating)
+    elif action.kind == "trash":
+        delete(studio, user, action.ids)
+    st.rerun()
 
 
 def open_viewer(studio: Studio, user: User, image_ids: Sequence[str]) -> None:
@@ -37,7 +47,6 @@ def open_viewer(studio: Studio, user: User, image_ids: Sequence[str]) -> None:
 
 def _closed() -> None:
     st.session_state.pop("viewed", None)
-    st.session_state.pop("confirming", None)
     st.query_params.pop("image", None)
 
 
@@ -65,6 +74,7 @@ def show_picture(studio: Studio, user: User, image_ids: tuple[str, ...]) -> None
         job = _job(studio, user, image.job_id)
         if job is not None:
             show_remarks(job)
+        show_marks(studio, user, image)
         _settings(image, job)
         _actions(studio, user, image)
         if job is not None:
@@ -110,18 +120,6 @@ def _settings(image: Image, job: Job | None) -> None:
 
 
 def _actions(studio: Studio, user: User, image: Image) -> None:
-    if st.session_state.get("confirming"):
-        st.warning("Delete this picture for good? It cannot be brought back.", icon=":material/delete:")
-        with st.container(horizontal=True):
-            sure = st.button("Delete", type="primary", icon=":material/delete:", key="viewer_sure")
-            st.button("Keep", key="viewer_keep", on_click=_ask_to_confirm, args=(False,))
-        if sure:
-            studio.images.delete(user, image.id)
-            _closed()
-            st.session_state.pop("feed", None)
-            st.toast("Deleted.")
-            st.rerun()
-        return
     starred = image.favourite
     with st.container(horizontal=True, gap="small"):
         st.button(
@@ -136,27 +134,18 @@ def _actions(studio: Studio, user: User, image: Image) -> None:
         st.link_button(
             "Download", link(studio, image, "download"), icon=":material/download:", key="viewer_download"
         )
-        st.button(
-            "",
-            icon=":material/delete:",
-            shortcut="Delete",
-            key="viewer_delete",
-            help="Delete",
-            on_click=_ask_to_confirm,
-            args=(True,),
-        )
+        if st.button("", icon=":material/delete:", shortcut="Delete", key="viewer_delete", help="Delete"):
+            delete(studio, user, [image.id])
+            _closed()
+            st.rerun()
     if (error := st.session_state.pop("viewer_error", None)) is not None:
         show_error(error)
-
-
-def _ask_to_confirm(asked: bool) -> None:
-    st.session_state["confirming"] = asked
 
 
 def _star_or_tell(studio: Studio, user: User, image_id: str, favourite: bool) -> None:
     """A callback runs before anything is drawn: its error waits for the place to be shown at."""
     try:
-        star(studio, user, image_id, favourite)
+        star(studio, user, [image_id], favourite)
     except StudioError as error:
         st.session_state["viewer_error"] = error
 
@@ -210,11 +199,9 @@ def _neighbours(image_ids: tuple[str, ...], image_id: str) -> None:
 
 def _view(image_id: str) -> None:
     st.session_state["viewed"] = image_id
-    st.session_state["confirming"] = False
 
 
-def star(studio: Studio, user: User, image_id: str, favourite: bool) -> None:
-    """Marks or unmarks a favourite; the pictures of the first page are read anew."""
-    if studio.marks.star_many(user, [image_id], favourite).missing:
-        raise NotFound("There is no such picture.")
-    st.session_state.pop("feed", None)
+def star(studio: Studio, user: User, ids: Sequence[str], favourite: bool) -> None:
+    """Marks or unmarks favourites and says which could not be; the pictures of the first page are read anew."""
+    tell_left_out(studio.marks.star_many(user, ids, favourite))
+    forget_pictures()

@@ -1,4 +1,4 @@
-"""The whole way in a real browser: sign in, draw, look, star, download, delete, sign out."""
+"""The whole way in a real browser: sign in, draw, look, mark, download, delete, have it back, sign out."""
 
 from __future__ import annotations
 
@@ -57,10 +57,25 @@ def test_from_sign_in_to_a_picture_starred_downloaded_deleted_and_out(
     dialog.get_by_text(str(found.parameters.seed), exact=True).wait_for()
     # The seed is drawn before the buttons; the key works once its button, above this one, is there.
     dialog.get_by_role("button", name="Remix").wait_for()
+    page.keyboard.press("4")
+    expect(dialog.locator(".st-key-viewer_rate_keys")).to_be_hidden()
     page.keyboard.press("Delete")
-    dialog.get_by_text("It cannot be brought back.").wait_for()
-    dialog.get_by_role("button", name="Delete", exact=False).last.click()
     page.get_by_text("No favourites yet.").wait_for()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".tile .note")).to_have_text("★★★★")
+
+    # Several at once: chosen by keyboard, deleted from the bar, erased in the trash.
+    page.locator(".tile .open").first.focus()
+    page.keyboard.press("Control+a")
+    page.locator(".dock").get_by_role("button", name="Delete").click()
+    page.get_by_text("No favourites yet.").wait_for()
+    page.get_by_text("Trash", exact=True).click()
+    expect(page.locator(".tile .note")).to_have_text("30 days left")
+    assert "show=trash" in page.url
+    page.reload()
+    page.get_by_role("button", name="Empty the trash").click()
+    page.get_by_role("dialog").get_by_role("button", name="Empty the trash").click()
+    page.get_by_text("The trash is empty.").wait_for()
 
     page.locator(".st-key-sign_out").get_by_role("button").first.click()
     page.get_by_role("button", name="Sign in").wait_for()

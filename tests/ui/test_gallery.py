@@ -31,6 +31,7 @@ def test_empty_favourites_say_how_to_star(open_page: Callable[..., AppTest], pic
     at = open_page(GALLERY)
     at.session_state["gallery_show"] = "Favourites"
     assert "No favourites yet." in words(at.run())
+    assert at.query_params["show"] == "favourites"
 
 
 def test_a_link_to_a_picture_opens_it_with_its_settings(
@@ -52,17 +53,41 @@ def test_a_star_in_the_dialog_is_kept_and_taken_back(
     assert not studio.images.get(maker, picture.id).favourite
 
 
-def test_a_picture_is_deleted_after_a_confirmation_and_not_before(
+def test_a_picture_deleted_in_the_dialog_is_in_the_trash_and_offered_back(
     in_dialog: Callable[..., AppTest], picture: Image, studio: Studio, maker: User
 ) -> None:
     at = in_dialog(viewer.show_picture, (picture.id,)).run()
     at.button(key="viewer_delete").click().run()
-    at.button(key="viewer_keep").click().run()
-    at.button(key="viewer_delete").click().run()
-    assert studio.images.get(maker, picture.id).id == picture.id
-    at.button(key="viewer_sure").click().run()
     with pytest.raises(NotFound):
         studio.images.get(maker, picture.id)
+    assert studio.trash.get(maker, picture.id).id == picture.id
+    assert at.session_state["deleted"] == (picture.id,)
+    assert as_label("There is no such picture.") in words(at)
+
+
+def test_undo_is_offered_on_every_page_until_it_is_used_or_put_away(
+    open_page: Callable[..., AppTest], picture: Image, studio: Studio, maker: User
+) -> None:
+    studio.trash.put_many(maker, [picture.id])
+    at = open_page("app/pages/history.py")
+    at.session_state["deleted"] = (picture.id,)
+    assert "1 picture deleted" in words(at.run())
+    at.button(key="undo").click().run()
+    assert studio.images.get(maker, picture.id).id == picture.id
+    assert "1 picture deleted" not in words(at)
+    at.session_state["deleted"] = (picture.id,)
+    at.run().button(key="undo_close").click().run()
+    assert "1 picture deleted" not in words(at)
+
+
+def test_an_undo_that_comes_too_late_says_so(
+    open_page: Callable[..., AppTest], picture: Image, studio: Studio, maker: User
+) -> None:
+    studio.images.delete(maker, picture.id)
+    at = open_page(GALLERY)
+    at.session_state["deleted"] = (picture.id,)
+    at.run().button(key="undo").click().run()
+    assert [toast.value for toast in at.toast] == ["1 picture could not be changed: no longer there."]
 
 
 def test_the_arrows_go_through_the_pictures(
@@ -105,18 +130,26 @@ def test_a_made_up_cursor_leads_to_the_first_page(open_page: Callable[..., AppTe
         None,
         "open",
         {},
-        {"kind": "open", "id": "somebody-elses"},
-        {"kind": "erase_all", "id": "mine"},
-        {"kind": ["open"], "id": ["mine"]},
+        {"kind": "open", "ids": []},
+        {"kind": "open", "ids": "mine"},
+        {"kind": "open", "ids": ["mine", "somebody-elses"]},
+        {"kind": "erase_all", "ids": ["mine"]},
+        {"kind": ["open"], "ids": ["mine"]},
+        {"kind": "rate", "ids": ["mine"], "rating": 6},
+        {"kind": "rate", "ids": ["mine"], "rating": True},
+        {"kind": "trash", "ids": ["mine"] * 101},
     ],
 )
 def test_the_grid_ignores_what_no_grid_would_send(sent: object) -> None:
     assert picture_grid._action(sent, {"mine"}) is None
 
 
-def test_the_grid_passes_on_what_was_asked_of_a_picture_in_it() -> None:
-    sent = {"kind": "star", "id": "mine", "favourite": True}
-    assert picture_grid._action(sent, {"mine"}) == GridAction("star", "mine", favourite=True)
+def test_the_grid_passes_on_what_was_asked_of_pictures_in_it() -> None:
+    sent = {"kind": "star", "ids": ["mine", "too"], "favourite": True}
+    assert picture_grid._action(sent, {"mine", "too"}) == GridAction("star", ("mine", "too"), favourite=True)
+    assert picture_grid._action({"kind": "rate", "ids": ["mine"], "rating": 3}, {"mine"}) == GridAction(
+        "rate", ("mine",), rating=3
+    )
 
 
 def test_pictures_are_shown_60_a_page_with_the_place_in_the_address(

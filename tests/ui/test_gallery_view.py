@@ -1,0 +1,153 @@
+"""The gallery by rating, by tag and in the trash; what the address says of it; marks on one picture and on many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.components import picture_marks, trash_view, viewer
+from app.wording import at_least_stars, days_left
+from services.build import Studio
+from services.errors import NotFound
+from services.records import Image, Job, User
+from tests.ui.conftest import words
+from tests.ui.test_gallery import GALLERY
+from tests.ui.test_gallery import picture as picture  # the fixture
+
+HOSTILE = "![x](http://evil.example) <b>"
+
+
+def shown(at: AppTest) -> set[str]:
+    """The pictures the page has signed a thumbnail for."""
+    return {image_id for kind, image_id in at.session_state["links"] if kind == "thumbnail"}
+
+
+@pytest.fixture
+def three(draw: Callable[..., Job], studio: Studio, maker: User) -> tuple[str, ...]:
+    """Three pictures: one rated 4 and tagged, one rated 2, one plain."""
+    ids = draw("a red apple", count=3).image_ids
+    studio.marks.rate_many(maker, ids[:1], 4)
+    studio.marks.rate_many(maker, ids[1:2], 2)
+    studio.marks.tag_many(maker, ids[:1], add=["sea side"])
+    return ids
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"rating": "2"}, {0, 1}),
+        ({"rating": "4", "tag": "Sea Side"}, {0}),
+        ({"tag": "sea side"}, {0}),
+        ({"rating": "9", "show": "everything", "tag": "x" * 41}, {0, 1, 2}),
+    ],
+)
+def test_the_address_says_what_is_shown_and_nonsense_in_it_is_not_said(
+    open_page: Callable[..., AppTest], three: tuple[str, ...], query: dict[str, str], expected: set[int]
+) -> None:
+    at = open_page(GALLERY, query=query)
+    assert not at.exception and not at.error
+    assert shown(at) == {three[n] for n in expected}
+    if len(expected) == 3:
+        assert not {"show", "tag", "rating"} & set(at.query_params)
+
+
+def test_a_filter_goes_into_the_address_and_begins_at_its_own_first_page(
+    open_page: Callable[..., AppTest], three: tuple[str, ...], studio: Studio, maker: User
+) -> None:
+    after = studio.images.list(maker, limit=1).next
+    assert after
+    at = open_page(GALLERY, query={"after": after})
+    at.selectbox(key="gallery_rating").select(3).run()
+    assert at.query_params["rating"] == "3" and "after" not in at.query_params
+    assert shown(at) >= {three[0]}
+    at.selectbox(key="gallery_tag").select("sea side").run()
+    assert at.query_params["tag"] == "sea side"
+    at.selectbox(key="gallery_rating").select(5).run()
+    assert "No such pictures." in words(at)
+
+
+def test_the_trash_shows_what_is_in_it_and_nothing_else_does(
+    open_page: Callable[..., AppTest], three: tuple[str, ...], studio: Studio, maker: User
+) -> None:
+    studio.trash.put_many(maker, three[:1])
+    at = open_page(GALLERY, query={"show": "trash"})
+    assert shown(at) == {three[0]}
+    assert trash_view.KEPT_WORDS in words(at)
+    assert shown(open_page(GALLERY)) == set(three[1:])
+    assert "There is no such picture." in words(open_page(GALLERY, query={"image": three[0]}))
+
+
+def test_the_empty_trash_says_what_it_is_for(open_page: Callable[..., AppTest], maker: User) -> None:
+    assert trash_view.KEPT_WORDS in words(open_page(GALLERY, query={"show": "trash"}))
+
+
+def test_a_trashed_picture_is_restored_from_its_dialog(
+    in_dialog: Callable[..., AppTest], picture: Image, studio: Studio, maker: User
+) -> None:
+    studio.trash.put_many(maker, [picture.id])
+    at = in_dialog(trash_view.show_trashed, picture.id).run()
+    assert "30 days left" in words(at) and "a red apple" in words(at)
+    at.button(key="trash_restore").click().run()
+    assert studio.images.get(maker, picture.id).id == picture.id
+
+
+def test_nothing_is_erased_before_it_is_asked(
+    in_dialog: Callable[..., AppTest], three: tuple[str, ...], studio: Studio, maker: User
+) -> None:
+    studio.trash.put_many(maker, three)
+    at = in_dialog(trash_view.ask_and_erase, three[:1]).run()
+    assert len(studio.trash.list(maker).items) == 3
+    at.button(key="erase_sure").click().run()
+    assert {image.id for image in studio.trash.list(maker).items} == set(three[1:])
+    at = in_dialog(trash_view.ask_and_empty).run()
+    assert len(studio.trash.list(maker).items) == 2
+    at.button(key="empty_sure").click().run()
+    assert studio.trash.list(maker).items == ()
+    with pytest.raises(NotFound):
+        studio.images.get(maker, three[0])
+
+
+def test_rating_and_tags_in_the_viewer_are_kept(
+    in_dialog: Callable[..., AppTest], picture: Image, studio: Studio, maker: User
+) -> None:
+    at = in_dialog(viewer.show_picture, (picture.id,)).run()
+    at.button(key="viewer_rate_4").click().run()
+    assert studio.images.get(maker, picture.id).rating == 4
+    at.feedback[0].set_value(1).run()
+    assert studio.images.get(maker, picture.id).rating == 2
+    at.button(key="viewer_rate_0").click().run()
+    assert studio.images.get(maker, picture.id).rating == 0
+    tags = f"viewer_tags_{picture.id}"
+    studio.marks.tag_many(maker, [picture.id], add=["two", HOSTILE])
+    at.run()
+    assert at.multiselect(key=tags).value == sorted([HOSTILE, "two"])
+    at.multiselect(key=tags).unselect("two").run()
+    assert studio.images.get(maker, picture.id).tags == (HOSTILE,)
+    assert "evil" not in "".join(str(element.value) for element in at.markdown)
+
+
+def test_several_are_rated_and_tagged_at_once(
+    in_dialog: Callable[..., AppTest], three: tuple[str, ...], studio: Studio, maker: User
+) -> None:
+    images = studio.images.list(maker).items
+    at = in_dialog(picture_marks.ask_for_marks, images).run()
+    at.feedback[0].set_value(4).run()
+    at.multiselect(key="label_remove").select("sea side").run()
+    assert {image.rating for image in studio.images.list(maker).items} == {4, 2, 0}, "not before it is saved"
+    at.button(key="label_save").click().run()
+    assert {(image.rating, image.tags) for image in studio.images.list(maker).items} == {(5, ())}
+
+
+def test_rating_and_days_are_put_into_words() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    spans = (timedelta(days=30), timedelta(days=1), timedelta(hours=13), timedelta(hours=1))
+    assert [days_left(now + span, now) for span in spans] == [
+        "30 days left",
+        "1 day left",
+        "1 day left",
+        "last hours",
+    ]
+    assert [at_least_stars(n) for n in (0, 2, 5)] == ["Any rating", "★★ and up", "★★★★★"]

@@ -22,6 +22,9 @@ FORGOTTEN = (
     "usage",
     "deleted",
     "known_tags",
+    "prompt_book",
+    "same_job",
+    "partly_sent",
 )
 
 
@@ -34,7 +37,10 @@ def delete_everything(studio: Studio, user: User) -> None:
 
 def ask_and_erase(studio: Studio, user: User) -> None:
     """Erases all jobs and pictures once the words were typed; the receipt is left in the session."""
-    st.markdown("All your jobs, pictures and favourites will be erased for good. API keys stay.")
+    st.markdown(
+        "All your jobs, pictures, favourites, lists, templates and starred prompts will be erased for good. "
+        "API keys stay."
+    )
     # A form: its button sends what is typed, where one of its own would wait for the field to be left.
     with st.form("erase_all", border=False):
         typed = st.text_input(f"Type **{CONFIRMATION}** to confirm", key="confirm_all", autocomplete="off")
@@ -55,7 +61,8 @@ def ask_and_erase(studio: Studio, user: User) -> None:
 def show_receipt(receipt: ErasureReceipt) -> None:
     """What was erased, in figures; the list was read again to be sure."""
     st.success(
-        f"Erased {plural(receipt.jobs, 'job')}, {plural(receipt.images, 'picture')} and "
+        f"Erased {plural(receipt.jobs, 'job')}, {plural(receipt.images, 'picture')}, "
+        f"{plural(receipt.texts, 'list, template or star', 'lists, templates and stars')} and "
         f"{plural(receipt.objects, 'stored object')} at {receipt.completed_at:%H:%M:%S} UTC. "
         "Listed again afterwards: nothing is left.",
         icon=":material/verified:",

@@ -43,7 +43,7 @@ def defaults(card: ModelCard) -> dict[str, Any]:
         "g_scheduler": card.default_scheduler,
         "g_seed": None,
         "g_count": 1,
-        "g_template": None,
+        "g_template": "",
     }
 
 
@@ -125,7 +125,7 @@ def recall(spec: JobSpec, card: ModelCard, *, seed: bool) -> None:
         "g_scheduler": spec.scheduler,
         "g_seed": spec.seed if seed else None,
         "g_count": spec.count,
-        "g_template": None,
+        "g_template": "",
     }
 
 

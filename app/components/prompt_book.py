@@ -74,15 +74,17 @@ def edit_prompt_book(studio: Studio, user: User) -> None:
     texts = _texts(studio, user, kind)
     which = _which(kind)
     if st.session_state.get(which) not in texts:
-        st.session_state[which] = None
-    st.selectbox(
-        kind.name.capitalize(),
-        [None, *texts],
-        key=which,
-        format_func=lambda name: name or f"New {kind.name}",
-    )
-    chosen: str | None = st.session_state[which]
-    _editor(studio, user, kind, chosen, texts.get(chosen or "", ""))
+        st.session_state[which] = ""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(
+            kind.name.capitalize(),
+            ["", *texts],
+            key=which,
+            format_func=lambda name: name or f"New {kind.name}",
+        )
+        if chosen:
+            _deletion(studio, user, kind, chosen)
+    _editor(studio, user, kind, chosen, texts.get(chosen, ""))
     outcome = st.session_state.pop(OUTCOME, None)
     if isinstance(outcome, StudioError):
         show_error(outcome)
@@ -90,9 +92,9 @@ def edit_prompt_book(studio: Studio, user: User) -> None:
         st.success(outcome, icon=":material/check:")
 
 
-def _editor(studio: Studio, user: User, kind: Kind, chosen: str | None, text: str) -> None:
-    with st.form(f"book_{kind.name}_form_{chosen or ''}", border=False):
-        if chosen is None:
+def _editor(studio: Studio, user: User, kind: Kind, chosen: str, text: str) -> None:
+    with st.form(f"book_{kind.name}_form_{chosen}", border=False):
+        if not chosen:
             st.text_input(
                 "Name",
                 key=f"book_{kind.name}_name",
@@ -115,20 +117,22 @@ def _editor(studio: Studio, user: User, kind: Kind, chosen: str | None, text: st
             on_click=_save,
             args=(studio, user, kind, chosen),
         )
-    if chosen is not None:
-        with st.popover("Delete", icon=":material/delete:", key=f"book_{kind.name}_delete"):
-            st.markdown(f"The {kind.name} `{chosen}` will be gone for good.")
-            st.button(
-                "Delete",
-                type="primary",
-                key=f"book_{kind.name}_sure",
-                on_click=_delete,
-                args=(studio, user, kind, chosen),
-            )
 
 
-def _save(studio: Studio, user: User, kind: Kind, chosen: str | None) -> None:
-    new = chosen is None
+def _deletion(studio: Studio, user: User, kind: Kind, chosen: str) -> None:
+    with st.popover("Delete", icon=":material/delete:", key=f"book_{kind.name}_delete"):
+        st.markdown(f"The {kind.name} `{chosen}` will be gone for good.")
+        st.button(
+            "Delete",
+            type="primary",
+            key=f"book_{kind.name}_sure",
+            on_click=_delete,
+            args=(studio, user, kind, chosen),
+        )
+
+
+def _save(studio: Studio, user: User, kind: Kind, chosen: str) -> None:
+    new = not chosen
     name = (chosen or str(st.session_state.get(f"book_{kind.name}_name") or "")).strip().lower()
     text = str(st.session_state.get(_text_key(kind, chosen)) or "")
     try:
@@ -147,7 +151,7 @@ def _save(studio: Studio, user: User, kind: Kind, chosen: str | None) -> None:
     if new:
         # The next new one begins empty.
         st.session_state.pop(f"book_{kind.name}_name", None)
-        st.session_state.pop(_text_key(kind, None), None)
+        st.session_state.pop(_text_key(kind, ""), None)
 
 
 def _delete(studio: Studio, user: User, kind: Kind, name: str) -> None:
@@ -172,5 +176,5 @@ def _which(kind: Kind) -> str:
     return f"book_{kind.name}_chosen"
 
 
-def _text_key(kind: Kind, chosen: str | None) -> str:
-    return f"book_{kind.name}_text_{chosen or ''}"
+def _text_key(kind: Kind, chosen: str) -> str:
+    return f"book_{kind.name}_text_{chosen}"

@@ -71,7 +71,7 @@ def preview(texts: tuple[str, ...]) -> None:
 def _chosen(studio: Studio, user: User) -> str | None:
     """The text of the chosen template; None when there is none."""
     name = st.session_state.get("g_template")
-    if name is None:
+    if not name:
         return None
     return next((each.text for each in prompt_cache.templates(studio, user) if each.name == name), None)
 
@@ -83,12 +83,13 @@ def _template(studio: Studio, user: User) -> None:
         names = [template.name for template in prompt_cache.templates(studio, user)]
     finally:
         # Deleted in another window, or unreadable now: what is not shown is not applied either.
-        if st.session_state.get("g_template") not in names:
-            st.session_state["g_template"] = None
+        chosen = st.session_state.get("g_template")
+        if chosen is None or (chosen and chosen not in names):
+            st.session_state["g_template"] = ""
     if names:
         st.selectbox(
             "Template",
-            [None, *names],
+            ["", *names],
             key="g_template",
             format_func=lambda name: name or "None",
             on_change=form.remember,
@@ -116,21 +117,25 @@ def _recent(studio: Studio, user: User) -> None:
             on_click=_star,
             args=(studio, user, typed),
         )
-    for title, texts in (("Starred", stars), ("Recent", recent)):
-        if texts:
-            st.caption(title)
-        for text in texts:
-            _row(studio, user, text, starred=title == "Starred")
+    with st.container(gap="xsmall", key="recent_rows"):
+        for title, texts in (("Starred", stars), ("Recent", recent)):
+            if texts:
+                st.caption(title)
+            for text in texts:
+                _row(studio, user, text, starred=title == "Starred")
     if not stars and not recent:
         st.caption("Your last 20 prompts will stand here, and those you star.")
 
 
 def _row(studio: Studio, user: User, text: str, *, starred: bool) -> None:
     key = keys.digest(text)[:16]
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"recent_{key}"):
+    # The labels are for those who hear the page: atelier.css shows the icons only.
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="small", wrap=False, key=f"recent_{key}"
+    ):
         show_text(one_line(text, SHOWN_CHARACTERS))
         st.button(
-            "",
+            "Put it into the form",
             icon=":material/edit_note:",
             type="tertiary",
             key=f"use_{key}",
@@ -139,10 +144,10 @@ def _row(studio: Studio, user: User, text: str, *, starred: bool) -> None:
             args=(text,),
         )
         st.button(
-            "",
+            "Take the star away" if starred else "Star it",
             icon=":material/star:" if starred else ":material/star_border:",
             type="tertiary",
-            key=f"star_{key}",
+            key=f"{'unstar' if starred else 'star'}_{key}",
             help="Take the star away" if starred else "Star it",
             on_click=_unstar if starred else _star,
             args=(studio, user, text),
@@ -152,7 +157,7 @@ def _row(studio: Studio, user: User, text: str, *, starred: bool) -> None:
 def _use(text: str) -> None:
     """Puts a prompt into the form and closes the box; a recent one already holds what its template said."""
     st.session_state["g_prompt"] = text
-    st.session_state["g_template"] = None
+    st.session_state["g_template"] = ""
     st.session_state[RECENT_BOX] = False
     form.remember()
 

@@ -63,6 +63,10 @@ def _card(recipe: Recipe, chosen: ModelCard, offered: Sequence[ModelCard], remar
     wanted = recipe.model.lower()
     for card in offered:
         if wanted in (card.id.lower(), card.name.lower(), card.revision.lower()):
+            if card.id != chosen.id:
+                remarks.append(
+                    f"It was made with {card.name}, not with {chosen.name}: all of it takes that model."
+                )
             return card
     remarks.append(f"The model {recipe.model} is not offered here; {chosen.name} stays chosen.")
     return chosen

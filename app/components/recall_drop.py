@@ -99,13 +99,7 @@ def _show(recipe: Recipe, fitted: Fitted) -> None:
         _button("Remix", "remix", fitted, help="Everything but the seed, which becomes random")
         _button("Use prompt", "prompt", fitted, disabled=fitted.prompt is None)
         _button("Use seed", "seed", fitted, disabled=fitted.seed is None)
-        st.button(
-            "",
-            icon=":material/close:",
-            key="recall_close",
-            help="Close, to drop another one",
-            on_click=_close,
-        )
+        st.button("Close", key="recall_close", type="tertiary", on_click=_close)
 
 
 def _facts(recipe: Recipe) -> list[str]:

@@ -77,7 +77,8 @@ def test_numbers_go_to_the_nearest_possible_and_it_is_said() -> None:
 
 
 def test_a_model_that_is_offered_is_chosen_and_another_is_named() -> None:
-    assert fit(Recipe(source="A1111", model="SDXL"), POCKET, CATALOGUE.models()).card is SDXL
+    other = fit(Recipe(source="A1111", model="SDXL"), POCKET, CATALOGUE.models())
+    assert other.card is SDXL and "made with Stable Diffusion XL" in other.remarks[0]
     fitted = fit(Recipe(source="A1111", model="dreamshaper_8"), POCKET, CATALOGUE.models())
     assert fitted.card is POCKET
     assert fitted.remarks == ("The model dreamshaper_8 is not offered here; Pocket stays chosen.",)

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from services.metadata import FIRST_FIELD
+
 PREFIX = b"Exif\0\0"
 BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 USER_COMMENT = 0x9286
@@ -89,12 +91,18 @@ def _comment(value: bytes, order: str) -> str | None:
 
 
 def _utf16(body: bytes, order: str) -> str | None:
-    """UTF-16 in either order: by its mark, else as what has more ASCII, as every such text has names in English.
+    """UTF-16 in either order: by its mark, else by what is recognized, else as what has more ASCII.
 
-    The order of the block says nothing: piexif writes big-endian text, ImageSharp little-endian, into any block.
+    The order of the block says nothing: piexif writes big-endian text, ImageSharp little-endian, into any block. ASCII
+    alone would not do: some Chinese characters are Latin letters in the other order.
     """
     if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return body.decode("utf-16", "replace").rstrip("\0") or None
     named, other = ("utf-16-le", "utf-16-be") if order == "<" else ("utf-16-be", "utf-16-le")
     candidates = [body.decode(codec, "replace").rstrip("\0") for codec in (named, other)]
-    return max(candidates, key=lambda text: sum(character.isascii() for character in text[:2000])) or None
+    return max(candidates, key=_likeness) or None
+
+
+def _likeness(text: str) -> tuple[bool, int]:
+    known = FIRST_FIELD in text or text.lstrip().startswith("{")
+    return known, sum(character.isascii() for character in text)

@@ -13,11 +13,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from services.metadata import from_a1111
 from services.recipe import Recipe, as_object, recipe
 
+_FIELDS = (
+    "prompt", "negative_prompt", "steps", "sampler", "guidance", "seed", "width", "height", "model",
+)  # fmt: skip
 _SIZE = re.compile(r"(\d{1,5})\s*x\s*(\d{1,5})")
 _NEGATIVE = re.compile(r"\[([^\[\]]*)\]")
 _SWITCH = re.compile(r"-([sSWHCA])\s*([\w.+]{1,40})")
@@ -33,17 +37,9 @@ def of_a1111(text: str) -> Recipe | None:
     version = fields.get("Version", "")
     return recipe(
         "Atelier" if version.startswith("Atelier") else "A1111",
-        {
-            "prompt": found.prompt,
-            "negative_prompt": found.negative_prompt,
-            "steps": fields.get("Steps"),
-            "sampler": fields.get("Sampler"),
-            "guidance": fields.get("CFG scale"),
-            "seed": fields.get("Seed"),
-            "width": size and size[1],
-            "height": size and size[2],
-            "model": fields.get("Model"),
-        },
+        _named(fields, steps="Steps", sampler="Sampler", guidance="CFG scale", seed="Seed", model="Model")
+        | {"prompt": found.prompt, "negative_prompt": found.negative_prompt}
+        | {"width": size and size[1], "height": size and size[2]},
         schedule=fields.get("Schedule type"),
     )
 
@@ -55,17 +51,7 @@ def of_swarm(text: str) -> Recipe | None:
         return None
     return recipe(
         "SwarmUI",
-        {
-            "prompt": values.get("prompt"),
-            "negative_prompt": values.get("negativeprompt"),
-            "steps": values.get("steps"),
-            "sampler": values.get("sampler"),
-            "guidance": values.get("cfgscale"),
-            "seed": values.get("seed"),
-            "width": values.get("width"),
-            "height": values.get("height"),
-            "model": values.get("model"),
-        },
+        _named(values, negative_prompt="negativeprompt", guidance="cfgscale"),
         schedule=values.get("scheduler"),
     )
 
@@ -76,20 +62,10 @@ def of_invoke(text: str) -> Recipe | None:
     if not values:
         return None
     model = as_object(values.get("model"))
-    return recipe(
-        "InvokeAI",
-        {
-            "prompt": values.get("positive_prompt"),
-            "negative_prompt": values.get("negative_prompt"),
-            "steps": values.get("steps"),
-            "sampler": values.get("scheduler"),
-            "guidance": values.get("cfg_scale", values.get("guidance")),
-            "seed": values.get("seed"),
-            "width": values.get("width"),
-            "height": values.get("height"),
-            "model": model.get("name", model.get("model_name")),
-        },
-    )
+    named = _named(values, prompt="positive_prompt", sampler="scheduler", guidance="cfg_scale")
+    if named["guidance"] is None:
+        named["guidance"] = values.get("guidance")
+    return recipe("InvokeAI", named | {"model": model.get("name", model.get("model_name"))})
 
 
 def of_invoke_2(text: str) -> Recipe | None:
@@ -102,19 +78,8 @@ def of_invoke_2(text: str) -> Recipe | None:
     if isinstance(prompt, list):
         parts = [as_object(part).get("prompt") for part in prompt]
         prompt = " ".join(part for part in parts if isinstance(part, str))
-    return recipe(
-        "InvokeAI",
-        {
-            **_without_brackets(prompt),
-            "steps": image.get("steps"),
-            "sampler": image.get("sampler"),
-            "guidance": image.get("cfg_scale"),
-            "seed": image.get("seed"),
-            "width": image.get("width"),
-            "height": image.get("height"),
-            "model": values.get("model_weights"),
-        },
-    )
+    named = _named(image, guidance="cfg_scale") | {"model": values.get("model_weights")}
+    return recipe("InvokeAI", named | _without_brackets(prompt))
 
 
 def of_dream(text: str) -> Recipe | None:
@@ -123,18 +88,8 @@ def of_dream(text: str) -> Recipe | None:
     if not mark or not quoted.startswith('"'):
         return None
     values = {match[1]: match[2] for match in _SWITCH.finditer(switches)}
-    return recipe(
-        "InvokeAI",
-        {
-            **_without_brackets(quoted[1:]),
-            "steps": values.get("s"),
-            "sampler": values.get("A"),
-            "guidance": values.get("C"),
-            "seed": values.get("S"),
-            "width": values.get("W"),
-            "height": values.get("H"),
-        },
-    )
+    named = _named(values, steps="s", sampler="A", guidance="C", seed="S", width="W", height="H")
+    return recipe("InvokeAI", named | _without_brackets(quoted[1:]))
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -145,6 +100,11 @@ def parse(text: str) -> dict[str, Any]:
         return as_object(json.loads(text))
     except (ValueError, RecursionError):
         return {}
+
+
+def _named(values: Mapping[str, object], **names: str) -> dict[str, object]:
+    """The values of a recipe's fields, each by the program's name for it where that is another one."""
+    return {field: values.get(names.get(field, field)) for field in _FIELDS}
 
 
 def _without_brackets(prompt: object) -> dict[str, object]:

@@ -48,21 +48,9 @@ def _own(text: str) -> Recipe | None:
     parameters: PictureParameters | None = parameters_from_json(text)
     if parameters is None:
         return None
-    return recipe(
-        "Atelier",
-        {
-            "prompt": parameters.prompt,
-            "negative_prompt": parameters.negative_prompt,
-            "steps": parameters.steps,
-            "sampler": parameters.scheduler,
-            "guidance": parameters.guidance,
-            "seed": parameters.seed,
-            "width": parameters.width,
-            "height": parameters.height,
-            "model": parameters.model,
-            "drawn_over": parameters.image_sha256 is not None,
-        },
-    )
+    values = parameters.model_dump()
+    drawn_over = parameters.image_sha256 is not None
+    return recipe("Atelier", values | {"sampler": parameters.scheduler, "drawn_over": drawn_over})
 
 
 def _comfy(text: str) -> Recipe | None:

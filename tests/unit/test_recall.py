@@ -92,6 +92,16 @@ def test_a1111_is_read_from_exif_in_every_encoding(kind: str, order: str, encodi
     assert read_recipe(files.with_exif(kind, block)) == FROM_A1111
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_chinese_prompt_is_not_read_backwards(order: str, encoding: str) -> None:
+    prompt = "一" * 500
+    assert prompt.encode("utf-16-le").decode("utf-16-be").isascii()
+    text = files.A1111.replace("a red apple", prompt)
+    block = files.tiff(files.comment_of(text, encoding), order=order)
+    assert read_recipe(files.with_exif("JPEG", block)).prompt == prompt
+
+
 def test_our_exif_is_what_pillow_reads_too() -> None:
     block = files.tiff(files.comment_of("hello", "ascii"), {files.MODEL: b"a model"}, place=True)
     with Pillow.open(io.BytesIO(files.with_exif("JPEG", block))) as opened:
@@ -196,6 +206,11 @@ def test_invoke_is_read_in_its_third_form(name: str) -> None:
         height=432,
         model="amixx",
     )
+
+
+def test_invoke_has_a_guidance_of_its_own_for_flux() -> None:
+    text = json.dumps({"positive_prompt": "a fox", "guidance": 3.5, "cfg_scale": None})
+    assert read_recipe(files.png({"invokeai_metadata": text})).guidance == 3.5
 
 
 def test_invoke_is_read_in_its_first_two_forms() -> None:

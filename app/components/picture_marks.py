@@ -26,11 +26,15 @@ def known_tags(more: Iterable[str] = ()) -> list[str]:
 
 def show_marks(studio: Studio, user: User, image: Image) -> None:
     """Rating and tags of one picture, to be changed where they are shown; 0 to 5 rate by key."""
-    rating, tags = f"viewer_rating_{image.id}", f"viewer_tags_{image.id}"
-    # What is stored is what is shown, whoever changed it.
-    st.session_state[rating] = image.rating - 1 if image.rating else None
-    st.session_state[tags] = list(image.tags)
-    st.feedback("stars", key=rating, on_change=_rate_as_shown, args=(studio, user, image.id, rating))
+    # Another rating is another widget: what the browser still says of the one before a key was pressed is not heard.
+    rating = f"viewer_rating_{image.id}_{image.rating}"
+    st.feedback(
+        "stars",
+        key=rating,
+        default=image.rating - 1 if image.rating else None,
+        on_change=_rate_as_shown,
+        args=(studio, user, image.id, rating),
+    )
     with st.container(key="viewer_rate_keys"):
         for value in range(HIGHEST_RATING + 1):
             st.button(
@@ -40,6 +44,9 @@ def show_marks(studio: Studio, user: User, image: Image) -> None:
                 on_click=_rate,
                 args=(studio, user, image.id, value),
             )
+    # What is stored is what is shown, whoever changed it and however it was typed.
+    tags = f"viewer_tags_{image.id}"
+    st.session_state[tags] = list(image.tags)
     st.multiselect(
         "Tags",
         known_tags(image.tags),
@@ -80,7 +87,7 @@ def _tag_as_shown(studio: Studio, user: User, image: Image, key: str) -> None:
         st.session_state["viewer_error"] = error
 
 
-@st.dialog("Rate and tag")
+@st.dialog("Rate and tag", on_dismiss="rerun")
 def label_pictures(studio: Studio, user: User, images: Sequence[Image]) -> None:
     """The dialog on several pictures."""
     with errors_in_words():

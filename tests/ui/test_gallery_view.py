@@ -151,3 +151,15 @@ def test_rating_and_days_are_put_into_words() -> None:
         "last hours",
     ]
     assert [at_least_stars(n) for n in (0, 2, 5)] == ["Any rating", "★★ and up", "★★★★★"]
+
+
+def test_a_rating_by_key_is_not_undone_by_what_the_browser_still_shows(
+    in_dialog: Callable[..., AppTest], picture: Image, studio: Studio, maker: User
+) -> None:
+    at = in_dialog(viewer.show_picture, (picture.id,)).run()
+    stale = at.feedback[0]
+    at.button(key="viewer_rate_4").click().run()
+    # The next press leaves the browser before the stars of the run before have reached it.
+    at.button(key="viewer_star").click().run()
+    assert studio.images.get(maker, picture.id).rating == 4
+    assert at.feedback[0].value == 3 and at.feedback[0].key != stale.key

@@ -158,8 +158,11 @@ const views = new WeakMap()
 
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component
-  if (!views.has(parentElement)) views.set(parentElement, makeView(parentElement, data))
-  const view = views.get(parentElement)
+  let view = views.get(parentElement)
+  if (!view || !parentElement.contains(view.frame)) {
+    view = makeView(parentElement, data)
+    views.set(parentElement, view)
+  }
   const { grid, chosen } = view
   grid.dataset.look = data.look
   grid.dataset.count = data.items.length

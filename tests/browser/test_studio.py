@@ -77,6 +77,23 @@ def test_from_sign_in_to_a_picture_starred_downloaded_deleted_and_out(
     page.get_by_role("dialog").get_by_role("button", name="Empty the trash").click()
     page.get_by_text("The trash is empty.").wait_for()
 
+    asked = running.ask("POST", "/v1/jobs", {"prompt": "a rocket", "steps": 1, "count": 4}, Prefer="wait=60")
+    assert asked["status"] == "succeeded"
+    page.get_by_text("All", exact=True).click()
+    tiles, chosen = page.locator(".tile"), page.locator(".tile[aria-selected=true]")
+    tiles.nth(3).wait_for()
+    tiles.nth(0).locator(".open").click(modifiers=["Control"])
+    tiles.nth(2).locator(".open").click(modifiers=["Shift"])
+    expect(page.locator(".dock .count")).to_have_text("3 selected")
+    page.keyboard.press("Space")
+    expect(chosen).to_have_count(2)
+    page.keyboard.press("Shift+ArrowRight")
+    expect(chosen).to_have_count(4)
+    page.keyboard.press("Escape")
+    expect(chosen).to_have_count(0)
+    expect(page.locator(".dock")).to_be_hidden()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
     page.locator(".st-key-sign_out").get_by_role("button").first.click()
     page.get_by_role("button", name="Sign in").wait_for()
     page.goto(f"{running.url}/gallery")

@@ -80,6 +80,28 @@ def test_the_trash_shows_what_is_in_it_and_nothing_else_does(
     assert "There is no such picture." in words(open_page(GALLERY, query={"image": three[0]}))
 
 
+@pytest.mark.parametrize(("show", "calls"), [("all", ["Query"]), ("trash", ["Query", "BatchGetItem"])])
+def test_a_rerun_reads_the_page_and_nothing_else(
+    open_page: Callable[..., AppTest],
+    draw: Callable[..., Job],
+    studio: Studio,
+    maker: User,
+    show: str,
+    calls: list[str],
+) -> None:
+    ids = draw(count=4).image_ids
+    studio.trash.put_many(maker, ids[:2])
+    at = open_page(GALLERY, query={"show": show})
+    seen: list[str] = []
+    events = studio.trash._table._client.meta.events
+    events.register("before-call.dynamodb", lambda model, **_: seen.append(model.name), unique_id="w")
+    try:
+        at.run()
+    finally:
+        events.unregister("before-call.dynamodb", unique_id="w")
+    assert seen == calls
+
+
 def test_the_empty_trash_says_what_it_is_for(open_page: Callable[..., AppTest], maker: User) -> None:
     assert trash_view.KEPT_WORDS in words(open_page(GALLERY, query={"show": "trash"}))
 

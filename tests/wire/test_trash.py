@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -15,6 +17,7 @@ from services.errors import InvalidRequest, NotFound, Unavailable
 from services.job_store import now
 from services.records import Job, JobRequest, User
 from services.trash import KEPT, until
+from services.worker import Worker
 from tests.endpoint import ScriptedEndpoint
 from tests.faults.lost import LostAnswers
 from tests.wire.conftest import real_clients
@@ -148,6 +151,24 @@ def test_after_30_days_the_sweeper_erases_every_version_and_not_before(
         Bucket=studio.settings.images_bucket, Key=keys.image_key(maker.id, old.id, 0), Body=b"late"
     )
     assert studio.reconciler.reconcile().erased == 1
+
+
+def test_the_worker_erases_what_is_due(
+    studio: Studio, draw: Callable[..., Job], maker: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio.trash.put_many(maker, draw().image_ids)
+    later(monkeypatch, KEPT + timedelta(minutes=1))
+    worker = Worker(studio, studio.results_queue, studio.metrics)
+    sweeping = threading.Thread(target=worker._sweep_loop)
+    sweeping.start()
+    try:
+        end = time.monotonic() + 30
+        while _keys(studio, keys.images_prefix(maker.id)) and time.monotonic() < end:
+            time.sleep(0.05)
+    finally:
+        worker.stop()
+        sweeping.join()
+    assert _versions(studio, keys.images_prefix(maker.id)) == 0
 
 
 def test_an_index_that_is_behind_does_not_erase_what_was_restored_or_deleted_anew(

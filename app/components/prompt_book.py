@@ -13,7 +13,7 @@ from app.wording import plural
 from services.build import Studio
 from services.errors import StudioError
 from services.prompt_book import MAX_ENTRIES, MAX_NAME
-from services.prompt_syntax import PLACE
+from services.prompt_syntax import MAX_PROMPTS, PLACE
 from services.records import User
 
 KIND = "book_kind"
@@ -37,8 +37,8 @@ LISTS = Kind(
     "Lists",
     "Entries, one a line",
     "cat\ndog\nfox",
-    f"With a list `animal`, the prompt `a __animal__` draws each of its entries (at most {MAX_ENTRIES}). "
-    "`{red|blue} apple` does the same without a list.",
+    "With a list `animal`, the prompt `a __animal__` draws each of its entries; `{red|blue} apple` does the same "
+    f"without a list. A list has at most {MAX_ENTRIES} entries; one press draws at most {MAX_PROMPTS} prompts.",
 )
 TEMPLATES = Kind(
     "template",

@@ -126,7 +126,7 @@ function makeView(parent, data) {
   const frame = make("div", "frame")
   const grid = make("div", "grid")
   frame.append(grid)
-  const view = { frame, grid, chosen: new Set(), anchor: null, held: false, touched: false }
+  const view = { frame, grid, chosen: new Set(), anchor: null, touched: false }
   parent.append(frame)
   if (data.select) {
     frame.setAttribute("role", "grid")
@@ -248,7 +248,7 @@ export default function (component) {
 
   grid.onclick = (event) => {
     const tile = event.target.closest(".tile")
-    if (!tile || view.held) return
+    if (!tile || grid.classList.contains("held")) return
     const act = event.target.closest("[data-act]")?.dataset.act
     if (event.target.closest(".mark")) event.shiftKey ? addRange(tile) : toggle(tile)
     else if (event.target.closest(".star")) star([tile.dataset.id], !isStarred(tile))
@@ -302,7 +302,7 @@ export default function (component) {
     if (!view.touched || !tile) return
     view.start = [event.clientX, event.clientY]
     view.timer = setTimeout(() => {
-      view.held = true
+      grid.classList.add("held")
       toggle(tile)
     }, HOLD_MS)
   }
@@ -313,7 +313,7 @@ export default function (component) {
   grid.onpointerup = grid.onpointercancel = () => {
     clearTimeout(view.timer)
     // The click that ends a long press comes right after it, if at all.
-    if (view.held) setTimeout(() => (view.held = false), 60)
+    if (grid.classList.contains("held")) setTimeout(() => grid.classList.remove("held"), 60)
   }
   grid.oncontextmenu = (event) => {
     if (view.touched) event.preventDefault()

@@ -35,4 +35,20 @@ def test_a_telephone_answers_a_press_within_sight_and_hints_at_no_keys(
     heading(page, "Gallery")
     page.locator(".grid img").first.wait_for()
     expect(page.locator(".st-key-gallery_keys")).to_be_hidden()
+    # A long press chooses the picture and opens nothing; a tap then lets it go again.
+    tile = page.locator(".tile").first
+    box = tile.bounding_box()
+    assert box is not None
+    finger = [{"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}]
+    touch = context.new_cdp_session(page)
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": finger})
+    expect(tile).to_have_attribute("aria-selected", "true")
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    expect(page.locator(".dock")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    expect(page.locator(".grid.held")).to_have_count(0)
+    tile.locator(".open").tap()
+    expect(page.locator(".dock")).to_be_hidden()
+    expect(page.get_by_role("dialog")).to_have_count(0)
     context.close()

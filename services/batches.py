@@ -39,11 +39,13 @@ class Batches:
     def estimate(self, requests: Sequence[JobRequest]) -> Estimate:
         """Price and time of all of them, one after another, woken for once. Raises InvalidRequest."""
         each = [self._jobs.estimate(request) for request in requests]
-        return Estimate(
-            cost_usd=sum(one.cost_usd for one in each),
-            at_most_usd=sum(one.at_most_usd for one in each),
-            run_s=sum(one.run_s for one in each),
-            cold_start_s=max(one.cold_start_s for one in each),
+        # They differ in their prompts: the model that wakes is the same.
+        return each[0].model_copy(
+            update={
+                "cost_usd": sum(one.cost_usd for one in each),
+                "at_most_usd": sum(one.at_most_usd for one in each),
+                "run_s": sum(one.run_s for one in each),
+            }
         )
 
     def submit(self, user: User, requests: Sequence[JobRequest], *, key: str, again: bool = False) -> Batch:

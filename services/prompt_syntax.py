@@ -5,8 +5,8 @@ r"""One prompt that stands for many: `{red|blue} apple`, `__animal__`, and templ
 - Braces without a `|` of their own stay as they are typed, as other programs give them a meaning of their own.
 - `\{`, `\}`, `\|`, `\_` and `\\` are the character itself; any other backslash stays.
 
-Spaces are kept as typed. How many prompts there are is counted before one is made. We looked at `dynamicprompts`:
-its last release is from March 2024, it reads lists from files, and it puts no bound on combinations.
+Spaces are kept as typed. How many prompts there are is counted before one is made, and too many are refused: it is
+what the press will cost. `dynamicprompts` (0.31.0) has a like syntax and draws the first so many instead.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from services.answer import Succeeded
 from services.aws.objects import Objects
 from services.aws.table import ConditionFailed, Item, Table, Update
 from services.errors import StudioError
+from services.ledger import STUDIO_PK
 from services.logs import event
 from services.progress import read_progress
 from services.records import Job
@@ -23,7 +24,6 @@ ENOUGH = 3
 TRIES = 3
 # A job that waited its turn was handed to an endpoint that others had woken.
 AT_ONCE = timedelta(seconds=2)
-STUDIO_PK = "STUDIO"
 
 
 class WakeTimes(BaseModel):

@@ -14,13 +14,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from inference.known import WORDS_FOLDER
 from inference.pocket.clip_text import COLOUR, Concepts, TextSide
 from inference.pocket.dataset import Row
 from inference.pocket.errors import PocketError
-from inference.pocket.folders import HERE
 from inference.pocket.words import Words, WordsError
 
-WORDS_FOLDER = HERE / "clip_weights"
 # A word is one of a thing's own when the thing is the likest of all, and at least so like.
 OWN_FROM = 0.62
 MOST_OWN = 12

@@ -66,9 +66,8 @@ class ProgressReporter:
 
     def __init__(self) -> None:
         self._client: Any = None
-        self._connected = threading.Event()
-        # boto3 is imported there too, while the model loads.
-        threading.Thread(target=self._connect, name="progress", daemon=True).start()
+        self._connecting = threading.Lock()
+        self._connected = False
 
     def begin(self, job: JobReference, steps: int) -> JobReport:
         """Start reporting `job`, at once with step 0; the caller closes the report."""
@@ -81,16 +80,20 @@ class ProgressReporter:
         return report
 
     def _run(self, report: JobReport) -> None:
-        self._connected.wait()
-        if self._client is None:
-            return
         try:
-            self._follow(report)
+            with self._connecting:
+                if not self._connected:
+                    self._connected = True
+                    self._connect()
+            if self._client is not None:
+                self._follow(report)
         except Exception as exc:  # noqa: BLE001 - the edge of a thread: the job goes on without it
             self._complain(report, "progress_thread_failed", exc)
 
     def _connect(self) -> None:
         try:
+            # Imported beside the first job's steps, which need the interpreter little: the model's own imports would
+            # take as much longer.
             import boto3
             from botocore.config import Config
 
@@ -108,8 +111,6 @@ class ProgressReporter:
             )
         except Exception as exc:  # noqa: BLE001 - the edge of a thread: pictures are drawn without progress too
             log("warning", "progress_unavailable", error=type(exc).__name__)
-        finally:
-            self._connected.set()
 
     def _follow(self, report: JobReport) -> None:
         poll_at = progress_at = preview_at = 0.0

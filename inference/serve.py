@@ -116,7 +116,7 @@ def serve(settings: Settings) -> int:
     hints = FolderHints(settings.model_dir)
 
     def load() -> Model:
-        model = load_model(folder, settings.threads, settings.speed)
+        model = load_model(folder, settings.threads, settings.speed, lean=True)
         # Without its check the server is not ready: it could not hand out a picture.
         gate.wait()
         hints.open()

@@ -29,26 +29,26 @@ from inference.pipelines.loading import load_pipeline, make_sibling, silence_lib
 from inference.pipelines.preview import StepTap, shrink_latents
 from inference.pipelines.prompts import PromptCache
 from inference.pipelines.schedulers import build_scheduler
-from inference.pipelines.speed import Device, Speed, SpeedWishes, WeightCounts, choose_speed
+from inference.pipelines.speed import Device, Speed
 from inference.pipelines.stable_diffusion_xl import can_refine, refine
-from inference.pipelines.tuning import find_device, forget_steps, place, step_cache_context, tune
+from inference.pipelines.tuning import forget_steps, place, step_cache_context, tune
 
 
 class DiffusionModel:
     """One loaded model: its parts once, and a stock pipeline a task around them. All of it belongs to one thread."""
 
-    def __init__(self, found: FoundModel, revision: Revision, threads: int, wishes: SpeedWishes) -> None:
+    def __init__(
+        self, found: FoundModel, revision: Revision, threads: int, speed: Speed, device: Device
+    ) -> None:
         silence_libraries()
         torch.set_num_threads(threads)
         self.threads = threads
         self._family = found.family
         self._limits = found.limits
         self._form: Form = importlib.import_module(found.family.module).FORM
-        self._device = find_device()
-        self.device: str = self._device.kind
-        self.speed = choose_speed(
-            wishes, self._device, found.family, _count_weights(found.folder), has_loras=bool(found.loras)
-        )
+        self._device = device
+        self.device: str = device.kind
+        self.speed = speed
         self.max_batch = self.speed.max_batch
         self.pipe = load_pipeline(found.folder, self.speed.dtype)
         self._adapters = Adapters(self.pipe, found.loras)
@@ -290,13 +290,6 @@ def _finish(drawn: Pixels, payload: Payload) -> Pixels:
     if payload.task != "inpainting":
         return drawn
     return keep_masked(drawn, payload.image_pixels, payload.mask_pixels)
-
-
-def _count_weights(folder: ModelFolder) -> WeightCounts:
-    counts = [folder.count_numbers(part) for part in folder.components]
-    if folder.refiner is not None:
-        counts += [folder.refiner.count_numbers(part) for part in folder.refiner.components]
-    return WeightCounts(all=sum(counts), largest_part=max(counts))
 
 
 def _describe(speed: Speed, device: Device) -> dict[str, object]:

@@ -27,6 +27,14 @@ MAX_HEADER_BYTES = 100_000_000
 
 
 @dataclass(frozen=True)
+class WeightCounts:
+    """How many numbers all weights have, and those of the largest part."""
+
+    all: int
+    largest_part: int
+
+
+@dataclass(frozen=True)
 class ModelFolder:
     """A folder that passed inspection. `components` maps each part to (library, class).
 
@@ -62,6 +70,13 @@ class ModelFolder:
             for file in self.weights(component)
             for tensor in read_header(file).values()
         )
+
+    def count_weights(self) -> WeightCounts:
+        """Return how many numbers all weights hold, the refiner's included; raises as `count_numbers` does."""
+        counts = [self.count_numbers(part) for part in self.components]
+        if self.refiner is not None:
+            counts += [self.refiner.count_numbers(part) for part in self.refiner.components]
+        return WeightCounts(all=sum(counts), largest_part=max(counts))
 
     def revision(self) -> str:
         """Return 12 hex digits of SHA-256 over every file the pipeline is loaded from; reads all weights."""

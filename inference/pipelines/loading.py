@@ -8,6 +8,7 @@ from typing import Any
 import diffusers
 import torch
 import transformers
+from transformers.initialization import no_init_weights
 
 from inference.errors import StartError
 from inference.pipelines.folder import ModelFolder
@@ -28,6 +29,15 @@ def silence_libraries() -> None:
         library.utils.logging.disable_default_handler()
         library.utils.logging.enable_propagation()
         library.utils.logging.disable_progress_bar()
+
+
+def import_classes(folder: ModelFolder) -> None:
+    """Import what the folder's parts are made of, which diffusers and transformers do when a class is asked for."""
+    for found in (folder, folder.refiner):
+        if found is not None:
+            getattr(diffusers, found.pipeline_class)
+            for library, class_name in found.components.values():
+                _find_class(library, class_name)
 
 
 def load_pipeline(folder: ModelFolder, dtype: DtypeName, shared: dict[str, Any] | None = None) -> Any:
@@ -71,7 +81,7 @@ def make_sibling(pipe: Any, class_name: str, scheduler: Any) -> Any:
 
 def _load_part(folder: ModelFolder, name: str, library: str, class_name: str, dtype: torch.dtype) -> Any:
     path = folder.path / name
-    part_class = getattr({"diffusers": diffusers, "transformers": transformers}[library], class_name, None)
+    part_class = _find_class(library, class_name)
     if part_class is None:
         raise StartError(f"{folder.path / 'model_index.json'}: {library} has no class {class_name}.")
     has_weights = isinstance(part_class, type) and issubclass(part_class, torch.nn.Module)
@@ -79,12 +89,19 @@ def _load_part(folder: ModelFolder, name: str, library: str, class_name: str, dt
     if has_weights:
         options |= {"dtype": dtype, "use_safetensors": True}
     try:
-        part = part_class.from_pretrained(path, **options)
+        # The random weights that a part begins with are all replaced (below), and cost more time than the true ones.
+        with no_init_weights():
+            part = part_class.from_pretrained(path, **options)
     except LOADING_ERRORS as exc:
         raise StartError(f"{path}: this part does not load: {_first_lines(exc)}") from exc
     if has_weights:
         _check_complete(folder, name, part)
     return part
+
+
+def _find_class(library: str, class_name: str) -> Any:
+    """Return the class of that name, None when the library has none."""
+    return getattr({"diffusers": diffusers, "transformers": transformers}[library], class_name, None)
 
 
 def _check_complete(folder: ModelFolder, name: str, part: torch.nn.Module) -> None:

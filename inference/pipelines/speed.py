@@ -8,6 +8,7 @@ from typing import Literal
 
 from inference.errors import StartError
 from inference.pipelines.families import Family
+from inference.pipelines.folder import WeightCounts
 
 Switch = Literal["auto", "on", "off"]
 DtypeName = Literal["float32", "bfloat16", "float16"]
@@ -51,14 +52,6 @@ class Device:
     total_bytes: int
     free_bytes: int
     has_bfloat16: bool
-
-
-@dataclass(frozen=True)
-class WeightCounts:
-    """How many numbers all weights have, and those of the largest part."""
-
-    all: int
-    largest_part: int
 
 
 @dataclass(frozen=True)

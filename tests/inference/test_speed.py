@@ -19,9 +19,10 @@ from inference.errors import StartError
 from inference.pipelines.detection import find_model, load_model
 from inference.pipelines.families import FLUX, STABLE_DIFFUSION_XL
 from inference.pipelines.family import Pixels
+from inference.pipelines.folder import WeightCounts
 from inference.pipelines.form import Embedding
 from inference.pipelines.prompts import PromptCache
-from inference.pipelines.speed import GIB, Device, Speed, SpeedWishes, WeightCounts, choose_speed
+from inference.pipelines.speed import GIB, Device, Speed, SpeedWishes, choose_speed
 from inference.settings import read_settings
 from tests.inference.client import PAYLOAD
 from tests.inference.drawings import as_base64, noise_picture
@@ -330,7 +331,7 @@ import numpy as np
 found, _ = find_model(Path(sys.argv[1]))
 request = Payload(**PAYLOAD)
 plain = load_model(found, 1).draw([request], Onlooker())[0].pictures[0]
-model = load_model(found, 1, SpeedWishes(compile="on", compile_cache_dir=Path(sys.argv[2])))
+model = load_model(found, 1, SpeedWishes(compile="on", compile_cache_dir=Path(sys.argv[2])), lean=True)
 compiled = model.draw([request], Onlooker())[0].pictures[0]
 print(json.dumps({
     "difference": int(np.abs(plain.astype(int) - compiled.astype(int)).max()),

@@ -18,6 +18,7 @@ TABLE = "atelier"
 INPUTS_BUCKET = "atelier-inputs"
 OUTPUTS_BUCKET = "atelier-outputs"
 IMAGES_BUCKET = "atelier-images"
+LIBRARY_BUCKET = "atelier-library"
 SUCCESS_TOPIC = "atelier-success"
 ERRORS_TOPIC = "atelier-errors"
 RESULTS_QUEUE = "atelier-results"
@@ -26,7 +27,9 @@ RECEIVES_BEFORE_DEAD_LETTER = 5
 # Longer than the worker needs for one result (fetch, thumbnails, store), as `infra/` sets it.
 VISIBILITY_S = 60
 RETENTION_S = 14 * 24 * 3600
-EXPIRY_DAYS = {INPUTS_BUCKET: 30, OUTPUTS_BUCKET: 30}
+EXPIRY_DAYS = {INPUTS_BUCKET: 30, OUTPUTS_BUCKET: 30, LIBRARY_BUCKET: 3}
+# What expires of a bucket where not everything does: of the library the exports, never the search indexes.
+EXPIRING_PREFIX = {LIBRARY_BUCKET: "exports/"}
 ENDPOINT = "atelier-pocket"
 MODEL = "pocket"
 # MiniStack takes any key on loopback; these are no secret and give access to nothing but it.
@@ -45,6 +48,7 @@ class Resources:
     inputs_bucket: str
     outputs_bucket: str
     images_bucket: str
+    library_bucket: str
     success_topic_arn: str
     errors_topic_arn: str
     results_queue_url: str
@@ -75,6 +79,7 @@ class Resources:
             "ATELIER_INPUTS_BUCKET": self.inputs_bucket,
             "ATELIER_OUTPUTS_BUCKET": self.outputs_bucket,
             "ATELIER_IMAGES_BUCKET": self.images_bucket,
+            "ATELIER_LIBRARY_BUCKET": self.library_bucket,
             "ATELIER_RESULTS_QUEUE_URL": self.results_queue_url,
             "ATELIER_ENDPOINTS": json.dumps({MODEL: ENDPOINT}),
             "AUTH_MODE": "cognito",
@@ -124,6 +129,7 @@ def make_resources(endpoint_url: str, *, public_url: str, client: Client | None 
         inputs_bucket=INPUTS_BUCKET,
         outputs_bucket=OUTPUTS_BUCKET,
         images_bucket=IMAGES_BUCKET,
+        library_bucket=LIBRARY_BUCKET,
         success_topic_arn=success,
         errors_topic_arn=errors,
         results_queue_url=queue_url,
@@ -177,7 +183,7 @@ def _make_table(dynamodb: Any) -> None:
 
 
 def _make_buckets(s3: Any) -> None:
-    for bucket in (INPUTS_BUCKET, OUTPUTS_BUCKET, IMAGES_BUCKET):
+    for bucket in (INPUTS_BUCKET, OUTPUTS_BUCKET, IMAGES_BUCKET, LIBRARY_BUCKET):
         try:
             s3.head_bucket(Bucket=bucket)
         except ClientError as exc:
@@ -197,7 +203,7 @@ def lifecycle_rule(bucket: str) -> dict[str, Any]:
     rule: dict[str, Any] = {
         "ID": "age",
         "Status": "Enabled",
-        "Filter": {"Prefix": ""},
+        "Filter": {"Prefix": EXPIRING_PREFIX.get(bucket, "")},
         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
     }
     if bucket in EXPIRY_DAYS:

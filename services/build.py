@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.accounts import Accounts
+from services.albums import Albums
 from services.aws.endpoints import Endpoints
 from services.aws.objects import Objects
 from services.aws.queues import Queue
@@ -28,6 +29,8 @@ from services.live import LiveJobs
 from services.moderation import Moderation
 from services.prompt_book import PromptBook
 from services.reconcile import Reconciler
+from services.search import Search
+from services.search_index import SearchIndex
 from services.settings import Settings
 from services.sweep import Sweeper
 from services.trash import Trash
@@ -45,7 +48,10 @@ class Studio:
     prompts: PromptBook
     images: Images
     marks: ImageMarks
+    albums: Albums
     trash: Trash
+    search: Search
+    search_index: SearchIndex
     ledger: Ledger
     accounts: Accounts
     live: LiveJobs
@@ -71,6 +77,7 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
     inputs = Inputs(input_objects)
     outputs = Objects(clients.s3, settings.outputs_bucket)
     pictures = Objects(clients.s3, settings.images_bucket)
+    library = Objects(clients.s3, settings.library_bucket)
     endpoints = Endpoints(clients.sagemaker_runtime, clients.sagemaker)
     status = EndpointStatus(endpoints, settings.endpoints)
     store = JobStore(table)
@@ -81,7 +88,8 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
     dispatcher = Dispatcher(store, endpoints, inputs, outputs, settings)
     sweeper = Sweeper(store, dispatcher, completion, outputs)
     admission = Admission(catalogue, Moderation.load(), estimator, status, inputs)
-    erasure = Erasure(table, store, images, (input_objects, outputs))
+    search_index = SearchIndex(table, library)
+    erasure = Erasure(table, store, images, search_index, (input_objects, outputs))
     jobs = Jobs(store, admission, ledger, sweeper, completion, erasure)
     return Studio(
         settings=settings,
@@ -91,7 +99,10 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
         prompts=PromptBook(table, store),
         images=images,
         marks=ImageMarks(table),
+        albums=Albums(table),
         trash=Trash(table, images),
+        search=Search(table, search_index),
+        search_index=search_index,
         ledger=ledger,
         accounts=Accounts(table),
         live=LiveJobs(store, outputs, completion),

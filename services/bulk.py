@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from services.aws.table import Delete, Put, Table, TransactionRefused, Update
 from services.errors import InvalidRequest
@@ -28,20 +28,27 @@ def places(user_id: str, ids: Sequence[str]) -> tuple[tuple[Place, ...], tuple[s
     return tuple(place for place in found.values() if place is not None), malformed
 
 
-def apply(table: Table, changes: Mapping[str, Sequence[Put | Update | Delete]]) -> frozenset[str]:
+def apply(
+    table: Table,
+    changes: Mapping[str, Sequence[Put | Update | Delete]],
+    *,
+    note: Callable[[Sequence[str]], Put] | None = None,
+) -> frozenset[str]:
     """Makes each id's writes together or not at all; returns the ids whose condition did not hold.
 
-    Every write carries its id as the label. One AWS call for each hundred writes, and one more for each time that some
-    are refused: the others of that call go again without them.
+    Every write carries its id as the label; `note` makes one more for the ids of a transaction. One AWS call for each
+    hundred writes, and one more for each time that some are refused: the others of that call go again without them.
     """
     refused: set[str] = set()
-    size = MOST_WRITES // max((len(writes) for writes in changes.values()), default=1)
+    most = MOST_WRITES - (note is not None)
+    size = most // max((len(writes) for writes in changes.values()), default=1)
     ids = list(changes)
     for start in range(0, len(ids), size):
         group = ids[start : start + size]
         while group:
             try:
-                table.transact([write for image_id in group for write in changes[image_id]])
+                writes = [write for image_id in group for write in changes[image_id]]
+                table.transact([*writes, note(group)] if note else writes)
                 break
             except TransactionRefused as exc:
                 if not exc.failed.intersection(group):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from services import keys
 from services.aws.objects import Objects
-from services.aws.table import Table
+from services.aws.table import Delete, Table
 from services.completion import same_sk
 from services.errors import Unavailable
 from services.image_records import Place, is_visible
@@ -12,8 +14,12 @@ from services.images import Images, tombstone
 from services.job_store import JobStore, now
 from services.logs import event
 from services.records import ErasureReceipt, Job
+from services.search_index import SearchIndex
+from services.search_notes import change_note
 
-TEXTS = (keys.LIST, keys.TEMPLATE, keys.PROMPT)
+TEXTS = (keys.LIST, keys.TEMPLATE, keys.PROMPT, keys.ALBUM)
+# Two records a picture, and the note of it, in one transaction of at most a hundred writes.
+RECORDS_AT_ONCE = 49
 KINDS = (keys.IMAGE, keys.TRASH, keys.JOB, "IDEM#", "SAME#", *TEXTS)
 
 
@@ -21,11 +27,17 @@ class Erasure:
     """Removes what a user asked to have removed. Objects go before records, so that a crash leaves a way to resume."""
 
     def __init__(
-        self, table: Table, store: JobStore, images: Images, buckets: tuple[Objects, Objects]
+        self,
+        table: Table,
+        store: JobStore,
+        images: Images,
+        index: SearchIndex,
+        buckets: tuple[Objects, Objects],
     ) -> None:
         self._table = table
         self._store = store
         self._images = images
+        self._index = index
         self._working = buckets
 
     def has_all_images(self, job: Job) -> bool:
@@ -47,19 +59,27 @@ class Erasure:
         for bucket in self._working:
             objects += bucket.erase(keys.job_prefix(job.user_id, job.id) + "/")
             objects += bucket.erase(keys.failures_prefix(job.user_id, job.id))
-        for item in images:
-            self._table.delete(*Place.of(item).trash_key)
-            self._table.delete(pk, item["SK"])
+        self._erase_records([Place.of(item) for item in images])
         self._table.delete(pk, same_sk(job.spec))
         self._table.delete(pk, keys.job_sk(job.id))
         receipt = ErasureReceipt(jobs=1, images=len(images), objects=objects, completed_at=now())
         event("job_erased", user=job.user_id, job=job.id, images=receipt.images, objects=receipt.objects)
         return receipt
 
-    def erase_all(self, user_id: str) -> ErasureReceipt:
-        """Erases all of a user's ended jobs, pictures, lists, templates and stars. Asked again it goes on where it was.
+    def _erase_records(self, places: Sequence[Place]) -> None:
+        """Removes pictures' records, and has their words leave the search index. One AWS call for each 49."""
+        for start in range(0, len(places), RECORDS_AT_ONCE):
+            group = places[start : start + RECORDS_AT_ONCE]
+            deletes = [
+                Delete(key=key, label=place.id) for place in group for key in (place.key, place.trash_key)
+            ]
+            note = change_note(group[0].user_id, [place.id for place in group], erased=True)
+            self._table.transact([*deletes, note])
 
-        Charges stay: they say what was spent, and nothing about what was drawn; so do tombstones and the markers that
+    def erase_all(self, user_id: str) -> ErasureReceipt:
+        """Erases all of a user's ended jobs, pictures, albums, lists, templates and stars.
+
+        Asked again it goes on where it was. Charges stay: they say what was spent, and nothing about what was drawn; so do tombstones and the markers that
         have containers stop. Raises Unavailable when something new appeared while it ran.
         """
         pk = keys.user_pk(user_id)
@@ -73,6 +93,7 @@ class Erasure:
                 self._table.delete(pk, item["SK"])
                 images += kind == keys.IMAGE
                 texts += kind in TEXTS
+        objects += self._index.forget(user_id)
         for job in ended:
             self._table.delete(pk, keys.job_sk(job.id))
         left = any(self._table.query(pk, kind, limit=1, consistent=True)[0] for kind in KINDS)

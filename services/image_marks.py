@@ -8,14 +8,15 @@ from typing import Any
 
 from services import bulk
 from services.aws.table import Table, Update
-from services.errors import InvalidRequest, Unavailable
-from services.image_records import VISIBLE, Place, is_visible
+from services.errors import InvalidRequest
+from services.image_records import VISIBLE
+from services.picture_labels import relabel
 from services.records import BulkResult, User
+from services.search_notes import change_note
 
 MOST_TAGS = 20
 LONGEST_TAG = 40
 HIGHEST_RATING = 5
-TAG_ROUNDS = 5
 
 
 class ImageMarks:
@@ -29,7 +30,7 @@ class ImageMarks:
         self._table = table
 
     def star_many(self, user: User, ids: Sequence[str], favourite: bool) -> BulkResult:
-        """Marks or unmarks favourites. One AWS call, and one more each time that some are missing."""
+        """Marks or unmarks favourites. One AWS call for each 99, and one more each time that some are missing."""
         return self._assign(user, ids, {"favourite": favourite})
 
     def rate_many(self, user: User, ids: Sequence[str], rating: int) -> BulkResult:
@@ -49,33 +50,7 @@ class ImageMarks:
         calls, and two more for each time that a tag was changed in between.
         """
         plus, minus = {clean_tag(tag) for tag in add}, {clean_tag(tag) for tag in remove}
-        todo, malformed = bulk.places(user.id, ids)
-        missing, full = list(malformed), []
-        for _ in range(TAG_ROUNDS):
-            items = self._table.get_many(place.key for place in todo)
-            changes = {}
-            for place in todo:
-                item = items.get(place.key)
-                if item is None or not is_visible(item):
-                    missing.append(place.id)
-                    continue
-                had = list(item.get("tags", ()))
-                tags = sorted((set(had) - minus) | plus)
-                if len(tags) > MOST_TAGS:
-                    full.append(place.id)
-                elif tags != had:
-                    changes[place.id] = (_retag(place, had, tags),)
-            refused = bulk.apply(self._table, changes)
-            todo = tuple(place for place in todo if place.id in refused)
-            if not todo:
-                left = bulk.result(ids, [*missing, *full])
-                return left.model_copy(
-                    update={
-                        "missing": tuple(image_id for image_id in left.missing if image_id not in full),
-                        "full": tuple(full),
-                    }
-                )
-        raise Unavailable("The tags are being changed elsewhere. Try again.")
+        return relabel(self._table, user, ids, "tags", lambda had: (set(had) - minus) | plus, most=MOST_TAGS)
 
     def _assign(self, user: User, ids: Sequence[str], values: dict[str, Any]) -> BulkResult:
         found, malformed = bulk.places(user.id, ids)
@@ -85,20 +60,9 @@ class ImageMarks:
                 place.id: (Update(key=place.key, label=place.id, assign=values, condition=VISIBLE),)
                 for place in found
             },
+            note=lambda group: change_note(user.id, group),
         )
         return bulk.result(ids, [*malformed, *refused])
-
-
-def _retag(place: Place, had: list[str], tags: list[str]) -> Update:
-    """The change of a picture's tags, refused when they are no longer what was read."""
-    unchanged = "#tags = :had" if had else "(attribute_not_exists(#tags) OR #tags = :had)"
-    return Update(
-        key=place.key,
-        label=place.id,
-        assign={"tags": tags},
-        condition=f"{VISIBLE} AND {unchanged}",
-        values={":had": had},
-    )
 
 
 def clean_tag(text: str) -> str:

@@ -69,6 +69,7 @@ def image_to_item(image: Image) -> Item:
         "model": image.model,
         "prompt": image.prompt,
         "favourite": image.favourite,
+        "colour": image.colour,
         "created_at": image.created_at.isoformat(),
     }
     if image.thumbnail_key:
@@ -96,6 +97,8 @@ def image_from_item(item: Item) -> Image:
         favourite=item["favourite"],
         rating=item.get("rating", 0),
         tags=tuple(item.get("tags", ())),
+        albums=tuple(item.get("albums", ())),
+        colour=item.get("colour"),
         created_at=datetime.fromisoformat(item["created_at"]),
         trashed_at=datetime.fromisoformat(item["trashed_at"]) if item.get("trashed_at") else None,
     )

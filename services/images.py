@@ -7,7 +7,7 @@ import io
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
@@ -22,6 +22,7 @@ from services.job_store import now
 from services.logs import event
 from services.metadata import PictureParameters, embed
 from services.records import Image, Job, Page, User
+from services.search_notes import change_note
 
 THUMBNAIL_PX = 300
 UPKEEP_BATCH = 20
@@ -32,6 +33,13 @@ TOMBSTONE_KEPT = timedelta(days=400)
 # Marks are rare: a page of marked pictures is looked for among this many a call (half a megabyte).
 MARKED_LOOK_THROUGH = 1000
 MAX_PICTURE_BYTES = 32 * 1024 * 1024
+
+
+class _Small(NamedTuple):
+    """A stored thumbnail: its key, and the colour that stands for the picture until it is loaded."""
+
+    key: str
+    colour: str
 
 
 class Images:
@@ -57,6 +65,7 @@ class Images:
             png = embed(data, parameters(job, n, answer))
             key = keys.image_key(job.user_id, job.id, n)
             self._objects.put(key, png, content_type="image/png")
+            small = self._store_thumbnail(job.user_id, job.id, n, data)
             stored.append(
                 Image(
                     id=image_id,
@@ -64,7 +73,8 @@ class Images:
                     job_id=job.id,
                     n=n,
                     key=key,
-                    thumbnail_key=self._store_thumbnail(job.user_id, job.id, n, data),
+                    thumbnail_key=small.key if small else None,
+                    colour=small.colour if small else None,
                     width=job.spec.width,
                     height=job.spec.height,
                     size_bytes=len(png),
@@ -77,20 +87,24 @@ class Images:
             )
         return tuple(stored)
 
-    def _store_thumbnail(self, user_id: str, job_id: str, n: int, png: bytes) -> str | None:
+    def _store_thumbnail(self, user_id: str, job_id: str, n: int, png: bytes) -> _Small | None:
         key = keys.thumbnail_key(user_id, job_id, n)
         try:
-            self._objects.put(key, thumbnail(png), content_type="image/webp")
+            data, colour = thumbnail(png)
+            self._objects.put(key, data, content_type="image/webp")
         except (Unavailable, OSError, ValueError, UnidentifiedImageError) as exc:
             event("thumbnail_failed", level=logging.WARNING, exc=exc, user=user_id, job=job_id, n=n)
             return None
-        return key
+        return _Small(key, colour)
 
     def record_writes(self, images: Sequence[Image]) -> tuple[Put, ...]:
         """The writes that make stored pictures visible; refused where there is a record already."""
-        return tuple(
-            Put(item=image_to_item(image), label="image", condition="attribute_not_exists(PK)")
-            for image in images
+        return (
+            *(
+                Put(item=image_to_item(image), label="image", condition="attribute_not_exists(PK)")
+                for image in images
+            ),
+            change_note(images[0].user_id, [image.id for image in images]),
         )
 
     def upkeep(self) -> int:
@@ -119,21 +133,21 @@ class Images:
     def _repair_thumbnail(self, place: Place) -> None:
         where = (place.user_id, place.job_id, place.n)
         png = self._objects.get(keys.image_key(*where), max_bytes=MAX_PICTURE_BYTES)
-        key = self._store_thumbnail(*where, png)
-        if key is None:
+        small = self._store_thumbnail(*where, png)
+        if small is None:
             return
         try:
             self._table.update(
                 Update(
                     key=place.key,
-                    assign={"thumbnail_key": key},
+                    assign={"thumbnail_key": small.key, "colour": small.colour},
                     remove=("GSI1PK", "GSI1SK"),
                     condition=NOT_ERASING,
                 )
             )
         except ConditionFailed:
             # Deleted meanwhile: the thumbnail just made must go as well.
-            self._objects.erase(key)
+            self._objects.erase(small.key)
 
     def get(self, user: User, image_id: str) -> Image:
         """The user's picture. Raises NotFound, also for a foreign or malformed id. One call."""
@@ -226,9 +240,9 @@ class Images:
     ) -> tuple[Place, ...]:
         """Erases with all versions and thumbnails those of which `condition` is true; returns these.
 
-        First one transaction, for 33 pictures each, writes tombstones that say that it is meant and hides the records;
-        then the objects go, and last the records. So a crash in between shows no broken picture, the upkeep goes on
-        with it, and nothing brings a picture back. Three more AWS calls a picture.
+        They are all of one user. First one transaction, for 33 pictures each, writes tombstones that say that it is
+        meant and hides the records; then the objects go, and last the records. So a crash in between shows no broken
+        picture, the upkeep goes on with it, and nothing brings a picture back. Three more AWS calls a picture.
         """
         since = now().isoformat()
         refused = bulk.apply(
@@ -251,6 +265,7 @@ class Images:
                 )
                 for place in places
             },
+            note=lambda group: change_note(places[0].user_id, group, erased=True),
         )
         gone = tuple(place for place in places if place.id not in refused)
         for place in gone:
@@ -316,11 +331,30 @@ def parameters(job: Job, n: int, answer: Succeeded) -> PictureParameters:
     )
 
 
-def thumbnail(png: bytes) -> bytes:
-    """A WebP that fits into 300 x 300 pixels; a smaller picture keeps its size. Raises OSError for a broken PNG."""
+def thumbnail(png: bytes) -> tuple[bytes, str]:
+    """A WebP that fits into 300 x 300 pixels, and the colour that most of it has, as `#rrggbb`.
+
+    A smaller picture keeps its size. Raises OSError for a broken PNG.
+    """
     with Pillow.open(io.BytesIO(png), formats=["PNG"]) as picture:
         small = picture.convert("RGB")
     small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Pillow.Resampling.LANCZOS)
     target = io.BytesIO()
     small.save(target, "WEBP", quality=85, method=4)
-    return target.getvalue()
+    return target.getvalue(), dominant_colour(small)
+
+
+def colour_of(png: bytes) -> str | None:
+    """The colour that most of a stored picture has, as `#rrggbb`; None for a broken one."""
+    try:
+        return thumbnail(png)[1]
+    except (OSError, ValueError):
+        return None
+
+
+def dominant_colour(picture: Pillow.Image) -> str:
+    """The colour of most pixels of an RGB picture, among eight that stand for all (median cut), as `#rrggbb`."""
+    few = picture.resize((32, 32), Pillow.Resampling.BOX).quantize(8)
+    pixels = few.histogram()
+    first = 3 * pixels.index(max(pixels))
+    return "#{:02x}{:02x}{:02x}".format(*(few.getpalette() or [])[first : first + 3])

@@ -16,17 +16,24 @@ API_KEY = "APIKEY#"
 LIST = "LIST#"
 TEMPLATE = "TEMPLATE#"
 PROMPT = "PROMPT#"
+ALBUM = "ALBUM#"
+EXPORT = "EXPORT#"
+CHANGED = "CHANGED#"
+SEARCH = "SEARCH"
 WAITING = "OPEN#waiting"
 RUNNING = "OPEN#running"
 REPAIR = "OPEN#repair"
 ERASING = "OPEN#erasing"
 TRASHED = "OPEN#trash"
+CHANGES = "OPEN#changes"
+EXPORTS = "OPEN#exports"
 CANCEL_MARKER = "cancel"
 
 _USER = re.compile(r"[0-9a-f]{32}")
 _JOB = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _IMAGE = re.compile(r"([0-7][0-9A-HJKMNP-TV-Z]{25})-(0|[1-9][0-9]?)")
 _INFERENCE = re.compile(r"([0-9a-f]{32})-([0-7][0-9A-HJKMNP-TV-Z]{25})-([0-9]{1,3})")
+_SEGMENT = re.compile(r"search/[0-9a-f]{32}/([0-9]{10})-[0-9A-Z]{26}\.jsonl\.gz")
 _IMAGE_OBJECT = re.compile(r"images/([0-9a-f]{32})/([0-7][0-9A-HJKMNP-TV-Z]{25})/([0-9]{1,2})\.png")
 
 
@@ -151,6 +158,22 @@ def split_image_key(key: str) -> tuple[str, str, int] | None:
     """User id, job id and number of a picture's S3 key; None for a thumbnail or a stranger."""
     match = _IMAGE_OBJECT.fullmatch(key)
     return (match[1], match[2], int(match[3])) if match else None
+
+
+def search_prefix(user_id: str) -> str:
+    """Below it lie the segments of a user's search index, in the library bucket."""
+    return f"search/{user_id}/"
+
+
+def search_key(user_id: str, version: int, token: str) -> str:
+    """S3 key of the segment that comes into the index with `version`; `token` is a ULID of its writer's own."""
+    return f"{search_prefix(user_id)}{version:010d}-{token}.jsonl.gz"
+
+
+def search_version(key: str) -> int | None:
+    """The version that a segment's key tells of; None for a stranger."""
+    match = _SEGMENT.fullmatch(key)
+    return int(match[1]) if match else None
 
 
 def digest(*parts: str) -> str:

@@ -13,7 +13,7 @@ from services import keys
 from services.aws.objects import Objects
 from services.aws.table import Put, Table, TransactionRefused
 from services.errors import NotFound, StudioError
-from services.images import MAX_PICTURE_BYTES, Images
+from services.images import MAX_PICTURE_BYTES, Images, colour_of
 from services.job_store import JobStore, job_to_item, now
 from services.logs import event
 from services.metadata import PictureParameters, PngError, read
@@ -104,6 +104,7 @@ class Reconciler:
             seed=parameters.seed,
             model=parameters.model,
             prompt=parameters.prompt,
+            colour=colour_of(png),
             created_at=parameters.created_at,
         )
         try:

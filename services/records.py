@@ -214,7 +214,8 @@ class LiveJob(Record):
 class Image(Record):
     """One stored picture. `id` is `<job>-<n>`; `sha256` is of the stored PNG's bytes.
 
-    `rating` is 1 to 5, 0 for none; `tags` are sorted; `trashed_at` is None outside the trash.
+    `rating` is 1 to 5, 0 for none; `tags` are sorted; `albums` are ids; `colour` is the one that most of it has
+    (`#rrggbb`), None where nobody looked; `trashed_at` is None outside the trash.
     """
 
     id: str
@@ -233,13 +234,24 @@ class Image(Record):
     favourite: bool = False
     rating: int = 0
     tags: tuple[str, ...] = ()
+    albums: tuple[str, ...] = ()
+    colour: str | None = None
     created_at: datetime
     trashed_at: datetime | None = None
 
 
+class Album(Record):
+    """A name that pictures are gathered under. `cover` is the id of the one that was chosen to stand for it."""
+
+    id: str
+    name: str
+    cover: str | None = None
+    created_at: datetime
+
+
 class BulkResult(Record):
     """What became of a change to several pictures: ids `done`, `missing` (there are no such pictures), and those that
-    are `full`, with no place for another tag."""
+    are `full`, with no place for another tag or album."""
 
     done: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()

@@ -47,6 +47,7 @@ class Settings(BaseModel):
     inputs_bucket: Name
     outputs_bucket: Name
     images_bucket: Name
+    library_bucket: Name
     results_queue_url: Annotated[str, Field(pattern=r"^https?://")]
     endpoints: Annotated[Json[dict[str, str]], Field(min_length=1)]
     auth_mode: AuthMode = AuthMode.COGNITO

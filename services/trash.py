@@ -18,6 +18,7 @@ from services.images import Images
 from services.job_store import now
 from services.logs import event
 from services.records import BulkResult, Image, Page, User
+from services.search_notes import change_note
 
 KEPT = timedelta(days=30)
 EXPIRE_BATCH = 20
@@ -34,7 +35,7 @@ class Trash:
     def put_many(self, user: User, ids: Sequence[str]) -> BulkResult:
         """Moves up to 100 pictures into the trash; those that are there already stay as long as they were to stay.
 
-        Two AWS calls for 100 pictures, two more when some are refused. Raises InvalidRequest for more.
+        Three AWS calls for 100 pictures, two more when some are refused. Raises InvalidRequest for more.
         """
         found, malformed = bulk.places(user.id, ids)
         at = now()
@@ -52,6 +53,7 @@ class Trash:
                 )
                 for place in found
             },
+            note=lambda group: change_note(user.id, group),
         )
         again = self._in_trash([place for place in found if place.id in refused])
         moved = bulk.result(ids, [*malformed, *(refused - again.keys())])
@@ -73,6 +75,7 @@ class Trash:
                 )
                 for place in found
             },
+            note=lambda group: change_note(user.id, group),
         )
         doubtful = [place for place in found if place.id in refused]
         items = self._table.get_many(place.key for place in doubtful)

@@ -22,6 +22,7 @@ from services.settings import Settings, SettingsError, load_settings
 
 RETRY_S = 5
 RECONCILE_S = 6 * 3600.0
+LIBRARY_S = 5.0
 
 
 class PoisonMessage(Exception):
@@ -29,7 +30,7 @@ class PoisonMessage(Exception):
 
 
 class Worker:
-    """Two loops in one process: messages on the calling thread, the sweep on another."""
+    """Loops in one process: messages on the calling thread, the sweep and what is made of pictures on others."""
 
     def __init__(self, studio: Studio, queue: Queue, metrics: Metrics) -> None:
         self._studio = studio
@@ -38,7 +39,7 @@ class Worker:
         self._stop = threading.Event()
 
     def stop(self) -> None:
-        """Ends both loops after what they are doing now."""
+        """Ends the loops after what they are doing now."""
         self._stop.set()
 
     @property
@@ -47,13 +48,18 @@ class Worker:
         return self._stop.is_set()
 
     def run(self) -> None:
-        """Runs until `stop`; returns when both loops have ended."""
-        sweeping = threading.Thread(target=self._sweep_loop, name="sweep", daemon=True)
-        sweeping.start()
+        """Runs until `stop`; returns when all loops have ended."""
+        others = [
+            threading.Thread(target=loop, name=name, daemon=True)
+            for name, loop in (("sweep", self._sweep_loop), ("search", self._search_loop))
+        ]
+        for thread in others:
+            thread.start()
         event("worker_started")
         while not self._stop.is_set():
             self.receive_once()
-        sweeping.join(timeout=20)
+        for thread in others:
+            thread.join(timeout=20)
         event("worker_stopped")
 
     def receive_once(self, *, wait_s: int = 5) -> int:
@@ -131,6 +137,11 @@ class Worker:
                 reconciled_at = time.monotonic()
                 self._safely("reconcile", self._reconcile)
             self._stop.wait(self._studio.settings.sweep_interval_s)
+
+    def _search_loop(self) -> None:
+        while not self._stop.is_set():
+            self._safely("search", self._studio.search_index.fold_due)
+            self._stop.wait(LIBRARY_S)
 
     def _safely(self, name: str, task: Callable[[], object]) -> None:
         """Does one of the loop's tasks; its trouble is logged, and the other tasks go on."""

@@ -19,6 +19,7 @@ GOOD = {
     "ATELIER_INPUTS_BUCKET": "in",
     "ATELIER_OUTPUTS_BUCKET": "out",
     "ATELIER_IMAGES_BUCKET": "pictures",
+    "ATELIER_LIBRARY_BUCKET": "library",
     "ATELIER_RESULTS_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/1/results",
     "ATELIER_ENDPOINTS": '{"pocket": "atelier-pocket"}',
     "ATELIER_COOKIE_SECRET": "s" * 32,

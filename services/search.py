@@ -1,0 +1,208 @@
+"""Searching a user's pictures: the index of S3 read once and kept in memory, brought up to date before each answer."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
+
+from services import keys
+from services.aws.table import Table
+from services.errors import InvalidRequest, Unavailable
+from services.image_records import Place, image_from_item, is_visible
+from services.records import User
+from services.search_index import Head, SearchIndex, Segment
+from services.search_notes import change_note
+from services.search_query import Facets, Found, PictureQuery
+from services.search_rows import Changes, SegmentBroken
+from services.search_table import Hit, SearchTable
+
+# All users' pictures together that a process keeps ready: about 400 bytes each.
+MOST_ROWS_KEPT = 500_000
+CATCH_UP_ROUNDS = 4
+LONGEST_CURSOR = 200
+
+T = TypeVar("T")
+
+
+class _Kept:
+    """One user's pictures as this process knows them."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.table = SearchTable()
+        self.applied: tuple[Segment, ...] = ()
+        self.version = 0
+        self.seen: frozenset[str] = frozenset()
+        self.rows = 0
+        self.fresh_at = -math.inf
+        self.facets: Facets | None = None
+
+    def start_over(self) -> None:
+        self.table.close()
+        self.table = SearchTable()
+        self.applied, self.version, self.seen, self.rows, self.facets = (), 0, frozenset(), 0, None
+
+    def apply(self, changes: Changes) -> None:
+        if changes:
+            self.table.apply(changes)
+            self.rows = len(self.table)
+            self.facets = None
+
+
+class Search:
+    """Finds pictures of a user; every answer knows all changes that were finished before it was asked for."""
+
+    def __init__(self, table: Table, index: SearchIndex) -> None:
+        self._table = table
+        self._index = index
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+
+    def find(self, user: User, query: PictureQuery, *, limit: int = 60, after: str | None = None) -> Found:
+        """A page of what the query lets through, with the number of all.
+
+        Three AWS calls, more when the index or pictures changed. Raises InvalidRequest for a query or a cursor that
+        means nothing.
+        """
+        query.check()
+        place = _read_cursor(after) if after else None
+
+        def look(table: SearchTable) -> tuple[int, int, tuple[Hit, ...]]:
+            total, _ = table.count(query)
+            rest = total if place is None else table.count(query, after=place)[0]
+            return total, total - rest, table.find(query, limit=limit + 1, after=place)
+
+        total, before, hits = self._up_to_date(user.id, look)
+        shown = hits[:limit]
+        places = [_place(user.id, hit.sk) for hit in shown]
+        items = self._table.get_many(place.key for place in places)
+        lost = [place.id for place in places if not is_visible(items.get(place.key))]
+        if lost:
+            # Deleted this very moment, or by hand in the table: the index looks at them again.
+            self._table.put(change_note(user.id, lost).item)
+        return Found(
+            items=tuple(image_from_item(items[place.key]) for place in places if place.id not in lost),
+            total=total - len(lost),
+            before=before,
+            next=_cursor(shown[-1]) if len(hits) > limit else None,
+        )
+
+    def ids(self, user: User, query: PictureQuery, *, most: int) -> tuple[tuple[str, ...], int, int]:
+        """Ids of the first `most` pictures of the query, the number of all, and the bytes of all their files.
+
+        Two AWS calls, more when the index or pictures changed. Raises InvalidRequest.
+        """
+        query.check()
+
+        def look(table: SearchTable) -> tuple[tuple[Hit, ...], int, int]:
+            return table.find(query, limit=most), *table.count(query)
+
+        hits, total, size_bytes = self._up_to_date(user.id, look)
+        return tuple(_place(user.id, hit.sk).id for hit in hits), total, size_bytes
+
+    def facets(self, user: User, *, max_age_s: float = 0.0) -> Facets:
+        """What the user's pictures can be looked for by, as it was at most `max_age_s` ago.
+
+        No AWS call when what is kept is so young, else two and more.
+        """
+        kept = self._of(user.id)
+        with kept.lock:
+            if time.monotonic() - kept.fresh_at > max_age_s:
+                self._catch_up(user.id, kept)
+            kept.facets = kept.facets or kept.table.facets()
+            facets = kept.facets
+        self._make_room()
+        return facets
+
+    def _up_to_date(self, user_id: str, look: Callable[[SearchTable], T]) -> T:
+        kept = self._of(user_id)
+        with kept.lock:
+            self._catch_up(user_id, kept)
+            answer = look(kept.table)
+        self._make_room()
+        return answer
+
+    def _of(self, user_id: str) -> _Kept:
+        with self._lock:
+            kept = self._kept.setdefault(user_id, _Kept())
+            self._kept.move_to_end(user_id)
+            return kept
+
+    def _make_room(self) -> None:
+        """Lets go of users who have not searched for longest; what a thread is using lives until it is done."""
+        with self._lock:
+            while len(self._kept) > 1 and sum(each.rows for each in self._kept.values()) > MOST_ROWS_KEPT:
+                self._kept.popitem(last=False)
+
+    def _catch_up(self, user_id: str, kept: _Kept) -> None:
+        """Brings what is kept to the present: the notes first and the head after them (see `search_notes`)."""
+        for _ in range(CATCH_UP_ROUNDS):
+            at = time.monotonic()
+            notes = self._index.notes(user_id)
+            head = self._index.head(user_id)
+            if not head.whole:
+                self._index.fold(user_id, anew=True)
+                continue
+            moved = head.version != kept.version
+            if moved and not self._follow(user_id, kept, head):
+                continue
+            # A segment can be older than what a note had us read before: then the notes are read again.
+            unseen = notes if moved else [note for note in notes if note.id not in kept.seen]
+            kept.apply(self._index.changed(user_id, unseen))
+            kept.seen = frozenset(note.id for note in notes)
+            kept.fresh_at = at
+            return
+        raise Unavailable("The search index is being changed. Try again in a few seconds.")
+
+    def _follow(self, user_id: str, kept: _Kept, head: Head) -> bool:
+        """Takes over the segments that are new in the head; False when one of them is no longer there."""
+        same = 0
+        for mine, theirs in zip(kept.applied, head.segments, strict=False):
+            if mine != theirs:
+                break
+            same += 1
+        try:
+            changes = self._index.load(head.segments[same:])
+        except SegmentBroken:
+            # Merged away meanwhile, which the head says by now; else it is broken, and made anew.
+            if self._index.head(user_id).version == head.version:
+                self._index.fold(user_id, anew=True)
+            return False
+        if same == 0:
+            # Segments that stand alone do not say what is gone.
+            kept.start_over()
+        kept.apply(changes)
+        kept.applied, kept.version = head.segments, head.version
+        return True
+
+
+def _place(user_id: str, sk: str) -> Place:
+    job_id, _, n = sk.partition("#")
+    return Place(user_id, job_id, int(n))
+
+
+def _cursor(hit: Hit) -> str:
+    return base64.urlsafe_b64encode(json.dumps([hit.rating, hit.sk]).encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[int, str]:
+    try:
+        rating, sk = json.loads(base64.urlsafe_b64decode(cursor[:LONGEST_CURSOR] + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError, TypeError):
+        rating, sk = None, None
+    if (
+        type(rating) is not int
+        or not isinstance(sk, str)
+        or keys.split_image_id(sk.replace("#", "-")) is None
+    ):
+        raise InvalidRequest(
+            "The cursor in 'after' is not one that a search returned. Start again without it.", param="after"
+        )
+    return rating, sk

@@ -1,0 +1,57 @@
+"""How a search is read: words without case and accents, beginnings, phrases, what must not be there."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.errors import InvalidRequest
+from services.search_query import PictureQuery, Term, words_of
+from services.search_rows import Row
+from services.search_table import SearchTable
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("A red APPLE, 3x!", ["a", "red", "apple", "3x"]),
+        ("Crème-brûlée", ["creme", "brulee"]),
+        ("Straße ŁÓDŹ", ["strasse", "łodz"]),
+        ("\N{FULLWIDTH LATIN CAPITAL LETTER A}pple", ["apple"]),
+        ("猫と dog", ["猫", "と", "dog"]),
+        ("가나 다", ["가", "나", "다"]),
+        ("ガラス", ["ガ", "ラ", "ス"]),
+        ("❤️ fox🦊", ["❤", "fox", "🦊"]),
+        ("", []),
+        ("—…!\x00\ue000", []),
+    ],
+)
+def test_a_text_is_compared_by_its_words(text: str, words: list[str]) -> None:
+    assert words_of(text) == words
+
+
+def test_what_is_typed_is_taken_apart() -> None:
+    assert PictureQuery(text='red "a fox" -sci-fi -"two words" - "" "unclosed one').terms() == (
+        Term(("red",)),
+        Term(("a", "fox"), exact=True),
+        Term(("sci", "fi"), wanted=False),
+        Term(("two", "words"), exact=True, wanted=False),
+        Term(("unclosed", "one"), exact=True),
+    )
+
+
+@given(st.text(max_size=200))
+def test_nothing_that_can_be_typed_breaks_a_search(text: str) -> None:
+    table = SearchTable()
+    prompt = f"before {text} after"
+    table.apply({"A#0": Row("A#0", 0, prompt, "pocket", (text,), (), 0, False, 1)})
+    try:
+        terms = PictureQuery(text=text).terms()
+    except InvalidRequest:
+        return
+    hits = table.find(PictureQuery(text=text), limit=5)
+    # Whatever was typed finds the picture whose prompt it is part of, unless a word of it must not be there.
+    if all(term.wanted for term in terms) and '"' not in text:
+        assert len(hits) == 1
+    table.close()

@@ -1,0 +1,34 @@
+"""The small picture and the colour that is shown until it is loaded."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from PIL import Image as Pillow
+
+from services.images import colour_of, thumbnail
+
+
+def png(picture: Pillow.Image) -> bytes:
+    target = io.BytesIO()
+    picture.save(target, "PNG")
+    return target.getvalue()
+
+
+def test_the_colour_is_the_one_most_of_the_picture_has() -> None:
+    picture = Pillow.new("RGB", (640, 480), "#204060")
+    picture.paste("#f0e0d0", (0, 0, 200, 480))
+    _, colour = thumbnail(png(picture))
+    assert colour == "#204060" == colour_of(png(picture))
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "I;16"])
+def test_every_form_of_png_has_a_colour(mode: str) -> None:
+    data, colour = thumbnail(png(Pillow.new(mode, (700, 1))))
+    assert len(colour) == 7 and data[:4] == b"RIFF"
+
+
+def test_a_broken_picture_has_none() -> None:
+    assert colour_of(png(Pillow.new("RGB", (64, 64)))[:60]) is None
+    assert colour_of(b"") is None

@@ -1,0 +1,436 @@
+"""Searching: what was done is found at once, whatever the worker has folded, and what is erased leaves no word."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services import keys, search_rebuild
+from services.aws.table import Update
+from services.build import Studio
+from services.errors import InvalidRequest
+from services.records import Image, JobRequest, User
+from services.search import Search
+from services.search_index import SearchIndex
+from services.search_query import PictureQuery, words_of
+from tests.endpoint import ScriptedEndpoint
+from tests.faults.lost import LostAnswers
+from tests.wire.conftest import real_clients
+
+PROMPTS = ("a red apple", "a Red fox, crème brûlée", "green apple tree", "猫と犬", "an apple-red car")
+QUERIES = (
+    "",
+    "apple",
+    "re",
+    "-apple",
+    '"red apple"',
+    "apple red",
+    "app -fox",
+    "creme",
+    "と犬",
+    "sea",
+    "nothing",
+)
+TAGS = ("sea side", "draft")
+
+
+@pytest.fixture
+def paint(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> Callable[..., tuple[str, ...]]:
+    """`paint("a red apple", count=2)`: ids of pictures that were just drawn."""
+
+    def painted(prompt: str = "a red apple", count: int = 1, user: User = maker) -> tuple[str, ...]:
+        job = studio.jobs.submit(user, JobRequest(prompt=prompt, seed=7, count=count))
+        endpoint.complete(endpoint.accepted[-1])
+        studio.completion.finish(user.id, job.id, job.attempt)
+        return studio.jobs.get(user, job.id).image_ids
+
+    return painted
+
+
+def found(studio: Studio, user: User, text: str = "", **filters: Any) -> list[str]:
+    return [
+        image.id for image in studio.search.find(user, PictureQuery(text=text, **filters), limit=500).items
+    ]
+
+
+def another_task(studio: Studio) -> Search:
+    """The search of a studio process that has nothing in memory."""
+    return Search(studio.search._table, studio.search_index)
+
+
+def every_byte(studio: Studio, cloud: Any) -> bytes:
+    """All that lies in the library bucket, old versions too, unpacked."""
+    s3, bucket = cloud.client("s3"), studio.settings.library_bucket
+    versions = s3.list_object_versions(Bucket=bucket).get("Versions", [])
+    bodies = [
+        s3.get_object(Bucket=bucket, Key=each["Key"], VersionId=each["VersionId"])["Body"].read()
+        for each in versions
+    ]
+    return b"".join(gzip.decompress(body) for body in bodies)
+
+
+def plainly(images: list[Image], query: PictureQuery) -> list[str]:
+    """What the query must find, by reading every record: the definition of it."""
+
+    def starts(words: list[str], wanted: tuple[str, ...], exact: bool) -> bool:
+        spans = (words[n : n + len(wanted)] for n in range(len(words) - len(wanted) + 1))
+        return any(
+            tuple(span[:-1]) == wanted[:-1]
+            and (span[-1] == wanted[-1] if exact else span[-1].startswith(wanted[-1]))
+            for span in spans
+        )
+
+    def fits(image: Image) -> bool:
+        texts = [words_of(text) for text in (image.prompt, image.model, *image.tags)]
+        said = all(
+            any(starts(words, term.words, term.exact) for words in texts) == term.wanted
+            for term in query.terms()
+        )
+        day = image.created_at.astimezone(UTC).date()
+        return (
+            said
+            and (query.model is None or image.model == query.model)
+            and (query.tag is None or query.tag in image.tags)
+            and (query.album is None or query.album in image.albums)
+            and (query.since is None or day >= query.since)
+            and (query.until is None or day <= query.until)
+            and (not query.favourites or image.favourite)
+            and image.rating >= query.rating
+        )
+
+    place = {image.id: keys.image_sk(image.job_id, image.n) for image in images}
+    fitting = sorted(
+        (i for i in images if fits(i)), key=lambda i: place[i.id], reverse=query.sort != "oldest"
+    )
+    if query.sort == "rating":
+        fitting.sort(key=lambda image: -image.rating)
+    return [image.id for image in fitting]
+
+
+def all_images(studio: Studio, user: User) -> list[Image]:
+    return [image for page in [studio.images.list(user, limit=500)] for image in page.items]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_after_any_changes_the_search_finds_what_reading_every_record_finds(
+    studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, seed: int
+) -> None:
+    chance = random.Random(seed)
+    ids: list[str] = []
+    searches = [studio.search, another_task(studio)]
+    queries = [
+        *(PictureQuery(text=text) for text in QUERIES),
+        PictureQuery(text="apple", sort="oldest"),
+        PictureQuery(sort="rating"),
+        PictureQuery(rating=3, sort="rating"),
+        PictureQuery(favourites=True),
+        PictureQuery(tag="sea side", text="-fox"),
+        PictureQuery(model="pocket", since=datetime.now(UTC).date()),
+        PictureQuery(until=datetime.now(UTC).date() - timedelta(days=1)),
+    ]
+    for _ in range(30):
+        some = chance.sample(ids, min(len(ids), 3))
+        match chance.randrange(9):
+            case 0 | 1:
+                ids += paint(chance.choice(PROMPTS), count=chance.choice((1, 4)))
+            case 2:
+                studio.marks.star_many(maker, some, chance.random() < 0.6)
+            case 3:
+                studio.marks.rate_many(maker, some, chance.randrange(6))
+            case 4:
+                studio.marks.tag_many(maker, some, add=[chance.choice(TAGS)], remove=[chance.choice(TAGS)])
+            case 5:
+                studio.trash.put_many(maker, some)
+            case 6:
+                studio.trash.restore_many(maker, some)
+            case 7:
+                studio.trash.erase_many(maker, some)
+            case 8:
+                studio.search_index.fold(maker.id, anew=chance.random() < 0.2)
+        images = all_images(studio, maker)
+        for search in chance.sample(searches, chance.randrange(1, 3)):
+            for query in chance.sample(queries, 4):
+                page = search.find(maker, query, limit=500)
+                assert [image.id for image in page.items] == plainly(images, query), query
+                assert page.total == len(page.items)
+                assert {image.id: image for image in page.items}.items() <= {i.id: i for i in images}.items()
+    assert len(ids) > 5
+
+
+def test_pages_follow_each_other_in_every_order(
+    studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User
+) -> None:
+    ids = [image_id for prompt in PROMPTS for image_id in paint(prompt, count=4)]
+    studio.marks.rate_many(maker, ids[::3], 4)
+    studio.marks.rate_many(maker, ids[1::5], 2)
+    for sort in ("newest", "oldest", "rating"):
+        query = PictureQuery(sort=sort)  # type: ignore[arg-type]
+        seen: list[str] = []
+        after = None
+        while True:
+            page = studio.search.find(maker, query, limit=7, after=after)
+            assert page.total == len(ids) and page.before == len(seen)
+            seen += [image.id for image in page.items]
+            after = page.next
+            if after is None:
+                break
+        assert seen == plainly(all_images(studio, maker), query)
+
+
+def test_other_peoples_pictures_are_not_found(
+    studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, other: User
+) -> None:
+    paint("a red apple")
+    assert found(studio, other, "apple") == []
+    assert studio.search.facets(other).total == 0
+
+
+def test_erased_words_are_gone_from_every_object_after_the_next_fold(
+    studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, cloud: Any
+) -> None:
+    secret = paint("my embarrassing unicorn")
+    kept = paint("a red apple")
+    studio.search_index.fold(maker.id)
+    paint("another one")
+    studio.search_index.fold(maker.id)
+    assert b"unicorn" in every_byte(studio, cloud)
+    studio.trash.put_many(maker, secret)
+    studio.search_index.fold(maker.id)
+    studio.trash.erase_many(maker, secret)
+    assert studio.search_index.fold_due() == 1, "an erasure does not wait"
+    assert b"unicorn" not in every_byte(studio, cloud)
+    assert b"apple" in every_byte(studio, cloud)
+    assert set(kept) < set(found(studio, maker))
+
+
+def test_a_deleted_jobs_words_are_gone_too(
+    studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, cloud: Any
+) -> None:
+    [image_id] = paint("my embarrassing unicorn")
+    studio.search_index.fold(maker.id)
+    studio.jobs.delete(maker, image_id.rpartition("-")[0])
+    assert found(studio, maker) == []
+    studio.search_index.fold_due()
+    assert every_byte(studio, cloud) == b""
+
+
+def test_deleting_everything_leaves_nothing_even_of_a_fold_that_died(
+    studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, cloud: Any
+) -> None:
+    paint("my embarrassing unicorn")
+    studio.search_index.fold(maker.id)
+    left = keys.search_key(maker.id, 2, keys.new_id())
+    studio.jobs.delete_all(maker)
+    assert every_byte(studio, cloud) == b""
+    cloud.client("s3").put_object(
+        Bucket=studio.settings.library_bucket, Key=left, Body=gzip.compress(b"unicorn")
+    )
+    studio.search_index.fold_due()
+    assert every_byte(studio, cloud) == b""
+    assert found(studio, maker) == []
+    [image_id] = paint("a new beginning")
+    assert found(studio, maker) == [image_id]
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut off", "other bytes", "head lost"])
+def test_a_damaged_index_is_made_anew_from_the_records(
+    studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, cloud: Any, damage: str
+) -> None:
+    ids = paint(count=4)
+    studio.search_index.fold(maker.id)
+    s3, bucket = cloud.client("s3"), studio.settings.library_bucket
+    [segment] = studio.search_index.head(maker.id).segments
+    if damage == "missing":
+        s3.delete_object(Bucket=bucket, Key=segment.key)
+    elif damage == "head lost":
+        studio.search._table.delete(keys.user_pk(maker.id), keys.SEARCH)
+    else:
+        body = s3.get_object(Bucket=bucket, Key=segment.key)["Body"].read()
+        spoiled = body[:-9] if damage == "cut off" else gzip.compress(b'["x"]')
+        s3.put_object(Bucket=bucket, Key=segment.key, Body=spoiled)
+    search = another_task(studio)
+    assert {image.id for image in search.find(maker, PictureQuery()).items} == set(ids)
+    assert studio.search_index.head(maker.id).whole
+
+
+def test_a_fold_of_a_damaged_index_makes_it_anew(
+    studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, cloud: Any
+) -> None:
+    ids = paint(count=4)
+    studio.search_index.fold(maker.id)
+    [segment] = studio.search_index.head(maker.id).segments
+    cloud.client("s3").delete_object(Bucket=studio.settings.library_bucket, Key=segment.key)
+    more = paint("another", count=4)
+    assert studio.search_index.fold(maker.id)
+    assert set(found(studio, maker)) == {*ids, *more}
+
+
+def test_of_two_folds_at_once_both_changes_count_and_nothing_is_left_over(
+    studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, cloud: Any
+) -> None:
+    studio.search_index.fold(maker.id, anew=True)
+    for _ in range(5):
+        paint()
+        task = SearchIndex(studio.search._table, studio.search_index._objects)
+        folds = [threading.Thread(target=task.fold, args=(maker.id,)) for _ in range(4)]
+        for fold in folds:
+            fold.start()
+        for fold in folds:
+            fold.join()
+    while studio.search_index.notes(maker.id):
+        studio.search_index.fold(maker.id)
+    assert len(found(another_task(studio) and studio, maker)) == 5
+    named = {segment.key for segment in studio.search_index.head(maker.id).segments}
+    assert set(studio.search_index._objects.keys("search/")) == named
+
+
+def test_a_lost_answer_to_the_head_is_no_lost_race(
+    studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User
+) -> None:
+    paint()
+    with LostAnswers(real_clients(studio.settings).dynamodb, "UpdateItem", 1) as lost:
+        assert studio.search_index.fold(maker.id)
+    assert lost.fired == 1
+    assert len(found(studio, maker)) == 1 and not studio.search_index.notes(maker.id)
+
+
+@pytest.mark.parametrize("call", ["PutObject", "UpdateItem", "TransactWriteItems", "DeleteObjects"])
+@pytest.mark.parametrize("done", [True, False])
+def test_a_fold_that_dies_anywhere_is_finished_by_the_next(
+    studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, cloud: Any, call: str, done: bool
+) -> None:
+    paint("my embarrassing unicorn")
+    studio.search_index.fold(maker.id)
+    [gone] = found(studio, maker)
+    kept = paint("a red apple")
+    studio.images.delete(maker, gone)
+    clients = real_clients(studio.settings)
+    client = clients.s3 if "Object" in call else clients.dynamodb
+    event = f"{'after' if done else 'before'}-call.{client.meta.service_model.service_id.hyphenize()}.{call}"
+    fired: list[int] = []
+
+    def die(**_: Any) -> None:
+        fired.append(1)
+        raise KeyboardInterrupt
+
+    client.meta.events.register_first(event, die)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            studio.search_index.fold(maker.id)
+    finally:
+        client.meta.events.unregister(event, die)
+    assert fired
+    assert found(studio, maker) == list(kept)
+    studio.search_index.fold_due()
+    studio.search_index.fold(maker.id)
+    assert (
+        found(studio, maker)
+        == list(kept)
+        == [image.id for image in another_task(studio).find(maker, PictureQuery()).items]
+    )
+    assert b"unicorn" not in every_byte(studio, cloud) and not studio.search_index.notes(maker.id)
+
+
+def test_the_command_makes_an_index_anew(
+    studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = paint(count=2)
+    studio.search_index.fold(maker.id)
+    before = studio.search_index.head(maker.id)
+    studio.search._table.update(
+        Update((keys.user_pk(maker.id), "IMAGE#" + ids[0].replace("-", "#")), assign={"prompt": "by hand"})
+    )
+    assert found(studio, maker, "hand") == []
+    monkeypatch.setattr("services.search_rebuild.build", lambda settings: studio)
+    assert search_rebuild.main([maker.id]) == 0
+    assert studio.search_index.head(maker.id).version == before.version + 1
+    assert found(studio, maker, "hand") == [ids[0]]
+    assert search_rebuild.main(["../x"]) == 2
+
+
+def test_many_small_folds_leave_few_segments(
+    studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User
+) -> None:
+    ids = [image_id for _ in range(20) for image_id in paint() if studio.search_index.fold(maker.id)]
+    assert len(studio.search_index.head(maker.id).segments) <= 5
+    assert found(another_task(studio) and studio, maker) == ids[::-1]
+
+
+def test_a_page_costs_three_calls_and_numbers_to_look_by_none_while_they_are_young(
+    studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User
+) -> None:
+    ids = paint(count=4)
+    studio.marks.tag_many(maker, ids[:3], add=["draft"])
+    studio.search.find(maker, PictureQuery(text="apple"))
+    calls: list[str] = []
+    clients = real_clients(studio.settings)
+    watch = lambda model, **_: calls.append(model.name)  # noqa: E731
+    for client in (clients.dynamodb, clients.s3):
+        client.meta.events.register("before-call", watch, unique_id="watch")
+    try:
+        assert studio.search.find(maker, PictureQuery(text="apple", tag="draft")).total == 3
+        assert calls == ["Query", "GetItem", "BatchGetItem"]
+        facets = studio.search.facets(maker, max_age_s=60)
+        assert len(calls) == 3
+    finally:
+        for client in (clients.dynamodb, clients.s3):
+            client.meta.events.unregister("before-call", unique_id="watch")
+    assert facets.tags == (("draft", 3),) and facets.models == (("pocket", 4),) and facets.total == 4
+
+
+def test_a_record_removed_by_hand_is_not_shown_and_heals_the_index(
+    studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User
+) -> None:
+    gone, kept = paint(count=2)
+    studio.search_index.fold(maker.id)
+    assert len(found(studio, maker)) == 2
+    job_id, n = keys.split_image_id(gone) or ("", 0)
+    studio.search._table.delete(keys.user_pk(maker.id), keys.image_sk(job_id, n))
+    first = studio.search.find(maker, PictureQuery())
+    assert [image.id for image in first.items] == [kept] and first.total == 1
+    assert studio.search.find(maker, PictureQuery(), limit=1).next is None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        PictureQuery(text="x" * 201),
+        PictureQuery(text="a " * 17),
+        PictureQuery(rating=6),
+        PictureQuery(since=datetime(2026, 2, 1).date(), until=datetime(2026, 1, 1).date()),  # noqa: DTZ001
+        replace(PictureQuery(), sort="random"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_means_nothing_is_refused(studio: Studio, maker: User, query: PictureQuery) -> None:
+    with pytest.raises(InvalidRequest):
+        studio.search.find(maker, query)
+
+
+@pytest.mark.parametrize("cursor", ["x", "../etc", "WzAsIDFd", "W10", "é", "A" * 500])
+def test_a_made_up_cursor_is_refused(studio: Studio, maker: User, cursor: str) -> None:
+    with pytest.raises(InvalidRequest):
+        studio.search.find(maker, PictureQuery(), after=cursor)
+
+
+def test_hostile_words_are_only_words(
+    studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User
+) -> None:
+    [image_id] = paint("a red apple")
+    for text in (
+        '" OR prompt:*',
+        "NEAR(a b)",
+        "{prompt tags}: a",
+        "a* ^b",
+        "'; DROP TABLE picture; --",
+        "a\0b",
+    ):
+        studio.search.find(maker, PictureQuery(text=text))
+    assert found(studio, maker, "a AND") == [], "AND is a word like another"
+    assert found(studio, maker, "apple") == [image_id]

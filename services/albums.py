@@ -74,7 +74,7 @@ class Albums:
 
     def delete(self, user: User, album_id: str) -> None:
         """Removes the album; its pictures stay. No error when it is gone already. One AWS call."""
-        if _ID.fullmatch(album_id):
+        if is_album_id(album_id):
             self._table.delete(*_key(user, album_id))
             event("album_deleted", user=user.id, album=album_id)
 
@@ -107,13 +107,18 @@ class Albums:
         )
 
     def _change(self, user: User, album_id: str, change: Update) -> Album:
-        if not _ID.fullmatch(album_id):
+        if not is_album_id(album_id):
             raise NotFound("There is no such album.")
         try:
             changed = Update(change.key, assign=change.assign, condition="attribute_exists(PK)")
             return _album(self._table.update(changed))
         except ConditionFailed as exc:
             raise NotFound("There is no such album.") from exc
+
+
+def is_album_id(text: str) -> bool:
+    """True for a well-formed album id; nothing else may become part of a key."""
+    return bool(_ID.fullmatch(text))
 
 
 def clean_name(text: str) -> str:

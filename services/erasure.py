@@ -79,8 +79,9 @@ class Erasure:
     def erase_all(self, user_id: str) -> ErasureReceipt:
         """Erases all of a user's ended jobs, pictures, albums, lists, templates and stars.
 
-        Asked again it goes on where it was. Charges stay: they say what was spent, and nothing about what was drawn; so do tombstones and the markers that
-        have containers stop. Raises Unavailable when something new appeared while it ran.
+        Asked again it goes on where it was. Charges stay: they say what was spent, and nothing about what was drawn; so
+        do tombstones and the markers that have containers stop. Raises Unavailable when something new appeared while it
+        ran.
         """
         pk = keys.user_pk(user_id)
         ended = [job for job in self._store.every(user_id) if job.status.terminal]

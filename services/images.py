@@ -164,13 +164,11 @@ class Images:
         limit: int = 60,
         after: str | None = None,
         favourites: bool = False,
-        rating: int = 0,
-        tag: str | None = None,
         job_id: str | None = None,
     ) -> Page[Image]:
-        """The user's pictures, newest first: starred ones, those rated at least so, those with the tag, or all.
+        """The user's pictures, newest first: all, starred ones, or those of a job. For more there is the search.
 
-        One call; more when few are so marked, or many of the newest are in the trash. Raises InvalidRequest(after).
+        One call; more when few are starred, or many of the newest are in the trash. Raises InvalidRequest(after).
         """
         if job_id is not None and not keys.is_job_id(job_id):
             return Page(items=())
@@ -180,12 +178,6 @@ class Images:
         if favourites:
             conditions.append("#favourite = :yes")
             values[":yes"] = True
-        if rating:
-            conditions.append("#rating >= :rating")
-            values[":rating"] = rating
-        if tag is not None:
-            conditions.append("contains(#tags, :tag)")
-            values[":tag"] = tag
         items, cursor = self._table.query(
             keys.user_pk(user.id),
             prefix,
@@ -199,6 +191,16 @@ class Images:
             consistent=True,
         )
         return Page(items=tuple(image_from_item(item) for item in items), next=cursor)
+
+    def some(self, user: User, image_ids: Sequence[str]) -> dict[str, Image]:
+        """Those of the user's pictures of these ids that are to be seen, by id; one call for each hundred."""
+        places = [place for image_id in image_ids if (place := Place.find(user.id, image_id))]
+        items = self._table.get_many(place.key for place in places) if places else {}
+        return {
+            place.id: image_from_item(item)
+            for place in places
+            if (item := items.get(place.key)) and is_visible(item)
+        }
 
     def of_jobs(self, user: User, jobs: Sequence[Job]) -> dict[str, tuple[Image, ...]]:
         """The pictures of several of the user's jobs that are still there, by job id; one call for each hundred."""

@@ -20,7 +20,7 @@ from services.records import Image
 from services.trash import until
 
 HERE = Path(__file__).parent
-Kind = Literal["open", "star", "rate", "label", "trash", "restore", "erase"]
+Kind = Literal["open", "star", "rate", "label", "album", "trash", "restore", "erase"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ def picture_grid(
             "left": days_left(until(image)) if trash else None,
             "width": image.width,
             "height": image.height,
+            "colour": image.colour,
         }
         for image in images
     ]
@@ -80,7 +81,7 @@ def _action(raw: Any, shown: set[str]) -> GridAction | None:
     """Checks what the browser sent: only known actions on pictures that are in the grid count."""
     match raw:
         case {
-            "kind": "open" | "star" | "rate" | "label" | "trash" | "restore" | "erase" as kind,
+            "kind": "open" | "star" | "rate" | "label" | "album" | "trash" | "restore" | "erase" as kind,
             "ids": [str(), *_] as ids,
         } if len(ids) <= MOST_PICTURES and all(isinstance(one, str) and one in shown for one in ids):
             rating = raw.get("rating", 0)

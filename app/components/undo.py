@@ -48,16 +48,17 @@ def _hide() -> None:
 
 
 def forget_pictures() -> None:
-    """Has the pages read the pictures anew that they remember."""
+    """Has the pages read the pictures anew that they remember, and count them again."""
     st.session_state.pop("feed", None)
+    st.session_state.pop("facets_of", None)
 
 
-def tell_left_out(result: BulkResult) -> None:
-    """Says what of a change to several pictures could not be done."""
+def tell_left_out(result: BulkResult, *, full: str = "took no more tags") -> None:
+    """Says what of a change to several pictures could not be done; `full` is what became of those without a place."""
     if result.missing:
         st.toast(
             f"{plural(len(result.missing), 'picture')} could not be changed: no longer there.",
             icon=":material/info:",
         )
     if result.full:
-        st.toast(f"{plural(len(result.full), 'picture')} took no more tags.", icon=":material/info:")
+        st.toast(f"{plural(len(result.full), 'picture')} {full}.", icon=":material/info:")

@@ -1,107 +1,131 @@
-"""Everything one has drawn, newest first: look, choose, mark, download, delete and have it back."""
+"""Everything one has drawn: look, search, choose, mark, gather in albums, download, delete and have it back."""
 
 from __future__ import annotations
 
 import streamlit as st
 
+from app.components.album_shelf import (
+    choose_album,
+    find_album,
+    open_chosen_album,
+    show_album_head,
+    show_new_album,
+    show_shelf,
+    tell_album_error,
+)
+from app.components.error_banner import show_error
+from app.components.gallery_filters import show_chips, show_filters
 from app.components.picture_grid import picture_grid
 from app.components.picture_marks import known_tags
-from app.components.prompt_text import plain
 from app.components.trash_view import KEPT_WORDS, act_on_trashed, confirm_emptying
 from app.components.undo import undo_waits
 from app.components.viewer import act_on, open_viewer
 from app.gallery_view import (
-    RATING,
-    RATINGS,
     SHOW,
     SHOWS,
-    TAG,
     GalleryView,
     current_view,
     forget_cursor,
     restore_widgets,
+    show_changed,
 )
 from app.navigation import GENERATE
 from app.session import require, studio
-from app.wording import at_least_stars
+from app.wording import plural
 from services.build import Studio
 from services.errors import InvalidRequest, NotFound
-from services.records import Image, Page, User
+from services.records import Album, User
+from services.search_query import Facets, Found
 
 user = require()
 
 PAGE_SIZE = 60
+# So long other windows' and programs' new pictures may be missing in the numbers and names to filter by; in what is
+# listed nothing ever is.
+FACETS_S = 30.0
 
 
-def read_page(studio: Studio, user: User, view: GalleryView) -> Page[Image]:
+def read_facets(studio: Studio, user: User) -> Facets:
+    """What the pictures can be filtered by; read anew after a change made here, and when it is not young any more."""
+    fresh = st.session_state.get("facets_of") == user.id
+    st.session_state["facets_of"] = user.id
+    return studio.search.facets(user, max_age_s=FACETS_S if fresh else 0)
+
+
+def read_albums(studio: Studio, user: User, facets: Facets, view: GalleryView) -> tuple[Album, ...]:
+    """The albums, where one is shown or could be filtered by; no AWS call where there can be none."""
+    if view.show == "Albums" or view.query.album or facets.albums:
+        key = ("albums", user.id, facets)
+        known: tuple[object, tuple[Album, ...]] | None = st.session_state.get("albums_of")
+        if known is None or known[0] != key or view.show == "Albums":
+            known = (key, studio.albums.list(user))
+            st.session_state["albums_of"] = known
+        return known[1]
+    return ()
+
+
+def read_page(studio: Studio, user: User, view: GalleryView, facets: Facets) -> Found:
     """The page the address asks for; a cursor that no list returned leads to the first page."""
     after = st.query_params.get("after")
     try:
-        return list_pictures(studio, user, view, after)
-    except InvalidRequest:
+        return list_pictures(studio, user, view, facets, after)
+    except InvalidRequest as error:
+        if error.param != "after":
+            raise
         forget_cursor()
-        return list_pictures(studio, user, view, None)
+        return list_pictures(studio, user, view, facets, None)
 
 
-def list_pictures(studio: Studio, user: User, view: GalleryView, after: str | None) -> Page[Image]:
-    """One page of the view."""
+def list_pictures(studio: Studio, user: User, view: GalleryView, facets: Facets, after: str | None) -> Found:
+    """One page of the view: in the table's own order by one query, else by the search."""
     if view.show == "Trash":
-        return studio.trash.list(user, limit=PAGE_SIZE, after=after)
-    return studio.images.list(
-        user,
-        limit=PAGE_SIZE,
-        after=after,
-        favourites=view.show == "Favourites",
-        rating=view.rating,
-        tag=view.tag,
-    )
+        page = studio.trash.list(user, limit=PAGE_SIZE, after=after)
+        return Found(items=page.items, total=len(page.items), next=page.next)
+    if not view.plain:
+        return studio.search.find(user, view.query, limit=PAGE_SIZE, after=after)
+    page = studio.images.list(user, limit=PAGE_SIZE, after=after)
+    alone = not after and page.next is None
+    return Found(items=page.items, total=len(page.items) if alone else facets.total, next=page.next)
 
 
-def show_head() -> GalleryView:
-    """Title and filters; answers with what they say."""
-    restore_widgets()
+def show_head() -> None:
+    """The title, and which list is shown."""
     with st.container(horizontal=True, vertical_alignment="center", key="page_head"):
         st.title("Gallery", anchor=False, width="content")
         st.space("stretch")
-        if st.session_state[SHOW] != "Trash":
-            known = known_tags([st.session_state[TAG]] if st.session_state[TAG] else [])
-            st.selectbox(
-                "Tag",
-                known,
-                key=TAG,
-                accept_new_options=True,
-                format_func=plain,
-                placeholder="Any tag",
-                label_visibility="collapsed",
-                on_change=forget_cursor,
-                width=170,
-            )
-            st.selectbox(
-                "Rating",
-                RATINGS,
-                key=RATING,
-                format_func=at_least_stars,
-                label_visibility="collapsed",
-                on_change=forget_cursor,
-                width=140,
-            )
         st.segmented_control(
-            "Show", SHOWS, required=True, key=SHOW, label_visibility="collapsed", on_change=forget_cursor
+            "Show", SHOWS, required=True, key=SHOW, label_visibility="collapsed", on_change=show_changed
         )
-    return current_view()
 
 
-def paging(page: Page[Image]) -> None:
-    """The way to older pictures, by a cursor in the address, and back to the newest."""
+def paging(view: GalleryView, page: Found) -> None:
+    """The way on, by a cursor in the address, and back to the beginning."""
     after = st.query_params.get("after")
     if not after and not page.next:
         return
-    with st.container(horizontal=True, horizontal_alignment="center", key="paging"):
-        if st.button("Newest", icon=":material/first_page:", disabled=not after, key="newest"):
+    by_time = view.query.sort == "newest"
+    with st.container(
+        horizontal=True, horizontal_alignment="center", vertical_alignment="center", key="paging"
+    ):
+        if st.button(
+            "Newest" if by_time else "First page",
+            icon=":material/first_page:",
+            disabled=not after,
+            key="newest",
+        ):
             forget_cursor()
             st.rerun()
+        if page.before or (page.next and not view.plain and view.show != "Trash"):
+            st.caption(
+                f"{page.before + 1:,} to {page.before + len(page.items):,} of {page.total:,}", width="content"
+            )
         if (
-            st.button("Older", icon=":material/chevron_right:", disabled=not page.next, key="older")
+            st.button(
+                "Older" if by_time else "Next page",
+                icon=":material/chevron_right:",
+                disabled=not page.next,
+                key="older",
+            )
             and page.next
         ):
             st.query_params["after"] = page.next
@@ -121,22 +145,31 @@ def nothing_here(view: GalleryView) -> None:
         icon, words, help = (
             "filter_alt",
             "No such pictures.",
-            "None has this tag and rating. Another filter shows more.",
+            "No picture fits all that is set. Take a filter away, or look for the beginning of a word: "
+            "“app” finds apple.",
         )
+    elif view.query.album:
+        icon, words = "photo_album", "This album is empty."
+        help = "Select pictures in the gallery and press Album in the bar that appears."
     elif view.show == "Favourites":
         icon, words = "star", "No favourites yet."
         help = "Point at a picture and press the star, or press `.` with the picture in focus."
+    say_nothing(icon, words, help)
+    if view.plain and st.button(
+        "Draw the first one", type="primary", icon=":material/auto_awesome:", key="draw_first"
+    ):
+        st.switch_page(GENERATE)
+
+
+def say_nothing(icon: str, words: str, help: str) -> None:
+    """The frame that is shown in place of pictures."""
     with st.container(border=True, key="gallery_empty", horizontal_alignment="center", gap="small"):
         st.markdown(f"### :material/{icon}:", text_alignment="center")
         st.markdown(f"**{words}**", text_alignment="center")
         st.caption(help, text_alignment="center")
-        if view == GalleryView() and st.button(
-            "Draw the first one", type="primary", icon=":material/auto_awesome:"
-        ):
-            st.switch_page(GENERATE)
 
 
-def show_trash(page: Page[Image]) -> None:
+def show_trash(page: Found) -> None:
     """The pictures of the trash, and the way to empty it."""
     with st.container(horizontal=True, vertical_alignment="center", key="trash_head"):
         st.caption(KEPT_WORDS, width="stretch")
@@ -149,38 +182,89 @@ def show_trash(page: Page[Image]) -> None:
         act_on_trashed(studio(), user, action)
 
 
-def show_pictures(page: Page[Image]) -> None:
-    """The pictures of the gallery, and what the keys do."""
+def show_pictures(view: GalleryView, page: Found) -> None:
+    """The pictures of the gallery."""
     known_tags(tag for image in page.items for tag in image.tags)
     action = picture_grid(
         studio(), page.items, key="gallery_grid", label="Gallery", select=True, lifted=undo_waits()
     )
-    if action is not None:
+    if action is None:
+        return
+    chosen = [image for image in page.items if image.id in action.ids]
+    if action.kind == "album":
+        choose_album(studio(), user, chosen, view.query.album)
+    else:
         act_on(studio(), user, action, page.items)
 
 
-view = show_head()
-page = read_page(studio(), user, view)
-if not page.items:
-    nothing_here(view)
-elif view.show == "Trash":
-    show_trash(page)
-else:
-    show_pictures(page)
-paging(page)
-if page.items and view.show != "Trash":
-    with st.container(key="gallery_keys"):
-        st.caption(
-            "Arrow keys move, Enter opens, Space selects, Shift selects a range, Ctrl+A all. "
-            "`.` stars, 0 to 5 rate, `D` downloads, Delete deletes.",
-            text_alignment="center",
+def show_albums(albums: tuple[Album, ...], facets: Facets) -> None:
+    """All albums, and the way to a new one."""
+    with st.container(horizontal=True, vertical_alignment="center", key="albums_head"):
+        st.caption(plural(len(albums), "album"), width="stretch")
+        show_new_album(studio(), user)
+    if albums:
+        show_shelf(studio(), user, albums, facets)
+    else:
+        say_nothing(
+            "photo_album",
+            "No albums yet.",
+            "Make one here, or select pictures in the gallery and press Album in the bar that appears.",
         )
-linked = st.query_params.get("image")
-if linked and "viewed" not in st.session_state:
-    # A link to one picture: it is shown over the gallery, when it is this user's.
+
+
+def show_list(view: GalleryView, names: dict[str, str], facets: Facets) -> None:
+    """The pictures that the view lets through, with their number and what leaves others out."""
+    page = read_page(studio(), user, view, facets)
+    if view.show == "Trash":
+        show_trash(page) if page.items else nothing_here(view)
+    else:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="gallery_result"):
+            if page.total:
+                st.caption(f"{page.total:,} {'picture' if page.total == 1 else 'pictures'}", width="content")
+            show_chips(view, names)
+        show_pictures(view, page) if page.items else nothing_here(view)
+    paging(view, page)
+    if page.items and view.show != "Trash":
+        with st.container(key="gallery_keys"):
+            st.caption(
+                "Arrow keys move, Enter opens, Space selects, Shift selects a range, Ctrl+A all. "
+                "`.` stars, 0 to 5 rate, `D` downloads, Delete deletes.",
+                text_alignment="center",
+            )
+    show_linked([image.id for image in page.items])
+
+
+def show_linked(around: list[str]) -> None:
+    """A link to one picture: it is shown over the gallery, when it is this user's."""
+    linked = st.query_params.get("image")
+    if linked and "viewed" not in st.session_state:
+        try:
+            st.session_state["viewed"] = studio().images.get(user, linked).id
+            open_viewer(studio(), user, around or [linked])
+        except NotFound:
+            st.query_params.pop("image", None)
+            st.warning("There is no such picture.", icon=":material/info:")
+
+
+open_chosen_album()
+restore_widgets()
+show_head()
+tell_album_error()
+facets = read_facets(studio(), user) if st.session_state[SHOW] != "Trash" else Facets()
+known_tags(name for name, _ in facets.tags)
+view = current_view()
+albums = read_albums(studio(), user, facets, view)
+names = {album.id: album.name for album in albums}
+if view.query.album and view.query.album not in names and view.show != "Trash":
+    show_error(NotFound("There is no such album."))
+if view.show == "Albums" and view.query.album in names:
+    show_album_head(studio(), user, find_album(albums, view.query.album))
+if view.shelves:
+    show_albums(albums, facets)
+else:
+    if view.show != "Trash":
+        show_filters(facets, names if view.show != "Albums" else {})
     try:
-        st.session_state["viewed"] = studio().images.get(user, linked).id
-        open_viewer(studio(), user, [image.id for image in page.items] or [linked])
-    except NotFound:
-        st.query_params.pop("image", None)
-        st.warning("There is no such picture.", icon=":material/info:")
+        show_list(view, names, facets)
+    except InvalidRequest as error:
+        show_error(error)

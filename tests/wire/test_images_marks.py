@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from services.bulk import MOST_PICTURES
 from services.errors import InvalidRequest
 from services.image_marks import LONGEST_TAG, MOST_TAGS, ImageMarks, clean_tag
 from services.records import BulkResult, Job, User
+from services.search_query import PictureQuery
 from tests.faults.lost import LostAnswers
 from tests.wire.conftest import real_clients
 from tests.wire.test_trash import draw as draw  # the fixture
@@ -26,11 +28,13 @@ def test_marks_are_kept_and_listed_by(studio: Studio, draw: Callable[..., Job], 
     shown = {image.id: image for image in studio.images.list(maker).items}
     assert (shown[first].rating, shown[second].rating) == (4, 0)
     assert shown[first].tags == ("draft", "sea side") and shown[third].tags == ("final", "sea side")
-    found = [image.id for image in studio.images.list(maker, tag="sea side").items]
-    assert found == [third, first]
-    assert [image.id for image in studio.images.list(maker, tag="sea side", rating=3).items] == [first]
-    assert studio.images.list(maker, tag="sea").items == ()
-    assert studio.images.list(maker, rating=5).items == ()
+
+    def found(**filters: Any) -> list[str]:
+        return [image.id for image in studio.search.find(maker, PictureQuery(**filters)).items]
+
+    assert found(tag="sea side") == [third, first]
+    assert found(tag="sea side", rating=3) == [first]
+    assert found(tag="sea") == [] and found(rating=5) == []
 
 
 def test_foreign_made_up_trashed_and_too_many_pictures_are_not_marked(

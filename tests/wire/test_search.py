@@ -65,6 +65,11 @@ def another_task(studio: Studio) -> Search:
     return Search(studio.search._table, studio.search_index)
 
 
+def by_another_task(studio: Studio, user: User) -> list[str]:
+    """What such a process finds."""
+    return [image.id for image in another_task(studio).find(user, PictureQuery(), limit=500).items]
+
+
 def every_byte(studio: Studio, cloud: Any) -> bytes:
     """All that lies in the library bucket, old versions too, unpacked."""
     s3, bucket = cloud.client("s3"), studio.settings.library_bucket
@@ -286,7 +291,7 @@ def test_of_two_folds_at_once_both_changes_count_and_nothing_is_left_over(
             fold.join()
     while studio.search_index.notes(maker.id):
         studio.search_index.fold(maker.id)
-    assert len(found(another_task(studio) and studio, maker)) == 5
+    assert len(by_another_task(studio, maker)) == 5
     named = {segment.key for segment in studio.search_index.head(maker.id).segments}
     assert set(studio.search_index._objects.keys("search/")) == named
 
@@ -360,7 +365,7 @@ def test_many_small_folds_leave_few_segments(
 ) -> None:
     ids = [image_id for _ in range(20) for image_id in paint() if studio.search_index.fold(maker.id)]
     assert len(studio.search_index.head(maker.id).segments) <= 5
-    assert found(another_task(studio) and studio, maker) == ids[::-1]
+    assert by_another_task(studio, maker) == ids[::-1]
 
 
 def test_a_page_costs_three_calls_and_numbers_to_look_by_none_while_they_are_young(

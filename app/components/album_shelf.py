@@ -1,0 +1,199 @@
+"""The albums: their covers to be opened, and making, naming, filling and deleting them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app.components.error_banner import show_error
+from app.components.prompt_text import one_line, plain
+from app.components.undo import forget_pictures, tell_left_out
+from app.gallery_view import open_album
+from app.links import link
+from app.page_runner import errors_in_words
+from app.wording import plural
+from services.albums import LONGEST_NAME
+from services.build import Studio
+from services.errors import NotFound, StudioError
+from services.records import Album, Image, User
+from services.search_query import Facets
+
+HERE = Path(__file__).parent
+
+
+def show_shelf(studio: Studio, user: User, albums: Sequence[Album], facets: Facets) -> None:
+    """All albums with cover and number of pictures; a click opens one. Reads the covers: one AWS call for 100."""
+    shelves = dict(facets.albums)
+    covers = studio.images.some(
+        user,
+        [
+            image_id
+            for album in albums
+            for image_id in (album.cover, shelves[album.id].newest if album.id in shelves else None)
+            if image_id
+        ],
+    )
+    items = []
+    for album in albums:
+        shelf = shelves.get(album.id)
+        cover = covers.get(album.cover or "")
+        if cover is None or album.id not in cover.albums:
+            cover = covers.get(shelf.newest) if shelf else None
+        items.append(
+            {
+                "id": album.id,
+                "name": one_line(album.name),
+                "count": plural(shelf.count if shelf else 0, "picture"),
+                "src": link(studio, cover, "thumbnail") if cover else None,
+                "colour": cover.colour if cover else None,
+            }
+        )
+    known = {album.id for album in albums}
+    opened = _component()(key="album_shelf", data={"items": items}, on_open_change=_nothing).open
+    if isinstance(opened, str) and opened in known:
+        st.session_state["album_to_open"] = opened
+        st.rerun()
+
+
+def open_chosen_album() -> None:
+    """Opens the album that was clicked: before the widgets are made, whose state that changes."""
+    chosen = st.session_state.pop("album_to_open", None)
+    if chosen is not None:
+        open_album(chosen)
+
+
+def show_new_album(studio: Studio, user: User) -> None:
+    """The way to a new, empty album."""
+    with (
+        st.popover("New album", icon=":material/add:", key="album_new"),
+        st.form("album_new_form", border=False, clear_on_submit=True),
+    ):
+        name = st.text_input("Name", max_chars=LONGEST_NAME, key="album_new_name")
+        if st.form_submit_button("Make it", type="primary"):
+            with errors_in_words():
+                studio.albums.create(user, name)
+                st.rerun()
+
+
+def show_album_head(studio: Studio, user: User, album: Album) -> None:
+    """The open album's name, and what can be done with it."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="album_head"):
+        st.button(
+            "All albums", icon=":material/arrow_back:", type="tertiary", key="album_back", on_click=open_album,
+            args=(None,),
+        )  # fmt: skip
+        with st.container(key="album_name"):
+            st.text(plain(album.name))
+        with st.popover("Change", icon=":material/edit:", key="album_menu"):
+            with st.form("album_rename_form", border=False):
+                name = st.text_input(
+                    "Name", value=album.name, max_chars=LONGEST_NAME, key=f"album_name_{album.id}"
+                )
+                if st.form_submit_button("Rename"):
+                    with errors_in_words():
+                        studio.albums.rename(user, album.id, name)
+                        st.rerun()
+            st.caption("Deleting the album leaves its pictures in the gallery.")
+            st.button(
+                "Delete the album",
+                icon=":material/delete:",
+                key="album_delete",
+                on_click=_delete,
+                args=(studio, user, album),
+            )
+
+
+def _delete(studio: Studio, user: User, album: Album) -> None:
+    try:
+        studio.albums.delete(user, album.id)
+    except StudioError as error:
+        st.session_state["album_error"] = error
+        return
+    open_album(None)
+    st.toast("The album is deleted; its pictures stayed.", icon=":material/photo_album:")
+
+
+def tell_album_error() -> None:
+    """Shows what went wrong in a callback: it runs before anything is drawn."""
+    if (error := st.session_state.pop("album_error", None)) is not None:
+        show_error(error)
+
+
+@st.dialog("Albums", on_dismiss="rerun")
+def choose_album(studio: Studio, user: User, images: Sequence[Image], shown: str | None) -> None:
+    """The dialog on several pictures; `shown` is the album that is open."""
+    with errors_in_words():
+        ask_for_album(studio, user, tuple(images), shown)
+
+
+def ask_for_album(studio: Studio, user: User, images: tuple[Image, ...], shown: str | None) -> None:
+    """The dialog's content: an album to add them to, old or new, and albums to take them out of."""
+    albums = studio.albums.list(user)
+    names = {album.name: album for album in albums}
+    ids = [image.id for image in images]
+    st.markdown(f"**{plural(len(ids), 'picture')}**")
+    chosen = st.selectbox(
+        "Add to",
+        list(names),
+        index=None,
+        key="album_choice",
+        accept_new_options=True,
+        placeholder="Choose, or type a new name",
+        format_func=plain,
+    )
+    theirs = {album_id for image in images for album_id in image.albums}
+    within = [album for album in albums if album.id in theirs]
+    leave: list[str] = []
+    if within:
+        leave = st.multiselect(
+            "Take out of",
+            [album.name for album in within],
+            default=[album.name for album in within if album.id == shown and not chosen],
+            key="album_leave",
+            format_func=plain,
+            placeholder="Choose",
+        )
+    with st.container(horizontal=True):
+        save = st.button("Save", type="primary", key="album_save", disabled=not (chosen or leave))
+        cover = shown in theirs and len(ids) == 1 and st.button("Use as the cover", key="album_cover")
+    if not (save or cover):
+        return
+    try:
+        if cover and shown:
+            studio.albums.set_cover(user, shown, ids[0])
+            st.toast("The album has a new cover.", icon=":material/photo_album:")
+        if save and chosen:
+            album = names.get(chosen) or studio.albums.create(user, chosen)
+            tell_left_out(studio.albums.put_in(user, album.id, ids), full="found no place in another album")
+        for name in leave if save else ():
+            tell_left_out(studio.albums.take_out(user, names[name].id, ids))
+    except StudioError as error:
+        show_error(error)
+        return
+    forget_pictures()
+    st.rerun()
+
+
+def find_album(albums: Sequence[Album], album_id: str | None) -> Album:
+    """The user's album of that id. Raises NotFound, also for a foreign one."""
+    for album in albums:
+        if album.id == album_id:
+            return album
+    raise NotFound("There is no such album.")
+
+
+def _nothing() -> None:
+    """Streamlit wants a callback before it lists a trigger in the result."""
+
+
+@cache
+def _component() -> Callable[..., Any]:
+    return st.components.v2.component(
+        "atelier_album_shelf",
+        css=(HERE / "album_shelf.css").read_text(encoding="utf-8"),
+        js=(HERE / "album_shelf.js").read_text(encoding="utf-8"),
+    )

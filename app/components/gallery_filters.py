@@ -1,0 +1,121 @@
+"""What the gallery is searched and filtered by: one box for words, a popover for the rest, chips for what is set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from app.components.prompt_text import as_label, plain
+from app.gallery_view import (
+    ALBUM,
+    MODEL,
+    NOTHING,
+    RATING,
+    RATINGS,
+    SINCE,
+    SORT,
+    TAG,
+    TEXT,
+    UNTIL,
+    GalleryView,
+    clear,
+    forget_cursor,
+)
+from app.wording import at_least_stars
+from services.search_query import LONGEST_SEARCH, SORTS, Facets, Sort
+
+SORT_WORDS: Mapping[Sort, str] = {
+    "newest": "Newest first",
+    "oldest": "Oldest first",
+    "rating": "Best rated first",
+}
+SEARCH_HELP = (
+    "Finds words by their beginning, in prompts, tags and model names, and only pictures that have all of them. "
+    '"A phrase in quotes" is looked for as it is; a minus before a word leaves its pictures out: apple -green.'
+)
+
+
+def show_filters(facets: Facets, album_names: Mapping[str, str]) -> None:
+    """The search box, the filters and the order; what is chosen is in the widgets' state."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="gallery_filters"):
+        st.text_input(
+            "Search",
+            key=TEXT,
+            max_chars=LONGEST_SEARCH,
+            placeholder="Search prompts, tags and models",
+            icon=":material/search:",
+            label_visibility="collapsed",
+            help=SEARCH_HELP,
+            on_change=forget_cursor,
+        )
+        with st.popover("Filters", icon=":material/tune:", key="gallery_filter_menu"):
+            _choice("Tag", TAG, [name for name, _ in facets.tags], "Any tag")
+            _choice("Model", MODEL, [name for name, _ in facets.models], "Any model")
+            if album_names:
+                _choice("Album", ALBUM, list(album_names), "Any album", album_names)
+            st.selectbox("Rating", RATINGS, key=RATING, format_func=at_least_stars, on_change=forget_cursor)
+            since, until = st.columns(2)
+            since.date_input("From (UTC)", key=SINCE, format="YYYY-MM-DD", on_change=forget_cursor)
+            until.date_input("To (UTC)", key=UNTIL, format="YYYY-MM-DD", on_change=forget_cursor)
+        st.selectbox(
+            "Order",
+            SORTS,
+            key=SORT,
+            format_func=SORT_WORDS.__getitem__,
+            label_visibility="collapsed",
+            on_change=forget_cursor,
+            width=170,
+        )
+
+
+def _choice(
+    label: str, key: str, known: Sequence[str], nothing: str, names: Mapping[str, str] | None = None
+) -> None:
+    """A filter by one of the names that are there; what the address says is offered even when nothing has it."""
+    chosen = st.session_state[key]
+    options = sorted({*known, chosen}, key=(names or {}).get) if names else sorted({*known, chosen} - {None})
+    words = names or {}
+    st.selectbox(
+        label,
+        options,
+        key=key,
+        format_func=lambda name: plain(words.get(name, name)),
+        placeholder=nothing,
+        on_change=forget_cursor,
+    )
+
+
+def show_chips(view: GalleryView, album_names: Mapping[str, str]) -> None:
+    """What leaves pictures out, each with a cross to take it away, and all at once."""
+    query = view.query
+    said: list[tuple[str, str]] = []
+    if query.text:
+        said.append((TEXT, f"“{as_label(query.text, 40)}”"))
+    if query.tag:
+        said.append((TAG, f"Tag: {as_label(query.tag, 40)}"))
+    if query.model:
+        said.append((MODEL, f"Model: {as_label(query.model, 40)}"))
+    if query.album and view.show != "Albums":
+        said.append((ALBUM, f"Album: {as_label(album_names.get(query.album, 'unknown'), 40)}"))
+    if query.rating:
+        said.append((RATING, at_least_stars(query.rating)))
+    if query.since:
+        said.append((SINCE, f"From {query.since:%d %b %Y}"))
+    if query.until:
+        said.append((UNTIL, f"To {query.until:%d %b %Y}"))
+    for key, words in said:
+        st.button(
+            words,
+            icon=":material/close:",
+            key=f"chip_{key}",
+            help="Take this filter away",
+            on_click=clear,
+            args=(key,),
+            width="content",
+        )
+    if len(said) > 1:
+        every = [key for key in NOTHING if key not in (SORT, *((ALBUM,) if view.show == "Albums" else ()))]
+        st.button(
+            "Clear all", type="tertiary", key="chip_all", on_click=clear, args=tuple(every), width="content"
+        )

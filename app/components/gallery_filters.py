@@ -37,7 +37,7 @@ SEARCH_HELP = (
 
 
 def show_filters(facets: Facets, album_names: Mapping[str, str]) -> None:
-    """The search box, the filters and the order; what is chosen is in the widgets' state."""
+    """The search box and the filters; what is chosen is in the widgets' state."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="gallery_filters"):
         st.text_input(
             "Search",
@@ -58,24 +58,15 @@ def show_filters(facets: Facets, album_names: Mapping[str, str]) -> None:
             since, until = st.columns(2)
             since.date_input("From (UTC)", key=SINCE, format="YYYY-MM-DD", on_change=forget_cursor)
             until.date_input("To (UTC)", key=UNTIL, format="YYYY-MM-DD", on_change=forget_cursor)
-        st.selectbox(
-            "Order",
-            SORTS,
-            key=SORT,
-            format_func=SORT_WORDS.__getitem__,
-            label_visibility="collapsed",
-            on_change=forget_cursor,
-            width=170,
-        )
 
 
 def _choice(
     label: str, key: str, known: Sequence[str], nothing: str, names: Mapping[str, str] | None = None
 ) -> None:
     """A filter by one of the names that are there; what the address says is offered even when nothing has it."""
-    chosen = st.session_state[key]
-    options = sorted({*known, chosen}, key=(names or {}).get) if names else sorted({*known, chosen} - {None})
     words = names or {}
+    chosen = {st.session_state[key]} - {None}
+    options = sorted({*known} | chosen, key=lambda name: words.get(name, name).casefold())
     st.selectbox(
         label,
         options,
@@ -83,6 +74,19 @@ def _choice(
         format_func=lambda name: plain(words.get(name, name)),
         placeholder=nothing,
         on_change=forget_cursor,
+    )
+
+
+def show_order() -> None:
+    """The order of the pictures."""
+    st.selectbox(
+        "Order",
+        SORTS,
+        key=SORT,
+        format_func=SORT_WORDS.__getitem__,
+        label_visibility="collapsed",
+        on_change=forget_cursor,
+        width=165,
     )
 
 

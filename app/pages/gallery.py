@@ -14,7 +14,7 @@ from app.components.album_shelf import (
     tell_album_error,
 )
 from app.components.error_banner import show_error
-from app.components.gallery_filters import show_chips, show_filters
+from app.components.gallery_filters import show_chips, show_filters, show_order
 from app.components.picture_grid import picture_grid
 from app.components.picture_marks import known_tags
 from app.components.trash_view import KEPT_WORDS, act_on_trashed, confirm_emptying
@@ -222,6 +222,8 @@ def show_list(view: GalleryView, names: dict[str, str], facets: Facets) -> None:
             if page.total:
                 st.caption(f"{page.total:,} {'picture' if page.total == 1 else 'pictures'}", width="content")
             show_chips(view, names)
+            st.space("stretch")
+            show_order()
         show_pictures(view, page) if page.items else nothing_here(view)
     paging(view, page)
     if page.items and view.show != "Trash":

@@ -176,7 +176,7 @@ def test_pages_follow_each_other_in_every_order(
     studio.marks.rate_many(maker, ids[::3], 4)
     studio.marks.rate_many(maker, ids[1::5], 2)
     for sort in ("newest", "oldest", "rating"):
-        query = PictureQuery(sort=sort)  # type: ignore[arg-type]
+        query = PictureQuery(sort=sort)
         seen: list[str] = []
         after = None
         while True:

@@ -32,6 +32,7 @@ from services.reconcile import Reconciler
 from services.search import Search
 from services.search_index import SearchIndex
 from services.settings import Settings
+from services.sources import Sources
 from services.sweep import Sweeper
 from services.trash import Trash
 from services.wakes import Wakes
@@ -46,6 +47,7 @@ class Studio:
     jobs: Jobs
     batches: Batches
     prompts: PromptBook
+    sources: Sources
     images: Images
     marks: ImageMarks
     albums: Albums
@@ -74,7 +76,6 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
     catalogue = Catalogue.load(frozenset(settings.endpoints))
     table = Table(clients.dynamodb, settings.table)
     input_objects = Objects(clients.s3, settings.inputs_bucket)
-    inputs = Inputs(input_objects)
     outputs = Objects(clients.s3, settings.outputs_bucket)
     pictures = Objects(clients.s3, settings.images_bucket)
     library = Objects(clients.s3, settings.library_bucket)
@@ -82,6 +83,8 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
     status = EndpointStatus(endpoints, settings.endpoints)
     store = JobStore(table)
     images = Images(table, pictures)
+    sources = Sources(input_objects, pictures, images, store)
+    inputs = Inputs(input_objects, sources)
     ledger = Ledger(table, settings)
     estimator = Estimator(table, catalogue)
     completion = Completion(store, ledger, images, outputs, estimator, Wakes(table, outputs))
@@ -97,6 +100,7 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
         jobs=jobs,
         batches=Batches(jobs, admission, ledger),
         prompts=PromptBook(table, store),
+        sources=sources,
         images=images,
         marks=ImageMarks(table),
         albums=Albums(table),

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import tomllib
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, NamedTuple, NoReturn
+from typing import Annotated, NoReturn
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from services.errors import InvalidRequest
 from services.records import JobRequest, JobSpec, Record
+from services.sizes import Size, preset_sizes
 
 MAX_PROMPT_CHARACTERS = 2000
 # With a picture and no strength: enough to change what is there, little enough to know it again.
@@ -20,14 +21,6 @@ DEFAULT_STRENGTH = 0.6
 MIN_STRENGTH = 0.01
 MAX_SEED = 2**32 - 1
 CARDS_FILE = Path(__file__).with_name("catalogue.toml")
-
-
-class Size(NamedTuple):
-    """A preset: label, width and height in pixels."""
-
-    label: str
-    width: int
-    height: int
 
 
 class ModelCard(Record):
@@ -43,7 +36,7 @@ class ModelCard(Record):
     max_px: int
     default_width: int
     default_height: int
-    sizes: tuple[Size, ...]
+    size_hint: str = ""
     min_steps: int
     max_steps: int
     default_steps: int
@@ -55,6 +48,8 @@ class ModelCard(Record):
     qualities: dict[str, int]
     default_quality: str
     negative_prompt: bool
+    image_to_image: bool
+    inpainting: bool
     max_count: int
     instance: str
     usd_per_hour: Annotated[float, Field(ge=0)]
@@ -62,10 +57,15 @@ class ModelCard(Record):
     load_s: float
     wake_s: float
 
-    @field_validator("sizes", mode="before")
-    @classmethod
-    def _named(cls, value: list[list[str | int]]) -> tuple[Size, ...]:
-        return tuple(Size(str(label), int(width), int(height)) for label, width, height in value)
+    @cached_property
+    def sizes(self) -> tuple[Size, ...]:
+        """The usual shapes that the model can draw, its own size first."""
+        return preset_sizes(
+            (self.default_width, self.default_height),
+            min_px=self.min_px,
+            max_px=self.max_px,
+            grid_px=self.grid_px,
+        )
 
 
 class Catalogue:
@@ -102,7 +102,8 @@ class Catalogue:
     def resolve(self, request: JobRequest) -> JobSpec:
         """Fills in the card's defaults, draws a seed where none is given, and checks every value.
 
-        Raises InvalidRequest for the first value that is out of bounds; the message says what to change.
+        Pictures are not looked at: whoever does adds their hashes. Raises InvalidRequest for the first value that is
+        out of bounds; the message says what to change.
         """
         card = self.card(request.model if request.model is not None else next(iter(self._cards)))
         _check_text(request.prompt, param="prompt", required=True)
@@ -141,7 +142,7 @@ class Catalogue:
         seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
         if not 0 <= seed <= MAX_SEED:
             _refuse("seed", f"The seed is {seed}; it must be 0 to {MAX_SEED}, or empty for a random one.")
-        strength = _strength(request)
+        strength = _strength(request, card)
         return JobSpec(
             prompt=request.prompt,
             negative_prompt=request.negative_prompt,
@@ -156,26 +157,25 @@ class Catalogue:
             seed=seed,
             count=request.count,
             strength=strength,
-            image_sha256=_hash(request.image),
-            mask_sha256=_hash(request.mask),
         )
 
 
-def _strength(request: JobRequest) -> float | None:
+def _strength(request: JobRequest, card: ModelCard) -> float | None:
     """How much of a picture that came along is drawn anew; None without one."""
-    if request.image is None:
+    if not request.drawn_over:
         for param, value in (("strength", request.strength), ("mask", request.mask)):
             if value is not None:
                 _refuse(param, f"The {param} goes with an image; send one, or leave it out.")
         return None
+    if not card.image_to_image:
+        _refuse("image", f"{card.name} draws over no pictures; leave the image out.")
+    masked = request.mask is not None or (request.source is not None and request.source.mask is not None)
+    if masked and not card.inpainting:
+        _refuse("mask", f"{card.name} takes no mask; leave it out.")
     strength = DEFAULT_STRENGTH if request.strength is None else request.strength
     if not MIN_STRENGTH <= strength <= 1:
         _refuse("strength", f"The strength is {strength:g}; it must be {MIN_STRENGTH:g} to 1.")
     return strength
-
-
-def _hash(file: bytes | None) -> str | None:
-    return None if file is None else hashlib.sha256(file).hexdigest()
 
 
 def _check_text(text: str, *, param: str, required: bool) -> None:

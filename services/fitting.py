@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from services.catalogue import MAX_PROMPT_CHARACTERS, MAX_SEED, ModelCard
 from services.recipe import Recipe
+from services.sizes import on_grid
 
 # Two shapes are the same when their ratios differ by less than what rounding to a grid does.
 _SAME_SHAPE = 0.02
@@ -83,7 +84,7 @@ def _size(recipe: Recipe, card: ModelCard, remarks: list[str]) -> tuple[int, int
     if recipe.width is None or recipe.height is None:
         return None
     width, height = recipe.width, recipe.height
-    size = _nearest_size(width, height, card)
+    size = nearest_size(width, height, card)
     if size != (width, height):
         remarks.append(
             f"{card.name} draws {card.min_px} to {card.max_px} pixels a side in steps of {card.grid_px}: "
@@ -92,7 +93,8 @@ def _size(recipe: Recipe, card: ModelCard, remarks: list[str]) -> tuple[int, int
     return size
 
 
-def _nearest_size(width: int, height: int, card: ModelCard) -> tuple[int, int]:
+def nearest_size(width: int, height: int, card: ModelCard) -> tuple[int, int]:
+    """The size to ask `card` for when a picture of `width` x `height` is wanted, in pixels."""
     if all(card.min_px <= side <= card.max_px and side % card.grid_px == 0 for side in (width, height)):
         return width, height
     for size in card.sizes:
@@ -104,9 +106,7 @@ def _nearest_size(width: int, height: int, card: ModelCard) -> tuple[int, int]:
 
 
 def _on_grid(side: float, card: ModelCard) -> int:
-    grid = card.grid_px
-    lowest, highest = -(-card.min_px // grid), card.max_px // grid
-    return min(max(round(side / grid), lowest), highest) * grid
+    return on_grid(side, min_px=card.min_px, max_px=card.max_px, grid_px=card.grid_px)
 
 
 def _steps(recipe: Recipe, card: ModelCard, remarks: list[str]) -> int | None:

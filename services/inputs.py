@@ -1,44 +1,50 @@
-"""What goes into a job besides words: pictures, checked when they arrive and kept until the job is erased."""
+"""What goes into a job besides words: pictures, made ours when they arrive and kept until the job is erased."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import io
-import struct
-import zlib
+import hashlib
+from collections.abc import Mapping
 from typing import NoReturn
-
-from PIL import Image as Pillow
 
 from services import keys
 from services.aws.objects import Objects
+from services.clean_pictures import as_png, fit, read_mask, read_picture
 from services.errors import InvalidRequest
-from services.records import Job, JobRequest
+from services.picture_header import MAX_FILE_BYTES
+from services.records import Fit, Job, JobRequest, JobSpec, User
+from services.sources import Sources
 
-# The container's own limits (inference/pictures.py): what passes here is not refused there.
-MAX_FILE_BYTES = 8 * 1024 * 1024
-MAX_SIDE_PX = 4096
-# Both files in base64 must fit into the 16 MiB that the container reads.
-MAX_TOGETHER_BYTES = 11 * 1024 * 1024
-# Pillow opens some 40 formats by default; some of them have run code or filled memory.
-FORMATS = ("PNG", "JPEG", "WEBP")
-# What Pillow's readers raise for files that are broken in the middle.
-BROKEN = (OSError, EOFError, LookupError, SyntaxError, TypeError, ValueError, struct.error, zlib.error)
+# The pipelines take what is at least half white.
+WHITE = 128
 
 
 class Inputs:
     """The inputs bucket: `<user>/<job>/image` and `.../mask`, and payloads too large to go inline."""
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Objects, sources: Sources) -> None:
         self._objects = objects
+        self._sources = sources
 
-    def put(self, user_id: str, job_id: str, request: JobRequest) -> None:
-        """Stores what came with the request; one AWS call a picture, none without. Raises Unavailable."""
-        for name, data in (("image", request.image), ("mask", request.mask)):
-            if data is not None:
-                key = keys.input_key(user_id, job_id, name)
-                self._objects.put(key, data, content_type="application/octet-stream")
+    def pictures(self, user: User, request: JobRequest, spec: JobSpec) -> tuple[dict[str, bytes], JobSpec]:
+        """The pictures of the request as the model sees them, by the payload's names, and `spec` with their hashes.
+
+        They are PNGs of the job's size with nothing in them but pixels. A stored source is read: two AWS calls, one
+        more with a mask. Raises InvalidRequest naming the field, NotFound for a source that is not the user's.
+        """
+        size = (spec.width, spec.height)
+        if request.source is not None:
+            files = self._sources.read(user, request.source, size)
+        else:
+            files = prepared(request, size)
+        check_mask(files)
+        return files, with_hashes(spec, files)
+
+    def put(self, user_id: str, job_id: str, pictures: Mapping[str, bytes]) -> None:
+        """Stores the pictures of a job; one AWS call each. Raises Unavailable."""
+        for name, data in pictures.items():
+            self._objects.put(keys.input_key(user_id, job_id, name), data, content_type="image/png")
 
     def of(self, job: Job) -> dict[str, bytes]:
         """The job's pictures by the payload's names for them; one AWS call each. Raises NotFound."""
@@ -55,11 +61,10 @@ class Inputs:
         self._objects.put(key, body, content_type="application/json")
         return f"s3://{self._objects.bucket}/{key}"
 
-    def discard(self, user_id: str, job_id: str, request: JobRequest) -> None:
+    def discard(self, user_id: str, job_id: str, pictures: Mapping[str, bytes]) -> None:
         """Erases what `put` stored for a job that did not come to be; two AWS calls a picture."""
-        for name, data in (("image", request.image), ("mask", request.mask)):
-            if data is not None:
-                self._objects.erase(keys.input_key(user_id, job_id, name))
+        for name in pictures:
+            self._objects.erase(keys.input_key(user_id, job_id, name))
 
 
 def decode(text: str, *, param: str) -> bytes:
@@ -72,63 +77,31 @@ def decode(text: str, *, param: str) -> bytes:
         )
 
 
-def check(request: JobRequest) -> None:
-    """Raises InvalidRequest, naming the field, when a picture of the request is not one the model can take.
+def prepared(request: JobRequest, size: tuple[int, int]) -> dict[str, bytes]:
+    """The files that came with the request as PNGs of `size`, by name; none without one.
 
-    Decodes both: up to a second for large ones.
+    Both are pulled into the size, as `/v1` says. Up to a second for large ones. Raises InvalidRequest.
     """
-    for param, data in (("image", request.image), ("mask", request.mask)):
-        if data is not None:
-            _check_file(param, data)
-    if len(request.image or b"") + len(request.mask or b"") > MAX_TOGETHER_BYTES:
+    files = {}
+    if request.image is not None:
+        files["image"] = as_png(fit(read_picture(request.image, param="image"), size, Fit.STRETCH))
+    if request.mask is not None:
+        files["mask"] = as_png(fit(read_mask(request.mask, param="mask"), size, Fit.STRETCH))
+    return files
+
+
+def with_hashes(spec: JobSpec, files: Mapping[str, bytes]) -> JobSpec:
+    """`spec` with the hashes of its pictures."""
+    hashes = {f"{name}_sha256": hashlib.sha256(file).hexdigest() for name, file in files.items()}
+    return spec.model_copy(update=hashes)
+
+
+def check_mask(files: Mapping[str, bytes]) -> None:
+    """Raises InvalidRequest when there is a mask and it leaves nothing to draw."""
+    if "mask" in files and not any(read_mask(files["mask"], param="mask").histogram()[WHITE:]):
         _refuse(
-            "mask",
-            f"The image and the mask are over {MAX_TOGETHER_BYTES // 1024 // 1024} MiB together; send smaller files.",
+            "mask", "The mask is nowhere white: nothing would be drawn. White is drawn anew, black is kept."
         )
-
-
-def _check_file(param: str, data: bytes) -> None:
-    if len(data) > MAX_FILE_BYTES:
-        _refuse(
-            param,
-            f"The {param} has {len(data)} bytes; at most {MAX_FILE_BYTES // 1024 // 1024} MiB are possible.",
-        )
-    try:
-        picture = Pillow.open(io.BytesIO(data), formats=FORMATS)
-    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning):
-        _refuse(param, f"The {param} must be at most {MAX_SIDE_PX} pixels a side; send a smaller one.")
-    except BROKEN:
-        _refuse(
-            param,
-            f"The {param} must be a PNG, JPEG or WebP picture; this file is none of them, or broken at its start.",
-        )
-    with picture:
-        # Known from the header: nothing was decoded yet.
-        if max(picture.size) > MAX_SIDE_PX:
-            _refuse(
-                param,
-                f"The {param} is {picture.width} x {picture.height} pixels; at most {MAX_SIDE_PX} a side "
-                "are possible.",
-            )
-        if getattr(picture, "n_frames", 1) > 1:
-            _refuse(param, f"The {param} is animated; send a picture of one frame.")
-        try:
-            picture.load()
-            if param == "mask" and not _has_white(picture):
-                _refuse(
-                    param,
-                    "The mask is nowhere white: nothing would be drawn. White is drawn anew, black is kept.",
-                )
-        except BROKEN:
-            _refuse(param, f"The {param} cannot be read to its end: the file is cut off or broken.")
-
-
-def _has_white(mask: Pillow.Image) -> bool:
-    if mask.has_transparency_data:
-        # What is transparent becomes white.
-        return True
-    brightest = mask.convert("RGB").convert("L").getextrema()[1]
-    return isinstance(brightest, int | float) and brightest >= 128
 
 
 def _refuse(param: str, message: str) -> NoReturn:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from datetime import timedelta
 
-from services import inputs, keys
+from services import keys
 from services.aws.table import Put, TransactionRefused, Update
 from services.catalogue import Catalogue
 from services.completion import Completion, same_sk
@@ -59,10 +59,9 @@ class Admission:
         self.inputs = pictures
 
     def resolve(self, request: JobRequest) -> JobSpec:
-        """The request with every value filled in. Raises InvalidRequest, Moderated."""
+        """The request with every value filled in, its pictures not looked at. Raises InvalidRequest, Moderated."""
         spec = self._catalogue.resolve(request)
         self._moderation.check(spec.prompt, param="prompt")
-        inputs.check(request)
         return spec
 
     def estimate(self, spec: JobSpec) -> Estimate:
@@ -103,11 +102,11 @@ class Jobs:
 
         The same key with the same request within 24 hours returns the job that is. Four AWS calls, and one for each
         picture that comes along: those are stored first, so that there is no job without them. Raises InvalidRequest,
-        Moderated, LimitReached, IdempotencyMismatch; nothing is left written then. After Unavailable the job may be
-        there: asking again with the same key finds it.
+        Moderated, LimitReached, IdempotencyMismatch, NotFound for a source that is gone; nothing is left written then.
+        After Unavailable the job may be there: asking again with the same key finds it.
         """
         _check_key(idempotency_key)
-        spec = self._admission.resolve(request)
+        pictures, spec = self._admission.inputs.pictures(user, request, self._admission.resolve(request))
         created = now()
         room = self._sweeper.has_room()
         job = Job(
@@ -123,11 +122,11 @@ class Jobs:
         writes: list[Put | Update] = list(self._ledger.reservation(job))
         if idempotency_key is not None:
             writes.append(_idempotency(user, request, idempotency_key, job))
-        self._admission.inputs.put(user.id, job.id, request)
+        self._admission.inputs.put(user.id, job.id, pictures)
         try:
             self._store.create(job, writes)
         except TransactionRefused as exc:
-            self._admission.inputs.discard(user.id, job.id, request)
+            self._admission.inputs.discard(user.id, job.id, pictures)
             if "idempotency" in exc.failed and idempotency_key is not None:
                 if earlier := self._replay(user, request, idempotency_key):
                     return earlier
@@ -180,7 +179,7 @@ class Jobs:
         """
         if request.seed is None:
             return None
-        spec = self._admission.resolve(request)
+        _, spec = self._admission.inputs.pictures(user, request, self._admission.resolve(request))
         item = self._store.note(user.id, same_sk(spec))
         job = self._store.find(user.id, item["job"]) if item else None
         return job if job and self._erasure.has_all_images(job) else None
@@ -227,6 +226,8 @@ def _idempotency_sk(key: str) -> str:
 
 def _fingerprint(request: JobRequest) -> str:
     fields = request.model_dump(exclude={"image", "strength", "mask"})
+    if request.source is not None:
+        fields["strength"] = request.strength
     if request.image is not None:
         fields["image"] = hashlib.sha256(request.image).hexdigest()
         fields["mask"] = None if request.mask is None else hashlib.sha256(request.mask).hexdigest()

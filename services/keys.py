@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from datetime import datetime
 
 from ulid import ULID
@@ -26,10 +27,13 @@ ERASING = "OPEN#erasing"
 TRASHED = "OPEN#trash"
 CHANGES = "OPEN#changes"
 CANCEL_MARKER = "cancel"
+UPLOADS = "uploads"
+MASKS = "masks"
 
 _USER = re.compile(r"[0-9a-f]{32}")
 _JOB = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _IMAGE = re.compile(r"([0-7][0-9A-HJKMNP-TV-Z]{25})-(0|[1-9][0-9]?)")
+_UPLOAD = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}[0-9a-f]{16}-([1-9][0-9]{0,3})x([1-9][0-9]{0,3})")
 _INFERENCE = re.compile(r"([0-9a-f]{32})-([0-7][0-9A-HJKMNP-TV-Z]{25})-([0-9]{1,3})")
 _SEGMENT = re.compile(r"search/[0-9a-f]{32}/([0-9]{10})-[0-9A-Z]{26}\.jsonl\.gz")
 _IMAGE_OBJECT = re.compile(r"images/([0-9a-f]{32})/([0-7][0-9A-HJKMNP-TV-Z]{25})/([0-9]{1,2})\.png")
@@ -60,6 +64,22 @@ def job_sk(job_id: str) -> str:
 def input_key(user_id: str, job_id: str, name: str) -> str:
     """S3 key of a picture that came with a job, in the inputs bucket; `name` is `image` or `mask`."""
     return f"{job_prefix(user_id, job_id)}/{name}"
+
+
+def new_upload_id(width: int, height: int) -> str:
+    """An id for a picture or mask of that size that came without a job: sorts by time, and cannot be guessed."""
+    return f"{new_id()}{secrets.token_hex(8)}-{width}x{height}"
+
+
+def split_upload_id(text: str) -> tuple[int, int] | None:
+    """Width and height by an upload's id; None when it is malformed."""
+    match = _UPLOAD.fullmatch(text)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def uploads_prefix(user_id: str, kind: str) -> str:
+    """Below it lie a user's uploads of a kind (UPLOADS or MASKS), in the inputs bucket."""
+    return f"{user_id}/{kind}/"
 
 
 def image_id(job_id: str, n: int) -> str:

@@ -49,12 +49,41 @@ class JobStatus(StrEnum):
 TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED, JobStatus.EXPIRED})
 
 
+class Fit(StrEnum):
+    """How a picture comes into another shape: cut around its middle, with white bars, or pulled into it."""
+
+    CROP = "crop"
+    PAD = "pad"
+    STRETCH = "stretch"
+
+
+class Source(Record):
+    """A stored picture to draw over: the id of an upload, of a picture, or of a job that was drawn over one.
+
+    `mask` is the id of a stored mask, or of the job whose mask it is; what is white there is drawn anew.
+    """
+
+    id: str
+    fit: Fit = Fit.CROP
+    mask: str | None = None
+
+
+class SourcePicture(Record):
+    """A stored picture that can be drawn over. `mask` is the id of the mask that belongs to it, None without one."""
+
+    id: str
+    width: int
+    height: int
+    url: str
+    mask: str | None = None
+
+
 class JobRequest(Record):
     """What a maker asks for, before the model's card has been consulted. Only the prompt is needed.
 
     Values are deliberately loose here (`catalogue.resolve` checks them against the card and says what to
     change); `seed` None means random. `image` and `mask` are picture files: the first is drawn over, where the second
-    is white or everywhere.
+    is white or everywhere. `source` stands for both when they are stored already.
     """
 
     prompt: str
@@ -71,6 +100,12 @@ class JobRequest(Record):
     image: bytes | None = Field(default=None, repr=False)
     strength: float | None = None
     mask: bytes | None = Field(default=None, repr=False)
+    source: Source | None = None
+
+    @property
+    def drawn_over(self) -> bool:
+        """Whether there is a picture to draw over."""
+        return self.image is not None or self.source is not None
 
 
 class Task(StrEnum):

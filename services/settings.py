@@ -91,11 +91,11 @@ class Settings(BaseModel):
 
     @property
     def picture_origins(self) -> tuple[str, ...]:
-        """Schemes and hosts of presigned links to pictures and previews, for the page's content security policy."""
+        """Schemes and hosts of presigned links to pictures, previews and uploads, for the page's security policy."""
         if self.aws_endpoint_url:
             parts = urlsplit(self.aws_endpoint_url)
             return (f"{parts.scheme}://{parts.netloc}",)
-        buckets = (self.images_bucket, self.outputs_bucket)
+        buckets = (self.images_bucket, self.outputs_bucket, self.inputs_bucket)
         return tuple(f"https://{bucket}.s3.{self.aws_region}.amazonaws.com" for bucket in buckets)
 
 

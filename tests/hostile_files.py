@@ -99,6 +99,72 @@ def bomb_of_pixels(side: int = 30_000) -> bytes:
     return SIGNATURE + chunk(b"IHDR", header) + text + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
 
 
+def jpeg_that_says(width: int, height: int) -> bytes:
+    """A small JPEG whose frame header names another size."""
+    file = bytearray(with_exif("JPEG", tiff()))
+    at = file.index(b"\xff\xc0")
+    struct.pack_into(">HH", file, at + 5, height, width)
+    return bytes(file)
+
+
+def webp_that_says(width: int, height: int) -> bytes:
+    """A small WebP whose canvas is another size."""
+    file = bytearray(with_exif("WEBP", tiff()))
+    at = file.index(b"VP8X") + 12
+    file[at : at + 6] = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return bytes(file)
+
+
+def many_scans(count: int = 200, side: int = 4000) -> bytes:
+    """A progressive JPEG of 16 megapixels whose last scan is there `count` times."""
+    target = io.BytesIO()
+    Pillow.new("L", (side, side), 90).save(target, "JPEG", progressive=True)
+    file = target.getvalue()
+    last = file.rindex(b"\xff\xda")
+    return file[:-2] + file[last:-2] * count + file[-2:]
+
+
+def coloured(colour: tuple[int, int, int], *, profile: bytes | None = None) -> bytes:
+    """A small PNG of one colour, with a colour profile."""
+    target = io.BytesIO()
+    Pillow.new("RGB", (8, 8), colour).save(target, "PNG", icc_profile=profile)
+    return target.getvalue()
+
+
+def with_broken_profile() -> bytes:
+    """A PNG whose colour profile is no profile."""
+    return coloured((1, 2, 3), profile=b"acsp" * 100)
+
+
+def wide_profile() -> bytes:
+    """A matrix profile (ICC.1:2001) with Adobe RGB's colours and a gamma of 2.2."""
+
+    def fixed(value: float) -> bytes:
+        return struct.pack(">i", round(value * 65536))
+
+    def xyz(*values: float) -> bytes:
+        return b"XYZ \0\0\0\0" + b"".join(fixed(value) for value in values)
+
+    tags = {
+        b"rXYZ": xyz(0.60974, 0.31111, 0.01947),
+        b"gXYZ": xyz(0.20528, 0.62567, 0.06087),
+        b"bXYZ": xyz(0.14919, 0.06322, 0.74457),
+        b"wtpt": xyz(0.9642, 1.0, 0.8249),
+        b"cprt": b"text\0\0\0\0none\0\0\0\0",
+        b"desc": b"desc\0\0\0\0" + struct.pack(">I", 5) + b"wide\0" + bytes(79),
+    }
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(2.2 * 256)) + b"\0\0"
+    tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+    at, table, body = 128 + 4 + 12 * len(tags), b"", b""
+    for name, data in tags.items():
+        table += name + struct.pack(">II", at + len(body), len(data))
+        body += data.ljust(-(-len(data) // 4) * 4, b"\0")
+    head = struct.pack(">I4sI4s4s4s", at + len(body), b"none", 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+    head = head.ljust(36, b"\0") + b"acsp"
+    head = head.ljust(68, b"\0") + fixed(0.9642) + fixed(1.0) + fixed(0.8249)
+    return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+
+
 def truncated(file: bytes) -> bytes:
     """The first two thirds of a file."""
     return file[: len(file) * 2 // 3]

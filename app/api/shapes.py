@@ -63,8 +63,9 @@ class JobCreate(BaseModel):
         Field(
             repr=False,
             description=(
-                "A picture to draw over: base64 of a PNG, JPEG or WebP file of at most 8 MiB and 4096 pixels a side. "
-                "It is turned upright and brought to `width` x `height`."
+                "A picture to draw over: base64 of a PNG, JPEG or WebP file of at most 8192 pixels a side and "
+                "25 megapixels (the whole body may have 16 MiB). It is turned upright, brought into sRGB and to `width` x `height`; "
+                "nothing but its pixels is kept."
             ),
         ),
     ] = None
@@ -130,8 +131,10 @@ class JobInput(Given):
     seed: int
     count: int
     strength: float | None = Field(description="Null for text-to-image.")
-    image_sha256: str | None = Field(description="Of the file that was sent as `image`.")
-    mask_sha256: str | None = Field(description="Of the file that was sent as `mask`.")
+    image_sha256: str | None = Field(
+        description="Of the picture as it was drawn over: a PNG of nothing but pixels."
+    )
+    mask_sha256: str | None = Field(description="Of the mask as it was used, likewise.")
 
 
 class WithheldImage(Given):
@@ -268,6 +271,8 @@ class Model(Given):
     schedulers: list[str]
     qualities: dict[str, int] = Field(description="Name to steps.")
     negative_prompt: bool = Field(description="Whether it takes one.")
+    image_to_image: bool = Field(description="Whether it draws over an `image`.")
+    inpainting: bool = Field(description="Whether it takes a `mask`.")
     max_count: int
     max_prompt_characters: int = MAX_PROMPT_CHARACTERS
     defaults: ModelDefaults

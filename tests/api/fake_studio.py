@@ -165,7 +165,9 @@ class FakeJobs:
                     raise IdempotencyMismatch("This Idempotency-Key was used for another request.")
                 return studio.all_jobs[job_id]
         spec = studio.catalogue.resolve(request)
-        inputs.check(request)
+        pictures = inputs.prepared(request, (spec.width, spec.height))
+        inputs.check_mask(pictures)
+        spec = inputs.with_hashes(spec, pictures)
         if (start := spec.prompt.find(BAD_WORD)) >= 0:
             span = (start, start + len(BAD_WORD))
             raise Moderated("Not here.", param="prompt", rule="r1", category="c1", span=span)

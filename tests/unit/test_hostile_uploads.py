@@ -1,39 +1,57 @@
-"""The hostile files at the other door: pictures that come with a request, to be drawn over."""
+"""The hostile files at the doors for pictures to draw over: refused in bounded memory, or left with bare pixels."""
 
 from __future__ import annotations
 
+import io
+import subprocess
+import sys
+import time
 import tracemalloc
 from collections.abc import Callable
 
 import pytest
+from PIL import Image as Pillow
+from PIL import ImageCms
 
+from services.clean_pictures import KEPT_SIDE_PX, as_png, fit, read_mask, read_picture
 from services.errors import InvalidRequest
-from services.inputs import MAX_FILE_BYTES, check
-from services.records import JobRequest
+from services.metadata import chunks
+from services.picture_header import MAX_FILE_BYTES, read_header
+from services.records import Fit
 from tests import hostile_files as files
 
-# Whole pictures with something beside their pixels, which are all that a model is given.
+# Whole pictures with something beside their pixels, which are all that is kept.
 TAKEN: dict[str, Callable[[], bytes]] = {
     "polyglot": files.polyglot,
     "metadata_of_5_mb": files.much_metadata,
     "too_long_prompt": files.refused()["too_long_prompt"],
-    "place": lambda: files.with_exif("JPEG", files.tiff(place=True)),
+    "place_in_jpeg": lambda: files.with_exif("JPEG", files.tiff(place=True)),
+    "place_in_png": lambda: files.with_exif("PNG", files.tiff(place=True)),
+    "place_in_webp": lambda: files.with_exif("WEBP", files.tiff(place=True)),
+    "broken_exif": lambda: files.with_exif("JPEG", b"II*\0\xff\xff\xff\xff"),
+    "broken_profile": files.with_broken_profile,
 }
 REFUSED: dict[str, Callable[[], bytes]] = {
     **{name: make for name, make in files.refused().items() if name not in TAKEN},
     "bomb_of_pixels": files.bomb_of_pixels,
+    "bomb_of_pixels_in_jpeg": lambda: files.jpeg_that_says(60_000, 60_000),
+    "bomb_of_pixels_in_webp": lambda: files.webp_that_says(16_000, 16_000),
+    "many_scans": files.many_scans,
     "animated": lambda: files.with_exif("WEBP", files.tiff(), frames=3),
     "no_pixels": lambda: files.webp_with(files.overlapping_exif()),
+    "header_only": lambda: files.png()[:33],
 }
+PARTS = ("png", "jpeg", "jpeg_fill", "webp")
 # What Pillow's own modules take when they are first used is not the file's doing.
 OVERHEAD_BYTES = 8_000_000
+MOST_S = 2.0
 
 
-def peak_of(file: bytes) -> tuple[str | None, int]:
+def peak_of(file: bytes, read: Callable[..., Pillow.Image] = read_picture) -> tuple[str | None, int]:
     """Why the file was refused, None when it was taken, and the most memory that was in use, in bytes."""
     tracemalloc.start()
     try:
-        check(JobRequest(prompt="a red apple", image=file))
+        as_png(read(file, param="image"))
         said = None
     except InvalidRequest as refused:
         assert refused.param == "image"
@@ -43,17 +61,138 @@ def peak_of(file: bytes) -> tuple[str | None, int]:
     return said, peak
 
 
+@pytest.mark.parametrize("read", [read_picture, read_mask])
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_hostile_picture_is_refused_in_words_and_bounded_memory(name: str) -> None:
+def test_a_hostile_picture_or_mask_is_refused_in_words_and_bounded_memory(
+    name: str, read: Callable[..., Pillow.Image]
+) -> None:
     file = REFUSED[name]()
-    said, peak = peak_of(file)
+    said, peak = peak_of(file, read)
     assert said is not None and said.startswith("The image ") and said.endswith(".")
     assert peak < OVERHEAD_BYTES + 4 * min(len(file), MAX_FILE_BYTES)
 
 
+@pytest.mark.parametrize("name", PARTS)
+def test_eight_megabytes_of_the_smallest_parts_take_no_time(name: str) -> None:
+    file = files.many_parts(8_000_000)[name]
+    began = time.process_time()
+    said, peak = peak_of(file)
+    assert said is not None and peak < OVERHEAD_BYTES
+    assert time.process_time() - began < MOST_S
+
+
 @pytest.mark.parametrize("name", TAKEN)
-def test_a_picture_with_something_beside_its_pixels_is_taken_in_bounded_memory(name: str) -> None:
+def test_of_a_picture_with_something_beside_its_pixels_only_the_pixels_are_kept(name: str) -> None:
     file = TAKEN[name]()
     said, peak = peak_of(file)
     assert said is None
     assert peak < OVERHEAD_BYTES + 4 * len(file)
+    kept = as_png(read_picture(file, param="image"))
+    assert {chunk.kind for chunk in chunks(kept)} == {b"IHDR", b"IDAT", b"IEND"}
+    with Pillow.open(io.BytesIO(kept)) as picture:
+        assert picture.mode == "RGB" and not picture.info and not picture.getexif()
+
+
+def test_a_place_in_a_photograph_is_not_in_what_is_kept() -> None:
+    photograph = files.with_exif("JPEG", files.tiff(place=True))
+    with Pillow.open(io.BytesIO(photograph)) as picture:
+        assert picture.getexif().get_ifd(files.GPS_TABLE)
+    assert b"Exif" not in as_png(read_picture(photograph, param="image"))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_turned_as_the_camera_was_held(orientation: int) -> None:
+    corner = Pillow.new("RGB", (40, 20), "white")
+    corner.paste("red", (0, 0, 20, 10))
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    target = io.BytesIO()
+    corner.save(target, "PNG", exif=exif)
+    upright = read_picture(target.getvalue(), param="image")
+    assert upright.size == ((20, 40) if orientation > 4 else (40, 20))
+    right, low = orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
+    if orientation in (6, 8):
+        right, low = orientation == 6, orientation == 8
+    if orientation == 5:
+        right, low = False, False
+    assert upright.getpixel((upright.width - 2 if right else 1, upright.height - 2 if low else 1)) == (
+        255,
+        0,
+        0,
+    )
+
+
+def test_a_large_picture_is_made_smaller_in_bounded_memory() -> None:
+    target = io.BytesIO()
+    Pillow.new("RGB", (5712, 4284), "teal").save(target, "JPEG")
+    said, _ = peak_of(target.getvalue())
+    assert said is None
+    assert max(read_picture(target.getvalue(), param="image").size) == KEPT_SIDE_PX
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "wanted"),
+    [
+        ("I;16", 40_000, (156, 156, 156)),
+        ("LA", (10, 255), (10, 10, 10)),
+        ("RGBA", (255, 0, 0, 0), (255, 255, 255)),
+        ("P", 0, (0, 0, 0)),
+        ("1", 1, (255, 255, 255)),
+    ],
+)
+def test_every_kind_of_pixels_becomes_rgb_upon_white(
+    mode: str, colour: int | tuple[int, ...], wanted: tuple[int, int, int]
+) -> None:
+    target = io.BytesIO()
+    Pillow.new(mode, (9, 7), colour).save(target, "PNG")
+    assert read_picture(target.getvalue(), param="image").getpixel((3, 3)) == wanted
+
+
+def test_colours_follow_the_profile_of_the_file_into_srgb() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    plain, with_foreign = (
+        read_picture(files.coloured((200, 30, 30), profile=one), param="image").getpixel((0, 0))
+        for one in (None, profile)
+    )
+    # A profile for another kind of pixels is passed over.
+    assert plain == with_foreign == (200, 30, 30)
+    wide = read_picture(files.coloured((200, 30, 30), profile=files.wide_profile()), param="image")
+    red = wide.getpixel((0, 0))
+    assert isinstance(red, tuple) and red[0] > 205
+
+
+@pytest.mark.parametrize("how", list(Fit))
+def test_a_picture_and_its_mask_are_fitted_alike(how: Fit) -> None:
+    picture, mask = Pillow.new("RGB", (60, 30), "red"), Pillow.new("L", (60, 30), 0)
+    fitted = fit(picture, (40, 40), how), fit(mask, (40, 40), how)
+    assert [one.size for one in fitted] == [(40, 40)] * 2
+    corners = [one.getpixel((0, 0)) for one in fitted]
+    # Bars are white, which in a mask is drawn anew.
+    assert corners == ([(255, 255, 255), 255] if how is Fit.PAD else [(255, 0, 0), 0])
+
+
+def test_a_header_tells_the_size_that_the_decoder_finds() -> None:
+    for kind in ("PNG", "JPEG", "WEBP"):
+        for options in ({}, {"lossless": True}) if kind == "WEBP" else ({},):
+            target = io.BytesIO()
+            Pillow.new("RGB", (123, 45)).save(target, kind, **options)
+            assert read_header(target.getvalue(), param="image") == (kind, 123, 45)
+
+
+def test_the_largest_picture_takes_bounded_memory_by_the_kernels_own_count() -> None:
+    code = (
+        "import resource, sys\n"
+        "from services.clean_pictures import as_png, read_picture\n"
+        "file = sys.stdin.buffer.read()\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "as_png(read_picture(file, param='image'))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    target = io.BytesIO()
+    Pillow.new("RGBA", (5000, 5000), (9, 90, 9, 128)).save(target, "PNG", compress_level=1)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], input=target.getvalue(), capture_output=True, check=True
+    )
+    grown_kib = int(ended.stdout)
+    # 100 MB of pixels once decoded, twice over while they are made smaller.
+    assert 50_000 < grown_kib < 350_000

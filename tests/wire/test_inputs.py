@@ -12,10 +12,11 @@ from PIL import Image as Pillow
 from services import keys
 from services.aws.objects import Objects
 from services.build import Studio
-from services.errors import IdempotencyMismatch, InvalidRequest, LimitReached, Unavailable
-from services.metadata import read
-from services.records import JobRequest, JobStatus, Task, User
+from services.errors import IdempotencyMismatch, InvalidRequest, LimitReached, NotFound, Unavailable
+from services.metadata import chunks, read
+from services.records import Fit, Image, JobRequest, JobStatus, Source, Task, User
 from services.worker import Worker
+from tests import hostile_files as files
 from tests.endpoint import ScriptedEndpoint
 
 
@@ -25,11 +26,25 @@ def file(colour: str = "red", size: tuple[int, int] = (64, 64), kind: str = "PNG
     return target.getvalue()
 
 
+def coloured_noise(side: int) -> bytes:
+    """The same with three channels that have nothing in common."""
+    grey = Pillow.effect_noise((3 * side, side), 200).tobytes()
+    bands = [Pillow.frombytes("L", (side, side), grey[n * side * side :][: side * side]) for n in range(3)]
+    target = io.BytesIO()
+    Pillow.merge("RGB", bands).save(target, "PNG")
+    return target.getvalue()
+
+
 def noise(side: int) -> bytes:
     """A PNG that compresses to about its pixels' size."""
     target = io.BytesIO()
     Pillow.effect_noise((side, side), 200).save(target, "PNG")
     return target.getvalue()
+
+
+def pixels(png: bytes | str) -> Pillow.Image:
+    """The picture in a PNG, or in the base64 of one."""
+    return Pillow.open(io.BytesIO(png if isinstance(png, bytes) else base64.b64decode(png)))
 
 
 OVER = JobRequest(prompt="a green apple", seed=7, image=file(), strength=0.5)
@@ -45,16 +60,20 @@ def inputs(studio: Studio, cloud: Any) -> Objects:
     return Objects(cloud.client("s3"), studio.settings.inputs_bucket)
 
 
-def test_a_picture_goes_to_the_container_as_it_came_and_the_result_says_how_it_was_made(
+def test_a_picture_goes_to_the_container_without_its_metadata_and_the_result_says_how_it_was_made(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, cloud: Any
 ) -> None:
-    request = OVER.model_copy(update={"mask": file("white"), "image": file(kind="JPEG")})
+    photograph = files.with_exif("JPEG", files.tiff(place=True))
+    request = OVER.model_copy(update={"mask": file("white"), "image": photograph})
     job = studio.jobs.submit(maker, request)
     assert job.spec.task is Task.INPAINTING
     [invocation] = endpoint.accepted
     assert invocation.inline
-    assert base64.b64decode(invocation.payload["image"]) == request.image
-    assert base64.b64decode(invocation.payload["mask"]) == request.mask
+    image = base64.b64decode(invocation.payload["image"])
+    assert {chunk.kind for chunk in chunks(image)} == {b"IHDR", b"IDAT", b"IEND"}
+    assert (pixels(image).size, pixels(image).mode) == ((128, 128), "RGB")
+    mask = pixels(invocation.payload["mask"])
+    assert (mask.size, mask.mode, mask.getextrema()) == ((128, 128), "L", (255, 255))
     assert invocation.payload["strength"] == 0.5
     worker.handle(endpoint.complete(invocation))
     done = studio.jobs.get(maker, job.id)
@@ -70,14 +89,15 @@ def test_a_picture_goes_to_the_container_as_it_came_and_the_result_says_how_it_w
 def test_a_payload_over_128000_bytes_goes_by_s3(
     studio: Studio, endpoint: ScriptedEndpoint, inputs: Objects, maker: User
 ) -> None:
-    picture = noise(512)
-    assert len(picture) > 128_000
-    job = studio.jobs.submit(maker, OVER.model_copy(update={"image": picture}))
+    picture = coloured_noise(192)
+    files_of_192 = {"image": picture, "mask": noise(192), "width": 192, "height": 192}
+    request = OVER.model_copy(update=files_of_192)
+    job = studio.jobs.submit(maker, request)
     [invocation] = endpoint.accepted
     assert not invocation.inline
-    assert base64.b64decode(invocation.payload["image"]) == picture
+    assert pixels(invocation.payload["image"]).tobytes() == pixels(picture).tobytes()
     prefix = keys.job_prefix(maker.id, job.id)
-    assert sorted(inputs.keys(prefix)) == [f"{prefix}/1.json", f"{prefix}/image"]
+    assert sorted(inputs.keys(prefix)) == [f"{prefix}/1.json", f"{prefix}/image", f"{prefix}/mask"]
 
 
 def test_a_waiting_job_finds_its_picture_when_its_turn_comes(
@@ -87,7 +107,7 @@ def test_a_waiting_job_finds_its_picture_when_its_turn_comes(
     job = studio.jobs.submit(maker, OVER)
     assert job.status is JobStatus.QUEUED and len(endpoint.accepted) == len(first)
     worker.handle(endpoint.complete(endpoint.accepted[0]))
-    assert base64.b64decode(endpoint.accepted[-1].payload["image"]) == OVER.image
+    assert pixels(endpoint.accepted[-1].payload["image"]).getpixel((5, 5)) == (255, 0, 0)
     assert studio.jobs.get(maker, job.id).status is JobStatus.STARTING
 
 
@@ -198,3 +218,113 @@ def test_a_restored_record_still_says_that_it_was_drawn_over_a_picture(
     assert restored.spec.task is Task.IMAGE_TO_IMAGE
     assert restored.spec.image_sha256 == job.spec.image_sha256
     assert restored.spec.strength == 0.5
+
+
+@pytest.fixture
+def picture(studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User) -> Image:
+    """A picture of the maker's gallery."""
+    job = studio.jobs.submit(maker, JobRequest(prompt="a cat"))
+    worker.handle(endpoint.complete(endpoint.accepted[-1]))
+    return studio.images.of_jobs(maker, [studio.jobs.get(maker, job.id)])[job.id][0]
+
+
+def test_an_upload_is_kept_bare_and_drawn_over_in_the_chosen_fit(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, inputs: Objects
+) -> None:
+    wide = Pillow.new("RGB", (300, 100), "red")
+    wide.paste("blue", (0, 0, 50, 100))
+    target = io.BytesIO()
+    wide.save(target, "JPEG", exif=b"Exif\0\0" + files.tiff(place=True), quality=100, subsampling=0)
+    kept = studio.sources.keep(maker, target.getvalue())
+    assert (kept.width, kept.height) == (300, 100)
+    [key] = inputs.keys(f"{maker.id}/uploads/")
+    stored = inputs.get(key, max_bytes=1_000_000)
+    assert {chunk.kind for chunk in chunks(stored)} == {b"IHDR", b"IDAT", b"IEND"}
+    mask = Pillow.new("L", (300, 100), 0)
+    mask.paste(255, (150, 0, 200, 100))
+    target = io.BytesIO()
+    mask.save(target, "PNG")
+    mask_id = studio.sources.keep_mask(maker, kept, target.getvalue())
+    for fit, corner, masked in ((Fit.CROP, (254, 0, 0), 0), (Fit.PAD, (255, 255, 255), 255)):
+        source = Source(id=kept.id, fit=fit, mask=mask_id)
+        studio.jobs.submit(maker, JobRequest(prompt="a cat", source=source, strength=0.5))
+        sent = endpoint.accepted[-1].payload
+        assert pixels(sent["image"]).getpixel((0, 0)) == corner
+        assert pixels(sent["mask"]).getpixel((0, 0)) == masked
+        assert pixels(sent["mask"]).getextrema() == (0, 255)
+
+
+def test_a_picture_of_the_gallery_and_what_a_job_was_drawn_over_can_be_drawn_over(
+    studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, picture: Image
+) -> None:
+    over = JobRequest(prompt="a dog", seed=3, source=Source(id=picture.id), strength=0.5)
+    first = studio.jobs.submit(maker, over)
+    sent = endpoint.accepted[-1].payload["image"]
+    worker.handle(endpoint.complete(endpoint.accepted[-1]))
+    again = over.model_copy(update={"source": Source(id=first.id)})
+    # The same picture under another name is the same request.
+    same = studio.jobs.find_same(maker, again)
+    assert same is not None and same.id == first.id
+    studio.jobs.submit(maker, again)
+    assert endpoint.accepted[-1].payload["image"] == sent
+
+
+def test_a_job_that_was_drawn_under_a_mask_lends_its_mask_too(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    masked = OVER.model_copy(update={"mask": file("white")})
+    job = studio.jobs.submit(maker, masked)
+    look = studio.sources.look(maker, job.id)
+    assert (look.width, look.height, look.mask) == (128, 128, job.id)
+    assert pixels(studio.sources.mask(maker, job.id)).getextrema() == (255, 255)
+    source = Source(id=job.id, mask=look.mask)
+    studio.jobs.submit(maker, JobRequest(prompt="a dog", source=source, strength=0.5))
+    assert endpoint.accepted[-1].payload["mask"] == endpoint.accepted[0].payload["mask"]
+
+
+def test_a_foreign_source_looks_like_one_that_does_not_exist(
+    studio: Studio, maker: User, other: User, picture: Image
+) -> None:
+    upload = studio.sources.keep(maker, file())
+    mask = studio.sources.keep_mask(maker, upload, file("white"))
+    over = studio.jobs.submit(maker, OVER.model_copy(update={"mask": file("white")}))
+    told = set()
+    for name in (upload.id, picture.id, over.id, "../" + maker.id, "x", ""):
+        with pytest.raises(NotFound) as refused:
+            studio.sources.look(other, name)
+        told.add(refused.value.message)
+        with pytest.raises(NotFound):
+            studio.jobs.submit(other, JobRequest(prompt="a cat", source=Source(id=name)))
+    assert told <= {
+        "There is no such picture.",
+        "The picture to draw over is no longer stored. Choose it again.",
+    }
+    for name in (mask, over.id):
+        with pytest.raises(NotFound):
+            studio.sources.mask(other, name)
+
+
+def test_a_mask_of_another_shape_and_an_empty_one_are_refused(studio: Studio, maker: User) -> None:
+    kept = studio.sources.keep(maker, file())
+    with pytest.raises(InvalidRequest, match="same shape"):
+        studio.sources.keep_mask(maker, kept, file("white", (64, 32)))
+    empty = studio.sources.keep_mask(maker, kept, file("black", (32, 32)))
+    with pytest.raises(InvalidRequest, match="nowhere white"):
+        studio.jobs.submit(maker, JobRequest(prompt="a cat", source=Source(id=kept.id, mask=empty)))
+
+
+def test_the_newest_uploads_push_out_the_oldest_and_erasing_everything_takes_all(
+    studio: Studio, maker: User, inputs: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.sources.MOST_UPLOADS", 3)
+    kept = [studio.sources.keep(maker, file(colour)).id for colour in ("red", "blue", "green", "teal")]
+    assert [key.rpartition("/")[2] for key in inputs.keys(f"{maker.id}/uploads/")] == kept[1:]
+    studio.sources.keep_mask(maker, studio.sources.look(maker, kept[-1]), file("white"))
+    studio.jobs.delete_all(maker)
+    assert list(inputs.keys(f"{maker.id}/")) == []
+
+
+def test_the_price_of_a_stored_source_counts_the_steps_that_are_drawn(studio: Studio) -> None:
+    plain = studio.jobs.estimate(JobRequest(prompt="a cat", steps=20))
+    over = JobRequest(prompt="a cat", steps=20, source=Source(id="x"), strength=0.25)
+    assert studio.jobs.estimate(over).run_s == pytest.approx(plain.run_s / 4)

@@ -1,0 +1,154 @@
+"""What a PNG, JPEG or WebP says at its front: its kind and size, read before any decoder sees the file.
+
+Files made to take time or memory (thousands of parts, hundreds of scans, pixels by the billion) are refused here.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import Literal, NamedTuple, NoReturn
+
+from services.errors import InvalidRequest
+
+MAX_FILE_BYTES = 16 * 1024 * 1024
+MAX_SIDE_PX = 8192
+# A telephone's largest usual picture is 5712 x 4284.
+MAX_PIXELS = 25_000_000
+# 16 MiB in the smallest chunks that picture programs write; a decoder takes 50 ms for as many empty ones.
+MAX_PARTS = 20_000
+# A progressive JPEG goes over all of its pixels once a scan. Ten scans are usual, and a preview has its own.
+MAX_SCANNED_PIXELS = 400_000_000
+
+PNG = b"\x89PNG\r\n\x1a\n"
+_FILL = re.compile(b"\xff+")
+_START_OF_SCAN = 0xDA
+# Frame headers (ITU T.81, table B.1) without the four of other meaning between them: DHT, JPG, DAC.
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_VP8_START, _VP8L_SIGNATURE = b"\x9d\x01\x2a", 0x2F
+
+Kind = Literal["PNG", "JPEG", "WEBP"]
+
+
+class Header(NamedTuple):
+    """The kind of a file by its first bytes, and its size in pixels."""
+
+    kind: Kind
+    width: int
+    height: int
+
+
+def read_header(file: bytes, *, param: str) -> Header:
+    """The header of a picture file. Its kind is told by its first bytes, never by its name.
+
+    Takes milliseconds for any file. Raises InvalidRequest naming `param` when it is none of the three, cut off in its
+    front, larger than MAX_FILE_BYTES, MAX_SIDE_PX or MAX_PIXELS, or in more parts than a decoder should walk through.
+    """
+    if len(file) > MAX_FILE_BYTES:
+        _refuse(
+            param,
+            f"The {param} has {len(file) / 1024 / 1024:.0f} MiB; at most {MAX_FILE_BYTES // 1024 // 1024} MiB "
+            "are possible. Send a smaller file.",
+        )
+    if file.startswith(PNG):
+        header = _png(file, param)
+    elif file.startswith(b"\xff\xd8\xff"):
+        header = _jpeg(file, param)
+    elif file[:4] == b"RIFF" and file[8:12] == b"WEBP":
+        header = _webp(file, param)
+    else:
+        _refuse(
+            param, f"The {param} must be a PNG, JPEG or WebP picture; this file is none, whatever its name."
+        )
+    if not header.width or not header.height:
+        _refuse_broken(param)
+    if max(header.width, header.height) > MAX_SIDE_PX or header.width * header.height > MAX_PIXELS:
+        _refuse(
+            param,
+            f"The {param} is {header.width} x {header.height} pixels; at most {MAX_SIDE_PX} a side and "
+            f"{MAX_PIXELS // 1_000_000} megapixels in all are possible. Send a smaller one.",
+        )
+    return header
+
+
+def _png(file: bytes, param: str) -> Header:
+    """PNG 1.2, sections 3.2 and 4.1.1: chunks of length, type, data and checksum, the header first."""
+    if file[12:16] != b"IHDR" or len(file) < 33:
+        _refuse_broken(param)
+    width, height = struct.unpack_from(">II", file, 16)
+    at = len(PNG)
+    for _ in range(MAX_PARTS):
+        if at + 12 > len(file):
+            _refuse_cut(param)
+        length, kind = struct.unpack_from(">I4s", file, at)
+        at += 12 + length
+        if kind == b"IEND":
+            return Header("PNG", width, height)
+    _refuse_parts(param)
+
+
+def _jpeg(file: bytes, param: str) -> Header:
+    """ITU T.81, B.1.1: segments of marker and length, any number of fill bytes before a marker."""
+    at, size = 2, (0, 0)
+    for _ in range(MAX_PARTS):
+        fill = _FILL.match(file, at)
+        at = fill.end() - 1 if fill else len(file)
+        if at + 4 > len(file):
+            _refuse_cut(param)
+        marker, length = struct.unpack_from(">xBH", file, at)
+        if marker in _FRAMES and length >= 8 and at + 9 <= len(file):
+            height, width = struct.unpack_from(">HH", file, at + 5)
+            size = (width, height)
+        if marker == _START_OF_SCAN:
+            # Within a scan 0xFF is never followed by this byte: each pair is a scan, or in a preview.
+            if file.count(b"\xff\xda", at) * size[0] * size[1] > MAX_SCANNED_PIXELS:
+                _refuse(
+                    param, f"The {param} goes over its pixels too often. Save it anew in another program."
+                )
+            return Header("JPEG", *size)
+        if length < 2:
+            _refuse_broken(param)
+        at += 2 + length
+    _refuse_parts(param)
+
+
+def _webp(file: bytes, param: str) -> Header:
+    """WebP container specification: RIFF chunks; the canvas is in `VP8X`, or in the one chunk with pixels."""
+    at, size = 12, (0, 0)
+    for _ in range(MAX_PARTS):
+        if at + 8 > len(file):
+            return Header("WEBP", *size)
+        kind, length = struct.unpack_from("<4sI", file, at)
+        body = file[at + 8 : at + 18]
+        if size == (0, 0) and len(body) == 10:
+            size = _canvas(kind, body)
+        at += 8 + length + length % 2
+    _refuse_parts(param)
+
+
+def _canvas(kind: bytes, body: bytes) -> tuple[int, int]:
+    if kind == b"VP8X":
+        return int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1
+    if kind == b"VP8 " and body[3:6] == _VP8_START:
+        width, height = struct.unpack_from("<HH", body, 6)
+        return width & 0x3FFF, height & 0x3FFF
+    if kind == b"VP8L" and body[0] == _VP8L_SIGNATURE:
+        bits = int.from_bytes(body[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    return 0, 0
+
+
+def _refuse_cut(param: str) -> NoReturn:
+    _refuse(param, f"The {param} cannot be read to its end: the file is cut off or broken.")
+
+
+def _refuse_broken(param: str) -> NoReturn:
+    _refuse(param, f"The {param} cannot be read: the file is broken at its start.")
+
+
+def _refuse_parts(param: str) -> NoReturn:
+    _refuse(param, f"The {param} has more than {MAX_PARTS} parts. Save it anew in another program.")
+
+
+def _refuse(param: str, message: str) -> NoReturn:
+    raise InvalidRequest(message, param=param)

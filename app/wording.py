@@ -23,7 +23,7 @@ TASK_WORDS = {
     Task.IMAGE_TO_IMAGE: "Image-to-image",
     Task.INPAINTING: "Inpainting",
 }
-DRAWN_OVER = "Drawn over a picture: only a program can send that again"
+DRAWN_OVER = "Settings, seed, and the picture it was drawn over while that is stored"
 LONGEST_QUOTE = 60
 
 

@@ -19,7 +19,7 @@ RESET = "/_ministack/reset"
 SNAPSHOT = "/_atelier/snapshot"
 # All that a browser needs here: the hosted sign-in, whose styles are in its pages, and the links to pictures.
 PAGES = frozenset({("GET", "/oauth2/authorize"), ("GET", "/logout"), ("POST", "/login")})
-PICTURES = ("/atelier-images/", "/atelier-outputs/")
+PICTURES = ("/atelier-images/", "/atelier-outputs/", "/atelier-inputs/")
 FETCH_METADATA = ("origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest")
 # Of the metrics only the last minutes matter, and the worker sends one with every sweep.
 NOT_KEPT = ("ReceiveMessage", "PutMetricData")
@@ -118,6 +118,8 @@ def _is_link(method: str, path: str, query: dict[str, list[str]]) -> bool:
         method in ("GET", "HEAD")
         and path.startswith(PICTURES)
         and path not in PICTURES
+        # Beside pictures, the buckets hold what the model is asked and answers.
+        and not path.endswith(".json")
         and "X-Amz-Signature" in query
         and all(scope.endswith("/s3/aws4_request") for scope in scopes)
     )

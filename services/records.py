@@ -146,9 +146,12 @@ class JobSpec(Record):
     @property
     def steps_to_draw(self) -> int:
         """Steps that are really made: drawing over a picture enters the schedule in the middle."""
-        if self.strength is None:
-            return self.steps
-        return max(1, int(self.steps * self.strength + 1e-6))
+        return self.steps if self.strength is None else steps_over(self.steps, self.strength)
+
+
+def steps_over(steps: int, strength: float) -> int:
+    """How many of `steps` are made over a picture at that strength, as the container counts them."""
+    return max(1, int(steps * strength + 1e-6))
 
 
 class JobFailure(Record):

@@ -64,8 +64,8 @@ class JobCreate(BaseModel):
             repr=False,
             description=(
                 "A picture to draw over: base64 of a PNG, JPEG or WebP file of at most 8192 pixels a side and "
-                "25 megapixels (the whole body may have 16 MiB). It is turned upright, brought into sRGB and to `width` x `height`; "
-                "nothing but its pixels is kept."
+                "25 megapixels (the whole body may have 16 MiB). It is turned upright, brought into sRGB and to "
+                "`width` x `height`; nothing but its pixels is kept."
             ),
         ),
     ] = None

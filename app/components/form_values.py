@@ -8,14 +8,15 @@ from typing import Any
 
 import streamlit as st
 
-from services.catalogue import MAX_SEED, ModelCard
+from app.components import source_choice
+from services.catalogue import DEFAULT_STRENGTH, MAX_SEED, ModelCard
 from services.prompt_syntax import escape
-from services.records import JobRequest, JobSpec
+from services.records import JobRequest, JobSpec, Source
 
 CUSTOM = "Custom"
 KEYS = (
-    "g_model", "g_prompt", "g_negative", "g_size", "g_width", "g_height", "g_quality", "g_steps",
-    "g_guidance", "g_scheduler", "g_seed", "g_count", "g_template",
+    "g_model", "g_prompt", "g_negative", "g_size", "g_width", "g_height", "g_upright", "g_lock", "g_quality", "g_steps",
+    "g_guidance", "g_scheduler", "g_seed", "g_count", "g_template", "g_strength",
 )  # fmt: skip
 # Streamlit forgets the value of a widget that another page does not draw; the form is remembered here.
 MEMORY = "form"
@@ -26,6 +27,10 @@ DRAWN = "form_drawn"
 # A run that begins sooner after it may have thrown away what was not yet sent: Streamlit empties its queue.
 SENT_AFTER_S = 0.5
 TEXTS = ("g_prompt", "g_negative")
+# Opens when it is filled from outside.
+NEGATIVE_BOX = "negative_box"
+# Width and height that a custom size keeps the shape of.
+LOCKED = "locked_shape"
 
 
 def defaults(card: ModelCard) -> dict[str, Any]:
@@ -37,6 +42,8 @@ def defaults(card: ModelCard) -> dict[str, Any]:
         "g_size": card.sizes[0].label,
         "g_width": card.default_width,
         "g_height": card.default_height,
+        "g_upright": card.default_height > card.default_width,
+        "g_lock": False,
         "g_quality": card.default_quality,
         "g_steps": card.qualities[card.default_quality],
         "g_guidance": float(card.default_guidance),
@@ -44,6 +51,7 @@ def defaults(card: ModelCard) -> dict[str, Any]:
         "g_seed": None,
         "g_count": 1,
         "g_template": "",
+        "g_strength": DEFAULT_STRENGTH,
     }
 
 
@@ -57,6 +65,8 @@ def restore(card: ModelCard) -> None:
     """
     memory = st.session_state.setdefault(MEMORY, {})
     recalled = st.session_state.pop(RECALLED, False)
+    if recalled and memory.get("g_negative"):
+        st.session_state[NEGATIVE_BOX] = True
     drawn_at = st.session_state.pop(DRAWN, None)
     drawn = drawn_at is not None
     shown = drawn_at is not None and monotonic() - drawn_at >= SENT_AFTER_S
@@ -95,7 +105,7 @@ def left() -> None:
 
 def change_model(card: ModelCard) -> None:
     """Gives everything that depends on the model the new model's defaults; texts, template, seed and count stay."""
-    kept = ("g_prompt", "g_negative", "g_seed", "g_count", "g_template")
+    kept = ("g_prompt", "g_negative", "g_seed", "g_count", "g_template", "g_strength")
     for key, value in defaults(card).items():
         if key not in kept:
             st.session_state[key] = value
@@ -105,12 +115,14 @@ def change_model(card: ModelCard) -> None:
     remember()
 
 
-def recall(spec: JobSpec, card: ModelCard, *, seed: bool) -> None:
+def recall(spec: JobSpec, card: ModelCard, *, seed: bool, job_id: str) -> None:
     """Has the next run of the page fill the form with what a job was run with; `seed` or a random one.
 
     The prompt is typed so that it stands for the same words again: its template was applied, its braces are characters.
+    What the job was drawn over is chosen again; the form says when that is no longer stored.
     """
-    size = next((s.label for s in card.sizes if (s.width, s.height) == (spec.width, spec.height)), CUSTOM)
+    size = _label(card, (spec.width, spec.height))
+    source_choice.recall(spec, job_id)
     st.session_state[RECALLED] = True
     st.session_state[MEMORY] = {
         "g_model": card.id,
@@ -119,6 +131,8 @@ def recall(spec: JobSpec, card: ModelCard, *, seed: bool) -> None:
         "g_size": size,
         "g_width": spec.width,
         "g_height": spec.height,
+        "g_upright": spec.height > spec.width,
+        "g_lock": False,
         "g_quality": spec.quality,
         "g_steps": spec.steps,
         "g_guidance": float(spec.guidance),
@@ -126,6 +140,7 @@ def recall(spec: JobSpec, card: ModelCard, *, seed: bool) -> None:
         "g_seed": spec.seed if seed else None,
         "g_count": spec.count,
         "g_template": "",
+        "g_strength": DEFAULT_STRENGTH if spec.strength is None else spec.strength,
     }
 
 
@@ -149,8 +164,75 @@ def apply_quality(card: ModelCard) -> None:
     remember()
 
 
-def request(card: ModelCard) -> JobRequest:
-    """The request the form stands for, its prompt as it was typed; unchecked, as the service layer does that."""
+def shapes(card: ModelCard) -> list[str]:
+    """The labels of the card's shapes the way round that is chosen; squares are in both."""
+    upright = st.session_state["g_upright"]
+    return [s.label for s in card.sizes if s.width == s.height or (s.height > s.width) == upright]
+
+
+def size(card: ModelCard) -> tuple[int, int]:
+    """Width and height that the form stands for, unchecked; what was emptied is 0."""
+    state = st.session_state
+    preset = next((s for s in card.sizes if s.label == state["g_size"]), None)
+    return (preset.width, preset.height) if preset else (state["g_width"] or 0, state["g_height"] or 0)
+
+
+def set_size(card: ModelCard, wanted: tuple[int, int]) -> None:
+    """Chooses the preset of that size, or types it in."""
+    state = st.session_state
+    state["g_size"] = _label(card, wanted)
+    state["g_width"], state["g_height"] = wanted
+    state["g_upright"] = wanted[1] > wanted[0]
+    remember()
+
+
+def shape_chosen(card: ModelCard) -> None:
+    """A custom size begins with the shape that was chosen before."""
+    if st.session_state["g_size"] != CUSTOM:
+        st.session_state["g_width"], st.session_state["g_height"] = size(card)
+    remember()
+
+
+def swap(card: ModelCard) -> None:
+    """Turns the size: width becomes height. Of a square, the shapes beside it turn."""
+    state = st.session_state
+    width, height = size(card)
+    if state["g_size"] == CUSTOM or width != height:
+        custom = state["g_size"] == CUSTOM
+        set_size(card, (height, width))
+        if custom:
+            state["g_size"] = CUSTOM
+            lock_changed()
+    else:
+        state["g_upright"] = not state["g_upright"]
+    remember()
+
+
+def lock_changed() -> None:
+    """Notes the shape that is kept from here on."""
+    st.session_state[LOCKED] = (st.session_state["g_width"], st.session_state["g_height"])
+    remember()
+
+
+def side_changed(card: ModelCard, name: str) -> None:
+    """Has the other side of a custom size follow, where its shape is kept."""
+    state = st.session_state
+    value, (width, height) = state[f"g_{name}"], state.get(LOCKED) or (0, 0)
+    if state["g_lock"] and value and width and height:
+        other, share = ("height", height / width) if name == "width" else ("width", width / height)
+        state[f"g_{other}"] = max(1, round(value * share / card.grid_px)) * card.grid_px
+    remember()
+
+
+def _label(card: ModelCard, wanted: tuple[int, int]) -> str:
+    return next((s.label for s in card.sizes if (s.width, s.height) == wanted), CUSTOM)
+
+
+def request(card: ModelCard, source: Source | None) -> JobRequest:
+    """The request the form stands for, its prompt as it was typed; unchecked, as the service layer does that.
+
+    `source` is what it draws over, None for nothing.
+    """
     state = st.session_state
     preset = next((s for s in card.sizes if s.label == state["g_size"]), None)
     return JobRequest(
@@ -165,4 +247,6 @@ def request(card: ModelCard) -> JobRequest:
         quality=state["g_quality"],
         seed=state["g_seed"],
         count=state["g_count"] or 1,
+        source=source,
+        strength=state["g_strength"] if source is not None else None,
     )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from app.components import form_values as form
+from app.components.model_picker import model_picker
 from app.components.press import press
 from app.components.prompt_tools import prompt_tools, prompts
+from app.components.size_picker import size_picker
 from app.components.slots import Slots
+from app.components.source_picture import NOTHING_PAINTED, lacks_mask, source_picture
 from services.build import Studio
 from services.catalogue import ModelCard
 from services.errors import StudioError
@@ -26,8 +29,10 @@ def generate_form(studio: Studio, user: User) -> Job | None:
     slots = Slots({})
     with st.container(border=True, key="generate_form", gap="small"):
         _texts(studio, user, card, slots)
-        _model(cards, slots)
-        _shape(card, slots)
+        source = source_picture(studio, user, card, slots)
+        model_picker(studio, cards, slots)
+        size_picker(card, slots)
+        _amount(card, slots)
         _advanced(card, slots)
         clicked = st.button(
             "Generate",
@@ -37,7 +42,10 @@ def generate_form(studio: Studio, user: User) -> Job | None:
             shortcut="Ctrl+Enter",
             key="generate",
         )
-        requests = _requests(studio, user, form.request(card), slots)
+        if clicked and lacks_mask(card):
+            slots.by_param["mask"].markdown(f":red[:material/error: {NOTHING_PAINTED}]")
+            clicked = False
+        requests = _requests(studio, user, form.request(card, source), slots)
         form.drawn()
         return press(studio, user, requests, slots, clicked) if requests else None
 
@@ -55,8 +63,11 @@ def _texts(studio: Studio, user: User, card: ModelCard, slots: Slots) -> None:
     prompt_tools(studio, user)
     if card.negative_prompt:
         value = form.initial("g_negative")
-        filled = bool(st.session_state.get("g_negative") or value)
-        with st.expander("Negative prompt", icon=":material/block:", expanded=filled, key="negative_box"):
+        # By state, not by what is in it: filled from outside it opens, and while one types it stays as it is.
+        st.session_state.setdefault(form.NEGATIVE_BOX, bool(st.session_state.get("g_negative") or value))
+        with st.expander(
+            "Negative prompt", icon=":material/block:", key=form.NEGATIVE_BOX, on_change="rerun"
+        ):
             st.text_area(
                 "Negative prompt",
                 key="g_negative",
@@ -69,37 +80,7 @@ def _texts(studio: Studio, user: User, card: ModelCard, slots: Slots) -> None:
             slots.by_param["negative_prompt"] = st.empty()
 
 
-def _model(cards: dict[str, ModelCard], slots: Slots) -> None:
-    st.selectbox(
-        "Model",
-        list(cards),
-        key="g_model",
-        format_func=lambda model: cards[model].name,
-        on_change=lambda: form.change_model(cards[st.session_state["g_model"]]),
-    )
-    st.caption(cards[st.session_state["g_model"]].description)
-    slots.by_param["model"] = st.empty()
-
-
-def _shape(card: ModelCard, slots: Slots) -> None:
-    st.segmented_control(
-        "Size",
-        [*(size.label for size in card.sizes), form.CUSTOM],
-        key="g_size",
-        required=True,
-        on_change=form.remember,
-        width="stretch",
-    )
-    # The place is there for every size: what follows would be drawn anew, and fold up, if it moved.
-    with st.container(gap="small"):
-        if st.session_state["g_size"] == form.CUSTOM:
-            for column, name in zip(st.columns(2), ("width", "height"), strict=True):
-                # Without bounds: the browser would keep a value outside them to itself, and the service's
-                # message would be about the value before.
-                column.number_input(
-                    f"{name.capitalize()}, px", step=card.grid_px, key=f"g_{name}", on_change=form.remember
-                )
-    slots.by_param["width"] = slots.by_param["height"] = st.empty()
+def _amount(card: ModelCard, slots: Slots) -> None:
     quality, count = st.columns([4, 3])
     quality.segmented_control(
         "Quality",
@@ -139,7 +120,7 @@ def _advanced(card: ModelCard, slots: Slots) -> None:
         if len(card.schedulers) > 1:
             st.selectbox("Scheduler", card.schedulers, key="g_scheduler", on_change=form.remember)
             slots.by_param["scheduler"] = st.empty()
-        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="seed_row"):
             st.number_input(
                 "Seed",
                 value=None,
@@ -149,15 +130,20 @@ def _advanced(card: ModelCard, slots: Slots) -> None:
                 help="The same seed and settings draw the same picture. Empty: a new one each time.",
                 on_change=form.remember,
             )
+            # The labels are for those who hear the page: atelier.css shows the icons only.
             st.button(
-                "", icon=":material/casino:", key="roll", on_click=form.roll_seed, help="Fix a random seed"
+                "Fix a random seed",
+                icon=":material/casino:",
+                key="roll",
+                on_click=form.roll_seed,
+                help="Fix a random seed",
             )
             st.button(
-                "",
+                "Back to a random seed",
                 icon=":material/backspace:",
                 key="unroll",
                 on_click=form.clear_seed,
-                help="Back to random",
+                help="Back to a random seed",
                 disabled=st.session_state["g_seed"] is None,
             )
         slots.by_param["seed"] = st.empty()

@@ -69,13 +69,11 @@ def _buttons(studio: Studio, user: User, job: Job) -> None:
         st.switch_page(GENERATE, query_params={"job": job.id})
     if not job.status.terminal:
         return
-    drawn_over = job.spec.task is not Task.TEXT_TO_IMAGE
     if st.button(
         "Use again",
         icon=":material/replay:",
         key="details_again",
-        help=DRAWN_OVER if drawn_over else "Settings and seed",
-        disabled=drawn_over,
+        help=DRAWN_OVER if job.spec.task is not Task.TEXT_TO_IMAGE else "Settings and seed",
     ) and reuse(studio, job, seed=True):
         st.switch_page(GENERATE)
     with st.popover("Delete", icon=":material/delete:", key="details_delete"):

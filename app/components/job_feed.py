@@ -15,10 +15,10 @@ from app.components.picture_grid import picture_grid
 from app.components.prompt_text import as_label, one_line, show_text
 from app.components.viewer import act_on
 from app.page_runner import errors_in_words
-from app.wording import DRAWN_OVER, STATUS_WORDS, ago, dollars, duration
+from app.wording import STATUS_WORDS, ago, dollars, duration
 from services.build import Studio
 from services.errors import Conflict, InvalidRequest, NotFound
-from services.records import Image, Job, JobStatus, Task, User
+from services.records import Image, Job, JobStatus, User
 
 POLL_S = 1.0
 PICTURES = 24
@@ -160,13 +160,10 @@ def _ended(studio: Studio, job: Job) -> None:
 
 
 def reuse(studio: Studio, job: Job, *, seed: bool) -> bool:
-    """Fills the form with a job's values; False (and says so) when its model is no longer offered, or when the same
-    seed cannot draw the same because the picture that was drawn over is missing."""
-    if seed and job.spec.task is not Task.TEXT_TO_IMAGE:
-        st.warning(f"{DRAWN_OVER}.", icon=":material/info:")
-        return False
+    """Fills the form with a job's values and what it was drawn over; False (and says so) when its model is no longer
+    offered."""
     try:
-        form.recall(job.spec, studio.catalogue.card(job.spec.model), seed=seed)
+        form.recall(job.spec, studio.catalogue.card(job.spec.model), seed=seed, job_id=job.id)
     except InvalidRequest as error:
         show_error(error)
         return False

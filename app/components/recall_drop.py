@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import streamlit as st
-from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
-from streamlit.runtime.scriptrunner import get_script_run_ctx
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from app.components import form_values as form
 from app.components.prompt_text import as_label, show_text
+from app.uploads import ENDINGS, taken, uploader_key
 from services.build import Studio
 from services.catalogue import ModelCard
 from services.errors import InvalidRequest
@@ -22,9 +20,7 @@ from services.recipe import Recipe
 
 # What the last file said: a recipe, or why there is none.
 RECALLED = "recalled_recipe"
-# Counts the files: each gets an uploader of its own, as an emptied one cannot be had otherwise.
-NUMBER = "recall_number"
-ENDINGS = ("png", "jpg", "jpeg", "webp")
+FILE = "recall_file"
 LONGEST_FACTS, LONGEST_REMARK = 600, 400
 
 
@@ -41,14 +37,12 @@ def recall_drop(studio: Studio) -> None:
         if isinstance(said, Recipe):
             _show(said, fit(said, _chosen(studio), studio.catalogue.models()))
             return
-        key = f"recall_file_{st.session_state.setdefault(NUMBER, 0)}"
         st.file_uploader(
             "Drop a picture made here, with A1111, ComfyUI, InvokeAI or SwarmUI",
             type=ENDINGS,
-            key=key,
+            key=uploader_key(FILE),
             max_upload_size=MAX_FILE_BYTES // 1024 // 1024,
             on_change=_take,
-            args=(key,),
         )
         if said is not None:
             st.warning(as_label(said, LONGEST_REMARK), icon=":material/info:")
@@ -56,26 +50,16 @@ def recall_drop(studio: Studio) -> None:
             st.caption("It is read for its settings and not kept.")
 
 
-def _take(key: str) -> None:
+def _take() -> None:
     """Reads the dropped file and lets go of it."""
-    file = st.session_state.get(key)
-    if not isinstance(file, UploadedFile):
-        return
-    try:
-        st.session_state[RECALLED] = read_recipe(file.getvalue())
-    except InvalidRequest as error:
-        # Only its words: the error itself holds on to the frames it came through, and to the bytes in them.
-        st.session_state[RECALLED] = error.message
-    finally:
-        st.session_state[NUMBER] += 1
-        _forget(file)
-
-
-def _forget(file: UploadedFile) -> None:
-    """Takes the bytes out of Streamlit's own store, which would keep them as long as the page is open."""
-    context = get_script_run_ctx()
-    if context is not None and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
-        context.uploaded_file_mgr.remove_file(session_id=context.session_id, file_id=file.file_id)
+    with taken(FILE) as file:
+        if file is None:
+            return
+        try:
+            st.session_state[RECALLED] = read_recipe(file)
+        except InvalidRequest as error:
+            # Only its words: the error itself holds on to the frames it came through, and to the bytes in them.
+            st.session_state[RECALLED] = error.message
 
 
 def _chosen(studio: Studio) -> ModelCard:
@@ -152,7 +136,7 @@ def _settings(fitted: Fitted, memory: dict[str, Any]) -> dict[str, Any]:
     card = fitted.card
     values: dict[str, Any] = {}
     if memory.get("g_model") != card.id:
-        kept = ("g_prompt", "g_negative", "g_seed", "g_count", "g_template")
+        kept = ("g_prompt", "g_negative", "g_seed", "g_count", "g_template", "g_strength")
         values |= {key: value for key, value in form.defaults(card).items() if key not in kept}
         values["g_count"] = min(memory.get("g_count") or 1, card.max_count)
     if fitted.negative_prompt is not None:
@@ -160,7 +144,7 @@ def _settings(fitted: Fitted, memory: dict[str, Any]) -> dict[str, Any]:
     if fitted.size is not None:
         width, height = fitted.size
         label = next((s.label for s in card.sizes if (s.width, s.height) == fitted.size), form.CUSTOM)
-        values |= {"g_size": label, "g_width": width, "g_height": height}
+        values |= {"g_size": label, "g_width": width, "g_height": height, "g_upright": height > width}
     for key, value in (
         ("g_steps", fitted.steps),
         ("g_guidance", fitted.guidance),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.components import form_values as form
+from app.components.draw_over import draw_over_button
 from app.components.error_banner import show_error
 from app.components.job_remarks import show_remarks
 from app.components.picture_grid import GridAction
@@ -79,6 +80,7 @@ def show_picture(studio: Studio, user: User, image_ids: tuple[str, ...]) -> None
         _actions(studio, user, image)
         if job is not None:
             _recall(studio, job, image)
+        draw_over_button(image)
         if len(image_ids) > 1 and image_id in image_ids:
             _neighbours(image_ids, image_id)
 
@@ -157,9 +159,7 @@ def _recall(studio: Studio, job: Job, image: Image) -> None:
             "Use all",
             icon=":material/replay:",
             key="viewer_all",
-            # The form has no place for the picture, and without it these settings draw another one.
             help=DRAWN_OVER if drawn_over else "Settings and this seed",
-            disabled=drawn_over,
         )
         remix = st.button("Remix", icon=":material/shuffle:", key="viewer_remix", help="All but the seed")
     if not (use_all or remix):
@@ -171,7 +171,7 @@ def _recall(studio: Studio, job: Job, image: Image) -> None:
         return
     # This picture's own seed with one picture draws this one again, whichever of its job it was.
     spec = job.spec.model_copy(update={"seed": image.seed, "count": 1}) if use_all else job.spec
-    form.recall(spec, card, seed=use_all)
+    form.recall(spec, card, seed=use_all, job_id=job.id)
     _closed()
     st.switch_page(GENERATE)
 

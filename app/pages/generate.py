@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.components import source_choice
 from app.components.form_values import MEMORY, RECALLED, recall
 from app.components.generate_form import generate_form
 from app.components.job_feed import follow, job_feed
@@ -40,7 +41,10 @@ def fill_from_address(studio: Studio, user: User) -> None:
         return
     try:
         job = studio.jobs.get(user, job_id)
-        recall(job.spec, studio.catalogue.card(job.spec.model), seed=False)
+        source = source_choice.current()
+        recall(job.spec, studio.catalogue.card(job.spec.model), seed=False, job_id=job.id)
+        if source is not None:
+            source_choice.put(source)
         # What was typed before the page was reloaded or the server went away comes before the job's words.
         del st.session_state[RECALLED]
     except StudioError:

@@ -149,7 +149,7 @@ def test_a_browser_gets_nothing_but_sign_in_and_links(
     assert status == 403
 
 
-@pytest.mark.parametrize("bucket", [IMAGES_BUCKET, OUTPUTS_BUCKET])
+@pytest.mark.parametrize("bucket", [IMAGES_BUCKET, OUTPUTS_BUCKET, INPUTS_BUCKET])
 def test_a_page_shows_a_picture_by_its_presigned_link(
     cloud: EmbeddedCloud, resources: Resources, bucket: str
 ) -> None:

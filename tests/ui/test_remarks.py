@@ -13,6 +13,8 @@ from streamlit.testing.v1 import AppTest
 from app.components import viewer
 from app.components.history_table import as_frame
 from app.components.job_details import job_details
+from services import keys
+from services.aws.session import make_clients
 from services.build import Studio
 from services.records import Job, JobRequest, JobStatus, User
 from tests.endpoint import ScriptedEndpoint
@@ -96,8 +98,12 @@ def test_a_job_without_either_says_nothing_of_them(
     assert "withheld" not in said and "does not know" not in said
 
 
-def test_a_drawn_over_picture_is_called_so_and_cannot_be_drawn_again_without_its_source(
-    answered: Callable[..., Job], in_dialog: Callable[..., AppTest], open_page: Callable[..., AppTest]
+def test_a_drawn_over_picture_is_called_so_and_is_drawn_over_again_while_its_source_is_stored(
+    answered: Callable[..., Job],
+    in_dialog: Callable[..., AppTest],
+    open_page: Callable[..., AppTest],
+    studio: Studio,
+    maker: User,
 ) -> None:
     target = io.BytesIO()
     Pillow.new("RGB", (64, 64), "red").save(target, "PNG")
@@ -105,10 +111,19 @@ def test_a_drawn_over_picture_is_called_so_and_cannot_be_drawn_again_without_its
     assert as_frame([job])["Kind"].tolist() == ["Image-to-image"]
     details = in_dialog(job_details, job).run()
     assert "Image-to-image" in words(details) and "strength 0.5" in words(details)
-    assert details.button(key="details_again").disabled
+    assert not details.button(key="details_again").disabled
     dialog = in_dialog(viewer.show_picture, job.image_ids).run()
     assert "Image-to-image, strength 0.5" in words(dialog)
-    assert dialog.button(key="viewer_all").disabled and not dialog.button(key="viewer_remix").disabled
+    assert not dialog.button(key="viewer_all").disabled and not dialog.button(key="viewer_remix").disabled
     page = open_page()
     page.button(key=f"all_{job.id}").click().run()
-    assert "only a program can send that again" in words(page)
+    assert page.query_params["source"] == job.id
+    assert page.slider(key="g_strength").value == 0.5
+    page.button(key="generate").click().run()
+    # Exactly the same again: the earlier one is offered.
+    assert page.button(key="show_same")
+    s3 = make_clients(studio.settings).s3
+    s3.delete_object(Bucket=studio.settings.inputs_bucket, Key=keys.input_key(maker.id, job.id, "image"))
+    page = open_page(query={"source": job.id})
+    assert "no longer stored" in words(page)
+    assert "source" not in page.query_params

@@ -1,0 +1,38 @@
+"""Files that a page is given: taken out of Streamlit's memory as soon as they were read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+ENDINGS = ("png", "jpg", "jpeg", "webp")
+
+
+def uploader_key(name: str) -> str:
+    """The key of the uploader of that name for now: each file gets one of its own, as an emptied one cannot be had."""
+    return f"{name}_{st.session_state.setdefault(_counter(name), 0)}"
+
+
+@contextmanager
+def taken(name: str) -> Iterator[bytes | None]:
+    """The bytes that the uploader of that name was given, None without any; afterwards they are kept nowhere."""
+    file = st.session_state.get(uploader_key(name))
+    if not isinstance(file, UploadedFile):
+        yield None
+        return
+    try:
+        yield file.getvalue()
+    finally:
+        st.session_state[_counter(name)] += 1
+        context = get_script_run_ctx()
+        if context is not None and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
+            context.uploaded_file_mgr.remove_file(session_id=context.session_id, file_id=file.file_id)
+
+
+def _counter(name: str) -> str:
+    return f"{name}_number"

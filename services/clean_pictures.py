@@ -102,21 +102,19 @@ def _turn(picture: Pillow.Image) -> Pillow.Transpose | None:
 
 
 def _small(picture: Pillow.Image) -> Pillow.Image:
-    """The picture in 8 bits a channel, at most KEPT_SIDE_PX a side, flattened upon white."""
+    """The picture in 8 bits a channel, flattened upon white, at most KEPT_SIDE_PX a side."""
     if picture.mode.startswith("I"):
         # 16 bits a pixel; Pillow's own conversion cuts off what is above 255.
         picture = picture.point(lambda value: value * (1 / 256)).convert("L")
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
+        clear = picture if picture.mode == "RGBA" else picture.convert("RGBA")
+        picture = Pillow.new("RGB", clear.size, "white")
+        picture.paste(clear, mask=clear.getchannel("A"))
     elif picture.mode not in ("L", "RGB", "CMYK"):
         picture = picture.convert("RGB")
     if max(picture.size) > KEPT_SIDE_PX:
         picture = ImageOps.contain(picture, (KEPT_SIDE_PX, KEPT_SIDE_PX), Pillow.Resampling.LANCZOS)
-    if picture.mode != "RGBA":
-        return picture
-    upon = Pillow.new("RGB", picture.size, "white")
-    upon.paste(picture, mask=picture.getchannel("A"))
-    return upon
+    return picture
 
 
 def _srgb(picture: Pillow.Image, profile: object) -> Pillow.Image:

@@ -27,6 +27,7 @@ from services.records import Fit, Source, SourcePicture, User, steps_over
 FILE, MASK_FILE = "source_file", "mask_file"
 # The last look at the chosen picture, the bytes of its mask, and why the last file was not taken.
 LOOK, MASK, PROBLEM = "source_look", "source_mask", "source_problem"
+BOX = "source_box"
 SAME_SHAPE = 0.01
 FIT_WORDS = {Fit.CROP.value: "Cut to fit", Fit.PAD.value: "Add bars"}
 NOTHING_PAINTED = "Nothing is painted yet: paint over what should be drawn anew, or switch it off."
@@ -40,11 +41,11 @@ def source_picture(studio: Studio, user: User, card: ModelCard, slots: Slots) ->
     chosen = source_choice.current()
     if not card.image_to_image:
         return None
+    # By state: it opens for a picture that comes from elsewhere, and can be folded up over any.
+    if chosen is not None and chosen.fresh:
+        st.session_state[BOX] = True
     with st.expander(
-        "Start from a picture",
-        icon=":material/add_photo_alternate:",
-        expanded=chosen is not None,
-        key="source_box",
+        "Start from a picture", icon=":material/add_photo_alternate:", key=BOX, on_change="rerun"
     ):
         picture = _look(studio, user, chosen) if chosen else None
         if (problem := st.session_state.pop(PROBLEM, None)) is not None:

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 
 from app.job_filter import JobFilter, find_jobs
 from services.records import Job, Page
+from services.spreadsheet import harmless
 
 MOST_ROWS = 10_000
 READ_AT_ONCE = 1000
-# A spreadsheet runs a cell that begins with one of these as a formula (OWASP, CSV injection).
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 COLUMNS = (
     "job",
     "created_at",
@@ -51,7 +50,7 @@ def history_csv(list_jobs: Callable[..., Page[Job]], wanted: JobFilter) -> bytes
     for number, job in enumerate(_all(list_jobs, wanted)):
         if number == MOST_ROWS:
             break
-        writer.writerow([_harmless(value) for value in _row(job)])
+        writer.writerow([harmless(value) for value in _row(job)])
     return target.getvalue().encode("utf-8-sig")
 
 
@@ -97,7 +96,3 @@ def _row(job: Job) -> tuple[object, ...]:
 def _decimal(usd: float) -> str:
     """Without an exponent, which some spreadsheets take for text."""
     return f"{usd:.8f}"
-
-
-def _harmless(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

@@ -19,6 +19,8 @@ from services.dispatch import Dispatcher
 from services.endpoint_status import EndpointStatus
 from services.erasure import Erasure
 from services.estimates import Estimator
+from services.export_build import ExportBuilder
+from services.exports import Exports
 from services.image_marks import ImageMarks
 from services.images import Images
 from services.inputs import Inputs
@@ -54,6 +56,8 @@ class Studio:
     trash: Trash
     search: Search
     search_index: SearchIndex
+    exports: Exports
+    export_builder: ExportBuilder
     ledger: Ledger
     accounts: Accounts
     live: LiveJobs
@@ -91,8 +95,9 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
     dispatcher = Dispatcher(store, endpoints, inputs, outputs, settings)
     sweeper = Sweeper(store, dispatcher, completion, outputs)
     admission = Admission(catalogue, Moderation.load(), estimator, status, inputs)
-    search_index = SearchIndex(table, library)
-    erasure = Erasure(table, store, images, search_index, (input_objects, outputs))
+    exports = Exports(table, library)
+    search_index = SearchIndex(table, library, exports.drop_holding)
+    erasure = Erasure(table, store, images, search_index, exports, (input_objects, outputs))
     jobs = Jobs(store, admission, ledger, sweeper, completion, erasure)
     return Studio(
         settings=settings,
@@ -107,6 +112,8 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
         trash=Trash(table, images),
         search=Search(table, search_index),
         search_index=search_index,
+        exports=exports,
+        export_builder=ExportBuilder(table, exports, library, pictures),
         ledger=ledger,
         accounts=Accounts(table),
         live=LiveJobs(store, outputs, completion),

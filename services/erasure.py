@@ -9,6 +9,7 @@ from services.aws.objects import Objects
 from services.aws.table import Delete, Table
 from services.completion import same_sk
 from services.errors import Unavailable
+from services.exports import Exports
 from services.image_records import Place, is_visible
 from services.images import Images, tombstone
 from services.job_store import JobStore, now
@@ -20,7 +21,7 @@ from services.search_notes import change_note
 TEXTS = (keys.LIST, keys.TEMPLATE, keys.PROMPT, keys.ALBUM)
 # Two records a picture, and the note of it, in one transaction of at most a hundred writes.
 RECORDS_AT_ONCE = 49
-KINDS = (keys.IMAGE, keys.TRASH, keys.JOB, "IDEM#", "SAME#", *TEXTS)
+KINDS = (keys.IMAGE, keys.TRASH, keys.JOB, keys.EXPORT, "IDEM#", "SAME#", *TEXTS)
 
 
 class Erasure:
@@ -32,12 +33,14 @@ class Erasure:
         store: JobStore,
         images: Images,
         index: SearchIndex,
+        exports: Exports,
         buckets: tuple[Objects, Objects],
     ) -> None:
         self._table = table
         self._store = store
         self._images = images
         self._index = index
+        self._exports = exports
         self._working = buckets
 
     def has_all_images(self, job: Job) -> bool:
@@ -77,7 +80,7 @@ class Erasure:
             self._table.transact([*deletes, note])
 
     def erase_all(self, user_id: str) -> ErasureReceipt:
-        """Erases all of a user's ended jobs, pictures, albums, lists, templates and stars.
+        """Erases all of a user's ended jobs, pictures, exports, albums, lists, templates and stars.
 
         Asked again it goes on where it was. Charges stay: they say what was spent, and nothing about what was drawn; so
         do tombstones and the markers that have containers stop. Raises Unavailable when something new appeared while it
@@ -94,6 +97,7 @@ class Erasure:
                 self._table.delete(pk, item["SK"])
                 images += kind == keys.IMAGE
                 texts += kind in TEXTS
+        objects += self._exports.forget(user_id)
         objects += self._index.forget(user_id)
         for job in ended:
             self._table.delete(pk, keys.job_sk(job.id))

@@ -18,6 +18,7 @@ LIST = "LIST#"
 TEMPLATE = "TEMPLATE#"
 PROMPT = "PROMPT#"
 ALBUM = "ALBUM#"
+EXPORT = "EXPORT#"
 CHANGED = "CHANGED#"
 SEARCH = "SEARCH"
 WAITING = "OPEN#waiting"
@@ -26,6 +27,7 @@ REPAIR = "OPEN#repair"
 ERASING = "OPEN#erasing"
 TRASHED = "OPEN#trash"
 CHANGES = "OPEN#changes"
+EXPORTS = "OPEN#exports"
 CANCEL_MARKER = "cancel"
 UPLOADS = "uploads"
 MASKS = "masks"
@@ -192,6 +194,11 @@ def search_version(key: str) -> int | None:
     """The version that a segment's key tells of; None for a stranger."""
     match = _SEGMENT.fullmatch(key)
     return int(match[1]) if match else None
+
+
+def exports_prefix(user_id: str, export_id: str | None = None) -> str:
+    """Below it lie a user's (or one) export's files in the library bucket."""
+    return f"exports/{user_id}/" if export_id is None else f"exports/{user_id}/{export_id}/"
 
 
 def digest(*parts: str) -> str:

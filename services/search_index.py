@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from services import keys
@@ -45,11 +45,14 @@ class Head:
 
 
 class SearchIndex:
-    """The indexes of all users."""
+    """The indexes of all users. `on_erased` hears of pictures that were erased, by user; more than once, maybe."""
 
-    def __init__(self, table: Table, objects: Objects) -> None:
+    def __init__(
+        self, table: Table, objects: Objects, on_erased: Callable[[str, Collection[str]], object]
+    ) -> None:
         self._table = table
         self._objects = objects
+        self._on_erased = on_erased
 
     def notes(self, user_id: str) -> tuple[ChangeNote, ...]:
         """The changes that are not in the index yet; to be read before the head. One AWS call."""
@@ -127,6 +130,8 @@ class SearchIndex:
             changes = {sk: row for sk, row in changes.items() if row is not None}
         if not self._write(user_id, head, keep, changes):
             return False
+        if erased := {image_id for note in notes if note.erased for image_id in note.image_ids}:
+            self._on_erased(user_id, erased)
         drop(self._table, user_id, notes)
         return True
 

@@ -22,7 +22,8 @@ from services.settings import Settings, SettingsError, load_settings
 
 RETRY_S = 5
 RECONCILE_S = 6 * 3600.0
-LIBRARY_S = 5.0
+SEARCH_S = 5.0
+EXPORTS_S = 2.0
 
 
 class PoisonMessage(Exception):
@@ -51,7 +52,11 @@ class Worker:
         """Runs until `stop`; returns when all loops have ended."""
         others = [
             threading.Thread(target=loop, name=name, daemon=True)
-            for name, loop in (("sweep", self._sweep_loop), ("search", self._search_loop))
+            for name, loop in (
+                ("sweep", self._sweep_loop),
+                ("search", self._search_loop),
+                ("exports", self._export_loop),
+            )
         ]
         for thread in others:
             thread.start()
@@ -141,7 +146,12 @@ class Worker:
     def _search_loop(self) -> None:
         while not self._stop.is_set():
             self._safely("search", self._studio.search_index.fold_due)
-            self._stop.wait(LIBRARY_S)
+            self._stop.wait(SEARCH_S)
+
+    def _export_loop(self) -> None:
+        while not self._stop.is_set():
+            self._safely("exports", lambda: self._studio.export_builder.build_due(self._stop.is_set))
+            self._stop.wait(EXPORTS_S)
 
     def _safely(self, name: str, task: Callable[[], object]) -> None:
         """Does one of the loop's tasks; its trouble is logged, and the other tasks go on."""

@@ -9,6 +9,7 @@ const ICONS = {
   close: "M6.400 19 5 17.600l5.600-5.600L5 6.400 6.400 5l5.600 5.600L17.600 5 19 6.400 13.400 12l5.600 5.600-1.400 1.400-5.600-5.600z",
   label: "m12.700 21.300 8-8q.3-.3.3-.7V4.500q0-.8-.6-1.400T19 2.500h-8.100q-.4 0-.7.3l-8 8q-.6.6-.6 1.400t.6 1.400l7.700 7.700q.6.6 1.400.6t1.400-.6zM16.500 8.500q-.6 0-1.100-.4T15 7t.4-1.100 1.100-.4 1.100.4.4 1.100-.4 1.100-1.100.4z",
   album: "M5 21q-.8 0-1.400-.6T3 19V5q0-.8.6-1.400T5 3h14q.8 0 1.400.6T21 5v14q0 .8-.6 1.400T19 21zm0-2h14V5h-2v7l-2.500-1.500L12 12V5H5z",
+  zip: "M5 20q-.8 0-1.400-.6T3 18V6.500q0-.4.100-.7t.4-.6l1.200-1.500q.2-.3.600-.5T6 3h12q.4 0 .8.2t.6.5l1.200 1.500q.2.3.300.600t.1.700V18q0 .8-.6 1.400T19 20zM5.400 6h13.200l-.800-1H6.200zM12 17l4-4-1.400-1.400-1.600 1.600V9h-2v4.200l-1.600-1.600L8 13z",
   restore: "M12 21q-3.400 0-6-2.200T3.100 13h2q.4 2.600 2.400 4.300T12 19q2.900 0 5-2.100t2-4.900-2-4.900T12 5q-1.700 0-3.200.8T6.300 8H9v2H3V4h2v2.400q1.300-1.600 3.100-2.500T12 3q1.900 0 3.500.7t2.900 1.900 1.900 2.900.7 3.500-.7 3.500-1.900 2.900-2.900 1.900-3.500.7z",
   trash: "M7 21q-.8 0-1.400-.6T5 19V6H4V4h5V3h6v1h5v2h-1v13q0 .8-.6 1.400T17 21zM17 6H7v13h10zM9 17h2V8H9zm4 0h2V8h-2z",
 }
@@ -139,7 +140,7 @@ function makeView(parent, data) {
     view.dock.append(view.count)
     const acts = data.trash
       ? [["Restore", "restore", "restore"], ["Delete for good", "trash", "erase"]]
-      : [["Star", "star", "star"], ["Unstar", "hollow", "unstar"], ["Rate and tag", "label", "label"], ["Album", "album", "album"], ["Delete", "trash", "trash"]]
+      : [["Star", "star", "star"], ["Unstar", "hollow", "unstar"], ["Rate and tag", "label", "label"], ["Album", "album", "album"], ["ZIP", "zip", "zip"], ["Delete", "trash", "trash"]]
     for (const [label, name, act] of [...acts, ["Clear", "close", "clear"]]) {
       const button = make("button", "do", { type: "button", title: label, "aria-label": label })
       button.dataset.act = act

@@ -20,7 +20,7 @@ from services.records import Image
 from services.trash import until
 
 HERE = Path(__file__).parent
-Kind = Literal["open", "star", "rate", "label", "album", "trash", "restore", "erase"]
+Kind = Literal["open", "star", "rate", "label", "album", "zip", "trash", "restore", "erase"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,15 @@ def _action(raw: Any, shown: set[str]) -> GridAction | None:
     """Checks what the browser sent: only known actions on pictures that are in the grid count."""
     match raw:
         case {
-            "kind": "open" | "star" | "rate" | "label" | "album" | "trash" | "restore" | "erase" as kind,
+            "kind": "open"
+            | "star"
+            | "rate"
+            | "label"
+            | "album"
+            | "zip"
+            | "trash"
+            | "restore"
+            | "erase" as kind,
             "ids": [str(), *_] as ids,
         } if len(ids) <= MOST_PICTURES and all(isinstance(one, str) and one in shown for one in ids):
             rating = raw.get("rating", 0)

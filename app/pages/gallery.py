@@ -14,6 +14,7 @@ from app.components.album_shelf import (
     tell_album_error,
 )
 from app.components.error_banner import show_error
+from app.components.export_dialog import offer_zip_of, offer_zip_of_view
 from app.components.gallery_filters import show_chips, show_filters, show_order
 from app.components.picture_grid import picture_grid
 from app.components.picture_marks import known_tags
@@ -193,6 +194,8 @@ def show_pictures(view: GalleryView, page: Found) -> None:
     chosen = [image for image in page.items if image.id in action.ids]
     if action.kind == "album":
         choose_album(studio(), user, chosen, view.query.album)
+    elif action.kind == "zip":
+        offer_zip_of(studio(), user, chosen)
     else:
         act_on(studio(), user, action, page.items)
 
@@ -223,6 +226,13 @@ def show_list(view: GalleryView, names: dict[str, str], facets: Facets) -> None:
                 st.caption(f"{page.total:,} {'picture' if page.total == 1 else 'pictures'}", width="content")
             show_chips(view, names)
             st.space("stretch")
+            if st.button(
+                "ZIP",
+                icon=":material/folder_zip:",
+                key="gallery_zip",
+                help="Download all of these as one file",
+            ):
+                offer_zip_of_view(studio(), user, view.query)
             show_order()
         show_pictures(view, page) if page.items else nothing_here(view)
     paging(view, page)

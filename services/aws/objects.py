@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -59,12 +59,12 @@ class Objects:
             CacheControl="private, max-age=3600, immutable",
         )
 
-    def link(self, key: str, *, download_as: str | None = None) -> str:
-        """A presigned GET link good for one hour; no AWS call. `download_as` makes the browser save it."""
+    def link(self, key: str, *, download_as: str | None = None, valid_s: int = LINK_S) -> str:
+        """A presigned GET link good for an hour at most; no AWS call. `download_as` makes the browser save it."""
         parameters: dict[str, Any] = {"Bucket": self.bucket, "Key": key}
         if download_as is not None:
             parameters["ResponseContentDisposition"] = f'attachment; filename="{download_as}"'
-        return str(self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=LINK_S))
+        return str(self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=valid_s))
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Every current key below `prefix`; one call for each thousand."""
@@ -91,6 +91,62 @@ class Objects:
                 self._delete([{"Key": e["Key"], "VersionId": e["VersionId"]} for e in batch])
                 erased |= {e["Key"] for e in batch}
         return len(erased)
+
+    @translated("S3")
+    def begin_upload(self, key: str, *, content_type: str) -> str:
+        """Begins an object that comes in parts; returns the upload's id."""
+        answer = self._client.create_multipart_upload(Bucket=self.bucket, Key=key, ContentType=content_type)
+        return str(answer["UploadId"])
+
+    @translated("S3")
+    def upload_part(self, key: str, upload: str, number: int, body: bytes) -> str:
+        """Sends the part of that number, from 1; returns its tag. All but the last have at least 5 MiB.
+
+        Raises NotFound when the upload was dropped.
+        """
+        try:
+            answer = self._client.upload_part(
+                Bucket=self.bucket, Key=key, UploadId=upload, PartNumber=number, Body=body
+            )
+        except ClientError as exc:
+            if error_code(exc) == "NoSuchUpload":
+                raise NotFound("The upload was dropped.") from exc
+            raise
+        return str(answer["ETag"])
+
+    @translated("S3")
+    def complete_upload(self, key: str, upload: str, tags: Sequence[str]) -> None:
+        """Makes the object of its parts, by their tags in order; until then nobody sees it.
+
+        Raises NotFound when the upload was dropped. After a lost answer boto3 asks again: then the object is there.
+        """
+        parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, start=1)]
+        try:
+            self._client.complete_multipart_upload(
+                Bucket=self.bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
+            )
+        except ClientError as exc:
+            if error_code(exc) != "NoSuchUpload":
+                raise
+            if not self.exists(key):
+                raise NotFound("The upload was dropped.") from exc
+
+    def abort_uploads(self, prefix: str) -> int:
+        """Drops all unfinished uploads below `prefix` with their parts; returns how many. One call, one more each."""
+        dropped = 0
+        for page in self._pages("list_multipart_uploads", prefix):
+            for upload in page.get("Uploads", []):
+                self._abort(upload["Key"], upload["UploadId"])
+                dropped += 1
+        return dropped
+
+    @translated("S3")
+    def _abort(self, key: str, upload: str) -> None:
+        try:
+            self._client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload)
+        except ClientError as exc:
+            if error_code(exc) != "NoSuchUpload":
+                raise
 
     @translated("S3")
     def _delete(self, batch: list[dict[str, str]]) -> None:

@@ -283,7 +283,8 @@ def test_of_two_folds_at_once_both_changes_count_and_nothing_is_left_over(
     studio.search_index.fold(maker.id, anew=True)
     for _ in range(5):
         paint()
-        task = SearchIndex(studio.search._table, studio.search_index._objects)
+        index = studio.search_index
+        task = SearchIndex(studio.search._table, index._objects, index._on_erased)
         folds = [threading.Thread(target=task.fold, args=(maker.id,)) for _ in range(4)]
         for fold in folds:
             fold.start()

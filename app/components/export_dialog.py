@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import streamlit as st
 
 from app.components.error_banner import show_error
+from app.links import RENEW_AFTER_S
 from app.page_runner import errors_in_words
 from app.wording import ago, file_size, plural
 from services.build import Studio
@@ -79,7 +81,7 @@ def _show_export(studio: Studio, user: User, export: Export) -> None:
     if export.status is ExportStatus.READY:
         st.link_button(
             "Download",
-            studio.exports.link(export),
+            _link(studio, export),
             icon=":material/download:",
             type="primary",
             key=f"export_get_{export.id}",
@@ -91,6 +93,15 @@ def _show_export(studio: Studio, user: User, export: Export) -> None:
         on_click=_drop,
         args=(studio, user, export.id),
     )
+
+
+def _link(studio: Studio, export: Export) -> str:
+    """The link to a ZIP, the same one for a while: a list that is looked at again must not change under the pointer."""
+    kept: dict[str, tuple[str, float]] = st.session_state.setdefault("export_links", {})
+    known = kept.get(export.id)
+    if known is None or time.monotonic() - known[1] > RENEW_AFTER_S:
+        known = kept[export.id] = (studio.exports.link(export), time.monotonic())
+    return known[0]
 
 
 def _state(export: Export) -> str:

@@ -124,6 +124,13 @@ function columnsOf(grid) {
   return getComputedStyle(grid).gridTemplateColumns.split(" ").length
 }
 
+// A word that telephones have no room for.
+function word(text) {
+  const words = make("span", "words")
+  words.textContent = text
+  return words
+}
+
 // The frame around the tiles, the bar for what is chosen, and the line that screen readers hear.
 function makeView(parent, data) {
   const frame = make("div", "frame")
@@ -144,9 +151,7 @@ function makeView(parent, data) {
     for (const [label, name, act] of [...acts, ["Clear", "close", "clear"]]) {
       const button = make("button", "do", { type: "button", title: label, "aria-label": label })
       button.dataset.act = act
-      const words = make("span", "words")
-      words.textContent = label
-      button.append(icon(name), words)
+      button.append(icon(name), word(label))
       view.dock.append(button)
     }
     view.live = make("div", "live", { "aria-live": "polite" })
@@ -225,7 +230,7 @@ export default function (component) {
     }
     const words = chosen.size ? `${chosen.size} selected` : ""
     if (view.live.textContent !== words) view.live.textContent = words
-    if (words) view.count.textContent = words
+    if (words) view.count.replaceChildren(String(chosen.size), word(" selected"))
     view.dock.classList.toggle("shown", chosen.size > 0)
     view.dock.classList.toggle("lifted", data.lifted === true)
     view.dock.inert = chosen.size === 0

@@ -21,12 +21,6 @@ class PartStream(io.RawIOBase):
         self._tail = bytearray()
         self._at = 0
 
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
     def tell(self) -> int:
         return self._at
 

@@ -10,22 +10,13 @@ from pathlib import Path
 import streamlit as st
 
 from app.components import form_values
-from app.components.prompt_text import one_line, show_text
+from app.components.sidebar import sidebar
 from app.components.undo import show_undo
 from app.navigation import pages_for
 from app.page_runner import errors_in_words
-from app.session import current_user, require, sign_out, studio
-from services.records import User
+from app.session import current_user, require, studio
 
 ASSETS = Path(__file__).parent / "app" / "assets"
-
-
-def sidebar(user: User) -> None:
-    """Who is signed in, and the way out."""
-    with st.sidebar, st.container(key="who", horizontal=True, vertical_alignment="center", gap="small"):
-        show_text(one_line(user.name or user.email, 28))
-        if st.button("", icon=":material/logout:", type="tertiary", help="Sign out", key="sign_out"):
-            sign_out()
 
 
 st.set_page_config(
@@ -37,12 +28,13 @@ st.set_page_config(
 st.html(ASSETS / "atelier.css")
 with errors_in_words():
     user = current_user()
-    page = st.navigation(pages_for(user), position="sidebar" if user else "hidden")
+    pages = pages_for(user)
+    page = st.navigation(pages, position="hidden")
     if user is None:
         require()
     else:
         st.logo(str(ASSETS / "wordmark.svg"), icon_image=str(ASSETS / "mark.svg"), size="large")
-        sidebar(user)
+        sidebar(user, pages)
         if page.url_path:
             form_values.left()
         show_undo(studio(), user)

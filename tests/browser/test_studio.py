@@ -94,7 +94,7 @@ def test_from_sign_in_to_a_picture_starred_downloaded_deleted_and_out(
     expect(page.locator(".dock")).to_be_hidden()
     expect(page.get_by_role("dialog")).to_have_count(0)
 
-    page.locator(".st-key-sign_out").get_by_role("button").first.click()
+    page.locator(".st-key-icon_sign_out").get_by_role("button").first.click()
     page.get_by_role("button", name="Sign in").wait_for()
     page.goto(f"{running.url}/gallery")
     page.get_by_role("button", name="Sign in").wait_for()

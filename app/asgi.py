@@ -26,6 +26,7 @@ from app.api import create_api, create_health_route  # noqa: E402
 from app.hosting import middleware, pin_options, sign_in_secrets  # noqa: E402
 from app.page_runner import show_uncaught  # noqa: E402
 from app.session import studio  # noqa: E402
+from app.share_page import create_share_route  # noqa: E402
 from services.logs import configure  # noqa: E402
 from services.settings import SettingsError, load_settings  # noqa: E402
 
@@ -61,6 +62,7 @@ app = st.App(
         # The mount does not answer without the slash, and Streamlit would, with its page.
         Route("/v1", RedirectResponse("/v1/", status_code=308)),
         create_health_route(studio),
+        create_share_route(studio),
         Route("/favicon.png", favicon),
     ],
     middleware=middleware(settings),

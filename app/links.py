@@ -8,6 +8,7 @@ from typing import Literal
 
 import streamlit as st
 
+from services import keys
 from services.build import Studio
 from services.records import Image
 
@@ -36,3 +37,15 @@ def link(studio: Studio, image: Image, kind: Kind) -> str:
     }
     kept[kind, image.id] = (sign[kind](image), now)
     return kept[kind, image.id][0]
+
+
+def link_ahead(studio: Studio, near: Image, image_id: str) -> str:
+    """The `shown` link of another picture of the same user before its record is read; the same that `link` gives.
+
+    Raises ValueError for a malformed id.
+    """
+    parts = keys.split_image_id(image_id)
+    if parts is None:
+        raise ValueError("not the id of a picture")
+    key = keys.image_key(near.user_id, *parts)
+    return link(studio, near.model_copy(update={"id": image_id, "key": key}), "shown")

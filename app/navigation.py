@@ -30,6 +30,7 @@ PAGES = (
     PageEntry("app/pages/account.py", "Account", ":material/account_circle:", "account", "You"),
 )
 GENERATE = PAGES[0].file
+GALLERY = PAGES[1].file
 
 
 def pages_for(user: User | None) -> Mapping[str, list[StreamlitPage]]:

@@ -16,10 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 
 from services.errors import BadOutput
 from services.metadata import verify_png
-from services.records import Hint, Job, JobFailure, Timings, Withheld
+from services.records import Hint, Job, JobFailure, Provenance, Timings, Withheld
 
 # Four pictures of 2048 x 2048 pixels as PNG in base64 stay below this.
 MAX_ANSWER_BYTES = 96 * 1024 * 1024
+# What a record keeps of the container's own words.
+MAX_VERSIONS = 20
+MAX_NAME_CHARACTERS = 60
 
 
 class Picture(BaseModel):
@@ -99,6 +102,17 @@ class Succeeded(BaseModel):
             Withheld(n=n, seed=image.seed, reason=image.withheld, score=image.nsfw)
             for n, image in enumerate(self.images)
             if image.withheld is not None
+        )
+
+    def provenance(self) -> Provenance:
+        """What drew, as a job keeps it: names of a bounded length, a bounded number of them."""
+        versions = list(self.versions.items())[:MAX_VERSIONS]
+        return Provenance(
+            revision=self.model.revision[:MAX_NAME_CHARACTERS],
+            device=self.device[:MAX_NAME_CHARACTERS],
+            versions={
+                name[:MAX_NAME_CHARACTERS]: version[:MAX_NAME_CHARACTERS] for name, version in versions
+            },
         )
 
     def hint_record(self) -> Hint | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from services.accounts import Accounts
 from services.albums import Albums
+from services.attachments import Attachments
 from services.aws.endpoints import Endpoints
 from services.aws.objects import Objects
 from services.aws.queues import Queue
@@ -29,11 +30,14 @@ from services.jobs import Admission, Jobs
 from services.ledger import Ledger
 from services.live import LiveJobs
 from services.moderation import Moderation
+from services.passports import Passports
 from services.prompt_book import PromptBook
 from services.reconcile import Reconciler
+from services.repeats import Repeats
 from services.search import Search
 from services.search_index import SearchIndex
 from services.settings import Settings
+from services.shares import Shares
 from services.sources import Sources
 from services.sweep import Sweeper
 from services.trash import Trash
@@ -58,6 +62,9 @@ class Studio:
     search_index: SearchIndex
     exports: Exports
     export_builder: ExportBuilder
+    shares: Shares
+    repeats: Repeats
+    passports: Passports
     ledger: Ledger
     accounts: Accounts
     live: LiveJobs
@@ -86,7 +93,8 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
     endpoints = Endpoints(clients.sagemaker_runtime, clients.sagemaker)
     status = EndpointStatus(endpoints, settings.endpoints)
     store = JobStore(table)
-    images = Images(table, pictures)
+    attachments = Attachments(table, pictures)
+    images = Images(table, pictures, attachments)
     sources = Sources(input_objects, pictures, images, store)
     inputs = Inputs(input_objects, sources)
     ledger = Ledger(table, settings)
@@ -99,6 +107,7 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
     search_index = SearchIndex(table, library, exports.drop_holding)
     erasure = Erasure(table, store, images, search_index, exports, (input_objects, outputs))
     jobs = Jobs(store, admission, ledger, sweeper, completion, erasure)
+    repeats = Repeats(catalogue)
     return Studio(
         settings=settings,
         catalogue=catalogue,
@@ -114,6 +123,9 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
         search_index=search_index,
         exports=exports,
         export_builder=ExportBuilder(table, exports, library, pictures),
+        repeats=repeats,
+        passports=Passports(table, jobs, images, repeats, pictures),
+        shares=Shares(table, images, pictures, attachments),
         ledger=ledger,
         accounts=Accounts(table),
         live=LiveJobs(store, outputs, completion),

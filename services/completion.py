@@ -84,6 +84,7 @@ class Completion:
                 "timings": answer.timings,
                 "batch_pictures": answer.batch_pictures,
                 "hint": answer.hint_record(),
+                "provenance": answer.provenance(),
                 "withheld": withheld,
             }
         )

@@ -21,7 +21,7 @@ from services.search_notes import change_note
 TEXTS = (keys.LIST, keys.TEMPLATE, keys.PROMPT, keys.ALBUM)
 # Two records a picture, and the note of it, in one transaction of at most a hundred writes.
 RECORDS_AT_ONCE = 49
-KINDS = (keys.IMAGE, keys.TRASH, keys.JOB, keys.EXPORT, "IDEM#", "SAME#", *TEXTS)
+KINDS = (keys.IMAGE, keys.TRASH, keys.ATTACHED, keys.JOB, keys.EXPORT, "IDEM#", "SAME#", *TEXTS)
 
 
 class Erasure:
@@ -54,7 +54,7 @@ class Erasure:
         return len(found) == len(wanted) and all(is_visible(item) for item in found.values())
 
     def erase_job(self, job: Job) -> ErasureReceipt:
-        """Erases one ended job: pictures (those in the trash too), thumbnails, inputs, outputs, progress, records."""
+        """Erases one ended job: pictures (those in the trash too) with what hangs on them, inputs, outputs, records."""
         pk = keys.user_pk(job.user_id)
         self._table.put(tombstone(job.user_id, job.id))
         images = list(self._table.each(pk, f"{keys.IMAGE}{job.id}#"))
@@ -63,9 +63,14 @@ class Erasure:
             objects += bucket.erase(keys.job_prefix(job.user_id, job.id) + "/")
             objects += bucket.erase(keys.failures_prefix(job.user_id, job.id))
         self._erase_records([Place.of(item) for item in images])
+        # After the pictures: whoever is just sharing one of them sees that it is gone, or is seen here.
+        attached = self._images.erase_attached(job.user_id, keys.attached_prefix(job.id))
+        objects += attached.objects
         self._table.delete(pk, same_sk(job.spec))
         self._table.delete(pk, keys.job_sk(job.id))
-        receipt = ErasureReceipt(jobs=1, images=len(images), objects=objects, completed_at=now())
+        receipt = ErasureReceipt(
+            jobs=1, images=len(images), objects=objects, shares=attached.shares, completed_at=now()
+        )
         event("job_erased", user=job.user_id, job=job.id, images=receipt.images, objects=receipt.objects)
         return receipt
 
@@ -80,7 +85,7 @@ class Erasure:
             self._table.transact([*deletes, note])
 
     def erase_all(self, user_id: str) -> ErasureReceipt:
-        """Erases all of a user's ended jobs, pictures, exports, albums, lists, templates and stars.
+        """Erases all of a user's ended jobs, pictures, shares, exports, albums, lists, templates and stars.
 
         Asked again it goes on where it was. Charges stay: they say what was spent, and nothing about what was drawn; so
         do tombstones and the markers that have containers stop. Raises Unavailable when something new appeared while it
@@ -97,7 +102,8 @@ class Erasure:
                 self._table.delete(pk, item["SK"])
                 images += kind == keys.IMAGE
                 texts += kind in TEXTS
-        objects += self._exports.forget(user_id)
+        attached = self._images.erase_attached(user_id)
+        objects += attached.objects + self._exports.forget(user_id)
         objects += self._index.forget(user_id)
         for job in ended:
             self._table.delete(pk, keys.job_sk(job.id))
@@ -105,7 +111,12 @@ class Erasure:
         if self._erase_objects(user_id) or left:
             raise Unavailable("Something new was stored while everything was being erased. Erase again.")
         receipt = ErasureReceipt(
-            jobs=len(ended), images=images, objects=objects, texts=texts, completed_at=now()
+            jobs=len(ended),
+            images=images,
+            objects=objects,
+            texts=texts,
+            shares=attached.shares,
+            completed_at=now(),
         )
         event("user_erased", user=user_id, jobs=receipt.jobs, images=receipt.images, objects=objects)
         return receipt

@@ -14,6 +14,7 @@ from PIL import UnidentifiedImageError
 
 from services import bulk, keys
 from services.answer import Succeeded
+from services.attachments import Attachments, Erased
 from services.aws.objects import Objects
 from services.aws.table import ConditionFailed, Delete, Item, Put, Table, Update
 from services.errors import NotFound, StudioError, Unavailable
@@ -45,9 +46,10 @@ class _Small(NamedTuple):
 class Images:
     """The pictures of all users; each method checks whose they are."""
 
-    def __init__(self, table: Table, objects: Objects) -> None:
+    def __init__(self, table: Table, objects: Objects, attachments: Attachments) -> None:
         self._table = table
         self._objects = objects
+        self._attachments = attachments
 
     def store(self, job: Job, answer: Succeeded, pictures: Sequence[bytes | None]) -> tuple[Image, ...]:
         """Puts the job's pictures, parameters embedded, and their thumbnails into S3; two calls a picture.
@@ -244,7 +246,7 @@ class Images:
 
         They are all of one user. First one transaction, for 33 pictures each, writes tombstones that say that it is
         meant and hides the records; then the objects go, and last the records. So a crash in between shows no broken
-        picture, the upkeep goes on with it, and nothing brings a picture back. Three more AWS calls a picture.
+        picture, the upkeep goes on with it, and nothing brings a picture back. Four more AWS calls a picture.
         """
         since = now().isoformat()
         refused = bulk.apply(
@@ -276,7 +278,12 @@ class Images:
 
     def _finish_erasure(self, place: Place) -> None:
         self.erase_objects(place.user_id, place.job_id, place.n)
+        self._attachments.erase(place.user_id, keys.attached_prefix(place.job_id, place.n))
         self._table.delete(*place.key)
+
+    def erase_attached(self, user_id: str, prefix: str = keys.ATTACHED) -> Erased:
+        """Erases the shares and notes that hang on the user's pictures, on those under `prefix` only; what went."""
+        return self._attachments.erase(user_id, prefix)
 
     def erase_unrecorded(self, job: Job) -> None:
         """Erases those of a finished job's pictures that have no visible record: their maker deleted them."""

@@ -10,7 +10,18 @@ from typing import Any
 from services import keys
 from services.aws.table import ConditionFailed, Delete, Item, Put, Table, TransactionRefused, Update
 from services.errors import Unavailable
-from services.records import Estimate, Hint, Job, JobFailure, JobSpec, JobStatus, Page, Timings, Withheld
+from services.records import (
+    Estimate,
+    Hint,
+    Job,
+    JobFailure,
+    JobSpec,
+    JobStatus,
+    Page,
+    Provenance,
+    Timings,
+    Withheld,
+)
 
 OPEN_CONDITION = "#status IN (:queued, :starting, :processing)"
 OPEN_VALUES = {
@@ -256,6 +267,7 @@ def _terminal_attributes(job: Job) -> Item:
         "withheld",
         "hint",
         "batch_pictures",
+        "provenance",
     )
     return {name: item[name] for name in names if item.get(name) is not None}
 
@@ -288,6 +300,7 @@ def job_to_item(job: Job) -> Item:
         "withheld": json.dumps([one.model_dump() for one in job.withheld]) if job.withheld else None,
         "hint": job.hint.model_dump_json() if job.hint else None,
         "batch_pictures": job.batch_pictures,
+        "provenance": job.provenance.model_dump_json() if job.provenance else None,
     }
 
 
@@ -314,6 +327,7 @@ def job_from_item(item: Item) -> Job:
         withheld=tuple(Withheld(**one) for one in json.loads(item.get("withheld", "[]"))),
         hint=Hint.model_validate_json(item["hint"]) if "hint" in item else None,
         batch_pictures=item.get("batch_pictures"),
+        provenance=Provenance.model_validate_json(item["provenance"]) if "provenance" in item else None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from datetime import timedelta
 
 from services import keys
@@ -97,8 +98,17 @@ class Jobs:
         """What the request would cost and take, without a prompt too. Raises InvalidRequest."""
         return self._admission.price(request)
 
-    def submit(self, user: User, request: JobRequest, *, idempotency_key: str | None = None) -> Job:
+    def submit(
+        self,
+        user: User,
+        request: JobRequest,
+        *,
+        idempotency_key: str | None = None,
+        beside: Callable[[Job], Put] | None = None,
+    ) -> Job:
         """Creates the job, reserves its price, and invokes the endpoint when there is room; once for a key.
+
+        `beside` makes a record that is written in the transaction that creates the job.
 
         The same key with the same request within 24 hours returns the job that is. Four AWS calls, and one for each
         picture that comes along: those are stored first, so that there is no job without them. Raises InvalidRequest,
@@ -122,6 +132,8 @@ class Jobs:
         writes: list[Put | Update] = list(self._ledger.reservation(job))
         if idempotency_key is not None:
             writes.append(_idempotency(user, request, idempotency_key, job))
+        if beside is not None:
+            writes.append(beside(job))
         self._admission.inputs.put(user.id, job.id, pictures)
         try:
             self._store.create(job, writes)

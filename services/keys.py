@@ -13,6 +13,7 @@ PROFILE = "PROFILE"
 JOB = "JOB#"
 IMAGE = "IMAGE#"
 TRASH = "TRASH#"
+ATTACHED = "WITH#"
 API_KEY = "APIKEY#"
 LIST = "LIST#"
 TEMPLATE = "TEMPLATE#"
@@ -28,6 +29,7 @@ ERASING = "OPEN#erasing"
 TRASHED = "OPEN#trash"
 CHANGES = "OPEN#changes"
 EXPORTS = "OPEN#exports"
+SHARED = "OPEN#share"
 CANCEL_MARKER = "cancel"
 UPLOADS = "uploads"
 MASKS = "masks"
@@ -105,6 +107,26 @@ def trash_sk(job_id: str, n: int) -> str:
     return f"{TRASH}{job_id}#{n}"
 
 
+def attached_prefix(job_id: str, n: int | None = None) -> str:
+    """Sort keys of what hangs on a picture, or on any picture of a job, begin with it."""
+    return f"{ATTACHED}{job_id}#" if n is None else f"{ATTACHED}{job_id}#{n}#"
+
+
+def share_sk(job_id: str, n: int, share_id: str) -> str:
+    """Sort key of a share of a picture, in its owner's partition."""
+    return f"{attached_prefix(job_id, n)}SHARE#{share_id}"
+
+
+def share_link(token: str) -> tuple[str, str]:
+    """Key of what a share's token leads to; of the token only this hash is kept."""
+    return f"SHARE#{digest('share', token)}", "SHARE"
+
+
+def rerun_sk(job_id: str, n: int, again_id: str) -> str:
+    """Sort key of the note that the n-th picture of a job was drawn again by the job `again_id`."""
+    return f"{attached_prefix(job_id, n)}RERUN#{again_id}"
+
+
 def tombstone_sk(job_id: str, n: int | None = None) -> str:
     """Sort key of the mark that a job, or one picture of it, was erased on purpose."""
     return f"ERASED#{job_id}" if n is None else f"ERASED#{job_id}#{n}"
@@ -172,6 +194,16 @@ def image_key(user_id: str, job_id: str, n: int) -> str:
 def thumbnail_key(user_id: str, job_id: str, n: int) -> str:
     """S3 key of a picture's thumbnail."""
     return f"{images_prefix(user_id, job_id)}{n}.thumb.webp"
+
+
+def difference_key(user_id: str, job_id: str, n: int) -> str:
+    """S3 key of the map of how a picture, drawn again, differs; below the picture's own prefix, to go with it."""
+    return f"{image_prefix(user_id, job_id, n)}difference.png"
+
+
+def shared_copy_key(name: str) -> str:
+    """S3 key of a share's copy. Strangers see it in its link: it says nothing of the user or the picture."""
+    return f"shares/{name}.png"
 
 
 def split_image_key(key: str) -> tuple[str, str, int] | None:

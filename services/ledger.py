@@ -6,13 +6,13 @@ is never touched (docs: a retried `ADD` counts twice). Money is in micro-dollars
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from services import keys
 from services.aws.table import Put, Table, Update
 from services.errors import LimitReached, StudioError
 from services.job_store import micros, now
-from services.records import Job, Usage, User
+from services.records import DayUsage, Job, Usage, User
 from services.settings import Settings
 
 STUDIO_PK = "STUDIO"
@@ -79,6 +79,11 @@ class Ledger:
         shard = int(keys.digest(job.id)[:4], 16) % USAGE_SHARDS
         return [
             *self._release(job, state="settled", cost=cost, change=cost - reserved),
+            Update(
+                key=(keys.user_pk(job.user_id), keys.day_sk(job.created_at)),
+                label="day",
+                add={"cost_micros": cost},
+            ),
             Update(
                 key=(f"DAY#{at:%Y-%m-%d}", f"{spec.model}#{shard}"),
                 label="usage",
@@ -166,6 +171,21 @@ class Ledger:
             monthly_usd=settings.user_monthly_usd,
             open_jobs=items.get(open_, {}).get("jobs", 0),
             max_open_jobs=settings.user_open_jobs,
+        )
+
+    def days(self, user: User, today: date) -> tuple[DayUsage, ...]:
+        """Each day of the month so far, the first one first; charges count for the day of their job. One call."""
+        pk = keys.user_pk(user.id)
+        days = [datetime(today.year, today.month, number, tzinfo=UTC) for number in range(1, today.day + 1)]
+        items = self._table.get_many((pk, keys.day_sk(day)) for day in days)
+        found = [items.get((pk, keys.day_sk(day)), {}) for day in days]
+        return tuple(
+            DayUsage(
+                day=day.date(),
+                images=item.get("images", 0),
+                cost_usd=item.get("cost_micros", 0) / 1_000_000,
+            )
+            for day, item in zip(days, found, strict=True)
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
 
@@ -188,6 +188,14 @@ class Timings(Record):
     total_s: float = 0.0
 
 
+class Provenance(Record):
+    """What drew a job's pictures, as the container said: the hash of its weights, its device, its libraries."""
+
+    revision: str
+    device: str = ""
+    versions: dict[str, str] = {}
+
+
 class Hint(Record):
     """Beside pictures of a prompt the model does not know: what it can draw that comes nearest, nearest first.
 
@@ -230,6 +238,7 @@ class Job(Record):
     withheld: tuple[Withheld, ...] = ()
     hint: Hint | None = None
     batch_pictures: int | None = None
+    provenance: Provenance | None = None
 
 
 class LiveJob(Record):
@@ -350,6 +359,14 @@ class Usage(Record):
     max_open_jobs: int
 
 
+class DayUsage(Record):
+    """What a user's jobs of one UTC day came to: pictures (those still being drawn too), and dollars charged."""
+
+    day: date
+    images: int
+    cost_usd: float
+
+
 class PromptList(Record):
     """A maker's own list, for `__name__` in a prompt: 1 to 200 entries of plain text."""
 
@@ -365,12 +382,14 @@ class PromptTemplate(Record):
 
 
 class ErasureReceipt(Record):
-    """What was erased, verified by listing again. `texts` are lists, templates and starred prompts."""
+    """What was erased, verified by listing again. `texts` are lists, templates and starred prompts; `shares` are
+    links that showed a picture to anybody."""
 
     jobs: int
     images: int
     objects: int
     texts: int = 0
+    shares: int = 0
     completed_at: datetime
 
 

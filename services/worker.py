@@ -138,6 +138,7 @@ class Worker:
             self._safely("sweep", self.sweep_once)
             self._safely("upkeep", self._studio.images.upkeep)
             self._safely("trash", self._studio.trash.expire)
+            self._safely("shares", self._studio.shares.expire)
             if time.monotonic() - reconciled_at >= RECONCILE_S:
                 reconciled_at = time.monotonic()
                 self._safely("reconcile", self._reconcile)

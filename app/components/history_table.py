@@ -12,6 +12,7 @@ from app.wording import STATUS_WORDS, TASK_WORDS, dollars
 from services.records import Job
 
 LONGEST_PROMPT = 160
+LONGEST_REASON = 200
 
 
 def as_frame(jobs: Sequence[Job]) -> pd.DataFrame:
@@ -21,6 +22,9 @@ def as_frame(jobs: Sequence[Job]) -> pd.DataFrame:
             "When": [job.created_at for job in jobs],
             "State": [_state(job) for job in jobs],
             "Prompt": [one_line(job.spec.prompt, LONGEST_PROMPT) for job in jobs],
+            "What happened": [
+                one_line(job.failure.message, LONGEST_REASON) if job.failure else None for job in jobs
+            ],
             "Kind": [TASK_WORDS[job.spec.task] for job in jobs],
             "Pictures": [job.spec.count for job in jobs],
             "Price": [None if job.cost_usd is None else dollars(job.cost_usd) for job in jobs],
@@ -54,6 +58,7 @@ def show_table(jobs: Sequence[Job]) -> Job | None:
             "When": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm", timezone="UTC", width=150),
             "State": st.column_config.TextColumn(width=120),
             "Prompt": st.column_config.TextColumn(width=380),
+            "What happened": st.column_config.TextColumn(width=260),
             "Kind": st.column_config.TextColumn(width=110),
             "Pictures": st.column_config.NumberColumn(width=75),
             "Seconds": st.column_config.NumberColumn(format="%.1f", width=80),

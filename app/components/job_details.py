@@ -6,9 +6,10 @@ import streamlit as st
 
 from app.components.error_banner import show_error
 from app.components.job_feed import follow, reuse
-from app.components.job_remarks import show_remarks
+from app.components.job_remarks import show_failure, show_remarks
 from app.components.picture_grid import picture_grid
-from app.components.prompt_text import as_label, show_text
+from app.components.press_once import press_key
+from app.components.prompt_text import show_text
 from app.components.viewer import act_on
 from app.navigation import GENERATE
 from app.wording import DRAWN_OVER, STATUS_WORDS, TASK_WORDS, cost_words, duration
@@ -28,8 +29,7 @@ def job_details(studio: Studio, user: User, job: Job) -> None:
         if job.spec.negative_prompt:
             st.caption("Not in the picture")
             show_text(job.spec.negative_prompt)
-        if job.failure is not None:
-            st.markdown(f":red[:material/error: {as_label(job.failure.message, 400)}]")
+        show_failure(job)
         show_remarks(job)
         st.caption(_settings(job).replace("$", "\\$"))
         st.caption(f"Job `{job.id}`")
@@ -39,6 +39,18 @@ def job_details(studio: Studio, user: User, job: Job) -> None:
                 st.caption("Its pictures have been deleted.")
             elif action := picture_grid(studio, images, key=f"history_grid_{job.id}", look="tiles"):
                 act_on(studio, user, action, images)
+
+
+def _retry(studio: Studio, user: User, job: Job) -> None:
+    """Sends the same request as a new job, its source pictures too, and shows how it goes; or says why it cannot."""
+    try:
+        request = studio.repeats.request(job)
+        again = studio.jobs.submit(user, request, idempotency_key=press_key(f"retry_{job.id}", request))
+    except StudioError as error:
+        show_error(error)
+        return
+    follow(again)
+    st.switch_page(GENERATE, query_params={"job": again.id})
 
 
 def _settings(job: Job) -> str:
@@ -69,6 +81,14 @@ def _buttons(studio: Studio, user: User, job: Job) -> None:
         st.switch_page(GENERATE, query_params={"job": job.id})
     if not job.status.terminal:
         return
+    if job.status is not JobStatus.SUCCEEDED and st.button(
+        "Try again",
+        icon=":material/refresh:",
+        type="primary",
+        key="details_retry",
+        help="The same as a new job",
+    ):
+        _retry(studio, user, job)
     if st.button(
         "Use again",
         icon=":material/replay:",

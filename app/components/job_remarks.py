@@ -10,6 +10,12 @@ from services.answer import withheld_words
 from services.records import Job, JobStatus
 
 
+def show_failure(job: Job) -> None:
+    """Draws why the job did not succeed, when it did not."""
+    if job.failure is not None:
+        st.markdown(f":red[:material/error: {as_label(job.failure.message, 400)}]")
+
+
 def show_remarks(job: Job) -> None:
     """Draws a line for each; nothing for most jobs."""
     # A failed job's own message says it already.

@@ -11,6 +11,7 @@ const ICONS = {
   album: "M5 21q-.8 0-1.400-.6T3 19V5q0-.8.6-1.400T5 3h14q.8 0 1.400.6T21 5v14q0 .8-.6 1.400T19 21zm0-2h14V5h-2v7l-2.500-1.500L12 12V5H5z",
   zip: "M5 20q-.8 0-1.400-.6T3 18V6.500q0-.4.100-.7t.4-.6l1.200-1.500q.2-.3.600-.5T6 3h12q.4 0 .8.2t.6.5l1.200 1.500q.2.3.300.600t.1.700V18q0 .8-.6 1.400T19 20zM5.400 6h13.200l-.800-1H6.200zM12 17l4-4-1.400-1.400-1.600 1.600V9h-2v4.200l-1.600-1.600L8 13z",
   restore: "M12 21q-3.400 0-6-2.200T3.100 13h2q.4 2.600 2.400 4.300T12 19q2.900 0 5-2.100t2-4.900-2-4.900T12 5q-1.700 0-3.200.8T6.300 8H9v2H3V4h2v2.400q1.300-1.600 3.100-2.500T12 3q1.900 0 3.500.7t2.900 1.900 1.900 2.900.7 3.500-.7 3.500-1.900 2.900-2.900 1.900-3.500.7z",
+  compare: "M10 23v-2H5q-.8 0-1.400-.6T3 19V5q0-.8.6-1.400T5 3h5V1h2v22zM5 18h5v-6zm9 3v-9l5 6V5h-5V3h5q.8 0 1.400.6T21 5v14q0 .8-.6 1.400T19 21z",
   trash: "M7 21q-.8 0-1.400-.6T5 19V6H4V4h5V3h6v1h5v2h-1v13q0 .8-.6 1.400T17 21zM17 6H7v13h10zM9 17h2V8H9zm4 0h2V8h-2z",
 }
 
@@ -147,7 +148,7 @@ function makeView(parent, data) {
     view.dock.append(view.count)
     const acts = data.trash
       ? [["Restore", "restore", "restore"], ["Delete for good", "trash", "erase"]]
-      : [["Star", "star", "star"], ["Unstar", "hollow", "unstar"], ["Rate and tag", "label", "label"], ["Album", "album", "album"], ["ZIP", "zip", "zip"], ["Delete", "trash", "trash"]]
+      : [["Star", "star", "star"], ["Unstar", "hollow", "unstar"], ["Rate and tag", "label", "label"], ["Album", "album", "album"], ["ZIP", "zip", "zip"], ["Compare", "compare", "compare"], ["Delete", "trash", "trash"]]
     for (const [label, name, act] of [...acts, ["Clear", "close", "clear"]]) {
       const button = make("button", "do", { type: "button", title: label, "aria-label": label })
       button.dataset.act = act
@@ -173,6 +174,7 @@ export default function (component) {
   }
   const { grid, chosen } = view
   grid.dataset.look = data.look
+  grid.dataset.plain = data.plain === true
   grid.dataset.count = data.items.length
   ;(data.select ? view.frame : grid).setAttribute("aria-label", data.label)
 
@@ -234,6 +236,7 @@ export default function (component) {
     view.dock.classList.toggle("shown", chosen.size > 0)
     view.dock.classList.toggle("lifted", data.lifted === true)
     view.dock.inert = chosen.size === 0
+    view.dock.querySelector("[data-act=compare]")?.toggleAttribute("hidden", chosen.size !== 2)
     grid.classList.toggle("choosing", chosen.size > 0)
   }
   const toggle = (tile) => {

@@ -20,7 +20,7 @@ from services.records import Image
 from services.trash import until
 
 HERE = Path(__file__).parent
-Kind = Literal["open", "star", "rate", "label", "album", "zip", "trash", "restore", "erase"]
+Kind = Literal["open", "compare", "star", "rate", "label", "album", "zip", "trash", "restore", "erase"]
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,13 @@ def picture_grid(
     select: bool = False,
     trash: bool = False,
     lifted: bool = False,
+    plain: bool = False,
 ) -> GridAction | None:
     """Draws the pictures and answers with what was just asked of some of them, else None.
 
     `tiles` shows thumbnails, `large` the pictures themselves. With `select` several can be chosen, and a bar over the
     page says what to do with them (`lifted` when there is another bar below). `trash` shows the days left, and offers
-    what can be done there. No AWS call: links are signed here.
+    what can be done there; `plain` shows pictures to choose one from. No AWS call: links are signed here.
     """
     items = [
         {
@@ -72,6 +73,7 @@ def picture_grid(
         "select": select,
         "trash": trash,
         "lifted": lifted,
+        "plain": plain,
     }
     result = _component()(key=key, data=data, on_act_change=_nothing)
     return _action(result.act, {image.id for image in images})
@@ -82,6 +84,7 @@ def _action(raw: Any, shown: set[str]) -> GridAction | None:
     match raw:
         case {
             "kind": "open"
+            | "compare"
             | "star"
             | "rate"
             | "label"
@@ -92,6 +95,8 @@ def _action(raw: Any, shown: set[str]) -> GridAction | None:
             | "erase" as kind,
             "ids": [str(), *_] as ids,
         } if len(ids) <= MOST_PICTURES and all(isinstance(one, str) and one in shown for one in ids):
+            if kind == "compare" and len(ids) != 2:
+                return None
             rating = raw.get("rating", 0)
             if type(rating) is not int or not 0 <= rating <= HIGHEST_RATING:
                 return None

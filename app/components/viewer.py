@@ -1,4 +1,4 @@
-"""One picture in a dialog: large, its settings, and everything that can be done with it."""
+"""One picture in a dialog: large, its settings, and everything that can be done with it; or two against each other."""
 
 from __future__ import annotations
 
@@ -6,28 +6,41 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app.components import form_values as form
+from app.components import compare as comparison
+from app.components import picture_facts as facts
+from app.components.copy_list import Text, copy_list
 from app.components.draw_over import draw_over_button
 from app.components.error_banner import show_error
 from app.components.job_remarks import show_remarks
 from app.components.picture_grid import GridAction
 from app.components.picture_marks import label_pictures, rate, show_marks
 from app.components.prompt_text import show_text
-from app.components.undo import delete, forget_pictures, tell_left_out
-from app.links import link
+from app.components.undo import delete
+from app.components.viewer_actions import picture_buttons, recall_buttons, star, star_or_tell
+from app.components.viewer_panels import REOPEN, forget_panels, panel_buttons, show_panel
+from app.components.zoom import asked, zoom
 from app.navigation import GENERATE
 from app.page_runner import errors_in_words
-from app.wording import DRAWN_OVER, TASK_WORDS, cost_words, file_size
 from services.build import Studio
-from services.errors import NotFound, StudioError
-from services.records import Image, Job, Task, User
+from services.errors import NotFound
+from services.records import Image, Job, User
+
+# The two pictures that are compared, in the session and in the address.
+COMPARED, COMPARE = "compared", "compare"
+# The pictures that the arrows go through, for when the dialog is opened again by a whole run.
+IDS = "viewer_ids"
 
 
 def act_on(studio: Studio, user: User, action: GridAction, images: Sequence[Image]) -> None:
     """Does what was asked of pictures in a grid: mark, delete, or the dialog to look at one or to label several."""
+    ids = [image.id for image in images]
     if action.kind == "open":
         st.session_state["viewed"] = action.ids[0]
-        open_viewer(studio, user, [image.id for image in images])
+        open_viewer(studio, user, ids)
+        return
+    if action.kind == "compare":
+        st.session_state[COMPARED] = (action.ids[0], action.ids[1])
+        open_viewer(studio, user, ids)
         return
     if action.kind == "label":
         label_pictures(studio, user, [image for image in images if image.id in action.ids])
@@ -41,20 +54,55 @@ def act_on(studio: Studio, user: User, action: GridAction, images: Sequence[Imag
     st.rerun()
 
 
+def open_linked(studio: Studio, user: User, image_ids: Sequence[str]) -> None:
+    """Opens what the address leads to, when a page is drawn for the first time: one picture, or two compared.
+
+    Also what a panel asked to be drawn again. What is not this user's looks like what does not exist.
+    """
+    if st.session_state.pop(REOPEN, False) and (ids := st.session_state.get(IDS)):
+        open_viewer(studio, user, ids)
+        return
+    if "viewed" in st.session_state or COMPARED in st.session_state:
+        return
+    linked, pair = st.query_params.get("image"), st.query_params.get(COMPARE, "").split(",")
+    wanted = [linked] if linked else pair if len(pair) == 2 else []
+    try:
+        found = [studio.images.get(user, image_id).id for image_id in wanted]
+    except NotFound:
+        st.query_params.pop("image", None)
+        st.query_params.pop(COMPARE, None)
+        st.warning("There is no such picture.", icon=":material/info:")
+        return
+    if len(found) == 2:
+        st.session_state[COMPARED] = (found[0], found[1])
+    elif found:
+        st.session_state["viewed"] = found[0]
+    if found:
+        open_viewer(studio, user, image_ids or found)
+
+
 def open_viewer(studio: Studio, user: User, image_ids: Sequence[str]) -> None:
     """The dialog on `st.session_state["viewed"]`; arrows go through `image_ids`."""
+    st.session_state[IDS] = tuple(image_ids)
     _dialog(studio, user, tuple(image_ids))
 
 
-def _closed() -> None:
-    st.session_state.pop("viewed", None)
-    st.query_params.pop("image", None)
+def closed() -> None:
+    """Forgets what was looked at, here and in the address."""
+    for key in ("viewed", COMPARED, IDS):
+        st.session_state.pop(key, None)
+    for name in ("image", COMPARE):
+        st.query_params.pop(name, None)
+    forget_panels()
 
 
-@st.dialog("Picture", width="large", on_dismiss=_closed)
+@st.dialog("Picture", width="large", on_dismiss=closed)
 def _dialog(studio: Studio, user: User, image_ids: tuple[str, ...]) -> None:
-    with errors_in_words():
-        show_picture(studio, user, image_ids)
+    with errors_in_words(), st.container(key="viewer"):
+        if COMPARED in st.session_state:
+            show_comparison(studio, user)
+        else:
+            show_picture(studio, user, image_ids)
 
 
 def show_picture(studio: Studio, user: User, image_ids: tuple[str, ...]) -> None:
@@ -66,23 +114,60 @@ def show_picture(studio: Studio, user: User, image_ids: tuple[str, ...]) -> None
         show_error(error)
         return
     st.query_params["image"] = image.id
-    picture, side = st.columns([3, 2], gap="medium")
+    job = _job(studio, user, image.job_id)
+    picture, side = st.columns([8, 5], gap="medium")
     with picture:
-        st.image(link(studio, image, "shown"), width="stretch", alt="The picture")
+        zoom(
+            studio,
+            image,
+            image_ids,
+            _ahead(image_ids, image_id),
+            lambda: _act(studio, user, image, image_ids),
+        )
     with side, st.container(gap="small", key="viewer_side"):
         with st.container(key="viewer_prompt"):
             show_text(image.prompt)
-        job = _job(studio, user, image.job_id)
         if job is not None:
             show_remarks(job)
         show_marks(studio, user, image)
-        _settings(image, job)
-        _actions(studio, user, image)
+        if picture_buttons(studio, user, image):
+            closed()
+            st.rerun()
+        with st.container(horizontal=True, gap="small", key="viewer_buttons"):
+            recalled = job is not None and recall_buttons(studio, job, image)
+            draw_over_button(image)
+            if job is not None:
+                panel_buttons()
+        if recalled:
+            closed()
+            st.switch_page(GENERATE)
         if job is not None:
-            _recall(studio, job, image)
-        draw_over_button(image)
-        if len(image_ids) > 1 and image_id in image_ids:
-            _neighbours(image_ids, image_id)
+            if (started := show_panel(studio, user, image, job, image_ids, compare_with)) is not None:
+                closed()
+                st.switch_page(GENERATE, query_params={"job": started.id})
+            _show_source(studio, user, job)
+        _show_facts(image, job)
+
+
+def _act(studio: Studio, user: User, image: Image, image_ids: tuple[str, ...]) -> None:
+    """What a key or button over the picture asked for; runs before the dialog is drawn again."""
+    action = asked()
+    if action is None:
+        return
+    if action.kind == "star":
+        star_or_tell(studio, user, image.id, not image.favourite)
+    elif image.id in image_ids:
+        there = image_ids.index(image.id) + action.by
+        if 0 <= there < len(image_ids):
+            st.session_state["viewed"] = image_ids[there]
+
+
+def _ahead(image_ids: tuple[str, ...], image_id: str) -> list[str]:
+    """The ids of the pictures after and before."""
+    if image_id not in image_ids:
+        return []
+    here = image_ids.index(image_id)
+    return [image_ids[there] for there in (here + 1, here - 1) if 0 <= there < len(image_ids)]
 
 
 def _job(studio: Studio, user: User, job_id: str) -> Job | None:
@@ -96,112 +181,74 @@ def _job(studio: Studio, user: User, job_id: str) -> Job | None:
     return known[job_id]
 
 
-def _settings(image: Image, job: Job | None) -> None:
-    rows = {"Size": f"{image.width} x {image.height}, {file_size(image.size_bytes)}", "Seed": str(image.seed)}
+def _show_source(studio: Studio, user: User, job: Job) -> None:
+    """The picture that this one was drawn over, while it is stored."""
+    if job.spec.image_sha256 is None:
+        return
+    try:
+        source = studio.sources.look(user, job.id)
+    except NotFound:
+        st.caption("Drawn over a picture that is no longer stored.")
+        return
+    st.caption("Drawn over")
+    st.image(source.url, width=120, alt="The picture it was drawn over")
+
+
+def _show_facts(image: Image, job: Job | None) -> None:
+    """Everything about how it was made, to be read and copied."""
+    texts = [Text("Prompt", "Copy the prompt", image.prompt)]
     if job is not None:
-        spec = job.spec
-        rows |= {
-            "Model": f"{spec.model} ({spec.model_revision})",
-            "Steps": f"{spec.steps}, {spec.scheduler}",
-            "Guidance": f"{spec.guidance:g}",
-        }
-        if spec.strength is not None:
-            rows["Kind"] = f"{TASK_WORDS[spec.task]}, strength {spec.strength:g}"
-        if job.timings is not None:
-            rows["Time"] = f"{job.timings.total_s:.1f} s"
-        rows["Price"] = cost_words(job)
-    rows["Drawn"] = f"{image.created_at:%d %b %Y, %H:%M} UTC"
-    if job is not None and job.spec.negative_prompt:
-        st.caption("Not in the picture")
-        show_text(job.spec.negative_prompt)
-    with st.container(gap=None, key="viewer_settings"):
-        for name, value in rows.items():
-            with st.container(horizontal=True, gap="small", key=f"viewer_row_{name}"):
-                st.caption(name, width=76)
-                st.text(value, width="stretch")
+        texts.append(Text("Parameters", "Copy all", facts.parameters_text(image, job)))
+        if job.spec.negative_prompt:
+            st.caption("Not in the picture")
+            show_text(job.spec.negative_prompt)
+    rows = facts.settings(image, job) | facts.origin(job) | facts.account(image, job)
+    copy_list(rows, texts, key="viewer_facts")
 
 
-def _actions(studio: Studio, user: User, image: Image) -> None:
-    starred = image.favourite
-    with st.container(horizontal=True, gap="small"):
+def show_comparison(studio: Studio, user: User) -> None:
+    """The dialog's content while two pictures are compared."""
+    first, second = st.session_state[COMPARED]
+    try:
+        pair = studio.images.get(user, first), studio.images.get(user, second)
+    except NotFound as error:
+        show_error(error)
+        return
+    st.query_params.pop("image", None)
+    st.query_params[COMPARE] = f"{first},{second}"
+    with st.container(horizontal=True, horizontal_alignment="center", gap="small", key="compare_buttons"):
         st.button(
-            "Starred" if starred else "Star",
-            icon=":material/kid_star:" if starred else ":material/star:",
-            type="primary" if starred else "secondary",
-            shortcut="S",
-            key="viewer_star",
-            on_click=_star_or_tell,
-            args=(studio, user, image.id, not starred),
+            "Open left",
+            icon=":material/open_in_new:",
+            key="compare_left",
+            on_click=view,
+            args=(first,),
         )
-        st.link_button(
-            "Download", link(studio, image, "download"), icon=":material/download:", key="viewer_download"
+        st.button(
+            "Swap",
+            icon=":material/swap_horiz:",
+            key="compare_swap",
+            on_click=compare_with,
+            args=(second, first),
         )
-        if st.button("", icon=":material/delete:", shortcut="Delete", key="viewer_delete", help="Delete"):
-            delete(studio, user, [image.id])
-            _closed()
-            st.rerun()
-    if (error := st.session_state.pop("viewer_error", None)) is not None:
-        show_error(error)
-
-
-def _star_or_tell(studio: Studio, user: User, image_id: str, favourite: bool) -> None:
-    """A callback runs before anything is drawn: its error waits for the place to be shown at."""
-    try:
-        star(studio, user, [image_id], favourite)
-    except StudioError as error:
-        st.session_state["viewer_error"] = error
-
-
-def _recall(studio: Studio, job: Job, image: Image) -> None:
-    with st.container(horizontal=True, gap="small"):
-        drawn_over = job.spec.task is not Task.TEXT_TO_IMAGE
-        use_all = st.button(
-            "Use all",
-            icon=":material/replay:",
-            key="viewer_all",
-            help=DRAWN_OVER if drawn_over else "Settings and this seed",
+        st.button(
+            "Open right",
+            icon=":material/open_in_new:",
+            key="compare_right",
+            on_click=view,
+            args=(second,),
         )
-        remix = st.button("Remix", icon=":material/shuffle:", key="viewer_remix", help="All but the seed")
-    if not (use_all or remix):
-        return
-    try:
-        card = studio.catalogue.card(job.spec.model)
-    except StudioError as error:
-        show_error(error)
-        return
-    # This picture's own seed with one picture draws this one again, whichever of its job it was.
-    spec = job.spec.model_copy(update={"seed": image.seed, "count": 1}) if use_all else job.spec
-    form.recall(spec, card, seed=use_all, job_id=job.id)
-    _closed()
-    st.switch_page(GENERATE)
+    known = tuple(facts.compared(image, _job(studio, user, image.job_id)) for image in pair)
+    comparison.compare(studio, pair, (known[0], known[1]))
 
 
-def _neighbours(image_ids: tuple[str, ...], image_id: str) -> None:
-    here = image_ids.index(image_id)
-    ways = (
-        ("viewer_back", ":material/arrow_back:", "Left", here - 1),
-        ("viewer_forth", ":material/arrow_forward:", "Right", here + 1),
-    )
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        for key, icon, shortcut, target in ways:
-            there = 0 <= target < len(image_ids)
-            st.button(
-                "",
-                icon=icon,
-                shortcut=shortcut,
-                key=key,
-                disabled=not there,
-                on_click=_view,
-                args=(image_ids[target] if there else image_id,),
-            )
-        st.caption(f"{here + 1} of {len(image_ids)}")
+def compare_with(first: str, second: str) -> None:
+    """Has the dialog compare two pictures."""
+    st.session_state[COMPARED] = (first, second)
 
 
-def _view(image_id: str) -> None:
+def view(image_id: str) -> None:
+    """Has the dialog show one picture."""
+    st.session_state.pop(COMPARED, None)
+    st.query_params.pop(COMPARE, None)
     st.session_state["viewed"] = image_id
-
-
-def star(studio: Studio, user: User, ids: Sequence[str], favourite: bool) -> None:
-    """Marks or unmarks favourites and says which could not be; the pictures of the first page are read anew."""
-    tell_left_out(studio.marks.star_many(user, ids, favourite))
-    forget_pictures()

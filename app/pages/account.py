@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import streamlit as st
 
 from app.components.error_banner import in_words
 from app.components.prompt_text import show_text
+from app.components.share_panel import share_rows
+from app.components.usage_chart import usage_chart
 from app.page_runner import errors_in_words
 from app.session import require, sign_out, studio
 from app.wording import ago, dollars
@@ -55,6 +59,11 @@ def usage(studio: Studio, user: User) -> None:
             st.caption(name)
             st.markdown(f"**{words}**".replace("$", "\\$"))
             st.progress(min(1.0, value / limit if limit else 1.0))
+    usage_chart(
+        studio.ledger.days(user, datetime.now(UTC).date()),
+        daily_images=used.daily_images,
+        monthly_usd=used.monthly_usd,
+    )
     st.caption("Days and months are UTC. What running jobs may still cost is counted in.")
 
 
@@ -102,10 +111,22 @@ def row(studio: Studio, user: User, key: ApiKey) -> None:
                 st.rerun()
 
 
+def shares(studio: Studio, user: User) -> None:
+    """The links to pictures that anybody can open, when there are any."""
+    found = studio.shares.list(user)
+    if not found:
+        return
+    st.subheader("Shared pictures", anchor=False)
+    st.caption("Anybody with one of these links sees its picture until it ends or you take it back.")
+    share_rows(studio, user, found, linked=True)
+
+
 with st.container(horizontal=True, vertical_alignment="center", key="page_head"):
     st.title("Account", anchor=False, width="content")
 identity(user)
 with errors_in_words():
     usage(studio(), user)
+with errors_in_words():
+    shares(studio(), user)
 with errors_in_words():
     keys(studio(), user)

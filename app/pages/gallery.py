@@ -20,7 +20,7 @@ from app.components.picture_grid import picture_grid
 from app.components.picture_marks import known_tags
 from app.components.trash_view import KEPT_WORDS, act_on_trashed, confirm_emptying
 from app.components.undo import undo_waits
-from app.components.viewer import act_on, open_viewer
+from app.components.viewer import act_on, open_linked
 from app.gallery_view import (
     SHOW,
     SHOWS,
@@ -243,19 +243,7 @@ def show_list(view: GalleryView, names: dict[str, str], facets: Facets) -> None:
                 "`.` stars, 0 to 5 rate, `D` downloads, Delete deletes.",
                 text_alignment="center",
             )
-    show_linked([image.id for image in page.items])
-
-
-def show_linked(around: list[str]) -> None:
-    """A link to one picture: it is shown over the gallery, when it is this user's."""
-    linked = st.query_params.get("image")
-    if linked and "viewed" not in st.session_state:
-        try:
-            st.session_state["viewed"] = studio().images.get(user, linked).id
-            open_viewer(studio(), user, around or [linked])
-        except NotFound:
-            st.query_params.pop("image", None)
-            st.warning("There is no such picture.", icon=":material/info:")
+    open_linked(studio(), user, [image.id for image in page.items])
 
 
 open_chosen_album()

@@ -9,6 +9,7 @@ from app.components.form_values import MEMORY, RECALLED, recall
 from app.components.generate_form import generate_form
 from app.components.job_feed import follow, job_feed
 from app.components.recall_drop import recall_drop
+from app.components.viewer import open_linked
 from app.page_runner import errors_in_words
 from app.session import require, studio
 from app.wording import dollars
@@ -66,3 +67,4 @@ with left:
         follow(submitted)
 with right, errors_in_words():
     job_feed(studio(), user)
+open_linked(studio(), user, ())

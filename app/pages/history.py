@@ -10,6 +10,7 @@ from app.components.erase_all import delete_everything, show_receipt
 from app.components.error_banner import show_error
 from app.components.history_table import show_table
 from app.components.job_details import job_details
+from app.components.viewer import open_linked
 from app.history_csv import history_csv
 from app.job_filter import JobFilter, find_jobs
 from app.session import require, studio
@@ -125,3 +126,4 @@ with st.container(horizontal=True, horizontal_alignment="center", key="paging"):
         st.rerun()
 if selected is not None:
     job_details(studio(), user, selected)
+open_linked(studio(), user, ())

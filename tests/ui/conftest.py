@@ -161,3 +161,8 @@ def words(at: AppTest) -> str:
         "code",
     )
     return "\n".join(str(getattr(element, "value", "")) for kind in kinds for element in at.get(kind))
+
+
+def components(at: AppTest) -> str:
+    """What the page's own components were given, as JSON."""
+    return "\n".join(element.proto.json for element in at.get("bidi_component"))

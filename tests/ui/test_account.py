@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 
 from streamlit.testing.v1 import AppTest
 
+from app.components.usage_chart import chart, pictures_words
 from services.build import Studio
-from services.records import Job, User
+from services.records import DayUsage, Job, User
+from services.shares import LIVES
 from tests.ui.conftest import claims, words
 
 ACCOUNT = "app/pages/account.py"
@@ -49,3 +52,31 @@ def test_a_key_without_a_name_is_refused_at_the_name(
     at.button[[button.label for button in at.button].index("Create key")].click().run()
     assert any("Give the key a name" in markdown.value for markdown in at.markdown)
     assert studio.accounts.keys(maker) == ()
+
+
+def test_this_month_is_drawn_by_day_and_told_in_words(
+    open_page: Callable[..., AppTest], draw: Callable[..., Job]
+) -> None:
+    draw("a red apple", count=3)
+    at = open_page(ACCOUNT)
+    assert "3 pictures in all, most on" in words(at) and "3 of 500." in words(at)
+    assert len(at.get("vega_lite_chart")) == 2
+
+
+def test_the_limit_is_a_line_only_where_it_can_be_seen() -> None:
+    days = [DayUsage(day=date(2026, 1, 1), images=4, cost_usd=0.1)]
+    near, far = (chart(days, [4], limit=limit, mark="bar", axis="pictures") for limit in (10, 500))
+    assert len(near["layer"]) == 2 and len(far["layer"]) == 1
+    assert near["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0, 10.5]
+    assert pictures_words([], 10) == "None yet; 10 a day are possible."
+
+
+def test_shared_pictures_are_listed_and_taken_back(
+    open_page: Callable[..., AppTest], draw: Callable[..., Job], studio: Studio, maker: User
+) -> None:
+    assert "Shared pictures" not in words(open_page(ACCOUNT))
+    share = studio.shares.create(maker, draw("a red apple").image_ids[0], lives=LIVES[0]).share
+    at = open_page(ACCOUNT)
+    assert "Ends in 60 minutes, not opened yet" in words(at)
+    at.button(key=f"revoke_{share.id}").click().run()
+    assert studio.shares.list(maker) == () and "Shared pictures" not in words(at)

@@ -10,10 +10,14 @@ from streamlit.testing.v1 import AppTest
 
 from app.components import erase_all
 from app.components.history_table import as_frame
+from app.components.job_details import job_details
 from app.job_filter import MOST_READ, READ_AT_ONCE, JobFilter, find_jobs
 from services.build import Studio
 from services.errors import NotFound
+from services.keys import input_key
 from services.records import Job, JobRequest, JobStatus, Page, User
+from tests.cloud import EmbeddedCloud
+from tests.endpoint import ScriptedEndpoint, picture
 from tests.ui.conftest import words
 
 HISTORY = "app/pages/history.py"
@@ -27,6 +31,49 @@ def test_the_table_lists_jobs_newest_first(
     [table] = open_page(HISTORY).dataframe
     assert list(table.value["Prompt"]) == ["a rocket", "a red apple"]
     assert list(table.value["State"]) == ["Done", "Done"]
+
+
+def test_a_failed_job_says_why_and_is_tried_again_with_one_press(
+    open_page: Callable[..., AppTest],
+    in_dialog: Callable[..., AppTest],
+    studio: Studio,
+    endpoint: ScriptedEndpoint,
+    maker: User,
+) -> None:
+    asked = JobRequest(prompt="a red apple", seed=7, count=2, image=picture(64, 64, 3), strength=0.4)
+    job = studio.jobs.submit(maker, asked)
+    endpoint.fail(endpoint.accepted[-1])
+    failed = studio.completion.fail(maker.id, job.id, 1, "it broke")
+    assert failed is not None and failed.failure is not None
+    [table] = open_page(HISTORY).dataframe
+    assert list(table.value["What happened"]) == [failed.failure.message]
+    at = in_dialog(job_details, failed).run()
+    assert "The model" in words(at)
+    at.button(key="details_retry").click().run()
+    [again] = studio.jobs.open(maker)
+    assert again.spec == job.spec and again.id != job.id
+    first, second = (invocation.payload for invocation in endpoint.accepted[-2:])
+    assert {**first, "job": None} == {**second, "job": None}
+
+
+def test_a_retry_without_its_source_picture_says_so(
+    in_dialog: Callable[..., AppTest], studio: Studio, maker: User, cloud_process: EmbeddedCloud
+) -> None:
+    job = studio.jobs.submit(maker, JobRequest(prompt="a red apple", image=picture(64, 64, 3)))
+    canceled = studio.jobs.cancel(maker, job.id)
+    cloud_process.client("s3").delete_object(
+        Bucket=studio.settings.inputs_bucket, Key=input_key(maker.id, job.id, "image")
+    )
+    at = in_dialog(job_details, canceled).run()
+    at.button(key="details_retry").click().run()
+    assert "no longer stored" in words(at) and studio.jobs.open(maker) == ()
+
+
+def test_a_job_that_brought_pictures_is_not_tried_again(
+    in_dialog: Callable[..., AppTest], draw: Callable[..., Job]
+) -> None:
+    at = in_dialog(job_details, draw("a red apple")).run()
+    assert "details_retry" not in {button.key for button in at.button}
 
 
 def test_the_state_filter_hides_the_others(

@@ -18,7 +18,7 @@ from services.aws.session import make_clients
 from services.build import Studio
 from services.records import Job, JobRequest, JobStatus, User
 from tests.endpoint import ScriptedEndpoint
-from tests.ui.conftest import words
+from tests.ui.conftest import components, words
 
 HOSTILE = "![x](http://evil.example/x.png) :material/home: $x$ <img src=http://evil.example/h.png>"
 
@@ -113,7 +113,7 @@ def test_a_drawn_over_picture_is_called_so_and_is_drawn_over_again_while_its_sou
     assert "Image-to-image" in words(details) and "strength 0.5" in words(details)
     assert not details.button(key="details_again").disabled
     dialog = in_dialog(viewer.show_picture, job.image_ids).run()
-    assert "Image-to-image, strength 0.5" in words(dialog)
+    assert '"Strength", "value": "0.5"' in components(dialog) and "Image-to-image" in components(dialog)
     assert not dialog.button(key="viewer_all").disabled and not dialog.button(key="viewer_remix").disabled
     page = open_page()
     page.button(key=f"all_{job.id}").click().run()

@@ -15,9 +15,9 @@ from services.aws.objects import Objects
 from services.build import Studio
 from services.keys import progress_key
 from services.metadata import read
-from services.records import Hint, Job, JobRequest, JobStatus, User, Withheld
+from services.records import Hint, Job, JobRequest, JobStatus, Provenance, User, Withheld
 from services.worker import Worker
-from tests.endpoint import ScriptedEndpoint
+from tests.endpoint import REVISION, ScriptedEndpoint
 
 TWO = JobRequest(prompt="a red apple", seed=7, count=2)
 
@@ -173,6 +173,24 @@ def test_a_hint_and_the_batch_are_kept_with_the_job(
     # The share of the batch is charged, not the 1.0 s that the container says all of it took.
     per_hour = studio.catalogue.card("pocket").usd_per_hour
     assert done.cost_usd == pytest.approx(0.25 * per_hour / 3600, abs=1e-6)
+
+
+def test_what_drew_is_kept_with_the_job_and_no_more_of_it_than_a_record_holds(
+    studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User
+) -> None:
+    plain, wordy = submitted(studio, endpoint, maker), submitted(studio, endpoint, maker)
+    worker.handle(endpoint.complete(endpoint.accepted[0]))
+    versions = {f"library{n}": "9" * 5000 for n in range(300)}
+    worker.handle(
+        endpoint.complete(
+            endpoint.accepted[1], lambda answer: answer.update(versions=versions, device="g" * 999)
+        )
+    )
+    assert studio.jobs.get(maker, plain.id).provenance == Provenance(
+        revision=REVISION, device="cpu", versions={"torch": "2.13.0", "diffusers": "0.42.1"}
+    )
+    kept = studio.jobs.get(maker, wordy.id).provenance
+    assert kept is not None and len(kept.model_dump_json()) < 4000 and kept.device == "g" * 60
 
 
 def test_an_attempt_whose_time_went_by_in_the_containers_queue_is_tried_again(

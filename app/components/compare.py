@@ -1,0 +1,69 @@
+"""Two pictures against each other, and which of their settings differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app.components.prompt_text import one_line, plain
+from app.links import link
+from app.wording import plural
+from services.build import Studio
+from services.records import Image
+
+HERE = Path(__file__).parent
+LABELS = ("Left", "Right")
+
+
+def compare(
+    studio: Studio,
+    pair: tuple[Image, Image],
+    facts: tuple[Mapping[str, str], Mapping[str, str]],
+    *,
+    labels: tuple[str, str] = LABELS,
+) -> None:
+    """Draws both under a slider, and `facts` as a table of what differs. No AWS call."""
+    rows, same = differing(*facts)
+    sides = [
+        {
+            "src": link(studio, image, "shown"),
+            "alt": f"{label}: {one_line(image.prompt, 160)}",
+            "label": label,
+            "width": image.width,
+            "height": image.height,
+        }
+        for image, label in zip(pair, labels, strict=True)
+    ]
+    data = {
+        "a": sides[0],
+        "b": sides[1],
+        "rows": [{"name": name, "a": plain(a), "b": plain(b)} for name, (a, b) in rows.items()],
+        "same": [{"name": name, "value": plain(value)} for name, value in same.items()],
+        "same_words": "{settings} the same".format(settings=plural(len(same), "setting is", "settings are")),
+    }
+    _component()(key="compare", data=data)
+
+
+def differing(
+    first: Mapping[str, str], second: Mapping[str, str]
+) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
+    """The facts that differ, with both values (a dash for what one lacks), and those that are the same."""
+    names = list(dict.fromkeys([*first, *second]))
+    both = {name: (first.get(name, "–"), second.get(name, "–")) for name in names}
+    return (
+        {name: (a, b) for name, (a, b) in both.items() if a != b},
+        {name: a for name, (a, b) in both.items() if a == b},
+    )
+
+
+@cache
+def _component() -> Callable[..., Any]:
+    return st.components.v2.component(
+        "atelier_compare",
+        css=(HERE / "compare.css").read_text(encoding="utf-8"),
+        js="".join((HERE / name).read_text(encoding="utf-8") for name in ("elements.js", "compare.js")),
+    )

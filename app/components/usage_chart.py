@@ -1,0 +1,93 @@
+"""This month day by day: pictures against the daily limit, dollars so far against the monthly one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import streamlit as st
+
+from app.wording import dollars, plural
+from services.records import DayUsage
+
+HEIGHT_PX = 190
+# A limit so many times as high as what was used would press it flat: then the words alone say it.
+FAR = 4.0
+COLOUR, LIMIT_COLOUR = "#8b7bff", "#e5484d"
+
+
+def usage_chart(days: Sequence[DayUsage], *, daily_images: int, monthly_usd: float) -> None:
+    """Draws both charts, each with its words."""
+    spent = list(accumulate(day.cost_usd for day in days))
+    pictures, money = st.columns(2)
+    with pictures, st.container(border=True, key="chart_pictures", gap="small"):
+        st.caption("Pictures a day, this month")
+        st.vega_lite_chart(
+            chart(days, [day.images for day in days], limit=daily_images, mark="bar", axis="pictures"),
+            width="stretch",
+        )
+        st.caption(pictures_words(days, daily_images))
+    with money, st.container(border=True, key="chart_spent", gap="small"):
+        st.caption("Spent so far, this month")
+        st.vega_lite_chart(
+            chart(days, spent, limit=monthly_usd, mark="area", axis="dollars"), width="stretch"
+        )
+        words = f"{dollars(spent[-1] if spent else 0)} charged of {dollars(monthly_usd)} a month."
+        st.caption(words.replace("$", "\\$"))
+
+
+def pictures_words(days: Sequence[DayUsage], daily_images: int) -> str:
+    """What the chart shows, for who cannot see it."""
+    most = max(days, key=lambda day: day.images, default=None)
+    if most is None or most.images == 0:
+        return f"None yet; {daily_images} a day are possible."
+    return "{total} in all, most on {day}: {most} of {limit}.".format(
+        total=plural(sum(day.images for day in days), "picture"),
+        day=f"{most.day.day} {most.day:%B}",
+        most=most.images,
+        limit=daily_images,
+    )
+
+
+def chart(
+    days: Sequence[DayUsage], values: Sequence[float], *, limit: float, mark: str, axis: str
+) -> dict[str, Any]:
+    """A Vega-Lite chart of one value a day, with the limit as a line where it is near enough to be seen."""
+    highest = max(values, default=0.0)
+    near = limit <= highest * FAR
+    rows = [{"day": day.day.day, "value": value} for day, value in zip(days, values, strict=True)]
+    shown: dict[str, Any] = {
+        "data": {"values": rows},
+        "mark": {"type": mark, "color": COLOUR, "opacity": 0.9, "tooltip": True},
+        "encoding": {
+            "x": {
+                "field": "day",
+                "type": "ordinal",
+                "title": None,
+                "scale": {"domain": list(range(1, 32))},
+                "axis": {"labelAngle": 0, "labelOverlap": True},
+            },
+            "y": {
+                "field": "value",
+                "type": "quantitative",
+                "title": None,
+                "axis": {
+                    "format": "$.2~f" if axis == "dollars" else "d",
+                    "tickMinStep": 1e-6,
+                    "tickCount": 4,
+                },
+                "scale": {"domain": [0, limit * 1.05 if near else highest * 1.2 or 1]},
+            },
+        },
+    }
+    layers = [shown]
+    if near:
+        layers.append(
+            {
+                "data": {"values": [{"limit": limit}]},
+                "mark": {"type": "rule", "color": LIMIT_COLOUR, "strokeDash": [5, 4]},
+                "encoding": {"y": {"field": "limit", "type": "quantitative"}},
+            }
+        )
+    return {"height": HEIGHT_PX, "layer": layers, "description": f"This month's {axis} by day"}

@@ -1,0 +1,91 @@
+"""The page behind a share's link: one picture for anybody who has it, plain HTML without a script or a session."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+from datetime import UTC
+from html import escape
+from pathlib import Path
+from string import Template
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from app.components.prompt_text import plain
+from services.attached_records import SharedPicture
+from services.build import Studio
+from services.errors import NotFound, StudioError, Unavailable
+
+ASSETS = Path(__file__).parent / "assets"
+STYLE = (ASSETS / "shared.css").read_text(encoding="utf-8")
+PAGE = Template((ASSETS / "shared.html").read_text(encoding="utf-8"))
+STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode("utf-8")).digest()).decode("ascii")
+SHARE_PATH = "/s/"
+SMALL_PX = 420
+ALTERNATIVE = "A picture that was drawn by a model"
+
+
+def create_share_route(studio: Callable[[], Studio]) -> Route:
+    """`GET /s/<token>`, for everybody. What is not shared, for whatever reason, gets one and the same answer."""
+
+    def show(request: Request) -> Response:
+        # Not async on purpose: Starlette runs it on a thread, where waiting for AWS keeps nobody else waiting.
+        origins = studio().settings.picture_origins
+        try:
+            picture = studio().shares.look(request.path_params["token"])
+        except NotFound:
+            words = "The link may have ended, been taken back, or be incomplete."
+            return _answer("Not shared", _nothing("This picture is not shared, or no longer", words), 404)
+        except StudioError as error:
+            words = "Try again in a few seconds."
+            answer = _answer("Try again", _nothing("The picture cannot be shown just now", words), 503)
+            if isinstance(error, Unavailable):
+                answer.headers["retry-after"] = str(error.retry_after_s)
+            return answer
+        return _answer("A shared picture", _figure(picture), 200, origins=origins)
+
+    # With what follows a slash too: nothing below this path is a page of the studio.
+    return Route(SHARE_PATH + "{token:path}", show, methods=["GET"])
+
+
+def share_url(public_url: str, token: str) -> str:
+    """The address that is handed on."""
+    return f"{public_url}{SHARE_PATH}{token}"
+
+
+def _figure(picture: SharedPicture) -> str:
+    look = "picture small" if max(picture.width, picture.height) <= SMALL_PX else "picture"
+    caption = "" if picture.prompt is None else f"<figcaption>{escape(plain(picture.prompt))}</figcaption>"
+    until = f"{picture.expires_at.astimezone(UTC):%d %b %Y, %H:%M} UTC"
+    return (
+        f'<figure><img class="{look}" src="{escape(picture.url)}" alt="{ALTERNATIVE}" '
+        f'width="{picture.width}" height="{picture.height}">'
+        f"{caption}</figure>"
+        f'<p class="facts"><span>{picture.width} x {picture.height}</span><span>Shared until {until}</span>'
+        f'<a href="{escape(picture.download_url)}" rel="noreferrer">Download</a></p>'
+    )
+
+
+def _nothing(title: str, words: str) -> str:
+    return f'<section class="none"><h1>{title}</h1><p>{words}</p></section>'
+
+
+def _answer(title: str, content: str, status: int, *, origins: tuple[str, ...] = ()) -> HTMLResponse:
+    images = f"img-src {' '.join(origins)}; " if origins else ""
+    return HTMLResponse(
+        PAGE.substitute(title=title, style=STYLE, content=content),
+        status_code=status,
+        headers={
+            "content-security-policy": (
+                f"default-src 'none'; {images}style-src 'sha256-{STYLE_HASH}'; "
+                "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            ),
+            # The address is the secret: it goes to no other site, into no index and no cache.
+            "referrer-policy": "no-referrer",
+            "x-robots-tag": "noindex, nofollow, noarchive",
+            "cache-control": "no-store",
+        },
+    )

@@ -1,0 +1,138 @@
+"""The page behind a share's link, as a stranger and as an attacker sees it, over the real services."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from app.hosting import middleware
+from app.share_page import create_share_route, share_url
+from services import shares
+from services.build import Studio
+from services.errors import Unavailable
+from services.job_store import now
+from services.records import Image, JobRequest, User
+from services.settings import Settings
+from tests.endpoint import ScriptedEndpoint
+from tests.wire.conftest import endpoint, maker, other, settings, studio
+
+__all__ = ["endpoint", "maker", "other", "settings", "studio"]
+
+PROMPT = '"><script>alert(1)</script> ![x](http://evil.example/x.png) \u202e& more'
+HOUR = shares.LIVES[0]
+
+
+@pytest.fixture
+def picture(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> Image:
+    job = studio.jobs.submit(maker, JobRequest(prompt=PROMPT, seed=7))
+    endpoint.complete(endpoint.accepted[-1])
+    studio.completion.finish(maker.id, job.id, job.attempt)
+    return studio.images.get(maker, f"{job.id}-0")
+
+
+@pytest.fixture
+def stranger(studio: Studio, settings: Settings) -> Iterator[TestClient]:
+    app = Starlette(routes=[create_share_route(lambda: studio)], middleware=middleware(settings))
+    with TestClient(app, base_url=settings.public_url, follow_redirects=False) as client:
+        yield client
+
+
+def path(token: str) -> str:
+    return share_url("", token)
+
+
+def test_anybody_with_the_link_sees_the_picture_and_no_account(
+    stranger: TestClient, studio: Studio, maker: User, picture: Image
+) -> None:
+    new = studio.shares.create(maker, picture.id, lives=HOUR)
+    answer = stranger.get(path(new.token), headers={"accept": "text/html"})
+    assert answer.status_code == 200
+    assert f'src="{studio.settings.picture_origins[0]}/' in answer.text
+    for private in ("evil.example", maker.id, maker.email, picture.id, picture.job_id, new.token, "pocket"):
+        assert private not in answer.text
+    assert "set-cookie" not in answer.headers
+    assert stranger.head(path(new.token)).status_code == 200
+
+
+def test_the_page_tells_browsers_crawlers_and_caches_to_keep_the_address_to_themselves(
+    stranger: TestClient, studio: Studio, maker: User, picture: Image
+) -> None:
+    new = studio.shares.create(maker, picture.id, lives=HOUR)
+    for token in (new.token, "A" * 32):
+        headers = stranger.get(path(token)).headers
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "noindex" in headers["x-robots-tag"]
+        assert headers["cache-control"] == "no-store"
+        assert headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
+        policy = headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; ") and "frame-ancestors 'none'" in policy
+        assert "script-src" not in policy and "unsafe-inline" not in policy
+
+
+def test_the_prompt_is_plain_text_there_and_only_when_it_was_added(
+    stranger: TestClient, studio: Studio, maker: User, picture: Image
+) -> None:
+    new = studio.shares.create(maker, picture.id, lives=HOUR, with_prompt=True)
+    body = stranger.get(path(new.token)).text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in body and "<script" not in body
+    assert "⟨RLO⟩" in body and "\u202e" not in body
+
+
+def test_unknown_malformed_revoked_expired_and_deleted_cannot_be_told_apart(
+    stranger: TestClient, studio: Studio, maker: User, picture: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revoked, ending = (studio.shares.create(maker, picture.id, lives=HOUR) for _ in range(2))
+    studio.shares.revoke(maker, revoked.share.id)
+    tokens = ["A" * 32, "x", "..%2f..%2fetc", "%00", "'%20OR%201=1", revoked.token, ending.token.swapcase()]
+    answers = [stranger.get(path(token)) for token in tokens]
+    assert stranger.get(path(ending.token)).status_code == 200
+    at = now() + HOUR + timedelta(seconds=1)
+    monkeypatch.setattr("services.shares.now", lambda: at)
+    answers.append(stranger.get(path(ending.token)))
+    monkeypatch.undo()
+    studio.trash.put_many(maker, [picture.id])
+    answers.append(stranger.get(path(ending.token)))
+    studio.trash.empty(maker)
+    answers.append(stranger.get(path(ending.token)))
+    for answer in answers:
+        answer.headers.pop("x-request-id")
+    assert {answer.status_code for answer in answers} == {404}
+    assert len({answer.text for answer in answers}) == 1
+    assert len({tuple(sorted(answer.headers.items())) for answer in answers}) == 1
+    assert "src=" not in answers[0].text
+
+
+def test_guessing_costs_nothing_for_what_is_no_token_and_one_read_for_what_could_be(
+    stranger: TestClient, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[object] = []
+    before = studio.shares._table.get
+    monkeypatch.setattr(studio.shares._table, "get", lambda *key: reads.append(key) or before(*key))
+    stranger.get(path("too-short"))
+    stranger.get(path("a" * 5000))
+    assert reads == []
+    stranger.get(path("b" * 32))
+    assert len(reads) == 1
+
+
+def test_only_looking_is_possible(stranger: TestClient, studio: Studio, maker: User, picture: Image) -> None:
+    new = studio.shares.create(maker, picture.id, lives=HOUR)
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
+        assert stranger.request(method, path(new.token)).status_code == 405
+    assert stranger.get(path(new.token)).status_code == 200
+
+
+def test_an_outage_says_that_asking_again_helps(
+    stranger: TestClient, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: str) -> None:
+        raise Unavailable("DynamoDB did not answer (secret detail).")
+
+    monkeypatch.setattr(studio.shares, "look", away)
+    answer = stranger.get(path("A" * 32))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "secret detail" not in answer.text

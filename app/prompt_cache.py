@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from services.build import Studio
-from services.records import PromptList, PromptTemplate, User
+from services.prompt_book import PromptList, PromptTemplate
+from services.records import User
 
 T = TypeVar("T")
 KEPT = "prompt_book"

@@ -12,13 +12,21 @@ from services import keys
 from services.aws.table import Put, Table, Update
 from services.errors import LimitReached, StudioError
 from services.job_store import micros, now
-from services.records import DayUsage, Job, Usage, User
+from services.records import Job, Record, Usage, User
 from services.settings import Settings
 
 STUDIO_PK = "STUDIO"
 USAGE_SHARDS = 4
 MONTH_KEPT = timedelta(days=400)
 DAY_KEPT = timedelta(days=40)
+
+
+class DayUsage(Record):
+    """What a user's jobs of one UTC day came to: pictures (those still being drawn too), and dollars charged."""
+
+    day: date
+    images: int
+    cost_usd: float
 
 
 class Ledger:

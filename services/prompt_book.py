@@ -18,7 +18,7 @@ from services.errors import Conflict, InvalidRequest, LimitReached
 from services.job_store import JobStore, now
 from services.logs import event
 from services.prompt_syntax import LIST_NAME, MAX_CHARACTERS, check_template, escape
-from services.records import PromptList, PromptTemplate, User
+from services.records import Record, User
 
 MAX_NAME = 40
 MAX_LISTS = 100
@@ -31,6 +31,20 @@ RECENT = 20
 # So many of the newest jobs are read to find them: one call.
 LOOKED_THROUGH = 100
 _NAME = re.compile(LIST_NAME)
+
+
+class PromptList(Record):
+    """A maker's own list, for `__name__` in a prompt: 1 to 200 entries of plain text."""
+
+    name: str
+    entries: tuple[str, ...]
+
+
+class PromptTemplate(Record):
+    """A text with one `{prompt}` where the prompt goes."""
+
+    name: str
+    text: str
 
 
 class PromptBook:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
 
@@ -357,28 +357,6 @@ class Usage(Record):
     monthly_usd: float
     open_jobs: int
     max_open_jobs: int
-
-
-class DayUsage(Record):
-    """What a user's jobs of one UTC day came to: pictures (those still being drawn too), and dollars charged."""
-
-    day: date
-    images: int
-    cost_usd: float
-
-
-class PromptList(Record):
-    """A maker's own list, for `__name__` in a prompt: 1 to 200 entries of plain text."""
-
-    name: str
-    entries: tuple[str, ...]
-
-
-class PromptTemplate(Record):
-    """A text with one `{prompt}` where the prompt goes."""
-
-    name: str
-    text: str
 
 
 class ErasureReceipt(Record):

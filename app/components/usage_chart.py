@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app.wording import dollars, plural
-from services.records import DayUsage
+from services.ledger import DayUsage
 
 HEIGHT_PX = 190
 # A limit so many times as high as what was used would press it flat: then the words alone say it.

@@ -9,7 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 from app.components.usage_chart import chart, pictures_words
 from services.build import Studio
-from services.records import DayUsage, Job, User
+from services.ledger import DayUsage
+from services.records import Job, User
 from services.shares import LIVES
 from tests.ui.conftest import claims, words
 

@@ -38,7 +38,8 @@ export default function (component) {
   const list = make("dl", "")
   for (const { name, value } of data.rows) {
     const button = copying(iconButton("one", `Copy: ${name}`, "copy"), name, value)
-    list.append(make("div", "row", {}, make("dt", "", {}, name), make("dd", "", {}, value), button))
+    const text = make("span", "value", {}, value)
+    list.append(make("div", "row", {}, make("dt", "", {}, name), make("dd", "", {}, text, button)))
   }
   const facts = make("div", "facts", {}, bar, list, live)
   parentElement.append(facts)

@@ -34,7 +34,7 @@ def usage_chart(days: Sequence[DayUsage], *, daily_images: int, monthly_usd: flo
             chart(days, spent, limit=monthly_usd, mark="area", axis="dollars"), width="stretch"
         )
         words = f"{dollars(spent[-1] if spent else 0)} charged of {dollars(monthly_usd)} a month."
-        st.caption(words.replace("$", "\\$"))
+        st.caption(f"{words[0].upper()}{words[1:]}".replace("$", "\\$"))
 
 
 def pictures_words(days: Sequence[DayUsage], daily_images: int) -> str:
@@ -73,7 +73,7 @@ def chart(
                 "type": "quantitative",
                 "title": None,
                 "axis": {
-                    "format": "$.2~f" if axis == "dollars" else "d",
+                    "format": "$.2~r" if axis == "dollars" else "d",
                     "tickMinStep": 1e-6,
                     "tickCount": 4,
                 },

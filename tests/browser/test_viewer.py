@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from services.metadata import texts
 from tests.browser.conftest import TIMEOUT_MS, heading, sign_in
+from tests.browser.test_accessibility import faults
 from tests.running import RunningStudio
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
@@ -58,6 +59,7 @@ def test_a_picture_is_looked_at_closely_copied_compared_drawn_again_and_shared(
     page.keyboard.press("0")
     page.keyboard.press("?")
     expect(page.locator(".stage .help")).to_be_visible()
+    assert faults(page) == []
     page.keyboard.press("Escape")
     expect(page.locator(".stage .help")).to_be_hidden()
     expect(dialog).to_be_visible()
@@ -75,10 +77,12 @@ def test_a_picture_is_looked_at_closely_copied_compared_drawn_again_and_shared(
     dialog.get_by_role("button", name="Draw it again and compare").click()
     dialog.get_by_text("Identical: all 16,384 pixels are the same.").wait_for()
     dialog.get_by_text("Device: cpu").wait_for()
+    assert faults(page) == []
     dialog.get_by_role("button", name="Compare the two").click()
     slider = page.get_by_role("slider")
     expect(slider).to_have_attribute("aria-valuenow", "50")
     expect(page).to_have_url(re.compile("compare="))
+    assert faults(page) == []
     slider.press("End")
     expect(slider).to_have_attribute("aria-valuenow", "100")
     slider.press("Shift+ArrowLeft")
@@ -95,6 +99,7 @@ def test_a_picture_is_looked_at_closely_copied_compared_drawn_again_and_shared(
     dialog.get_by_role("button", name="Share").click()
     dialog.get_by_role("button", name="Make a link").click()
     address = dialog.locator("code").inner_text().strip()
+    assert faults(page) == []
     stranger = chromium.new_context(java_script_enabled=False, viewport={"width": 390, "height": 844})
     stranger.set_default_timeout(TIMEOUT_MS)
     theirs = stranger.new_page()

@@ -50,9 +50,13 @@ def source_picture(studio: Studio, user: User, card: ModelCard, slots: Slots) ->
         picture = _look(studio, user, chosen) if chosen else None
         if (problem := st.session_state.pop(PROBLEM, None)) is not None:
             st.markdown(f":red[:material/error: {as_label(problem, 400)}]")
-        if chosen is None or picture is None:
+        chosen = source_choice.current()
+        if chosen is None:
             _uploader(studio, user)
             return None
+        if picture is None:
+            # It cannot be looked at just now; drawing something else instead would be worse than an error.
+            return _effective(chosen, card)
         if chosen.fresh:
             chosen = _seen(chosen, picture, card)
         chosen = _picture(studio, user, card, chosen, picture)
@@ -88,6 +92,9 @@ def _look(studio: Studio, user: User, chosen: Chosen) -> SourcePicture | None:
     except NotFound as error:
         st.session_state[PROBLEM] = error.message
         source_choice.put(None)
+        return None
+    except StudioError as error:
+        st.session_state[PROBLEM] = error.message
         return None
     st.session_state[LOOK] = (picture, time.monotonic())
     return picture
@@ -145,7 +152,14 @@ def _take_mask(studio: Studio, user: User, chosen: Chosen, picture: SourcePictur
 def _picture(studio: Studio, user: User, card: ModelCard, chosen: Chosen, picture: SourcePicture) -> Chosen:
     """The picture as it is fitted, and the mask on it; the choice with what was just painted."""
     paint = chosen.painting and card.inpainting
-    mask = _mask(studio, user, chosen.source.mask) if paint else None
+    mask = None
+    if paint and chosen.source.mask is not None:
+        try:
+            mask = _mask(studio, user, chosen.source.mask)
+        except StudioError as error:
+            st.markdown(f":red[:material/error: {as_label(error.message, 400)}]")
+            if isinstance(error, NotFound):
+                chosen = source_choice.change(chosen, mask=None)
     painted = mask_painter(
         picture,
         wanted=form.size(card),
@@ -175,19 +189,13 @@ def _picture(studio: Studio, user: User, card: ModelCard, chosen: Chosen, pictur
     return source_choice.change(chosen, mask=mask_id)
 
 
-def _mask(studio: Studio, user: User, mask_id: str | None) -> bytes | None:
-    """The chosen mask, read once a session; none, and it is said, when it is gone."""
-    if mask_id is None:
-        return None
+def _mask(studio: Studio, user: User, mask_id: str) -> bytes:
+    """The chosen mask, read once a session. Raises NotFound, Unavailable."""
     known = st.session_state.get(MASK)
     if known and known[0] == mask_id:
         found: bytes = known[1]
         return found
-    try:
-        mask = studio.sources.mask(user, mask_id)
-    except NotFound as error:
-        st.markdown(f":red[:material/error: {as_label(error.message, 400)}]")
-        return None
+    mask = studio.sources.mask(user, mask_id)
     st.session_state[MASK] = (mask_id, mask)
     return mask
 

@@ -14,7 +14,9 @@ from streamlit.testing.v1 import AppTest
 
 from app.components import mask_painter as painter
 from app.components import source_picture, viewer
+from services.aws.session import make_clients
 from services.build import Studio
+from services.errors import Unavailable
 from services.records import Fit, Job, JobRequest, Task, User
 from tests import hostile_files as files
 from tests.endpoint import ScriptedEndpoint
@@ -185,6 +187,30 @@ def test_a_mask_in_the_address_is_there_after_a_reload_and_one_from_a_file_repla
     # The painter shows it in place of what it has.
     assert at.session_state["form_source"].token != token
     assert "same shape" in words(upload(at, png("white", (50, 90)), name="mask_file"))
+
+
+def test_what_cannot_be_looked_at_just_now_stays_chosen_and_a_lost_mask_is_asked_for_again(
+    open_page: Callable[..., AppTest], studio: Studio, maker: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = studio.sources.keep(maker, png())
+    mask = studio.sources.keep_mask(maker, kept, png("white"))
+    asked = []
+
+    def refuse(user: User, source_id: str) -> None:
+        asked.append(source_id)
+        raise Unavailable("S3 is busy.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(studio.sources, "look", refuse)
+        at = open_page(query={"source": kept.id})
+        assert asked == [kept.id] and "S3 is busy" in words(at)
+        assert at.query_params["source"] == kept.id
+        generate(at)
+    assert studio.jobs.list(maker).items[0].spec.task is Task.IMAGE_TO_IMAGE
+    s3 = make_clients(studio.settings).s3
+    s3.delete_object(Bucket=studio.settings.inputs_bucket, Key=f"{maker.id}/masks/{mask}")
+    at = open_page(query={"source": kept.id, "mask": mask})
+    assert "The mask is no longer stored" in words(at) and "mask" not in at.query_params
 
 
 def test_a_foreign_or_made_up_source_is_no_longer_stored(

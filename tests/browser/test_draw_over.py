@@ -19,6 +19,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 # An autoencoder is not asked for what is kept: only the soft edge of the mask and rounding differ.
 TOLERANCE = 1.0
+# A stroke that is drawn again in one piece has other soft edges than one drawn while the mouse moved.
+EDGES = 0.002
 
 
 def photograph() -> bytes:
@@ -118,11 +120,11 @@ def test_an_upload_is_drawn_anew_only_where_a_mask_was_painted_and_a_reload_keep
     page.keyboard.press("i")
     assert painted(canvas) == pytest.approx(1 - first, abs=0.02)
     page.keyboard.press("Control+z")
-    assert painted(canvas) == first
+    assert painted(canvas) == pytest.approx(first, abs=EDGES)
     page.keyboard.press("Delete")
     assert painted(canvas) == 0
     page.get_by_role("button", name="Undo").click()
-    assert painted(canvas) == first
+    assert painted(canvas) == pytest.approx(first, abs=EDGES)
     canvas.focus()
     size = page.locator(".painter .size")
     before = float(size.input_value())
@@ -134,7 +136,7 @@ def test_an_upload_is_drawn_anew_only_where_a_mask_was_painted_and_a_reload_keep
         page.keyboard.press(key)
     page.get_by_role("button", name="Undo").click()
     page.get_by_role("button", name="Undo").click()
-    assert painted(canvas) == first
+    assert painted(canvas) == pytest.approx(first, abs=EDGES)
     settled(page)
 
     page.reload()

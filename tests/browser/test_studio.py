@@ -27,8 +27,10 @@ def test_from_sign_in_to_a_picture_starred_downloaded_deleted_and_out(
     heading(page, "Create")
     page.get_by_text("About").or_(page.get_by_text("Under")).first.wait_for()
     generate(page, "a red apple")
-    picture = page.locator(".grid img").first
-    page.locator(".grid img").or_(page.get_by_text("Nothing was charged.")).first.wait_for(timeout=90_000)
+    page.wait_for_url("**job=*")
+    # The studio is one for all files of tests: there may be older pictures, of other sizes.
+    picture = page.locator(f".st-key-drawn_{page.url.partition('job=')[2]} .grid img")
+    picture.or_(page.get_by_text("Nothing was charged.")).first.wait_for(timeout=90_000)
     expect(page.get_by_text("Nothing was charged.")).to_have_count(0)
     expect(picture).to_have_js_property("complete", True)
     assert picture.evaluate("image => image.naturalWidth") == 128

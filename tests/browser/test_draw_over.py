@@ -49,7 +49,8 @@ def stroke(page: Page, canvas: Locator, *points: tuple[float, float]) -> None:
 
 
 def settled(page: Page) -> None:
-    """Waits until the page has taken what was done on it."""
+    """Waits until the page has taken what was done on it: a run that has not begun yet does not show."""
+    page.wait_for_timeout(600)
     page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
 
 
@@ -138,6 +139,7 @@ def test_an_upload_is_drawn_anew_only_where_a_mask_was_painted_and_a_reload_keep
     page.get_by_role("button", name="Undo").click()
     assert painted(canvas) == pytest.approx(first, abs=EDGES)
     settled(page)
+    page.wait_for_url("**mask=*")
 
     page.reload()
     picture.wait_for()
@@ -145,7 +147,7 @@ def test_an_upload_is_drawn_anew_only_where_a_mask_was_painted_and_a_reload_keep
     wait_painted(page, canvas)
     assert painted(canvas) == pytest.approx(first, abs=0.02)
     source = page.url.partition("source=")[2].partition("&")[0]
-    page.locator(".st-key-g_strength [role=slider]").focus()
+    page.locator(".st-key-g_strength input").focus()
     page.keyboard.press("End")
     page.get_by_text("draws 12 of 12 steps").wait_for()
     page.get_by_label("Prompt", exact=True).fill("a rocket")

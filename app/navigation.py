@@ -27,6 +27,9 @@ PAGES = (
     PageEntry("app/pages/generate.py", "Generate", ":material/auto_awesome:", "", "Create"),
     PageEntry("app/pages/gallery.py", "Gallery", ":material/photo_library:", "gallery", "Library"),
     PageEntry("app/pages/history.py", "History", ":material/history:", "history", "Library"),
+    PageEntry(
+        "app/pages/admin_costs.py", "Costs", ":material/payments:", "admin_costs", "Studio", Role.ADMIN
+    ),
     PageEntry("app/pages/account.py", "Account", ":material/account_circle:", "account", "You"),
 )
 GENERATE = PAGES[0].file

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from services.records import Hint, Job, JobSpec, JobStatus, Task
 
@@ -36,14 +38,15 @@ def hint_words(spec: JobSpec, hint: Hint) -> str:
 
 
 def dollars(usd: float) -> str:
-    """A price with as many digits as it takes to be told from nothing: `$1.20`, `$0.04`, `$0.0012`."""
+    """A price with as many digits as it takes to be told from nothing: `$1.20`, `$0.04`, `$0.0012`, `$0.000033`."""
     if usd == 0:
         return "$0"
     if usd >= 0.01:
         return f"${usd:,.2f}"
-    if usd < 0.0001:
-        return "under $0.0001"
-    return f"${usd:.4f}"
+    if usd >= 0.0001:
+        return f"${usd:.4f}"
+    # The ledger counts millionths.
+    return f"${usd:.6f}" if usd >= 0.000001 else "under $0.000001"
 
 
 def duration(seconds: float) -> str:
@@ -75,6 +78,22 @@ def ago(moment: datetime, now: datetime | None = None) -> str:
     return f"{moment.astimezone(UTC):%d %b %Y}"
 
 
+def clock(moment: datetime, *, zone: str | None, now: datetime | None = None) -> str:
+    """A time of day in an IANA zone (None or an unknown one: UTC, and it says so), with the day unless it is today."""
+    local, suffix = moment.astimezone(UTC), " UTC"
+    if zone:
+        with contextlib.suppress(ZoneInfoNotFoundError, ValueError):
+            local, suffix = moment.astimezone(ZoneInfo(zone)), ""
+    today = (now or datetime.now(UTC)).astimezone(local.tzinfo).date()
+    form = "%H:%M" if local.date() == today else "%d %b, %H:%M"
+    return f"{local:{form}}{suffix}"
+
+
+def per_cent(share: float | None) -> str:
+    """`12 %`; a dash for what is not known."""
+    return "–" if share is None else f"{share * 100:.0f} %"
+
+
 def file_size(size_bytes: int) -> str:
     """`812 B`, `34 kB`, `1.2 MB`."""
     if size_bytes < 1000:
@@ -103,7 +122,24 @@ def days_left(moment: datetime, now: datetime | None = None) -> str:
 
 
 def cost_words(job: Job) -> str:
-    """What a job cost, or will at most roughly cost while it is not settled."""
+    """What a job cost, or will roughly cost while it is not settled."""
     if job.cost_usd is None:
         return about(dollars(job.estimate.cost_usd))
     return dollars(job.cost_usd)
+
+
+def cost_beside_estimate(job: Job) -> str:
+    """What a job cost, and beside it what was said before: `$0.0012 (estimated $0.0011)`."""
+    if job.cost_usd is None or job.status is not JobStatus.SUCCEEDED or job.estimate.cost_usd == 0:
+        return cost_words(job)
+    return f"{dollars(job.cost_usd)} (estimated {dollars(job.estimate.cost_usd)})"
+
+
+def time_beside_estimate(job: Job) -> str | None:
+    """How long it took from being sent to its pictures, and what was said before: `4 s (estimated 5 s)`.
+
+    None for what has not succeeded, or does not know.
+    """
+    if job.took_s is None or job.estimate.run_s == 0:
+        return None
+    return f"{duration(job.took_s)} (estimated {duration(job.estimate.total_s)})"

@@ -38,13 +38,14 @@ class Batches:
 
     def estimate(self, requests: Sequence[JobRequest]) -> Estimate:
         """Price and time of all of them, one after another, woken for once. Raises InvalidRequest."""
-        each = [self._jobs.estimate(request) for request in requests]
+        each = [self._jobs.estimate(request, together=len(requests)) for request in requests]
         # They differ in their prompts: the model that wakes is the same.
         return each[0].model_copy(
             update={
                 "cost_usd": sum(one.cost_usd for one in each),
                 "at_most_usd": sum(one.at_most_usd for one in each),
                 "run_s": sum(one.run_s for one in each),
+                "wake_usd": sum(one.wake_usd for one in each),
             }
         )
 

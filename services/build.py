@@ -15,7 +15,9 @@ from services.aws.table import Table
 from services.aws.telemetry import Metrics
 from services.batches import Batches
 from services.catalogue import Catalogue
+from services.cold_starts import ColdStarts
 from services.completion import Completion
+from services.costs import Costs
 from services.dispatch import Dispatcher
 from services.endpoint_status import EndpointStatus
 from services.erasure import Erasure
@@ -41,6 +43,7 @@ from services.shares import Shares
 from services.sources import Sources
 from services.sweep import Sweeper
 from services.trash import Trash
+from services.turns import Turns
 from services.wakes import Wakes
 
 
@@ -66,6 +69,8 @@ class Studio:
     repeats: Repeats
     passports: Passports
     ledger: Ledger
+    costs: Costs
+    cold_starts: ColdStarts
     accounts: Accounts
     live: LiveJobs
     endpoints: EndpointStatus
@@ -98,10 +103,10 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
     sources = Sources(input_objects, pictures, images, store)
     inputs = Inputs(input_objects, sources)
     ledger = Ledger(table, settings)
-    estimator = Estimator(table, catalogue)
+    estimator = Estimator(table, catalogue, store)
     completion = Completion(store, ledger, images, outputs, estimator, Wakes(table, outputs))
     dispatcher = Dispatcher(store, endpoints, inputs, outputs, settings)
-    sweeper = Sweeper(store, dispatcher, completion, outputs)
+    sweeper = Sweeper(store, Turns(store, status, settings), dispatcher, completion, outputs)
     admission = Admission(catalogue, Moderation.load(), estimator, status, inputs)
     exports = Exports(table, library)
     search_index = SearchIndex(table, library, exports.drop_holding)
@@ -127,6 +132,8 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
         passports=Passports(table, jobs, images, repeats, pictures),
         shares=Shares(table, images, pictures, attachments),
         ledger=ledger,
+        costs=Costs(table),
+        cold_starts=ColdStarts(table, status),
         accounts=Accounts(table),
         live=LiveJobs(store, outputs, completion),
         endpoints=status,

@@ -1,11 +1,8 @@
-"""Handing jobs to the endpoints: as many as they can soon take, fairly by user (DESIGN 4)."""
+"""Handing claimed jobs to their endpoints."""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Mapping
-from datetime import datetime, timedelta
 
 from services import keys
 from services.answer import payload
@@ -13,7 +10,7 @@ from services.aws.endpoints import MAX_INLINE_BYTES, Endpoints, Invocation
 from services.aws.objects import Objects
 from services.errors import BadOutput, InvalidRequest, NotFound, Unavailable
 from services.inputs import Inputs
-from services.job_store import JobStore, now
+from services.job_store import JobStore
 from services.logs import event
 from services.records import Job, JobFailure
 from services.settings import Settings
@@ -23,12 +20,10 @@ CHECK_S = 30.0
 # The container gives up this much before the endpoint does, which would stop it together with what else it draws.
 ANSWER_S = 5.0
 ANSWER_SHARE = 0.1
-# Between the endpoint's own limits and ours: notifications take a moment.
-GRACE_S = 60
 
 
 class Dispatcher:
-    """Invokes endpoints for claimed jobs; whose turn it is, it decides from the waiting records."""
+    """Invokes endpoints; whose turn it is, `turns.py` decides."""
 
     def __init__(
         self, store: JobStore, endpoints: Endpoints, inputs: Inputs, outputs: Objects, settings: Settings
@@ -38,15 +33,6 @@ class Dispatcher:
         self._inputs = inputs
         self._outputs = outputs
         self._settings = settings
-
-    def has_room(self) -> bool:
-        """True when another job may be invoked at once. One AWS call."""
-        return self._store.running_count() < self._settings.dispatch_window
-
-    def deadline(self, start: datetime) -> datetime:
-        """When a job that is invoked at `start` must have ended."""
-        settings = self._settings
-        return start + timedelta(seconds=settings.job_ttl_s + settings.job_timeout_s + GRACE_S)
 
     @property
     def drawing_s(self) -> float:
@@ -112,40 +98,3 @@ class Dispatcher:
             # It runs; the sweeper sees its progress or output and does not invoke it again.
             event("confirm_postponed", level=logging.WARNING, exc=exc, job=job.id, user=job.user_id)
             return job
-
-    def next_jobs(self, *, closed: str | None = None) -> list[Job]:
-        """Claims as many waiting jobs as there is room for and returns them, to be invoked.
-
-        The user with the fewest jobs at the endpoint goes first, the oldest job among equals. `closed` is a job that
-        just ended and may still be in the index. One AWS call when nobody waits.
-        """
-        waiting = [job for job in self._store.waiting() if job.id != closed]
-        if not waiting:
-            return []
-        running = [job for job in self._store.running() if job.id != closed]
-        room = self._settings.dispatch_window - len(running)
-        load = Counter(job.user_id for job in running)
-        claimed: list[Job] = []
-        for job in turns(waiting, load):
-            if len(claimed) >= room:
-                break
-            taken = self._store.claim(job, token=keys.new_id(), deadline_at=self.deadline(now()))
-            if taken is not None:
-                claimed.append(taken)
-        return claimed
-
-
-def turns(waiting: list[Job], load: Mapping[str, int]) -> list[Job]:
-    """The waiting jobs in the order of their turn: least loaded user first, each turn adding to that user's load."""
-    queues: dict[str, list[Job]] = {}
-    for job in sorted(waiting, key=lambda job: job.id):
-        queues.setdefault(job.user_id, []).append(job)
-    loads = Counter({user: load.get(user, 0) for user in queues})
-    order: list[Job] = []
-    while queues:
-        user = min(queues, key=lambda user: (loads[user], queues[user][0].id))
-        order.append(queues[user].pop(0))
-        loads[user] += 1
-        if not queues[user]:
-            del queues[user]
-    return order

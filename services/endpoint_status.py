@@ -13,6 +13,7 @@ from services.logs import event
 from services.records import EndpointInfo, EndpointState
 
 REFRESH_S = 3.0
+FRESH_S = 5.0
 # How long the first question waits for the first reading; every later one is answered at once.
 FIRST_S = 1.0
 # Nobody asked for this long: the thread sleeps until somebody does.
@@ -46,6 +47,26 @@ class EndpointStatus:
             model=model, state=EndpointState.UNKNOWN, instances=0, read_at=datetime.now(UTC)
         )
         return self._known.get(model, unknown)
+
+    def fresh(self, model: str) -> EndpointInfo:
+        """What the model's endpoint does, as of a few seconds ago even when nobody asked before.
+
+        One AWS call when the last look is older. An endpoint that does not answer is UNKNOWN.
+        """
+        known = self._known.get(model)
+        if known is not None and (datetime.now(UTC) - known.read_at).total_seconds() < FRESH_S:
+            return known
+        if (name := self._names.get(model)) is not None:
+            try:
+                self._known[model] = self._endpoints.describe(model, name)
+                return self._known[model]
+            except Unavailable as exc:
+                event("endpoint_unknown", level=logging.WARNING, exc=exc, model=model)
+        return EndpointInfo(model=model, state=EndpointState.UNKNOWN, instances=0, read_at=datetime.now(UTC))
+
+    def all(self) -> tuple[EndpointInfo, ...]:
+        """The last known states, those that were ever read."""
+        return tuple(self._known.values())
 
     def refresh(self) -> None:
         """Reads every endpoint's state now; one AWS call a model. An endpoint that does not answer keeps its last."""

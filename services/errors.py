@@ -4,6 +4,7 @@ StudioError
 ├── InvalidRequest        400/422  the caller's input; `param` names the field
 │   └── Moderated         422      refused before any GPU ran; carries rule, category and span
 ├── NotSignedIn           401
+├── NotAllowed            403      only an admin may
 ├── NotFound              404      also what a foreign id looks like
 ├── Conflict              409
 │   └── IdempotencyInFlight 409    the same key is being worked on right now; retry helps
@@ -59,6 +60,13 @@ class NotSignedIn(StudioError):
 
     status = 401
     code = "not_signed_in"
+
+
+class NotAllowed(StudioError):
+    """The caller's role does not allow it, whatever they ask for."""
+
+    status = 403
+    code = "not_allowed"
 
 
 class NotFound(StudioError):

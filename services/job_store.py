@@ -11,6 +11,7 @@ from services import keys
 from services.aws.table import ConditionFailed, Delete, Item, Put, Table, TransactionRefused, Update
 from services.errors import Unavailable
 from services.records import (
+    Draft,
     Estimate,
     Hint,
     Job,
@@ -159,6 +160,27 @@ class JobStore:
             return job_from_item(exc.current) if exc.current else job
         return job_from_item(item)
 
+    def release(self, job: Job, *, deadline_at: datetime, estimate: Estimate) -> None:
+        """Makes a job that waits for its model to be awake an ordinary one. One call.
+
+        A job that was claimed or closed meanwhile stays as it is; twice is no error.
+        """
+        try:
+            self._table.update(
+                Update(
+                    key=_key(job),
+                    assign={
+                        "deadline_at": deadline_at.isoformat(),
+                        "estimate": estimate.model_dump_json(),
+                    },
+                    remove=["run_by"],
+                    condition="#status = :queued AND attribute_exists(#run_by)",
+                    values={":queued": JobStatus.QUEUED.value},
+                )
+            )
+        except ConditionFailed:
+            return
+
     def postpone(self, job: Job, *, due: datetime) -> None:
         """Sets when the sweeper looks at a running job again. One call."""
         try:
@@ -301,6 +323,9 @@ def job_to_item(job: Job) -> Item:
         "hint": job.hint.model_dump_json() if job.hint else None,
         "batch_pictures": job.batch_pictures,
         "provenance": job.provenance.model_dump_json() if job.provenance else None,
+        "run_by": _iso(job.run_by),
+        "draft": job.draft.model_dump_json() if job.draft else None,
+        "final_of": job.final_of,
     }
 
 
@@ -328,6 +353,9 @@ def job_from_item(item: Item) -> Job:
         hint=Hint.model_validate_json(item["hint"]) if "hint" in item else None,
         batch_pictures=item.get("batch_pictures"),
         provenance=Provenance.model_validate_json(item["provenance"]) if "provenance" in item else None,
+        run_by=_moment(item.get("run_by")),
+        draft=Draft.model_validate_json(item["draft"]) if "draft" in item else None,
+        final_of=item.get("final_of"),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services import keys
 from services.aws.table import Put, TransactionRefused, Update
@@ -27,6 +27,7 @@ from services.ledger import Ledger
 from services.logs import event
 from services.moderation import Moderation
 from services.records import (
+    EndpointState,
     ErasureReceipt,
     Estimate,
     Job,
@@ -35,11 +36,17 @@ from services.records import (
     JobStatus,
     Page,
     User,
+    When,
 )
 from services.sweep import Sweeper
 
 IDEMPOTENCY_KEPT = timedelta(hours=24)
+# How long a job may wait for somebody else to wake its model.
+MIN_WITHIN_S = 60
+MAX_WITHIN_S = 24 * 3600
+DEFAULT_WITHIN_S = 6 * 3600
 MAX_KEY_CHARACTERS = 255
+LATER_FIELDS = ("when", "within_s", "draft", "final_of")
 
 
 class Admission:
@@ -62,6 +69,7 @@ class Admission:
     def resolve(self, request: JobRequest) -> JobSpec:
         """The request with every value filled in, its pictures not looked at. Raises InvalidRequest, Moderated."""
         spec = self._catalogue.resolve(request)
+        check_wait(request)
         self._moderation.check(spec.prompt, param="prompt")
         return spec
 
@@ -69,10 +77,24 @@ class Admission:
         """Price and time of it now."""
         return self._estimator.estimate(spec, self._endpoints.state(spec.model).state)
 
-    def price(self, request: JobRequest) -> Estimate:
-        """Price and time of a request that may not have a prompt yet. Raises InvalidRequest."""
+    def estimate_awake(self, spec: JobSpec) -> Estimate:
+        """Price and time of it when the model is awake."""
+        return self._estimator.estimate(spec, EndpointState.READY)
+
+    def price(self, request: JobRequest, *, together: int = 1) -> Estimate:
+        """Price and time of a request that may not have a prompt yet, one of `together`. Raises InvalidRequest."""
         spec = self._catalogue.resolve(request.model_copy(update={"prompt": request.prompt.strip() or "-"}))
-        return self.estimate(spec)
+        state = EndpointState.READY if request.when is When.WARM else self._endpoints.state(spec.model).state
+        return self._estimator.estimate(spec, state, together=together)
+
+    def held_until(self, request: JobRequest, model: str, at: datetime) -> datetime | None:
+        """Until when a request that is made at `at` waits for its model to be awake; None when it need not.
+
+        One AWS call for a request that would wait.
+        """
+        if request.when is When.NOW or self._endpoints.fresh(model).state is EndpointState.READY:
+            return None
+        return at + timedelta(seconds=DEFAULT_WITHIN_S if request.within_s is None else request.within_s)
 
 
 class Jobs:
@@ -94,9 +116,9 @@ class Jobs:
         self._completion = completion
         self._erasure = erasure
 
-    def estimate(self, request: JobRequest) -> Estimate:
-        """What the request would cost and take, without a prompt too. Raises InvalidRequest."""
-        return self._admission.price(request)
+    def estimate(self, request: JobRequest, *, together: int = 1) -> Estimate:
+        """What the request, one of `together`, would cost and take, without a prompt too. Raises InvalidRequest."""
+        return self._admission.price(request, together=together)
 
     def submit(
         self,
@@ -113,12 +135,14 @@ class Jobs:
         The same key with the same request within 24 hours returns the job that is. Four AWS calls, and one for each
         picture that comes along: those are stored first, so that there is no job without them. Raises InvalidRequest,
         Moderated, LimitReached, IdempotencyMismatch, NotFound for a source that is gone; nothing is left written then.
-        After Unavailable the job may be there: asking again with the same key finds it.
+        After Unavailable the job may be there: asking again with the same key finds it. A request
+        for WARM is only recorded while the model is asleep.
         """
         _check_key(idempotency_key)
         pictures, spec = self._admission.inputs.pictures(user, request, self._admission.resolve(request))
         created = now()
-        room = self._sweeper.has_room()
+        run_by = self._admission.held_until(request, spec.model, created)
+        room = run_by is None and self._sweeper.has_room()
         job = Job(
             id=keys.new_id(),
             user_id=user.id,
@@ -126,8 +150,11 @@ class Jobs:
             spec=spec,
             attempt=1 if room else 0,
             created_at=created,
-            deadline_at=self._sweeper.deadline(created),
-            estimate=self._admission.estimate(spec),
+            deadline_at=self._sweeper.deadline(run_by or created),
+            estimate=self._admission.estimate_awake(spec) if run_by else self._admission.estimate(spec),
+            run_by=run_by,
+            draft=request.draft,
+            final_of=request.final_of,
         )
         writes: list[Put | Update] = list(self._ledger.reservation(job))
         if idempotency_key is not None:
@@ -196,6 +223,25 @@ class Jobs:
         job = self._store.find(user.id, item["job"]) if item else None
         return job if job and self._erasure.has_all_images(job) else None
 
+    def run_now(self, user: User, job_id: str) -> Job:
+        """Has a job that waits for its model to be awake run like any other, waking it if need be.
+
+        Twice, or for a job that runs already, is no error. Raises NotFound, and Conflict for one that has ended.
+        """
+        job = self.get(user, job_id)
+        if job.status.terminal:
+            raise Conflict(f"The job has already ended: it {job.status.value}.")
+        if job.run_by is not None and job.status is JobStatus.QUEUED:
+            waking = self._admission.estimate(job.spec)
+            # What is reserved stays: the ledger gives back exactly that.
+            estimate = job.estimate.model_copy(
+                update=waking.model_dump(include={"cold_start_s", "cold_start_p90_s", "wake_usd"})
+            )
+            self._store.release(job, deadline_at=self._sweeper.deadline(now()), estimate=estimate)
+            self._sweeper.dispatch()
+            job = self.get(user, job_id)
+        return job
+
     def cancel(self, user: User, job_id: str) -> Job:
         """Ends an open job now and refunds it; the container stops at its next step. Twice is no error.
 
@@ -224,6 +270,21 @@ class Jobs:
         return self._erasure.erase_all(user.id)
 
 
+def check_wait(request: JobRequest) -> None:
+    """Raises InvalidRequest when what is said about waiting for the model cannot be."""
+    if request.within_s is None:
+        return
+    if request.when is When.NOW:
+        raise InvalidRequest(
+            "`within_s` says how long to wait for the model; it goes with `when`: `warm`.", param="within_s"
+        )
+    if not MIN_WITHIN_S <= request.within_s <= MAX_WITHIN_S:
+        raise InvalidRequest(
+            f"The job is to wait {request.within_s} seconds at most; {MIN_WITHIN_S} to {MAX_WITHIN_S} are possible.",
+            param="within_s",
+        )
+
+
 def _check_key(key: str | None) -> None:
     if key is not None and not (1 <= len(key) <= MAX_KEY_CHARACTERS and key.isascii() and key.isprintable()):
         raise InvalidRequest(
@@ -237,7 +298,9 @@ def _idempotency_sk(key: str) -> str:
 
 
 def _fingerprint(request: JobRequest) -> str:
-    fields = request.model_dump(exclude={"image", "strength", "mask"})
+    fields = request.model_dump(mode="json", exclude={"image", "strength", "mask", *LATER_FIELDS})
+    # What came later counts only where it is used: keys from before stay good.
+    fields |= request.model_dump(mode="json", include=set(LATER_FIELDS), exclude_defaults=True)
     if request.source is not None:
         fields["strength"] = request.strength
     if request.image is not None:

@@ -17,6 +17,7 @@ from services.progress import read_progress
 from services.records import Job, JobStatus, LiveJob, User
 
 REFRESH_S = 0.5
+HELD_REFRESH_S = 5.0
 # A job nobody asked about for this long is no longer read.
 WATCHED_S = 10.0
 
@@ -25,6 +26,14 @@ WATCHED_S = 10.0
 class _Watch:
     live: LiveJob
     asked_at: float = field(default_factory=time.monotonic)
+    read_at: float = field(default_factory=time.monotonic)
+
+    def is_due(self) -> bool:
+        """Whether to read it in this round; what may wait for hours for its model is read less often."""
+        if self.live.job.status.terminal:
+            return False
+        held = self.live.job.waits_for_the_model(now())
+        return not held or time.monotonic() - self.read_at >= HELD_REFRESH_S
 
 
 class LiveJobs:
@@ -75,7 +84,7 @@ class LiveJobs:
         with self._lock:
             self._watched = {key: watch for key, watch in self._watched.items() if watch.asked_at > deadline}
             watched = dict(self._watched)
-        pending = [key for key, watch in watched.items() if not watch.live.job.status.terminal]
+        pending = [key for key, watch in watched.items() if watch.is_due()]
         if not pending:
             return
         jobs = self._store.find_many(pending)
@@ -98,6 +107,7 @@ class LiveJobs:
             with self._lock:
                 if key in self._watched:
                     self._watched[key].live = live
+                    self._watched[key].read_at = time.monotonic()
 
     def _observe(self, job: Job, positions: dict[str, int], at_endpoint: list[Job]) -> LiveJob:
         if job.status.terminal:
@@ -111,7 +121,7 @@ class LiveJobs:
                 job=job,
                 status=JobStatus.STARTING,
                 ahead=len(ahead),
-                eta_s=job.estimate.cold_start_s + sum(o.estimate.run_s for o in [*ahead, job]),
+                eta_s=job.estimate.total_s + sum(o.estimate.run_s for o in ahead),
             )
         if progress.step >= progress.steps and (finished := self._finish_early(job)):
             return LiveJob(job=finished, status=finished.status, step=progress.step, steps=progress.steps)
@@ -139,7 +149,9 @@ class LiveJobs:
             return None
 
     def _positions(self) -> dict[str, int]:
-        return {job.id: place for place, job in enumerate(self._store.waiting(), start=1)}
+        at = now()
+        earnest = (job for job in self._store.waiting() if not job.waits_for_the_model(at))
+        return {job.id: place for place, job in enumerate(earnest, start=1)}
 
     def _at_endpoint(self, watched: list[Job]) -> list[Job]:
         """The jobs that the endpoint has, read only when one of `watched` may be waiting among them."""

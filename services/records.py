@@ -78,12 +78,29 @@ class SourcePicture(Record):
     mask: str | None = None
 
 
+class When(StrEnum):
+    """When a job may run: at once, waking its model if need be, or when the model is awake anyway."""
+
+    NOW = "now"
+    WARM = "warm"
+
+
+class Draft(Record):
+    """On a job of drafts: what its finals are to be drawn with, and which drafts belong together (one press)."""
+
+    group: str
+    steps: int
+    quality: str
+
+
 class JobRequest(Record):
     """What a maker asks for, before the model's card has been consulted. Only the prompt is needed.
 
     Values are deliberately loose here (`catalogue.resolve` checks them against the card and says what to
     change); `seed` None means random. `image` and `mask` are picture files: the first is drawn over, where the second
-    is white or everywhere. `source` stands for both when they are stored already.
+    is white or everywhere. `source` stands for both when they are stored already. `when` WARM
+    waits for the model to be awake, `within_s` seconds at most (None: the default). `draft` is set on drafts,
+    `final_of` (a job of drafts) on what is drawn of them in full.
     """
 
     prompt: str
@@ -101,6 +118,10 @@ class JobRequest(Record):
     strength: float | None = None
     mask: bytes | None = Field(default=None, repr=False)
     source: Source | None = None
+    when: When = When.NOW
+    within_s: int | None = None
+    draft: Draft | None = None
+    final_of: str | None = None
 
     @property
     def drawn_over(self) -> bool:
@@ -165,7 +186,9 @@ class Estimate(Record):
     """Price and time of a job before it runs. `cold_start_s` is how long the endpoint takes to wake, 0 when warm:
     half of its last wakes took so long or less, and nine in ten `cold_start_p90_s` (None until there were enough).
 
-    `at_most_usd` is what is reserved, and the most that will be charged.
+    `cost_usd` is what will be charged: the model's own seconds, `run_s`. `at_most_usd` is what is reserved, and the
+    most that will be charged. `wake_usd` is this job's share of what waking costs the studio's account; nobody is
+    charged for it. `beyond_s` is what comes on top of the model's seconds: the way there, storing the pictures.
     """
 
     cost_usd: float
@@ -173,6 +196,13 @@ class Estimate(Record):
     run_s: float
     cold_start_s: float
     cold_start_p90_s: float | None = None
+    wake_usd: float = 0.0
+    beyond_s: float = 0.0
+
+    @property
+    def total_s(self) -> float:
+        """Seconds from being handed to the endpoint until the pictures are stored."""
+        return self.cold_start_s + self.run_s + self.beyond_s
 
 
 class Timings(Record):
@@ -216,7 +246,10 @@ class Withheld(Record):
 
 
 class Job(Record):
-    """One request of one user and what became of it. `cost_usd` is None until it is settled (0.0 when refunded)."""
+    """One request of one user and what became of it. `cost_usd` is None until it is settled (0.0 when refunded).
+
+    With `run_by` it waits for its model to be awake, and until then at the latest.
+    """
 
     id: str
     user_id: str
@@ -239,6 +272,22 @@ class Job(Record):
     hint: Hint | None = None
     batch_pictures: int | None = None
     provenance: Provenance | None = None
+    run_by: datetime | None = None
+    draft: Draft | None = None
+    final_of: str | None = None
+
+    def waits_for_the_model(self, now: datetime) -> bool:
+        """True while it is held back until somebody else's job wakes the model."""
+        return self.status is JobStatus.QUEUED and self.run_by is not None and self.run_by > now
+
+    @property
+    def took_s(self) -> float | None:
+        """Seconds from being handed to the endpoint until the pictures were stored, without what it waited for
+        others in the container; None for what has not succeeded."""
+        if self.status is not JobStatus.SUCCEEDED or self.invoked_at is None or self.completed_at is None:
+            return None
+        queue_s = self.timings.queue_s if self.timings else 0.0
+        return max(0.0, (self.completed_at - self.invoked_at).total_seconds() - queue_s)
 
 
 class LiveJob(Record):

@@ -13,12 +13,14 @@ from services.errors import Unavailable
 from services.job_store import JobStore, now
 from services.logs import event
 from services.records import Job, JobFailure, JobStatus, Record
+from services.turns import Turns
 
 
 class SweepReport(Record):
-    """What one sweep did."""
+    """What one sweep did. `held` are jobs that wait for their model to be awake: they ask for no instance."""
 
     waiting: int = 0
+    held: int = 0
     checked: int = 0
     finished: int = 0
     invoked: int = 0
@@ -31,11 +33,13 @@ class Sweeper:
     def __init__(
         self,
         store: JobStore,
+        turns: Turns,
         dispatcher: Dispatcher,
         completion: Completion,
         outputs: Objects,
     ) -> None:
         self._store = store
+        self._turns = turns
         self._dispatcher = dispatcher
         self._completion = completion
         self._outputs = outputs
@@ -48,9 +52,14 @@ class Sweeper:
         late = [job for job in waiting if job.deadline_at and job.deadline_at < now()]
         for job in late:
             self._completion.expire(job)
-        invoked = self.dispatch() if len(waiting) > len(late) else 0
+        left = [job for job in waiting if job not in late]
+        claimed = self._claim() if left else []
+        taken = {job.id for job in claimed}
+        held = [job for job in left if job.waits_for_the_model(now()) and job.id not in taken]
+        invoked = len(claimed)
         return SweepReport(
-            waiting=len(waiting) - len(late) - invoked,
+            waiting=max(0, len(left) - invoked - len(held)),
+            held=len(held),
             checked=len(due),
             finished=outcomes.count("finished"),
             invoked=invoked + outcomes.count("invoked"),
@@ -59,18 +68,21 @@ class Sweeper:
 
     def has_room(self) -> bool:
         """True when another job may be invoked at once. One AWS call."""
-        return self._dispatcher.has_room()
+        return self._turns.has_room()
 
     def deadline(self, start: datetime) -> datetime:
         """When a job that starts at `start` must have ended."""
-        return self._dispatcher.deadline(start)
+        return self._turns.deadline(start)
 
     def dispatch(self, *, closed: str | None = None) -> int:
         """Invokes as many waiting jobs as there is room for; returns how many. One AWS call when nobody waits."""
-        claimed = self._dispatcher.next_jobs(closed=closed)
+        return len(self._claim(closed=closed))
+
+    def _claim(self, *, closed: str | None = None) -> list[Job]:
+        claimed = self._turns.next_jobs(closed=closed)
         for job in claimed:
             self.invoke(job)
-        return len(claimed)
+        return claimed
 
     def invoke(self, job: Job) -> Job:
         """Invokes a claimed job; one that can never run is closed as failed and refunded."""

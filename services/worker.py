@@ -135,6 +135,7 @@ class Worker:
     def _sweep_loop(self) -> None:
         reconciled_at = -RECONCILE_S
         while not self._stop.is_set():
+            self._safely("endpoints", self._studio.cold_starts.look)
             self._safely("sweep", self.sweep_once)
             self._safely("upkeep", self._studio.images.upkeep)
             self._safely("trash", self._studio.trash.expire)

@@ -116,3 +116,14 @@ async def get_job(id: str, caller: SignedIn) -> shapes.Job:
 async def cancel_job(id: str, caller: SignedIn) -> shapes.Job:
     """Stops a job and gives back what it reserved. Twice is fine; a job that ended otherwise is a conflict."""
     return await in_thread(lambda: job_given(caller, caller.studio.jobs.cancel(caller.user, id)))
+
+
+@router.post(
+    "/jobs/{id}/run",
+    operation_id="runJob",
+    summary="Run a waiting job now",
+    responses=problem_responses(404, 409),
+)
+async def run_job(id: str, caller: SignedIn) -> shapes.Job:
+    """Has a job that waits for its model to be awake run like any other. Twice is fine, and for a running job."""
+    return await in_thread(lambda: job_given(caller, caller.studio.jobs.run_now(caller.user, id)))

@@ -95,16 +95,20 @@ def _job_given(
             estimated_run_s=job.estimate.run_s,
             estimated_cold_start_s=job.estimate.cold_start_s,
             estimated_cost_usd=job.estimate.cost_usd,
+            estimated_wake_usd=job.estimate.wake_usd,
             reserved_usd=job.estimate.at_most_usd,
             cost_usd=job.cost_usd,
             gpu_s=job.gpu_s,
             total_s=job.timings.total_s if job.timings else None,
             batch_pictures=job.batch_pictures,
         ),
+        run_by=job.run_by,
+        final_of=job.final_of,
+        draft=job.draft is not None,
         created_at=job.created_at,
         started_at=job.started_at,
         completed_at=job.completed_at,
-        urls=shapes.JobUrls(get=address, cancel=f"{address}/cancel"),
+        urls=shapes.JobUrls(get=address, cancel=f"{address}/cancel", run=f"{address}/run"),
     )
 
 

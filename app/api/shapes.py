@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services import inputs
 from services.catalogue import DEFAULT_STRENGTH, MAX_PROMPT_CHARACTERS, MAX_SEED, MIN_STRENGTH
+from services.jobs import DEFAULT_WITHIN_S, MAX_WITHIN_S, MIN_WITHIN_S
 from services.records import EndpointState, JobRequest, JobStatus, Role, Task
 
 MAX_PAGE = 100
@@ -81,6 +82,22 @@ class JobCreate(BaseModel):
         Field(
             repr=False,
             description="With `image`, and like it: only what is white here is drawn anew, black is kept.",
+        ),
+    ] = None
+    when: Annotated[
+        Literal["now", "warm"],
+        Field(
+            description=(
+                "`now` wakes the model if it is asleep. `warm` waits for it to be awake by somebody else's job, "
+                "`within_s` at most, and then runs like `now`."
+            )
+        ),
+    ] = "now"
+    within_s: Annotated[
+        int | None,
+        Field(
+            description=f"With `when`: `warm`: seconds to wait at most. Left out: {DEFAULT_WITHIN_S}.",
+            json_schema_extra={"minimum": MIN_WITHIN_S, "maximum": MAX_WITHIN_S},
         ),
     ] = None
 
@@ -169,7 +186,12 @@ class JobMetrics(Given):
     eta_s: float | None = Field(default=None, description="Seconds left.")
     estimated_run_s: float
     estimated_cold_start_s: float = Field(description="Seconds of waking the model; 0 when it is awake.")
-    estimated_cost_usd: float
+    estimated_cost_usd: float = Field(
+        description="What will be charged, as far as can be told: model time only."
+    )
+    estimated_wake_usd: float = Field(
+        description="This job's share of what waking the model costs the studio; nobody is charged for it."
+    )
     reserved_usd: float = Field(description="The most that will be charged.")
     cost_usd: float | None = Field(default=None, description="What was charged; 0 unless it succeeded.")
     gpu_s: float | None = Field(default=None, description="Seconds of model time that are charged.")
@@ -184,6 +206,7 @@ class JobUrls(Given):
 
     get: str
     cancel: str
+    run: str = Field(description="For a job that waits for its model: to have it run now.")
 
 
 class Job(Given):
@@ -204,6 +227,11 @@ class Job(Given):
     hint: JobHint | None
     error: JobError | None
     metrics: JobMetrics
+    run_by: datetime | None = Field(
+        description="Sent with `when`: `warm` to a sleeping model: it runs when the model is awake, then at the latest."
+    )
+    final_of: str | None = Field(description="The id of the job whose drafts these are in full quality.")
+    draft: bool = Field(description="Drawn as a draft, on the page.")
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None

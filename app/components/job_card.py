@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Literal
+
 import streamlit as st
 
 from app.components.prompt_text import one_line, show_text
-from app.wording import STATUS_WORDS, about, duration, plural
-from services.records import Estimate, JobStatus, LiveJob
+from app.wording import STATUS_WORDS, about, clock, dollars, duration, plural
+from services.records import Estimate, Job, JobStatus, LiveJob
+
+Asked = Literal["cancel", "run"]
 
 
-def progress_words(live: LiveJob) -> str:
-    """Where the job is, in one line: place in the queue, waking, step, time left."""
+def is_held(live: LiveJob) -> bool:
+    """True for a job that waits for its model to be woken."""
+    return live.status is JobStatus.QUEUED and live.job.waits_for_the_model(datetime.now(UTC))
+
+
+def progress_words(live: LiveJob, *, zone: str | None = None) -> str:
+    """Where the job is, in one line: place in the queue, waking, step, time left. `zone` is where its reader is."""
     parts: list[str] = []
+    if is_held(live) and live.job.run_by is not None:
+        return f"Waits for the model to be woken, at the latest {clock(live.job.run_by, zone=zone)}"
     if live.status is JobStatus.PROCESSING:
         parts.append(
             f"Step {live.step} of {live.steps}" if live.step and live.steps else "Reading the prompt"
@@ -47,14 +59,30 @@ def progress_share(live: LiveJob) -> float:
     return max(0.0, min(1.0, live.step / live.steps))
 
 
-def job_card(live: LiveJob) -> bool:
-    """Draws the card; True when it was just asked to cancel."""
-    job = live.job
+def price_words(job: Job) -> str:
+    """What it will cost, and what waking the model costs beside it; as a markdown label."""
+    words = about(dollars(job.estimate.cost_usd))
+    if job.estimate.wake_usd > 0:
+        words += f", waking {dollars(job.estimate.wake_usd)} for the studio"
+    return words.replace("$", "\\$")
+
+
+def job_card(live: LiveJob) -> Asked | None:
+    """Draws the card; answers with what was just asked of the job."""
+    job, run = live.job, False
     with st.container(border=True, key=f"job_{job.id}", gap="small"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             count = plural(job.spec.count, "picture")
             st.markdown(f"**{STATUS_WORDS[live.status]}** {count}", width="content")
             st.space("stretch")
+            if is_held(live):
+                run = st.button(
+                    "Run now",
+                    icon=":material/bolt:",
+                    type="tertiary",
+                    key=f"run_{job.id}",
+                    help="Wakes the model for this job.",
+                )
             cancel = st.button("Cancel", icon=":material/close:", type="tertiary", key=f"cancel_{job.id}")
         with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
             if live.preview_url:
@@ -62,5 +90,5 @@ def job_card(live: LiveJob) -> bool:
             with st.container(gap="xsmall", width="stretch"):
                 show_text(one_line(job.spec.prompt, 120))
                 st.progress(progress_share(live))
-                st.caption(progress_words(live))
-    return cancel
+                st.caption(f"{progress_words(live, zone=st.context.timezone)} · {price_words(job)}")
+    return "cancel" if cancel else "run" if run else None

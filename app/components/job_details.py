@@ -12,7 +12,14 @@ from app.components.press_once import press_key
 from app.components.prompt_text import show_text
 from app.components.viewer import act_on
 from app.navigation import GENERATE
-from app.wording import DRAWN_OVER, STATUS_WORDS, TASK_WORDS, cost_words, duration
+from app.wording import (
+    DRAWN_OVER,
+    STATUS_WORDS,
+    TASK_WORDS,
+    cost_beside_estimate,
+    duration,
+    time_beside_estimate,
+)
 from services.build import Studio
 from services.errors import StudioError
 from services.records import Job, JobStatus, Task, User
@@ -66,9 +73,11 @@ def _settings(job: Job) -> str:
     ]
     if spec.strength is not None:
         words.append(f"strength {spec.strength:g}")
-    if job.timings is not None:
+    if (took := time_beside_estimate(job)) is not None:
+        words.append(took)
+    elif job.timings is not None:
         words.append(duration(job.timings.total_s))
-    return " · ".join([*words, cost_words(job)])
+    return " · ".join([*words, cost_beside_estimate(job)])
 
 
 def _buttons(studio: Studio, user: User, job: Job) -> None:

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from itertools import groupby
 
 import streamlit as st
 
 from app.components import form_values as form
 from app.components.error_banner import show_error
-from app.components.job_card import job_card
+from app.components.job_card import is_held, job_card
 from app.components.job_remarks import show_remarks
 from app.components.picture_grid import picture_grid
 from app.components.prompt_text import as_label, one_line, show_text
 from app.components.viewer import act_on
 from app.page_runner import errors_in_words
-from app.wording import STATUS_WORDS, ago, dollars, duration
+from app.wording import (
+    STATUS_WORDS,
+    ago,
+    cost_beside_estimate,
+    duration,
+    time_beside_estimate,
+)
 from services.build import Studio
 from services.errors import Conflict, InvalidRequest, NotFound
 from services.records import Image, Job, JobStatus, User
 
 POLL_S = 1.0
+# What waits for its model may wait for hours.
+HELD_POLL_S = 5.0
 PICTURES = 24
 # Another window's new pictures and jobs show in this one within this time, with its next run.
 FEED_MAX_AGE_S = 30.0
@@ -35,8 +44,11 @@ def follow(job: Job) -> None:
         forget_feed()
     elif job.id not in ids:
         ids.insert(0, job.id)
+        held = job.waits_for_the_model(datetime.now(UTC))
+        if held:
+            st.session_state.setdefault("held_jobs", set()).add(job.id)
         # On a telephone the progress is below the form, out of sight.
-        st.toast("Drawing…", icon=":material/auto_awesome:")
+        st.toast("Waits for the model to be woken." if held else "Drawing…", icon=":material/auto_awesome:")
 
 
 def forget_feed() -> None:
@@ -49,7 +61,8 @@ def job_feed(studio: Studio, user: User) -> None:
     feed = _read(studio, user)
     ids: list[str] = st.session_state["open_jobs"]
     # The fragment polls only while something runs: an idle page costs the server nothing.
-    st.fragment(_live, run_every=POLL_S if ids else None)(studio, user)
+    slow = all(job_id in st.session_state["held_jobs"] for job_id in ids)
+    st.fragment(_live, run_every=(HELD_POLL_S if slow else POLL_S) if ids else None)(studio, user)
     ended: dict[str, Job] = st.session_state.get("ended", {})
     for job in list(ended.values()):
         _ended(studio, job)
@@ -69,7 +82,9 @@ def _read(studio: Studio, user: User) -> tuple[Image, ...]:
         found: tuple[Image, ...] = known["images"]
         return found
     images = studio.images.list(user, limit=PICTURES).items
-    st.session_state["open_jobs"] = [job.id for job in studio.jobs.open(user)]
+    open_jobs, now = studio.jobs.open(user), datetime.now(UTC)
+    st.session_state["open_jobs"] = [job.id for job in open_jobs]
+    st.session_state["held_jobs"] = {job.id for job in open_jobs if job.waits_for_the_model(now)}
     focused = st.query_params.get("job")
     if focused and focused not in st.session_state["open_jobs"]:
         images = _with_focused(studio, user, focused, images)
@@ -95,6 +110,7 @@ def _with_focused(studio: Studio, user: User, job_id: str, images: tuple[Image, 
 def _live(studio: Studio, user: User) -> None:
     """One poll: every open job's card; a whole new run of the page when one of them is over."""
     over = False
+    held: set[str] = st.session_state.setdefault("held_jobs", set())
     with errors_in_words():
         for job_id in list(st.session_state["open_jobs"]):
             try:
@@ -108,8 +124,15 @@ def _live(studio: Studio, user: User) -> None:
                 if live.status is not JobStatus.SUCCEEDED:
                     _keep_ended(live.job)
                 over = True
-            elif job_card(live):
-                _cancel(studio, user, job_id)
+            elif asked := job_card(live):
+                if asked == "cancel":
+                    _cancel(studio, user, job_id)
+                else:
+                    studio.jobs.run_now(user, job_id)
+                over = True
+            elif is_held(live) is not (job_id in held):
+                # From here on it goes faster, or slower.
+                held ^= {job_id}
                 over = True
     if over:
         forget_feed()
@@ -214,10 +237,11 @@ def _job(studio: Studio, user: User, job_id: str) -> Job:
 def _facts(job: Job) -> str:
     """Size, seed, time and price of the job on top."""
     words = [f"{job.spec.width} x {job.spec.height}", f"seed {job.spec.seed}"]
-    if job.timings is not None:
+    if (took := time_beside_estimate(job)) is not None:
+        words.append(took)
+    elif job.timings is not None:
         words.append(duration(job.timings.total_s))
-    if job.cost_usd is not None:
-        words.append(dollars(job.cost_usd).replace("$", "\\$"))
+    words.append(cost_beside_estimate(job).replace("$", "\\$"))
     return " · ".join(words)
 
 

@@ -7,6 +7,7 @@ import time
 import streamlit as st
 
 from app.components.error_banner import in_words, show_error
+from app.components.press_options import waiting_option
 from app.components.prompt_tools import preview
 from app.components.slots import Slots
 from app.submission import Attempt, key_for
@@ -23,33 +24,37 @@ def press(
 
     `requests` are what the form stands for, one for each prompt; `clicked` is whether the button was pressed.
     """
-    _price(studio, requests, slots, clicked)
+    priced = _price(studio, requests, slots, clicked)
+    if priced:
+        requests = waiting_option(studio, requests)
     return _answer(studio, user, requests, slots, clicked)
 
 
-def _price(studio: Studio, requests: tuple[JobRequest, ...], slots: Slots, clicked: bool) -> None:
-    """Price and time under the button; a value that cannot be run is told at its widget instead."""
+def _price(studio: Studio, requests: tuple[JobRequest, ...], slots: Slots, clicked: bool) -> bool:
+    """Price and time under the button; False, and told at its widget, for a value that cannot be run."""
     try:
         estimate = studio.batches.estimate(requests)
     except InvalidRequest as error:
         if not clicked and not slots.show(error, requests[0]):
             show_error(error)
-        return
+        return False
     st.caption(price_words(estimate, prompts=len(requests), count=requests[0].count))
     if len(requests) > 1:
         preview(tuple(request.prompt for request in requests))
+    return True
 
 
 def price_words(estimate: Estimate, *, prompts: int = 1, count: int = 1) -> str:
-    """The line under the button, as a markdown label (a dollar sign would start a formula)."""
+    """The line under the button, as a markdown label (a dollar sign would start a formula).
+
+    What waking a sleeping model adds is said where the maker chooses whether to wake it.
+    """
     price = about(dollars(estimate.cost_usd))
     if prompts == 1:
         words = f"{price[0].upper()}{price[1:]}"
     else:
         words = f"{prompts} prompts x {plural(count, 'picture')} = {prompts * count} pictures, {price}"
-    words += f" · {about(duration(estimate.run_s))}"
-    if estimate.cold_start_s >= 1:
-        words += f" · the model is asleep, waking it adds {about(duration(estimate.cold_start_s))}"
+    words += f" · {about(duration(estimate.run_s + estimate.beyond_s))}"
     return words.replace("$", "\\$")
 
 

@@ -95,8 +95,11 @@ class Endpoints:
         variants = answer.get("ProductionVariants", [])
         current = sum(int(variant.get("CurrentInstanceCount", 0)) for variant in variants)
         desired = sum(int(variant.get("DesiredInstanceCount", 0)) for variant in variants)
-        if current > 0:
+        if current > 0 and desired > 0:
             state = EndpointState.READY
+        elif current > 0:
+            # On its way to zero: who invokes it now waits for a wake.
+            state = EndpointState.COLD
         elif desired > 0 or answer.get("EndpointStatus") in {"Creating", "Updating", "SystemUpdating"}:
             state = EndpointState.STARTING
         else:

@@ -135,7 +135,7 @@ class Table:
         look_through: int = 0,
         consistent: bool = False,
     ) -> tuple[list[Item], str | None]:
-        """Up to `limit` items of a partition whose SK starts with `prefix`, and the cursor of the rest.
+        """Up to `limit` items of a partition whose SK starts with `prefix` (all, when empty), and the rest's cursor.
 
         A cursor is opaque and bound to its partition and prefix. With `where` (a filter) a call looks through
         `look_through` items, and further calls are made until the page is full.
@@ -145,7 +145,7 @@ class Table:
         items: list[Item] = []
         request: dict[str, Any] = {
             "TableName": self._name,
-            "KeyConditionExpression": "PK = :pk AND begins_with(SK, :prefix)",
+            "KeyConditionExpression": "PK = :pk" + (" AND begins_with(SK, :prefix)" if prefix else ""),
             "ScanIndexForward": not newest_first,
             "ConsistentRead": consistent,
             "Limit": max(look_through, limit + 1),
@@ -153,7 +153,7 @@ class Table:
         expression = _Expression(values or {})
         if where:
             request["FilterExpression"] = expression.use(where)
-        expression.bind({":pk": pk, ":prefix": prefix})
+        expression.bind({":pk": pk, **({":prefix": prefix} if prefix else {})})
         request |= expression.arguments()
         while True:
             answer = self._client.query(**request, **({"ExclusiveStartKey": start} if start else {}))

@@ -19,6 +19,7 @@ from services.errors import (
     NotFound,
     NotSignedIn,
 )
+from services.jobs import DEFAULT_WITHIN_S, check_wait
 from services.keys import is_job_id, new_id, split_image_id
 from services.records import (
     EndpointInfo,
@@ -35,6 +36,7 @@ from services.records import (
     Timings,
     Usage,
     User,
+    When,
 )
 
 PUBLIC_URL = "http://localhost:8501"
@@ -165,6 +167,7 @@ class FakeJobs:
                     raise IdempotencyMismatch("This Idempotency-Key was used for another request.")
                 return studio.all_jobs[job_id]
         spec = studio.catalogue.resolve(request)
+        check_wait(request)
         pictures = inputs.prepared(request, (spec.width, spec.height))
         inputs.check_mask(pictures)
         spec = inputs.with_hashes(spec, pictures)
@@ -181,7 +184,12 @@ class FakeJobs:
             attempt=0,
             created_at=now,
             deadline_at=now + timedelta(hours=1),
-            estimate=Estimate(cost_usd=0.0001, at_most_usd=0.0002, run_s=1.0, cold_start_s=8.0),
+            estimate=Estimate(
+                cost_usd=0.0001, at_most_usd=0.0002, run_s=1.0, cold_start_s=8.0, wake_usd=0.0003
+            ),
+            run_by=now + timedelta(seconds=request.within_s or DEFAULT_WITHIN_S)
+            if request.when is When.WARM
+            else None,
         )
         studio.all_jobs[job.id] = job
         if idempotency_key is not None:
@@ -207,6 +215,15 @@ class FakeJobs:
         mine = [job for job in self.studio.all_jobs.values() if job.user_id == user.id]
         wanted = [job for job in mine if statuses is None or job.status in statuses]
         return paged(sorted(wanted, key=lambda job: job.id, reverse=True), limit, after)
+
+    def run_now(self, user: User, job_id: str) -> Job:
+        job = self.get(user, job_id)
+        if job.status.terminal:
+            raise Conflict(f"The job has already ended: it {job.status.value}.")
+        if job.run_by is not None:
+            self.studio.write("jobs.run_now")
+            job = self.studio.all_jobs[job_id] = job.model_copy(update={"run_by": None})
+        return job
 
     def cancel(self, user: User, job_id: str) -> Job:
         job = self.get(user, job_id)

@@ -32,6 +32,7 @@ ROWS = {
     "listJobs": Row("GET", "/jobs", sees_only_own=lambda page: page["data"] == []),
     "getJob": Row("GET", "/jobs/{id}", ids="job"),
     "cancelJob": Row("POST", "/jobs/{id}/cancel", ids="job"),
+    "runJob": Row("POST", "/jobs/{id}/run", ids="job"),
     "listImages": Row("GET", "/images", sees_only_own=lambda page: page["data"] == []),
     "getImage": Row("GET", "/images/{id}", ids="image"),
     "downloadImage": Row("GET", "/images/{id}/download", ids="image"),
@@ -178,5 +179,5 @@ def test_the_owner_gets_through(
 ) -> None:
     row = ROWS[operation]
     answer = call(client, row, things.get(row.ids or "", ""), alice.auth)
-    # A finished job cannot be canceled, which only its owner is told.
-    assert answer.status_code == 409 if operation == "cancelJob" else answer.status_code < 400
+    # A finished job cannot be canceled or run, which only its owner is told.
+    assert answer.status_code == 409 if operation in {"cancelJob", "runJob"} else answer.status_code < 400

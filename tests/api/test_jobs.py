@@ -73,7 +73,11 @@ def test_a_prompt_alone_makes_a_job_with_every_default_resolved(client: TestClie
     assert job["created_at"].endswith("Z")
     assert job["metrics"]["estimated_cost_usd"] == 0.0001
     address = f"{PUBLIC_URL}/v1/jobs/{job['id']}"
-    assert job["urls"] == {"get": address, "cancel": f"{address}/cancel"}
+    assert job["urls"] == {
+        "get": address,
+        "run": f"{PUBLIC_URL}/v1/jobs/{job['id']}/run",
+        "cancel": f"{address}/cancel",
+    }
 
 
 def test_every_field_reaches_the_service_as_sent(client: TestClient, alice: Person) -> None:
@@ -398,3 +402,31 @@ def test_what_was_withheld_and_what_the_model_does_not_know_are_told(
         "pocket does not know “quantum chromodynamics”; the nearest things it can draw: atom symbol, puzzle piece."
     )
     assert told["metrics"]["batch_pictures"] == 4
+
+
+def test_a_job_that_waits_for_its_model_says_until_when_and_can_be_run_now(
+    client: TestClient, alice: Person
+) -> None:
+    job = make(client, alice, when="warm", within_s=3600)
+    assert job["status"] == "queued"
+    assert job["run_by"] > job["created_at"]
+    assert job["metrics"]["estimated_wake_usd"] == 0.0003
+    for _ in range(2):
+        answer = client.post(job["urls"]["run"].removeprefix(PUBLIC_URL), headers=alice.auth)
+        assert (answer.status_code, answer.json()["run_by"]) == (200, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"when": "later"}, "when"),
+        ({"when": "warm", "within_s": 1}, "within_s"),
+        ({"within_s": 60}, "within_s"),
+    ],
+)
+def test_a_wait_that_cannot_be_is_refused_by_name(
+    client: TestClient, alice: Person, studio: FakeStudio, fields: dict[str, Any], param: str
+) -> None:
+    answer = client.post("/v1/jobs", json={"prompt": "a", **fields}, headers=alice.auth)
+    assert (answer.status_code, answer.json()["param"]) == (422, param)
+    assert studio.all_jobs == {}

@@ -40,6 +40,7 @@ def test_it_is_served_to_everybody_with_the_address_of_the_api(document: dict[st
         "/jobs",
         "/jobs/{id}",
         "/jobs/{id}/cancel",
+        "/jobs/{id}/run",
         "/images",
         "/images/{id}",
         "/images/{id}/download",
@@ -86,6 +87,8 @@ def test_the_body_of_a_new_job_is_described(document: dict[str, Any]) -> None:
         "image",
         "strength",
         "mask",
+        "when",
+        "within_s",
     }
     assert schema["required"] == ["prompt"]
     assert schema["additionalProperties"] is False
@@ -122,6 +125,10 @@ def test_what_is_answered_is_what_is_described(
         ("/jobs/{id}/cancel", "post"),
         client.post(f"/v1/jobs/{job_id}/cancel", headers=alice.auth),
     )
+    waiting = client.post("/v1/jobs", json={"prompt": "a", "when": "warm"}, headers=alice.auth)
+    conforms(document, ("/jobs", "post"), waiting)
+    address = f"/v1/jobs/{waiting.json()['id']}/run"
+    conforms(document, ("/jobs/{id}/run", "post"), client.post(address, headers=alice.auth))
     conforms(
         document,
         ("/jobs", "post"),

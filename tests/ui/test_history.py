@@ -174,7 +174,7 @@ def test_a_filter_that_nothing_fits_reads_a_bounded_number(draw: Callable[..., J
 
 def test_a_price_below_what_can_be_shown_is_told_from_nothing(draw: Callable[..., Job]) -> None:
     job = draw("a red apple")
-    prices = [job.model_copy(update={"cost_usd": usd}) for usd in (0.00002, 0.0, 0.0123, None)]
+    prices = [job.model_copy(update={"cost_usd": usd}) for usd in (0.000033, 0.0, 0.0123, None)]
     shown = as_frame(prices)["Price"]
-    assert list(shown[:3]) == ["under $0.0001", "$0", "$0.01"]
+    assert list(shown[:3]) == ["$0.000033", "$0", "$0.01"]
     assert shown.isna()[3]

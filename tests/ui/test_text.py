@@ -70,7 +70,14 @@ def test_an_unexpected_error_becomes_a_reference_and_no_details() -> None:
 
 @pytest.mark.parametrize(
     ("usd", "words"),
-    [(0, "$0"), (1234.5, "$1,234.50"), (0.04, "$0.04"), (0.0012, "$0.0012"), (0.00001, "under $0.0001")],
+    [
+        (0, "$0"),
+        (1234.5, "$1,234.50"),
+        (0.04, "$0.04"),
+        (0.0012, "$0.0012"),
+        (0.00001, "$0.000010"),
+        (1e-7, "under $0.000001"),
+    ],
 )
 def test_prices_have_the_digits_they_need(usd: float, words: str) -> None:
     assert dollars(usd) == words

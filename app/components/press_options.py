@@ -1,0 +1,82 @@
+"""Beside Generate: whether to wait until the model is awake anyway, with what each way costs and how long it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import streamlit as st
+
+from app.wording import about, clock, dollars, duration
+from services.build import Studio
+from services.records import EndpointState, Estimate, JobRequest, When
+
+WHEN = "press_when"
+WITHIN = "press_within"
+HOUR_S = 3600
+# What can be chosen, in hours.
+WITHIN_HOURS = (1, 6, 12, 24)
+DEFAULT_HOURS = 6
+ASLEEP = frozenset({EndpointState.COLD, EndpointState.STARTING})
+LATEST_WORDS = (
+    "If nobody has woken the model by {time}, this job does. It can be run sooner, or canceled, at any time."
+)
+WHEN_WORDS = {When.NOW: "Now", When.WARM: "When the model is awake"}
+
+
+def is_asleep(studio: Studio, model: str) -> bool:
+    """Whether a job sent now would wait for the model to wake."""
+    return studio.endpoints.state(model).state in ASLEEP
+
+
+def waiting_option(studio: Studio, requests: Sequence[JobRequest]) -> tuple[JobRequest, ...]:
+    """Draws the choice while the model is asleep; answers with the requests as they are to be sent."""
+    model = studio.catalogue.card(requests[0].model).id if requests[0].model else ""
+    if not model or not is_asleep(studio, model):
+        return tuple(requests)
+    now, warm = (
+        studio.batches.estimate([request.model_copy(update={"when": when}) for request in requests])
+        for when in (When.NOW, When.WARM)
+    )
+    with st.container(key="press_when_box", gap="small"):
+        when = st.radio(
+            "The model is asleep. When should it draw?",
+            [each.value for each in When],
+            format_func=lambda value: WHEN_WORDS[When(value)],
+            captions=[_now_words(now), _warm_words(warm)],
+            key=WHEN,
+        )
+        if when != When.WARM.value:
+            return tuple(requests)
+        hours = st.segmented_control(
+            "At the latest",
+            WITHIN_HOURS,
+            default=DEFAULT_HOURS,
+            required=True,
+            format_func=lambda hours: f"in {hours} h",
+            key=WITHIN,
+            width="stretch",
+        )
+        hours = int(hours or DEFAULT_HOURS)
+        at_the_latest = datetime.now(UTC) + timedelta(hours=hours)
+        st.caption(LATEST_WORDS.format(time=clock(at_the_latest, zone=st.context.timezone)))
+    wanted = {"when": When.WARM, "within_s": hours * HOUR_S}
+    return tuple(request.model_copy(update=wanted) for request in requests)
+
+
+def _now_words(estimate: Estimate) -> str:
+    """With the wake: what is paid for it, by whom, and how long it takes."""
+    words = "{price}, of which waking {wake} is not charged to you · {time}"
+    return words.format(
+        price=about(dollars(estimate.cost_usd + estimate.wake_usd)).capitalize(),
+        wake=dollars(estimate.wake_usd),
+        time=about(duration(estimate.total_s)),
+    ).replace("$", "\\$")
+
+
+def _warm_words(estimate: Estimate) -> str:
+    """Without it."""
+    words = "{price} · {time} once somebody else's job has woken it"
+    return words.format(
+        price=about(dollars(estimate.cost_usd)).capitalize(), time=about(duration(estimate.total_s))
+    ).replace("$", "\\$")

@@ -1,0 +1,71 @@
+"""Beside Generate while the model is asleep: now or when it is awake, and what becomes of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from services.build import Studio
+from services.records import JobStatus, User, When
+from tests.endpoint import ScriptedEndpoint
+from tests.ui.conftest import words
+from tests.ui.test_generate import submit
+
+
+@pytest.fixture
+def asleep(studio: Studio, endpoint: ScriptedEndpoint) -> Iterator[None]:
+    endpoint.instances = 0
+    studio.endpoints.refresh()
+    yield
+    endpoint.instances = 1
+    studio.endpoints.refresh()
+
+
+def test_with_the_model_awake_there_is_nothing_to_choose(
+    open_page: Callable[..., AppTest], studio: Studio
+) -> None:
+    studio.endpoints.refresh()
+    assert not [radio for radio in open_page().radio if radio.key == "press_when"]
+
+
+@pytest.mark.usefixtures("asleep")
+def test_both_ways_say_their_price_and_the_patient_one_waits(
+    open_page: Callable[..., AppTest], studio: Studio, maker: User
+) -> None:
+    at = open_page()
+    at.radio(key="press_when").set_value(When.WARM.value).run()
+    assert "If nobody has woken the model by" in words(at)
+    submit(at, "a red apple")
+    [job] = studio.jobs.list(maker).items
+    assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
+    assert job.run_by is not None and (job.run_by - job.created_at).total_seconds() == 6 * 3600
+    said = words(at)
+    assert "Waits for the model to be woken, at the latest" in said
+    at.button(key=f"run_{job.id}").click().run()
+    assert studio.jobs.get(maker, job.id).attempt == 1
+
+
+@pytest.mark.usefixtures("asleep")
+def test_a_waiting_job_is_canceled_like_any_other(
+    open_page: Callable[..., AppTest], studio: Studio, maker: User
+) -> None:
+    at = open_page()
+    at.radio(key="press_when").set_value(When.WARM.value).run()
+    submit(at, "a red apple")
+    [job] = studio.jobs.list(maker).items
+    at.button(key=f"cancel_{job.id}").click().run()
+    assert studio.jobs.get(maker, job.id).status is JobStatus.CANCELED
+    assert "Nothing was charged." in words(at)
+
+
+@pytest.mark.usefixtures("asleep")
+def test_now_is_what_it_was_and_says_what_waking_costs(
+    open_page: Callable[..., AppTest], studio: Studio, maker: User
+) -> None:
+    at = submit(open_page(), "a red apple")
+    [job] = studio.jobs.list(maker).items
+    assert job.attempt == 1 and job.estimate.wake_usd > 0
+    # What the radio's captions say is no element of its own.
+    assert "for the studio" in words(at)

@@ -1,0 +1,108 @@
+"""The price beforehand: from what was measured, in the same unit as the charge, with the wake's share beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from services import estimates
+from services.build import Studio, build
+from services.records import JobRequest, User
+from services.worker import Worker
+from tests.endpoint import ScriptedEndpoint
+from tests.wire.conftest import real_clients
+
+APPLE = JobRequest(prompt="a red apple")
+
+
+@pytest.fixture
+def draw(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> Callable[[JobRequest, float, float], None]:
+    worker = Worker(studio, studio.results_queue, studio.metrics)
+
+    def drawn(request: JobRequest, step_s: float, once_s: float) -> None:
+        spec = studio.jobs.submit(maker, request).spec
+        denoise = spec.steps * step_s * spec.count
+        rest = once_s * spec.count
+
+        def timed(answer: dict[str, object]) -> None:
+            answer["gpu_s"] = denoise + rest
+            answer["timings"] = {"denoise_s": denoise, "decode_s": rest, "total_s": denoise + rest}
+
+        worker.handle(endpoint.complete(endpoint.accepted[-1], timed))
+
+    return drawn
+
+
+def later(studio: Studio, endpoint: ScriptedEndpoint) -> Studio:
+    """Another process, or this one a minute later: what was measured is read anew."""
+    clients = replace(real_clients(studio.settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
+    return build(studio.settings, clients)
+
+
+def test_what_comes_once_a_picture_is_told_from_what_each_step_takes(
+    studio: Studio, endpoint: ScriptedEndpoint, draw: Callable[[JobRequest, float, float], None]
+) -> None:
+    for steps in (6, 12, 20, 30, 12):
+        draw(APPLE.model_copy(update={"steps": steps}), 0.1, 0.7)
+    fresh = later(studio, endpoint)
+    try:
+        for steps, count in ((4, 1), (12, 2), (50, 4)):
+            asked = APPLE.model_copy(update={"steps": steps, "count": count})
+            assert fresh.jobs.estimate(asked).run_s == pytest.approx(count * (steps * 0.1 + 0.7), rel=0.02)
+    finally:
+        fresh.close()
+
+
+def test_four_together_are_priced_by_what_four_together_took(
+    studio: Studio, endpoint: ScriptedEndpoint, draw: Callable[[JobRequest, float, float], None]
+) -> None:
+    for _ in range(5):
+        draw(APPLE, 0.1, 0.0)
+        draw(APPLE.model_copy(update={"count": 4}), 0.04, 0.0)
+    fresh = later(studio, endpoint)
+    try:
+        one, four = (fresh.jobs.estimate(APPLE.model_copy(update={"count": n})).run_s for n in (1, 4))
+    finally:
+        fresh.close()
+    assert one == pytest.approx(12 * 0.1, rel=0.02)
+    assert four == pytest.approx(4 * 12 * 0.04, rel=0.02)
+
+
+def test_the_estimate_means_what_the_charge_means(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    endpoint.instances = 0
+    studio.endpoints.refresh()
+    job = studio.jobs.submit(maker, APPLE)
+    assert job.estimate.cold_start_s > 0 and job.estimate.wake_usd > 0
+
+    def as_estimated(answer: dict[str, object]) -> None:
+        answer["gpu_s"] = job.estimate.run_s
+
+    Worker(studio, studio.results_queue, studio.metrics).handle(
+        endpoint.complete(endpoint.accepted[-1], as_estimated)
+    )
+    done = studio.jobs.get(maker, job.id)
+    assert done.cost_usd == pytest.approx(job.estimate.cost_usd, abs=1e-6)
+
+
+def test_waking_is_shared_among_all_that_wait_for_the_same_wake(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, other: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimates, "CROWD_S", 0.0)
+    endpoint.instances = 0
+    studio.endpoints.refresh()
+    alone = studio.jobs.estimate(APPLE).wake_usd
+    card = studio.catalogue.card("pocket")
+    assert alone == pytest.approx(card.wake_s * card.usd_per_hour / 3600)
+    studio.jobs.submit(other, APPLE)
+    assert studio.jobs.estimate(APPLE).wake_usd == pytest.approx(alone / 2)
+    three = studio.batches.estimate([APPLE] * 3)
+    assert three.wake_usd == pytest.approx(alone * 3 / 4)
+    endpoint.instances = 1
+    studio.endpoints.refresh()
+    assert studio.jobs.estimate(APPLE).wake_usd == 0

@@ -1,0 +1,245 @@
+"""Run when warm: recorded, never a wake of its own before its time, handed over once when the model is awake."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services import endpoint_status, keys
+from services.build import Studio, build
+from services.errors import Conflict, InvalidRequest, NotFound
+from services.job_store import now
+from services.records import Job, JobRequest, JobStatus, User, When
+from services.worker import Worker
+from tests.endpoint import ScriptedEndpoint
+from tests.faults.lost import LostAnswers
+from tests.wire.conftest import real_clients
+
+APPLE = JobRequest(prompt="a red apple", seed=7)
+WARM = APPLE.model_copy(update={"when": When.WARM, "within_s": 3600})
+
+
+@pytest.fixture(autouse=True)
+def asleep(endpoint: ScriptedEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model is asleep, and every look at it is a new one."""
+    endpoint.instances = 0
+    monkeypatch.setattr(endpoint_status, "FRESH_S", 0.0)
+
+
+@pytest.fixture
+def worker(studio: Studio) -> Worker:
+    return Worker(studio, studio.results_queue, studio.metrics)
+
+
+def invoked(endpoint: ScriptedEndpoint) -> list[str]:
+    return [taken.inference_id for taken in endpoint.accepted]
+
+
+def set_moments(studio: Studio, cloud: Any, job: Job, **moments: Any) -> None:
+    """Turns the clock of one job."""
+    cloud.client("dynamodb").update_item(
+        TableName=studio.settings.table,
+        Key={"PK": {"S": f"USER#{job.user_id}"}, "SK": {"S": f"JOB#{job.id}"}},
+        UpdateExpression="SET " + ", ".join(f"#{n} = :{n}" for n in moments),
+        ExpressionAttributeNames={f"#{n}": n for n in moments},
+        ExpressionAttributeValues={f":{n}": {"S": v.isoformat()} for n, v in moments.items()},
+    )
+
+
+def test_while_the_model_sleeps_it_waits_and_asks_for_no_instance(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    job = studio.jobs.submit(maker, WARM)
+    assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
+    assert job.run_by is not None and job.deadline_at is not None
+    assert (job.run_by - job.created_at).total_seconds() == 3600
+    # Its time to finish begins when it may run.
+    assert job.deadline_at - job.run_by > timedelta(seconds=studio.settings.job_ttl_s)
+    assert (job.estimate.cold_start_s, job.estimate.wake_usd) == (0, 0)
+    for _ in range(3):
+        report = studio.sweeper.sweep()
+        assert (report.waiting, report.held, report.invoked) == (0, 1, 0)
+    assert endpoint.accepted == []
+    assert studio.live.watch(maker, job.id).queue_position is None
+    assert [each.id for each in studio.jobs.open(maker)] == [job.id]
+    assert studio.ledger.usage(maker).open_jobs == 1
+
+
+def test_with_the_model_awake_it_is_a_job_like_any_other(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    endpoint.instances = 1
+    job = studio.jobs.submit(maker, WARM)
+    assert job.status is JobStatus.STARTING and job.run_by is None
+    assert len(endpoint.accepted) == 1
+
+
+def test_the_job_that_wakes_the_model_takes_it_along_when_it_ends(
+    studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, other: User
+) -> None:
+    patient = studio.jobs.submit(maker, WARM)
+    studio.jobs.submit(other, APPLE)
+    assert len(endpoint.accepted) == 1
+    endpoint.instances = 1
+    worker.handle(endpoint.complete(endpoint.accepted[0]))
+    assert invoked(endpoint)[1:] == [keys.inference_id(maker.id, patient.id, 1)]
+    worker.handle(endpoint.complete(endpoint.accepted[1]))
+    assert studio.jobs.get(maker, patient.id).status is JobStatus.SUCCEEDED
+
+
+def test_the_sweep_sees_that_the_model_is_awake(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    studio.jobs.submit(maker, WARM)
+    endpoint.instances = 1
+    assert studio.sweeper.sweep().invoked == 1
+    assert len(endpoint.accepted) == 1
+
+
+def test_at_its_time_it_runs_though_the_model_sleeps(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, cloud: Any
+) -> None:
+    job = studio.jobs.submit(maker, WARM)
+    set_moments(studio, cloud, job, run_by=now() - timedelta(seconds=1))
+    assert studio.sweeper.sweep().invoked == 1
+    assert studio.jobs.get(maker, job.id).status is JobStatus.STARTING
+
+
+def test_a_worker_that_was_away_for_long_expires_it_and_gives_everything_back(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, cloud: Any
+) -> None:
+    job = studio.jobs.submit(maker, WARM)
+    past = now() - timedelta(seconds=1)
+    set_moments(studio, cloud, job, run_by=past, deadline_at=past)
+    assert studio.sweeper.sweep().expired == 1
+    usage = studio.ledger.usage(maker)
+    assert (usage.open_jobs, usage.images_today, usage.spent_month_usd) == (0, 0, 0)
+    assert endpoint.accepted == []
+
+
+def test_those_who_wait_in_earnest_go_first_and_the_patient_share_what_is_left(
+    studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, other: User
+) -> None:
+    patient = [studio.jobs.submit(user, WARM) for user in (maker, maker, other)]
+    earnest = [studio.jobs.submit(maker, APPLE) for _ in range(6)]
+    endpoint.instances = 1
+    for number in range(9):
+        worker.handle(endpoint.complete(endpoint.accepted[number]))
+    order = [taken.rsplit("-", 2)[1] for taken in invoked(endpoint)]
+    assert order[:6] == [job.id for job in earnest]
+    # The other has nothing running: first among the patient, though it came last.
+    assert order[6:] == [patient[2].id, patient[0].id, patient[1].id]
+
+
+def test_run_now_makes_it_an_ordinary_job_and_twice_is_no_error(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, other: User
+) -> None:
+    job = studio.jobs.submit(maker, WARM)
+    with pytest.raises(NotFound):
+        studio.jobs.run_now(other, job.id)
+    assert endpoint.accepted == []
+    running = studio.jobs.run_now(maker, job.id)
+    assert (running.status, running.run_by) == (JobStatus.STARTING, None)
+    assert running.estimate.cold_start_s > 0 and running.estimate.wake_usd > 0
+    assert running.estimate.at_most_usd == job.estimate.at_most_usd
+    assert studio.jobs.run_now(maker, job.id).attempt == 1
+    assert len(endpoint.accepted) == 1
+
+
+def test_it_is_canceled_for_nothing_and_can_then_not_be_run(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    job = studio.jobs.submit(maker, WARM)
+    studio.jobs.cancel(maker, job.id)
+    with pytest.raises(Conflict):
+        studio.jobs.run_now(maker, job.id)
+    endpoint.instances = 1
+    studio.sweeper.sweep()
+    assert endpoint.accepted == []
+    assert studio.ledger.usage(maker).spent_month_usd == 0
+
+
+def test_two_sweeps_a_press_and_a_finish_at_once_hand_it_over_once(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    clients = replace(real_clients(studio.settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
+    second = build(studio.settings, clients)
+    jobs = [studio.jobs.submit(maker, WARM) for _ in range(3)]
+    endpoint.instances = 1
+    tasks = [
+        studio.sweeper.sweep,
+        second.sweeper.sweep,
+        studio.sweeper.dispatch,
+        lambda: second.jobs.run_now(maker, jobs[0].id),
+    ]
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(task) for task in tasks]:
+                done.result()
+        studio.sweeper.sweep()
+    finally:
+        second.close()
+    assert sorted(invoked(endpoint)) == sorted(keys.inference_id(maker.id, job.id, 1) for job in jobs)
+
+
+def test_killed_after_the_claim_it_is_invoked_once_by_the_next_sweep(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = studio.jobs.submit(maker, WARM)
+    endpoint.instances = 1
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as dying:
+        dying.setattr("services.dispatch.Dispatcher.invoke", killed)
+        with pytest.raises(Killed):
+            studio.sweeper.sweep()
+    assert endpoint.accepted == []
+    assert studio.jobs.get(maker, job.id).attempt == 1
+    cloud.client("dynamodb").update_item(
+        TableName=studio.settings.table,
+        Key={"PK": {"S": f"USER#{job.user_id}"}, "SK": {"S": f"JOB#{job.id}"}},
+        UpdateExpression="SET GSI1SK = :due",
+        ExpressionAttributeValues={":due": {"S": "2000-01-01T00:00:00.000#x"}},
+    )
+    studio.sweeper.sweep()
+    studio.sweeper.sweep()
+    assert len(endpoint.accepted) == 1
+
+
+def test_a_claim_whose_answer_was_lost_hands_it_over_once(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    studio.jobs.submit(maker, WARM)
+    endpoint.instances = 1
+    with LostAnswers(real_clients(studio.settings).dynamodb, "UpdateItem", times=1) as lost:
+        studio.sweeper.sweep()
+    studio.sweeper.sweep()
+    assert lost.fired == 1
+    assert len(endpoint.accepted) == 1
+
+
+def test_the_same_key_is_the_same_job_and_another_wait_another_request(studio: Studio, maker: User) -> None:
+    first = studio.jobs.submit(maker, WARM, idempotency_key="k")
+    assert studio.jobs.submit(maker, WARM, idempotency_key="k").id == first.id
+    assert len(studio.jobs.list(maker).items) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"when": When.WARM, "within_s": 59}, {"when": When.WARM, "within_s": 86401}, {"within_s": 60}]
+)
+def test_a_wait_that_cannot_be_is_refused_and_nothing_is_made(
+    studio: Studio, maker: User, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        studio.jobs.submit(maker, APPLE.model_copy(update=wrong))
+    assert caught.value.param == "within_s"
+    assert studio.jobs.list(maker).items == ()

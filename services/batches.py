@@ -38,8 +38,11 @@ class Batches:
 
     def estimate(self, requests: Sequence[JobRequest]) -> Estimate:
         """Price and time of all of them, one after another, woken for once. Raises InvalidRequest."""
-        each = [self._jobs.estimate(request, together=len(requests)) for request in requests]
-        # They differ in their prompts: the model that wakes is the same.
+        return self.together([self._jobs.estimate(request, together=len(requests)) for request in requests])
+
+    @staticmethod
+    def together(each: Sequence[Estimate]) -> Estimate:
+        """The estimates of jobs of one model as one: run one after another, woken for once."""
         return each[0].model_copy(
             update={
                 "cost_usd": sum(one.cost_usd for one in each),
@@ -50,7 +53,7 @@ class Batches:
         )
 
     def submit(self, user: User, requests: Sequence[JobRequest], *, key: str, again: bool = False) -> Batch:
-        """One job for each of the requests (which differ in their prompts), in their order, until one is refused.
+        """One job for each of the requests (of one model), in their order, until one is refused.
 
         All are checked before the first is sent, and several are held against the limits together, unless `again`
         says that this is a repeated press: some of them may be there already. The same `key` makes nothing twice: what
@@ -67,8 +70,8 @@ class Batches:
                 self._check_limits(user, requests)
             except StudioError as error:
                 return Batch((), Refused(requests[0], error))
-        for request in requests:
-            own = key if len(requests) == 1 else keys.digest(key, request.prompt)
+        for number, request in enumerate(requests):
+            own = key if len(requests) == 1 else keys.digest(key, str(number), request.prompt)
             try:
                 sent.append(self._jobs.submit(user, request, idempotency_key=own))
             except StudioError as error:
@@ -90,8 +93,21 @@ class Batches:
             )
         else:
             return
-        raise LimitReached(
-            f"These {count} prompts ({pictures} pictures) are too many at once: {why}. Nothing was sent. "
-            "Take out some alternatives.",
-            code="batch_too_large",
-        )
+        if len({request.prompt for request in requests}) == 1:
+            words = (
+                f"These {pictures} pictures ({count} jobs) are too many at once: {why}. Nothing was sent. "
+                "Ask for fewer."
+            )
+        else:
+            words = (
+                f"These {count} prompts ({pictures} pictures) are too many at once: {why}. Nothing was sent. "
+                "Take out some alternatives."
+            )
+        raise LimitReached(words, code="batch_too_large")
+
+    def find_same(self, user: User, requests: Sequence[JobRequest]) -> tuple[Job | None, ...]:
+        """For each request the user's earlier job that drew the same, None where there is none.
+
+        Raises InvalidRequest. Three AWS calls for up to a hundred requests, none for requests without a seed.
+        """
+        return self._jobs.find_same_many(user, requests)

@@ -19,6 +19,7 @@ from services.cold_starts import ColdStarts
 from services.completion import Completion
 from services.costs import Costs
 from services.dispatch import Dispatcher
+from services.drafts import Drafts
 from services.endpoint_status import EndpointStatus
 from services.erasure import Erasure
 from services.estimates import Estimator
@@ -55,6 +56,7 @@ class Studio:
     catalogue: Catalogue
     jobs: Jobs
     batches: Batches
+    drafts: Drafts
     prompts: PromptBook
     sources: Sources
     images: Images
@@ -113,11 +115,13 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
     erasure = Erasure(table, store, images, search_index, exports, (input_objects, outputs))
     jobs = Jobs(store, admission, ledger, sweeper, completion, erasure)
     repeats = Repeats(catalogue)
+    batches = Batches(jobs, admission, ledger)
     return Studio(
         settings=settings,
         catalogue=catalogue,
         jobs=jobs,
-        batches=Batches(jobs, admission, ledger),
+        batches=batches,
+        drafts=Drafts(store, admission, batches, inputs),
         prompts=PromptBook(table, store),
         sources=sources,
         images=images,

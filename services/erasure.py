@@ -43,15 +43,19 @@ class Erasure:
         self._exports = exports
         self._working = buckets
 
-    def has_all_images(self, job: Job) -> bool:
-        """True when every picture the job stored is still there. One AWS call."""
-        if not job.image_ids:
-            return False
-        pk = keys.user_pk(job.user_id)
-        numbers = [parts[1] for image_id in job.image_ids if (parts := keys.split_image_id(image_id))]
-        wanted = {(pk, keys.image_sk(job.id, n)) for n in numbers}
-        found = self._table.get_many(wanted)
-        return len(found) == len(wanted) and all(is_visible(item) for item in found.values())
+    def with_all_images(self, jobs: Sequence[Job]) -> frozenset[str]:
+        """The ids of those jobs whose stored pictures are all still there. One AWS call for each hundred pictures."""
+        wanted = {
+            job.id: {
+                (keys.user_pk(job.user_id), keys.image_sk(job.id, parts[1]))
+                for image_id in job.image_ids
+                if (parts := keys.split_image_id(image_id))
+            }
+            for job in jobs
+        }
+        found = self._table.get_many(key for places in wanted.values() for key in places)
+        visible = {key for key, item in found.items() if is_visible(item)}
+        return frozenset(job_id for job_id, places in wanted.items() if places and places <= visible)
 
     def erase_job(self, job: Job) -> ErasureReceipt:
         """Erases one ended job: pictures (those in the trash too) with what hangs on them, inputs, outputs, records."""

@@ -93,6 +93,11 @@ class JobStore:
         """A small item that leads to a job, as of an idempotency key. One call."""
         return self._table.get(keys.user_pk(user_id), sk)
 
+    def notes(self, user_id: str, sks: Sequence[str]) -> dict[str, Item]:
+        """Those small items that are there, by sort key; one call for each hundred, none for none."""
+        pk = keys.user_pk(user_id)
+        return {sk: item for (_, sk), item in self._table.get_many((pk, sk) for sk in sks).items()}
+
     def create(self, job: Job, writes: Sequence[Put | Update]) -> None:
         """Creates the job together with `writes`: waiting, or already claimed when its attempt is 1.
 

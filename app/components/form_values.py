@@ -31,6 +31,7 @@ TEXTS = ("g_prompt", "g_negative")
 NEGATIVE_BOX = "negative_box"
 # Width and height that a custom size keeps the shape of.
 LOCKED = "locked_shape"
+NEVER_EMPTY = ("g_size", "g_quality", "g_count")
 
 
 def defaults(card: ModelCard) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def restore(card: ModelCard) -> None:
         st.session_state[NEGATIVE_BOX] = True
     drawn_at = st.session_state.pop(DRAWN, None)
     drawn = drawn_at is not None
-    shown = drawn_at is not None and monotonic() - drawn_at >= SENT_AFTER_S
+    shown = drawn_at is not None and monotonic() - drawn_at >= SENT_AFTER_S and not _unknown_to_browser()
     for key, value in defaults(card).items():
         known = key in st.session_state
         if key in TEXTS:
@@ -88,8 +89,15 @@ def initial(key: str) -> str:
 
 def remember() -> None:
     """Keeps the values for when this page is drawn again; on every change, as the run after it may be cut short."""
-    now = {key: st.session_state[key] for key in KEYS if key in st.session_state}
+    # Of a form that the browser has only begun to draw, it sends the texts and nothing that was meant.
+    keys = TEXTS if _unknown_to_browser() else KEYS
+    now = {key: st.session_state[key] for key in keys if key in st.session_state}
     st.session_state[MEMORY] = st.session_state.get(MEMORY, {}) | now
+
+
+def _unknown_to_browser() -> bool:
+    """True when the browser answered before it had all of the form: a choice that is never empty is."""
+    return any(key in st.session_state and st.session_state[key] is None for key in NEVER_EMPTY)
 
 
 def drawn() -> None:

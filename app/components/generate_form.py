@@ -46,8 +46,10 @@ def generate_form(studio: Studio, user: User) -> Job | None:
             slots.by_param["mask"].markdown(f":red[:material/error: {NOTHING_PAINTED}]")
             clicked = False
         requests = _requests(studio, user, form.request(card, source), slots)
+        if requests:
+            return press(studio, user, requests, slots, clicked)
         form.drawn()
-        return press(studio, user, requests, slots, clicked) if requests else None
+        return None
 
 
 def _texts(studio: Studio, user: User, card: ModelCard, slots: Slots) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from app.components.error_banner import show_error
-from app.components.job_feed import follow, reuse
+from app.components.following import follow
+from app.components.job_feed import reuse
 from app.components.job_remarks import show_failure, show_remarks
 from app.components.picture_grid import picture_grid
 from app.components.press_once import press_key

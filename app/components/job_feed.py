@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby
+from typing import Literal
 
 import streamlit as st
 
 from app.components import form_values as form
+from app.components.draft_groups import beside_drafts, draft_group, draft_of
 from app.components.error_banner import show_error
+from app.components.following import forget_feed
 from app.components.job_card import is_held, job_card
 from app.components.job_remarks import show_remarks
 from app.components.picture_grid import picture_grid
 from app.components.prompt_text import as_label, one_line, show_text
+from app.components.tab_notice import tab_notice
 from app.components.viewer import act_on
 from app.page_runner import errors_in_words
 from app.wording import (
@@ -36,24 +40,14 @@ FEED_MAX_AGE_S = 30.0
 MOST_ENDED = 5
 
 
-def follow(job: Job) -> None:
-    """Makes a job the one in the address, and has its progress shown if it is still going."""
-    st.query_params["job"] = job.id
-    ids = st.session_state.setdefault("open_jobs", [])
-    if job.status.terminal:
-        forget_feed()
-    elif job.id not in ids:
-        ids.insert(0, job.id)
-        held = job.waits_for_the_model(datetime.now(UTC))
-        if held:
-            st.session_state.setdefault("held_jobs", set()).add(job.id)
-        # On a telephone the progress is below the form, out of sight.
-        st.toast("Waits for the model to be woken." if held else "Drawing…", icon=":material/auto_awesome:")
+@dataclass(frozen=True)
+class Feed:
+    """What is shown below the open jobs: pictures, their jobs, and the drafts of those that were finished."""
 
-
-def forget_feed() -> None:
-    """Has the next run read the pictures anew."""
-    st.session_state.pop("feed", None)
+    read_at: float
+    images: tuple[Image, ...]
+    jobs: dict[str, Job]
+    drafts: dict[str, Image]
 
 
 def job_feed(studio: Studio, user: User) -> None:
@@ -66,40 +60,77 @@ def job_feed(studio: Studio, user: User) -> None:
     ended: dict[str, Job] = st.session_state.get("ended", {})
     for job in list(ended.values()):
         _ended(studio, job)
-    focused = st.query_params.get("job")
-    groups = [(job_id, list(images)) for job_id, images in groupby(feed, key=lambda image: image.job_id)]
-    groups = [group for group in groups if group[0] not in ids]
-    groups.sort(key=lambda group: group[0] != focused)
+    groups = _groups(feed, ids)
     if not groups and not ids and not ended:
         _nothing_yet()
-    for index, (_, images) in enumerate(groups):
-        _pictures(studio, user, images, large=index == 0)
+    finished = {image_id for job in feed.jobs.values() for image_id in _drafts_of(job, feed)}
+    for index, images in enumerate(groups):
+        _pictures(studio, user, images, feed, finished, large=index == 0)
 
 
-def _read(studio: Studio, user: User) -> tuple[Image, ...]:
-    known = st.session_state.get("feed")
-    if known is not None and time.monotonic() - known["at"] < FEED_MAX_AGE_S:
-        found: tuple[Image, ...] = known["images"]
-        return found
+def _groups(feed: Feed, open_ids: list[str]) -> list[list[Image]]:
+    """The pictures by job, and drafts by press; what the address names comes first, then the newest."""
+    asked = [*st.query_params.get_all("job"), *st.session_state.get("shown_again", [])]
+
+    def group_of(image: Image) -> str:
+        job = feed.jobs.get(image.job_id)
+        return f"drafts {job.draft.group}" if job and job.draft else image.job_id
+
+    groups: dict[str, list[Image]] = {}
+    for image in feed.images:
+        if image.job_id not in open_ids:
+            groups.setdefault(group_of(image), []).append(image)
+
+    def place(images: list[Image]) -> int:
+        places = [asked.index(image.job_id) for image in images if image.job_id in asked]
+        return min(places, default=len(asked))
+
+    return sorted(groups.values(), key=place)
+
+
+def _drafts_of(job: Job, feed: Feed) -> dict[str, int]:
+    """For a job that finished drafts: the draft of each of its pictures, by id, with the picture's number."""
+    if job.final_of is None or (draft := feed.jobs.get(job.final_of)) is None:
+        return {}
+    return {draft_id: n for n in range(job.spec.count) if (draft_id := draft_of(job, draft, n)) is not None}
+
+
+def _read(studio: Studio, user: User) -> Feed:
+    known: Feed | None = st.session_state.get("feed")
+    if known is not None and time.monotonic() - known.read_at < FEED_MAX_AGE_S:
+        return known
     images = studio.images.list(user, limit=PICTURES).items
     open_jobs, now = studio.jobs.open(user), datetime.now(UTC)
     st.session_state["open_jobs"] = [job.id for job in open_jobs]
     st.session_state["held_jobs"] = {job.id for job in open_jobs if job.waits_for_the_model(now)}
     focused = st.query_params.get("job")
-    if focused and focused not in st.session_state["open_jobs"]:
-        images = _with_focused(studio, user, focused, images)
-    st.session_state["feed"] = {"at": time.monotonic(), "images": images}
-    return images
+    for asked in [focused, *st.session_state.get("shown_again", [])]:
+        if asked and asked not in st.session_state["open_jobs"]:
+            images = _with_focused(studio, user, asked, images)
+    feed = _with_jobs(studio, user, images)
+    st.session_state["feed"] = feed
+    return feed
+
+
+def _with_jobs(studio: Studio, user: User, images: tuple[Image, ...]) -> Feed:
+    """The pictures with their jobs, and with the drafts of those that were finished. Two AWS calls, three at most."""
+    jobs = studio.jobs.find_many(user, [image.job_id for image in images])
+    finals = [job for job in jobs.values() if job.final_of is not None]
+    drafted = studio.jobs.find_many(user, [str(job.final_of) for job in finals])
+    stored = studio.images.of_jobs(user, list(drafted.values())) if drafted else {}
+    drafts = {image.id: image for of_job in stored.values() for image in of_job}
+    return Feed(time.monotonic(), images, drafted | jobs, drafts)
 
 
 def _with_focused(studio: Studio, user: User, job_id: str, images: tuple[Image, ...]) -> tuple[Image, ...]:
-    """The pictures with those of the job in the address first, when it is older than the newest ones."""
+    """The pictures with those of a job that is asked for first, when it is older than the newest ones."""
     if any(image.job_id == job_id for image in images):
         return images
     try:
         job = studio.jobs.get(user, job_id)
     except NotFound:
-        del st.query_params["job"]
+        if st.query_params.get("job") == job_id:
+            del st.query_params["job"]
         return images
     if job.status is not JobStatus.SUCCEEDED:
         _keep_ended(job)
@@ -110,6 +141,7 @@ def _with_focused(studio: Studio, user: User, job_id: str, images: tuple[Image, 
 def _live(studio: Studio, user: User) -> None:
     """One poll: every open job's card; a whole new run of the page when one of them is over."""
     over = False
+    in_line: list[str] = []
     held: set[str] = st.session_state.setdefault("held_jobs", set())
     with errors_in_words():
         for job_id in list(st.session_state["open_jobs"]):
@@ -124,16 +156,24 @@ def _live(studio: Studio, user: User) -> None:
                 if live.status is not JobStatus.SUCCEEDED:
                     _keep_ended(live.job)
                 over = True
-            elif asked := job_card(live):
-                if asked == "cancel":
-                    _cancel(studio, user, job_id)
-                else:
-                    studio.jobs.run_now(user, job_id)
-                over = True
-            elif is_held(live) is not (job_id in held):
+                continue
+            waits = is_held(live)
+            if not waits:
+                in_line.append(job_id)
+            asked = job_card(live)
+            if asked == "cancel":
+                _cancel(studio, user, job_id)
+            elif asked == "run":
+                studio.jobs.run_now(user, job_id)
+            elif waits is not (job_id in held):
                 # From here on it goes faster, or slower.
                 held ^= {job_id}
-                over = True
+            else:
+                continue
+            over = True
+    ended: dict[str, Job] = st.session_state.get("ended", {})
+    canceled = [job.id for job in ended.values() if job.status is JobStatus.CANCELED]
+    tab_notice(in_line, failed=[job_id for job_id in ended if job_id not in canceled], canceled=canceled)
     if over:
         forget_feed()
         st.rerun()
@@ -193,8 +233,11 @@ def reuse(studio: Studio, job: Job, *, seed: bool) -> bool:
     return True
 
 
-def _pictures(studio: Studio, user: User, images: list[Image], *, large: bool) -> None:
+def _pictures(
+    studio: Studio, user: User, images: list[Image], feed: Feed, finished: set[str], *, large: bool
+) -> None:
     first = images[0]
+    job = feed.jobs.get(first.job_id)
     with st.container(key=f"drawn_{first.job_id}", gap="small"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
             show_text(one_line(first.prompt, 90))
@@ -212,13 +255,18 @@ def _pictures(studio: Studio, user: User, images: list[Image], *, large: bool) -
                 key=f"all_{first.job_id}",
                 help="Use all settings, the seed too",
             )
-        action = picture_grid(studio, images, key=f"grid_{first.job_id}", look="large" if large else "tiles")
-        if large:
-            job = _job(studio, user, first.job_id)
-            show_remarks(job)
-            st.caption(_facts(job))
+        if job is not None and job.draft is not None:
+            action = draft_group(studio, user, feed.jobs, images, finished)
+        elif job is not None and (drafts := _drafts_of(job, feed)):
+            beside = {n: feed.drafts[draft_id] for draft_id, n in drafts.items() if draft_id in feed.drafts}
+            action = beside_drafts(studio, job, images, beside)
+            images = [*images, *beside.values()]
         else:
-            st.caption(ago(first.created_at))
+            look: Literal["tiles", "large"] = "large" if large else "tiles"
+            action = picture_grid(studio, images, key=f"grid_{first.job_id}", look=look)
+        if job is not None and large:
+            show_remarks(job)
+        st.caption(_facts(job) if job is not None and large else _short_facts(first, job))
     if remix or again:
         if reuse(studio, studio.jobs.get(user, first.job_id), seed=again):
             st.rerun()
@@ -226,12 +274,11 @@ def _pictures(studio: Studio, user: User, images: list[Image], *, large: bool) -
         act_on(studio, user, action, images)
 
 
-def _job(studio: Studio, user: User, job_id: str) -> Job:
-    """The record of the job on top, read once a session."""
-    known: dict[str, Job] = st.session_state.setdefault("top_jobs", {})
-    if job_id not in known:
-        known[job_id] = studio.jobs.get(user, job_id)
-    return known[job_id]
+def _short_facts(image: Image, job: Job | None) -> str:
+    words = [ago(image.created_at)]
+    if job is not None:
+        words.append(cost_beside_estimate(job).replace("$", "\\$"))
+    return " · ".join(words)
 
 
 def _facts(job: Job) -> str:

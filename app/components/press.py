@@ -3,141 +3,181 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import streamlit as st
 
+from app.components import form_values as form
 from app.components.error_banner import in_words, show_error
-from app.components.press_options import waiting_option
+from app.components.following import watch
+from app.components.press_options import drafts_option, waiting_option
 from app.components.prompt_tools import preview
 from app.components.slots import Slots
 from app.submission import Attempt, key_for
 from app.wording import about, ago, dollars, duration, plural
+from services.batches import Batch
 from services.build import Studio
+from services.drafts import in_group
 from services.errors import InvalidRequest, LimitReached, StudioError
 from services.records import Estimate, Job, JobRequest, User
 
+Requests = tuple[JobRequest, ...]
 
-def press(
-    studio: Studio, user: User, requests: tuple[JobRequest, ...], slots: Slots, clicked: bool
-) -> Job | None:
+
+def press(studio: Studio, user: User, requests: Requests, slots: Slots, clicked: bool) -> Job | None:
     """Draws what stands under the button; answers with the job to follow, when there is one now.
 
     `requests` are what the form stands for, one for each prompt; `clicked` is whether the button was pressed.
     """
-    priced = _price(studio, requests, slots, clicked)
-    if priced:
-        requests = waiting_option(studio, requests)
-    return _answer(studio, user, requests, slots, clicked)
-
-
-def _price(studio: Studio, requests: tuple[JobRequest, ...], slots: Slots, clicked: bool) -> bool:
-    """Price and time under the button; False, and told at its widget, for a value that cannot be run."""
     try:
-        estimate = studio.batches.estimate(requests)
+        wanted = drafts_option(studio, requests)
+        estimate = studio.batches.estimate(wanted)
     except InvalidRequest as error:
         if not clicked and not slots.show(error, requests[0]):
             show_error(error)
-        return False
-    st.caption(price_words(estimate, prompts=len(requests), count=requests[0].count))
+        form.drawn()
+        return _answer(studio, user, requests, slots, clicked)
+    st.caption(price_words(estimate, wanted))
     if len(requests) > 1:
         preview(tuple(request.prompt for request in requests))
-    return True
+    wanted = waiting_option(studio, wanted)
+    form.drawn()
+    return _answer(studio, user, wanted, slots, clicked)
 
 
-def price_words(estimate: Estimate, *, prompts: int = 1, count: int = 1) -> str:
+def price_words(estimate: Estimate, requests: Sequence[JobRequest]) -> str:
     """The line under the button, as a markdown label (a dollar sign would start a formula).
 
     What waking a sleeping model adds is said where the maker chooses whether to wake it.
     """
     price = about(dollars(estimate.cost_usd))
-    if prompts == 1:
+    pictures = sum(request.count for request in requests)
+    if requests[0].draft is not None:
+        words = f"{plural(pictures, 'draft')} of {plural(requests[0].steps or 0, 'step')}, {price}"
+    elif len(requests) == 1:
         words = f"{price[0].upper()}{price[1:]}"
     else:
-        words = f"{prompts} prompts x {plural(count, 'picture')} = {prompts * count} pictures, {price}"
+        each = plural(requests[0].count, "picture")
+        words = f"{len(requests)} prompts x {each} = {pictures} pictures, {price}"
     words += f" · {about(duration(estimate.run_s + estimate.beyond_s))}"
     return words.replace("$", "\\$")
 
 
-def _answer(
-    studio: Studio, user: User, requests: tuple[JobRequest, ...], slots: Slots, clicked: bool
-) -> Job | None:
+def _answer(studio: Studio, user: User, requests: Requests, slots: Slots, clicked: bool) -> Job | None:
     if clicked:
-        st.session_state.pop("same_job", None)
+        st.session_state.pop("same_jobs", None)
         st.session_state.pop("partly_sent", None)
         try:
-            same = _same(studio, user, requests)
+            same = studio.batches.find_same(user, requests)
         except StudioError as error:
             slots.tell(error, requests[0])
             return None
-        if same is None:
+        if not any(same):
             return _submit(studio, user, requests, slots)
-        st.session_state["same_job"] = (requests[0], same)
+        st.session_state["same_jobs"] = (requests, same)
     _show_partly_sent(requests)
     return _offer_same(studio, user, requests, slots)
 
 
-def _same(studio: Studio, user: User, requests: tuple[JobRequest, ...]) -> Job | None:
-    """The earlier job of a single request that would draw the same; several are drawn as they are asked for."""
-    return studio.jobs.find_same(user, requests[0]) if len(requests) == 1 else None
-
-
-def _offer_same(studio: Studio, user: User, requests: tuple[JobRequest, ...], slots: Slots) -> Job | None:
-    """Offers the earlier pictures of an identical request for nothing, while the form still says the same."""
-    asked, same = st.session_state.get("same_job", (None, None))
-    if same is None or requests != (asked,):
+def _offer_same(studio: Studio, user: User, requests: Requests, slots: Slots) -> Job | None:
+    """Offers the earlier pictures of identical requests for nothing, while the form still says the same."""
+    asked, same = st.session_state.get("same_jobs", ((), ()))
+    if not same or requests != asked:
         return None
+    earlier = [job for job in same if job is not None]
+    others = tuple(request for request, job in zip(requests, same, strict=True) if job is None)
     with st.container(key="same_job_offer", border=True):
-        st.markdown(f"**You have drawn exactly this {ago(same.created_at)}.** It would be the same again.")
+        st.markdown(_same_words(requests, earlier))
+        if others:
+            st.caption(_saving_words(studio, requests, others))
         with st.container(horizontal=True):
-            show = st.button("Show it for \\$0", key="show_same", type="primary")
-            again = st.button("Draw again anyway", key="draw_again")
-    if show:
-        st.session_state.pop("same_job")
-        found: Job = same
-        return found
+            if others:
+                only = st.button(f"Draw only the other {len(others)}", key="draw_others", type="primary")
+                again = st.button(f"Draw all {len(requests)} anyway", key="draw_again")
+                show = False
+            else:
+                them = "it" if len(earlier) == 1 else "them"
+                show = st.button(f"Show {them} for \\$0", key="show_same", type="primary")
+                again = st.button("Draw again anyway", key="draw_again")
+                only = False
+    if not (show or again or only):
+        return None
+    st.session_state.pop("same_jobs")
     if again:
-        st.session_state.pop("same_job")
         return _submit(studio, user, requests, slots)
-    return None
+    st.session_state["shown_again"] = [job.id for job in earlier]
+    return _submit(studio, user, others, slots) if only else earlier[0]
 
 
-def _submit(studio: Studio, user: User, requests: tuple[JobRequest, ...], slots: Slots) -> Job | None:
-    """One job a prompt and press; a press that was not answered, or only in part, is repeated under its own key."""
-    last: Attempt | None = st.session_state.get("attempt")
+def _same_words(requests: Requests, earlier: Sequence[Job]) -> str:
+    if len(requests) == 1:
+        return f"**You have drawn exactly this {ago(earlier[0].created_at)}.** It would be the same again."
+    if len(earlier) == len(requests):
+        return f"**You have drawn all of these {len(requests)} before.** They would be the same again."
+    return f"**{len(earlier)} of these {len(requests)} you have drawn before, exactly so.** They are shown for \\$0."
+
+
+def _saving_words(studio: Studio, requests: Requests, others: Requests) -> str:
+    """What the others cost, and what is saved by not drawing the rest again."""
+    every, rest = (studio.batches.estimate(some).cost_usd for some in (requests, others))
+    words = f"The other {len(others)}: {about(dollars(rest))}. That saves {about(dollars(every - rest))}."
+    return words.replace("$", "\\$")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What became of a press: its jobs, and why it did not send all (None: it did); `goes_on` when the same press
+    again would send the rest."""
+
+    batch: Batch
+    goes_on: bool = False
+
+
+def send(studio: Studio, user: User, requests: Requests, *, place: str) -> Sent:
+    """One job a request and press; a press that was not answered, or only in part, is repeated under its own key.
+
+    `place` is the button: presses of one know nothing of another's.
+    """
+    last: Attempt | None = st.session_state.get(place)
     attempt = Attempt(requests, key_for(last, requests, time.monotonic()))
-    st.session_state["attempt"] = attempt
+    st.session_state[place] = attempt
     again = last is not None and last.key == attempt.key
-    batch = studio.batches.submit(user, requests, key=attempt.key, again=again)
+    batch = studio.batches.submit(user, in_group(requests, attempt.key), key=attempt.key, again=again)
     if batch.refused is None:
-        st.session_state["attempt"] = Attempt(requests, attempt.key, answered_at=time.monotonic())
-    else:
-        error = batch.refused.error
-        goes_on = error.retryable or (batch.sent and isinstance(error, LimitReached))
-        if not goes_on:
-            st.session_state.pop("attempt")
+        st.session_state[place] = Attempt(requests, attempt.key, answered_at=time.monotonic())
+        return Sent(batch)
+    error = batch.refused.error
+    goes_on = error.retryable or (bool(batch.sent) and isinstance(error, LimitReached))
+    if not goes_on:
+        st.session_state.pop(place)
+    return Sent(batch, goes_on)
+
+
+def partly_sent_words(sent: Sent, error: StudioError, count: int, *, button: str) -> str:
+    """How much of a press was sent, and why not all. `button` is what to press for the rest."""
+    words = (
+        f"{len(sent.batch.sent)} of {count} jobs were sent and go on. The others were not: {in_words(error)}"
+    )
+    return f"{words} {button} then sends only those that are missing." if sent.goes_on else words
+
+
+def _submit(studio: Studio, user: User, requests: Requests, slots: Slots) -> Job | None:
+    sent = send(studio, user, requests, place="attempt")
+    batch = sent.batch
+    if batch.refused is not None:
         if not batch.sent:
-            slots.tell(error, batch.refused.request)
+            slots.tell(batch.refused.error, batch.refused.request)
             return None
-        words = (
-            f"{len(batch.sent)} of {len(requests)} jobs were sent and go on. The others were not: "
-            f"{in_words(error)}"
-        )
-        if goes_on:
-            words += " Generate then sends only those that are missing."
+        words = partly_sent_words(sent, batch.refused.error, len(requests), button="Generate")
         st.session_state["partly_sent"] = (requests, words)
         _show_partly_sent(requests)
-    _watch(batch.sent[1:])
+    watch(batch.sent[1:])
     return batch.sent[0]
 
 
-def _show_partly_sent(requests: tuple[JobRequest, ...]) -> None:
+def _show_partly_sent(requests: Requests) -> None:
     """How much of the last press was sent, while the form still says the same."""
     asked, words = st.session_state.get("partly_sent", (None, ""))
     if asked == requests:
         st.warning(words, icon=":material/speed:")
-
-
-def _watch(jobs: tuple[Job, ...]) -> None:
-    """Has the feed show the progress of jobs besides the one that is answered with, in their order below it."""
-    shown: list[str] = st.session_state.setdefault("open_jobs", [])
-    shown[:0] = [job.id for job in jobs if not job.status.terminal and job.id not in shown]

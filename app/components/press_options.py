@@ -1,4 +1,4 @@
-"""Beside Generate: whether to wait until the model is awake anyway, with what each way costs and how long it takes."""
+"""Beside Generate: drafts first or not, and whether to wait until the model is awake anyway, each with its price."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ import streamlit as st
 
 from app.wording import about, clock, dollars, duration
 from services.build import Studio
+from services.drafts import COUNTS, draft_steps, plan
 from services.records import EndpointState, Estimate, JobRequest, When
 
+DRAFTS = "press_drafts"
+# A control of its own word: one that nothing is chosen in would be emptied by Ctrl+Enter, which presses it.
+NO_DRAFTS = 0
 WHEN = "press_when"
 WITHIN = "press_within"
 HOUR_S = 3600
@@ -22,6 +26,43 @@ LATEST_WORDS = (
     "If nobody has woken the model by {time}, this job does. It can be run sooner, or canceled, at any time."
 )
 WHEN_WORDS = {When.NOW: "Now", When.WARM: "When the model is awake"}
+
+
+def drafts_option(studio: Studio, requests: Sequence[JobRequest]) -> tuple[JobRequest, ...]:
+    """Draws the choice of drafts for one prompt whose quality is above them; answers with what is to be sent.
+
+    Raises InvalidRequest for a model that is no longer offered.
+    """
+    request = requests[0]
+    if len(requests) > 1 or request.model is None:
+        return tuple(requests)
+    card = studio.catalogue.card(request.model)
+    if draft_steps(card, request) is None:
+        return tuple(requests)
+    _restore(DRAFTS)
+    count = st.segmented_control(
+        "Drafts first",
+        (NO_DRAFTS, *COUNTS),
+        default=None if DRAFTS in st.session_state else NO_DRAFTS,
+        required=True,
+        format_func=lambda count: f"{count}" if count else "Off",
+        key=DRAFTS,
+        on_change=_keep,
+        args=(DRAFTS,),
+        width="stretch",
+        help="So many seeds in few steps. Of those you pick then, only their seeds are drawn in full.",
+    )
+    return plan(card, request, int(count)) if count else tuple(requests)
+
+
+def _keep(key: str) -> None:
+    """Remembers a choice: a run that is cut short, or another page, forgets its widget."""
+    st.session_state[f"kept_{key}"] = st.session_state[key]
+
+
+def _restore(key: str) -> None:
+    if key not in st.session_state and f"kept_{key}" in st.session_state:
+        st.session_state[key] = st.session_state[f"kept_{key}"]
 
 
 def is_asleep(studio: Studio, model: str) -> bool:
@@ -39,12 +80,15 @@ def waiting_option(studio: Studio, requests: Sequence[JobRequest]) -> tuple[JobR
         for when in (When.NOW, When.WARM)
     )
     with st.container(key="press_when_box", gap="small"):
+        _restore(WHEN)
         when = st.radio(
             "The model is asleep. When should it draw?",
             [each.value for each in When],
             format_func=lambda value: WHEN_WORDS[When(value)],
             captions=[_now_words(now), _warm_words(warm)],
             key=WHEN,
+            on_change=_keep,
+            args=(WHEN,),
         )
         if when != When.WARM.value:
             return tuple(requests)

@@ -68,8 +68,14 @@ def chart(report: CostReport) -> None:
     by_day = frame.pivot_table(index="day", columns="model", values="cost_usd", aggfunc="sum")
     by_day = by_day.reindex(pd.date_range(report.since, report.until).date, fill_value=0.0).fillna(0.0)
     by_day.index = by_day.index.map(lambda day: f"{day:%d %b}")
-    colours = [COLOURS[n % len(COLOURS)] for n in range(len(by_day.columns))]
-    st.bar_chart(by_day, x_label="Day, UTC", y_label="US dollars", height=240, sort=False, color=colours)
+    st.bar_chart(
+        by_day,
+        x_label="Day, UTC",
+        y_label="US dollars",
+        height=240,
+        sort=False,
+        color=[COLOURS[n % len(COLOURS)] for n in range(len(by_day.columns))],
+    )
 
 
 def table(report: CostReport) -> None:

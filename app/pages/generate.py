@@ -7,7 +7,8 @@ import streamlit as st
 from app.components import source_choice
 from app.components.form_values import MEMORY, RECALLED, recall
 from app.components.generate_form import generate_form
-from app.components.job_feed import follow, job_feed
+from app.components.following import follow
+from app.components.job_feed import job_feed
 from app.components.recall_drop import recall_drop
 from app.components.viewer import open_linked
 from app.page_runner import errors_in_words

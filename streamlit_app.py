@@ -11,6 +11,7 @@ import streamlit as st
 
 from app.components import form_values
 from app.components.sidebar import sidebar
+from app.components.tab_notice import notice_elsewhere
 from app.components.undo import show_undo
 from app.navigation import pages_for
 from app.page_runner import errors_in_words
@@ -39,3 +40,5 @@ with errors_in_words():
             form_values.left()
         show_undo(studio(), user)
         page.run()
+        if page.url_path:
+            notice_elsewhere(studio(), user)

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import cold_start, first_picture, in_process, job_path, serving
+from bench import cold_start, first_picture, in_process, job_path, open_pages, serving
 from bench.pairs import PAIRS, Plan
 from bench.processes import environment
 from bench.stack import running_stack
@@ -49,6 +49,11 @@ def _cold_start(_plan: Plan) -> None:
         cold_start.measure(Path(folder))
 
 
+def _open_pages(_plan: Plan) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        open_pages.measure(Path(folder))
+
+
 def _clients(plan: Plan) -> None:
     make_environments(ROOT / ".venvs", {"bench": ENVIRONMENTS["bench"]}, dev=True)
     serving.measure_many_clients(_model(), plan)
@@ -71,6 +76,7 @@ def _model() -> Path:
 MEASUREMENTS: dict[str, Callable[[Plan], None]] = {
     "job_path": _job_path,
     "cold_start": _cold_start,
+    "open_pages": _open_pages,
     "server": lambda plan: serving.measure_one_client(_model(), plan),
     "clients": _clients,
     "batch": lambda plan: in_process.measure_batch(_model(), plan),

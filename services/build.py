@@ -115,13 +115,12 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
     erasure = Erasure(table, store, images, search_index, exports, (input_objects, outputs))
     jobs = Jobs(store, admission, ledger, sweeper, completion, erasure)
     repeats = Repeats(catalogue)
-    batches = Batches(jobs, admission, ledger)
     return Studio(
         settings=settings,
         catalogue=catalogue,
         jobs=jobs,
-        batches=batches,
-        drafts=Drafts(store, admission, batches, inputs),
+        batches=Batches(jobs, admission, ledger),
+        drafts=Drafts(store, admission, inputs),
         prompts=PromptBook(table, store),
         sources=sources,
         images=images,

@@ -63,10 +63,9 @@ def in_group(requests: Sequence[JobRequest], key: str) -> tuple[JobRequest, ...]
 class Drafts:
     """Turns picked drafts into the requests that finish them."""
 
-    def __init__(self, store: JobStore, admission: Admission, batches: Batches, inputs: Inputs) -> None:
+    def __init__(self, store: JobStore, admission: Admission, inputs: Inputs) -> None:
         self._store = store
         self._admission = admission
-        self._batches = batches
         self._inputs = inputs
 
     def estimate(self, user: User, image_ids: Sequence[str]) -> Estimate:

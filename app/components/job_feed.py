@@ -80,6 +80,9 @@ def _groups(feed: Feed, open_ids: list[str]) -> list[list[Image]]:
     for image in feed.images:
         if image.job_id not in open_ids:
             groups.setdefault(group_of(image), []).append(image)
+    for name, images in groups.items():
+        if name.startswith("drafts "):
+            images.sort(key=lambda image: (image.job_id, image.n))
 
     def place(images: list[Image]) -> int:
         places = [asked.index(image.job_id) for image in images if image.job_id in asked]

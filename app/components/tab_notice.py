@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from services.build import Studio
+from services.errors import StudioError
+from services.records import JobStatus, User
+
 HERE = Path(__file__).parent
+ELSEWHERE_S = 3.0
 WORDS = {
     "open": "({count}) drawing… – {title}",
     "done": "Done – {title}",
@@ -28,6 +34,27 @@ def tab_notice(open_ids: Sequence[str], *, failed: Sequence[str] = (), canceled:
     """
     data = {"open": list(open_ids), "failed": list(failed), "canceled": list(canceled), "words": WORDS}
     _component()(key="tab_notice", data=data)
+
+
+def notice_elsewhere(studio: Studio, user: User) -> None:
+    """Goes on telling of the jobs that the first page showed, on a page that does not; costs nothing without any."""
+    if st.session_state.get("open_jobs"):
+        st.fragment(_look, run_every=ELSEWHERE_S)(studio, user)
+
+
+def _look(studio: Studio, user: User) -> None:
+    in_line, failed = [], []
+    now = datetime.now(UTC)
+    for job_id in st.session_state.get("open_jobs", []):
+        try:
+            live = studio.live.watch(user, job_id)
+        except StudioError:
+            continue
+        if not live.status.terminal:
+            in_line += [] if live.job.waits_for_the_model(now) else [job_id]
+        elif live.status is not JobStatus.SUCCEEDED:
+            failed.append(job_id)
+    tab_notice(in_line, failed=failed)
 
 
 @cache

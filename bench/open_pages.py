@@ -1,0 +1,221 @@
+"""What many open pages that watch a job cost the studio's process: its share of one core."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import websockets
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
+
+from bench.table import print_table
+from local.processes import ROOT, STUDIO_PYTHON, any_free_port
+
+PAGES = 100
+# Pages are opened so many a second: people do not come all at once, and it is the watching that is measured.
+OPENED_A_SECOND = 4
+MEASURED_S = 30.0
+READY_S = 180.0
+COOKIE = "_streamlit_user"
+# The longest that pocket can be asked for: the queue holds one while the others are drawn.
+LONG = {"prompt": "a red apple", "steps": 50, "count": 4, "width": 192, "height": 192}
+
+
+def measure(folder: Path) -> None:
+    """Starts a studio of its own, opens the pages, and prints the share while a job runs and while none does."""
+    with _studio(folder / "home") as (url, home):
+        person = json.loads((home / "credentials.json").read_text())["maker"]
+        _ask(url, person["api_key"], "POST", "/v1/jobs", {"prompt": "a rocket"}, wait_s=60)
+        asyncio.run(_measure(url, home, person["api_key"]))
+
+
+async def _measure(url: str, home: Path, api_key: str) -> None:
+    cookie = _cookie(url, home, _ask(url, api_key, "GET", "/v1/me"))
+    studio = int(json.loads((home / "processes.json").read_text())["studio"][0])
+    pages: list[Page] = []
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        for _ in range(PAGES):
+            pages.append(Page(url, cookie))
+            tasks.append(asyncio.create_task(pages[-1].live()))
+            await asyncio.sleep(1 / OPENED_A_SECOND)
+        await asyncio.sleep(10)
+        rows = [await _row("no job", studio, pages)]
+        keeping = asyncio.create_task(_keep_drawing(url, api_key))
+        # Pages learn of a job made elsewhere with their next run.
+        await asyncio.sleep(5)
+        for page in pages:
+            await page.rerun()
+        await asyncio.sleep(10)
+        rows.append(await _row("a job runs", studio, pages))
+        keeping.cancel()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    print_table(
+        f"{PAGES} open pages, {MEASURED_S:.0f} s each",
+        ["", "studio, % of one core (target 30)", "polls a page and second", "memory, MB"],
+        rows,
+    )
+
+
+async def _row(name: str, pid: int, pages: list[Page]) -> list[str]:
+    before, began, polls = _cpu_s(pid), time.monotonic(), Counter(page.polls for page in pages)
+    counted = sum(number * times for number, times in polls.items())
+    await asyncio.sleep(MEASURED_S)
+    took = time.monotonic() - began
+    share = (_cpu_s(pid) - before) / took
+    polled = (sum(page.polls for page in pages) - counted) / took / len(pages)
+    failed = [page.failure for page in pages if page.failure]
+    if failed:
+        raise RuntimeError(f"{len(failed)} pages failed, the first with: {failed[0]}")
+    return [name, f"{share * 100:.0f}", f"{polled:.2f}", f"{_memory_mb(pid):.0f}"]
+
+
+class Page:
+    """One session: it runs the first page and polls as the browser does, each fragment at the interval it is told."""
+
+    def __init__(self, url: str, cookie: str) -> None:
+        self._url = url
+        self._cookie = cookie
+        self._socket: Any = None
+        self._timers: dict[str, asyncio.Task[None]] = {}
+        self.polls = 0
+        self.failure = ""
+
+    async def live(self) -> None:
+        """Opens the page and stays until it is canceled."""
+        address = self._url.replace("http://", "ws://") + "/_stcore/stream"
+        try:
+            async with websockets.connect(
+                address,
+                additional_headers={"Cookie": f"{COOKIE}={self._cookie}"},
+                origin=websockets.Origin(self._url),
+                subprotocols=[websockets.Subprotocol("streamlit")],
+                max_size=None,
+                ping_interval=None,
+            ) as self._socket:
+                await self.rerun()
+                async for raw in self._socket:
+                    self._hear(ForwardMsg.FromString(raw))
+        except (OSError, websockets.WebSocketException) as exc:
+            self.failure = f"{type(exc).__name__}: {exc}"
+        finally:
+            for timer in self._timers.values():
+                timer.cancel()
+
+    def _hear(self, message: ForwardMsg) -> None:
+        kind = message.WhichOneof("type")
+        if kind == "new_session" and not message.new_session.fragment_ids_this_run:
+            # A whole run: its fragments say anew when they want to be run.
+            for timer in self._timers.values():
+                timer.cancel()
+            self._timers.clear()
+        elif kind == "auto_rerun":
+            fragment = message.auto_rerun.fragment_id
+            if known := self._timers.get(fragment):
+                known.cancel()
+            self._timers[fragment] = asyncio.create_task(self._poll(fragment, message.auto_rerun.interval))
+        elif kind == "delta" and message.delta.new_element.WhichOneof("type") == "exception":
+            self.failure = message.delta.new_element.exception.message
+
+    async def _poll(self, fragment: str, interval_s: float) -> None:
+        while True:
+            await asyncio.sleep(interval_s)
+            self.polls += 1
+            await self.rerun(fragment)
+
+    async def rerun(self, fragment: str = "") -> None:
+        """Asks for a run of the page, or of one fragment as its timer does."""
+        message = BackMsg()
+        message.rerun_script.query_string = ""
+        if fragment:
+            message.rerun_script.fragment_id = fragment
+            message.rerun_script.is_auto_rerun = True
+        await self._socket.send(message.SerializeToString())
+
+
+async def _keep_drawing(url: str, api_key: str) -> None:
+    """Has a job run all the time: another is made when one ends."""
+    while True:
+        job = await asyncio.to_thread(_ask, url, api_key, "POST", "/v1/jobs", LONG)
+        while job["status"] not in {"succeeded", "failed", "canceled", "expired"}:
+            await asyncio.sleep(1)
+            job = await asyncio.to_thread(_ask, url, api_key, "GET", f"/v1/jobs/{job['id']}")
+
+
+def _cookie(url: str, home: Path, me: dict[str, Any]) -> str:
+    """The cookie that a sign-in of this person would have left, signed with the studio's own secret."""
+    now = int(time.time())
+    claims = {
+        "sub": str(UUID(me["id"])),
+        "email": me["email"],
+        "auth_time": now,
+        "exp": now + 3600,
+        "origin": url,
+        "is_logged_in": True,
+    }
+    secret = json.loads((home / "secrets.json").read_text())["cookie_secret"]
+    return create_signed_value(secret, COOKIE, json.dumps(claims)).decode()
+
+
+def _cpu_s(pid: int) -> float:
+    """Seconds of processor time that the process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _memory_mb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _ask(
+    url: str, api_key: str, method: str, path: str, body: Any = None, *, wait_s: int | None = None
+) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {api_key}"}
+    if wait_s:
+        headers["Prefer"] = f"wait={wait_s}"
+    answer = httpx.request(method, f"{url}{path}", json=body, headers=headers, timeout=90)
+    given: dict[str, Any] = answer.raise_for_status().json()
+    return given
+
+
+@contextmanager
+def _studio(home: Path) -> Iterator[tuple[str, Path]]:
+    """A studio as `make run` starts it, on a free port."""
+    port, log = any_free_port(), home.with_suffix(".log")
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            [STUDIO_PYTHON, "-m", "local.run", "--leash"],
+            cwd=ROOT,
+            env={**os.environ, "PORT": str(port), "ATELIER_HOME": str(home)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + READY_S
+        while "Atelier is ready" not in log.read_text():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the studio did not start; see {log}")
+            time.sleep(0.2)
+        yield f"http://localhost:{port}", home
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)

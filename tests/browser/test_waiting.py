@@ -1,0 +1,86 @@
+"""While it is drawn: the tab's title and the browser's own notification; drafts that are picked and finished."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.conftest import generate, heading, sign_in
+from tests.running import RunningStudio
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+
+# A browser without a head has no notifications: what the page would show is written down, and permission is given
+# when it is asked for by a press.
+NOTIFICATIONS = """
+window.shown = []
+window.Notification = class {
+  static permission = "default"
+  static async requestPermission() {
+    window.askedByPress = navigator.userActivation.isActive
+    return (this.permission = "granted")
+  }
+  constructor(title, options) { window.shown.push([title, options.body]) }
+}
+window.away = false
+const focused = document.hasFocus.bind(document)
+document.hasFocus = () => !window.away && focused()
+"""
+
+
+def test_the_tab_says_what_goes_on_and_the_browser_when_it_is_done(
+    running: RunningStudio, context: BrowserContext, page: Page
+) -> None:
+    context.add_init_script(NOTIFICATIONS)
+    sign_in(page, running.url, running.credentials["maker"])
+    heading(page, "Create")
+    page.locator(".st-key-press_drafts").wait_for()
+    running.wake_model()
+    with running.model_held():
+        generate(page, "a secret apple")
+        expect(page).to_have_title(re.compile(r"^\(1\) drawing… – "))
+        page.get_by_role("button", name="Notify me when it is done").click()
+        expect(page.get_by_role("button", name="Notify me when it is done")).to_be_hidden()
+        assert page.evaluate("window.askedByPress") is True
+        # Another window and a reload know of the same job.
+        second = context.new_page()
+        second.goto(running.url)
+        expect(second).to_have_title(re.compile(r"^\(1\) drawing… – "))
+        expect(second.get_by_role("button", name="Cancel")).to_have_count(1)
+        second.close()
+        page.evaluate("window.away = true")
+    expect(page).to_have_title(re.compile("^Done – "))
+    page.wait_for_function("window.shown.length === 1")
+    assert page.evaluate("window.shown") == [["Atelier", "Your pictures are done."]]
+
+
+def test_drafts_are_picked_and_finished_beside_each_other(running: RunningStudio, page: Page) -> None:
+    sign_in(page, running.url, running.credentials["maker"])
+    heading(page, "Create")
+    running.wake_model()
+    page.locator(".st-key-press_drafts").get_by_text("4", exact=True).click()
+    expect(page.get_by_text("4 drafts of 6 steps, about $")).to_be_visible()
+    page.get_by_label("Prompt", exact=True).fill("a rocket")
+    page.get_by_label("Prompt", exact=True).press("Control+Enter")
+    drafts = page.get_by_role("checkbox", name=re.compile("^Draft "))
+    expect(drafts).to_have_count(4, timeout=120_000)
+    drafts.nth(1).click()
+    drafts.nth(3).focus()
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Finish 2 at full quality").wait_for()
+    assert "picks=" in page.url
+    page.reload()
+    heading(page, "Create")
+    expect(drafts.nth(1)).to_have_attribute("aria-checked", "true")
+    expect(drafts.nth(2)).to_have_attribute("aria-checked", "false")
+    page.get_by_role("button", name="Finish 2 at full quality").click()
+    expect(page.get_by_text("Draft, then full quality with 12 steps")).to_have_count(2, timeout=120_000)
+    assert "picks=" not in page.url
+    made = running.ask("GET", "/v1/jobs?limit=3")["data"]
+    finals = [job for job in made if job["final_of"]]
+    assert sorted((job["input"]["count"], job["input"]["steps"]) for job in finals) == [(1, 12), (1, 12)]
+    page.set_viewport_size({"width": 390, "height": 844})
+    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wider <= 0

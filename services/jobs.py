@@ -220,7 +220,9 @@ class Jobs:
 
     def find_same_many(self, user: User, requests: Sequence[JobRequest]) -> tuple[Job | None, ...]:
         """`find_same` of each request. Three AWS calls for up to a hundred, none when none has a seed."""
-        notes = [None if request.seed is None else same_sk(self._whole(user, request)) for request in requests]
+        notes = [
+            None if request.seed is None else same_sk(self._whole(user, request)) for request in requests
+        ]
         noted = self._store.notes(user.id, [sk for sk in notes if sk is not None])
         ids = [noted[sk]["job"] if sk in noted else None for sk in notes]
         jobs = self._store.find_many([(user.id, job_id) for job_id in ids if job_id is not None])

@@ -46,21 +46,27 @@ def press(studio: Studio, user: User, requests: Requests, slots: Slots, clicked:
     return _answer(studio, user, wanted, slots, clicked)
 
 
-def price_words(estimate: Estimate, requests: Sequence[JobRequest]) -> str:
+def price_words(estimate: Estimate, requests: Sequence[JobRequest] = ()) -> str:
     """The line under the button, as a markdown label (a dollar sign would start a formula).
 
-    What waking a sleeping model adds is said where the maker chooses whether to wake it.
+    With the `requests` of the form; what waking a sleeping model adds is then said beside it, where the maker chooses
+    whether to wake it. Without them it is for one job that runs at once.
     """
     price = about(dollars(estimate.cost_usd))
     pictures = sum(request.count for request in requests)
-    if requests[0].draft is not None:
+    if requests and requests[0].draft is not None:
         words = f"{plural(pictures, 'draft')} of {plural(requests[0].steps or 0, 'step')}, {price}"
-    elif len(requests) == 1:
+    elif len(requests) <= 1:
         words = f"{price[0].upper()}{price[1:]}"
     else:
         each = plural(requests[0].count, "picture")
         words = f"{len(requests)} prompts x {each} = {pictures} pictures, {price}"
     words += f" · {about(duration(estimate.run_s + estimate.beyond_s))}"
+    if not requests and estimate.cold_start_s >= 1:
+        words += (
+            f" · the model is asleep: waking it adds {about(duration(estimate.cold_start_s))}, "
+            f"and costs the studio {about(dollars(estimate.wake_usd))} that you are not charged"
+        )
     return words.replace("$", "\\$")
 
 

@@ -301,6 +301,34 @@ def refused() -> dict[str, Callable[[], bytes]]:
     }
 
 
+def beside_pixels() -> dict[str, Callable[[], bytes]]:
+    """Whole pictures with something beside their pixels: to draw over they are taken, and nothing else of them kept."""
+    return {
+        "polyglot": polyglot,
+        "metadata_of_5_mb": much_metadata,
+        "too_long_prompt": refused()["too_long_prompt"],
+        "place_in_jpeg": lambda: with_exif("JPEG", tiff(place=True)),
+        "place_in_png": lambda: with_exif("PNG", tiff(place=True)),
+        "place_in_webp": lambda: with_exif("WEBP", tiff(place=True)),
+        "broken_exif": lambda: with_exif("JPEG", b"II*\0\xff\xff\xff\xff"),
+        "broken_profile": with_broken_profile,
+    }
+
+
+def refused_as_pictures() -> dict[str, Callable[[], bytes]]:
+    """The files that nobody may draw over, each with its maker."""
+    return {
+        **{name: make for name, make in refused().items() if name not in beside_pixels()},
+        "bomb_of_pixels": bomb_of_pixels,
+        "bomb_of_pixels_in_jpeg": lambda: jpeg_that_says(60_000, 60_000),
+        "bomb_of_pixels_in_webp": lambda: webp_that_says(16_000, 16_000),
+        "many_scans": many_scans,
+        "animated": lambda: with_exif("WEBP", tiff(), frames=3),
+        "no_pixels": lambda: webp_with(overlapping_exif()),
+        "header_only": lambda: png()[:33],
+    }
+
+
 def dumps(value: object) -> str:
     """JSON as Python writes it, NaN as well, which ComfyUI's graphs hold."""
     return json.dumps(value)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from tests import hostile_files as files
 from tests.api.conftest import Person
 from tests.api.fake_studio import FakeStudio
 
@@ -174,3 +176,16 @@ def test_an_error_never_repeats_what_was_sent(client: TestClient, alice: Person)
     secret = "do-not-echo-me"
     for fields in ({"seed": secret}, {"prompt": secret, "width": secret}, {"prompt": [secret]}):
         assert secret not in client.post("/v1/jobs", json=fields, headers=alice.auth).text
+
+
+@pytest.mark.parametrize("field", ["image", "mask"])
+@pytest.mark.parametrize("name", [name for name in files.refused_as_pictures() if name != "of_100_mb"])
+def test_a_hostile_picture_is_refused_by_name_and_nothing_is_made(
+    client: TestClient, studio: FakeStudio, alice: Person, name: str, field: str
+) -> None:
+    fine = base64.b64encode(files.png()).decode()
+    body = {"prompt": "a red apple", "image": fine}
+    body[field] = base64.b64encode(files.refused_as_pictures()[name]()).decode()
+    answer = client.post("/v1/jobs", json=body, headers=alice.auth)
+    assert (answer.status_code, answer.json()["param"]) == (422, field)
+    assert studio.writes == []

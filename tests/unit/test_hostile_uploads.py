@@ -20,27 +20,8 @@ from services.picture_header import MAX_FILE_BYTES, read_header
 from services.records import Fit
 from tests import hostile_files as files
 
-# Whole pictures with something beside their pixels, which are all that is kept.
-TAKEN: dict[str, Callable[[], bytes]] = {
-    "polyglot": files.polyglot,
-    "metadata_of_5_mb": files.much_metadata,
-    "too_long_prompt": files.refused()["too_long_prompt"],
-    "place_in_jpeg": lambda: files.with_exif("JPEG", files.tiff(place=True)),
-    "place_in_png": lambda: files.with_exif("PNG", files.tiff(place=True)),
-    "place_in_webp": lambda: files.with_exif("WEBP", files.tiff(place=True)),
-    "broken_exif": lambda: files.with_exif("JPEG", b"II*\0\xff\xff\xff\xff"),
-    "broken_profile": files.with_broken_profile,
-}
-REFUSED: dict[str, Callable[[], bytes]] = {
-    **{name: make for name, make in files.refused().items() if name not in TAKEN},
-    "bomb_of_pixels": files.bomb_of_pixels,
-    "bomb_of_pixels_in_jpeg": lambda: files.jpeg_that_says(60_000, 60_000),
-    "bomb_of_pixels_in_webp": lambda: files.webp_that_says(16_000, 16_000),
-    "many_scans": files.many_scans,
-    "animated": lambda: files.with_exif("WEBP", files.tiff(), frames=3),
-    "no_pixels": lambda: files.webp_with(files.overlapping_exif()),
-    "header_only": lambda: files.png()[:33],
-}
+TAKEN = files.beside_pixels()
+REFUSED = files.refused_as_pictures()
 PARTS = ("png", "jpeg", "jpeg_fill", "webp")
 # What Pillow's own modules take when they are first used is not the file's doing.
 OVERHEAD_BYTES = 8_000_000

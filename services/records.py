@@ -68,16 +68,6 @@ class Source(Record):
     mask: str | None = None
 
 
-class SourcePicture(Record):
-    """A stored picture that can be drawn over. `mask` is the id of the mask that belongs to it, None without one."""
-
-    id: str
-    width: int
-    height: int
-    url: str
-    mask: str | None = None
-
-
 class When(StrEnum):
     """When a job may run: at once, waking its model if need be, or when the model is awake anyway."""
 

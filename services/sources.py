@@ -18,7 +18,7 @@ from services.errors import InvalidRequest, NotFound
 from services.images import MAX_PICTURE_BYTES, Images
 from services.job_store import JobStore
 from services.logs import event
-from services.records import Job, Source, SourcePicture, User
+from services.records import Job, Record, Source, User
 
 # Newer ones push out the oldest; all go after 30 days.
 MOST_UPLOADS, MOST_MASKS = 100, 300
@@ -28,6 +28,16 @@ SAME_SHAPE = 0.03
 READ_KEPT_S = 60.0
 MOST_READ = 2
 GONE = "The picture to draw over is no longer stored. Choose it again."
+
+
+class SourcePicture(Record):
+    """A stored picture that can be drawn over. `mask` is the id of the mask that belongs to it, None without one."""
+
+    id: str
+    width: int
+    height: int
+    url: str
+    mask: str | None = None
 
 
 class Sources:

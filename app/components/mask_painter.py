@@ -11,7 +11,8 @@ from typing import Any
 
 import streamlit as st
 
-from services.records import Fit, SourcePicture
+from services.records import Fit
+from services.sources import SourcePicture
 
 HERE = Path(__file__).parent
 PNG_URL = "data:image/png;base64,"

@@ -22,7 +22,8 @@ from services.catalogue import MIN_STRENGTH, ModelCard
 from services.errors import NotFound, StudioError
 from services.fitting import nearest_size
 from services.picture_header import MAX_FILE_BYTES
-from services.records import Fit, Source, SourcePicture, User, steps_over
+from services.records import Fit, Source, User, steps_over
+from services.sources import SourcePicture
 
 FILE, MASK_FILE = "source_file", "mask_file"
 # The last look at the chosen picture, the bytes of its mask, and why the last file was not taken.

@@ -18,6 +18,8 @@ FORGOTTEN = (
     "ended",
     "links",
     "viewer_jobs",
+    "viewer_ids",
+    "new_share",
     "top_jobs",
     "usage",
     "deleted",
@@ -38,7 +40,8 @@ def delete_everything(studio: Studio, user: User) -> None:
 def ask_and_erase(studio: Studio, user: User) -> None:
     """Erases all jobs and pictures once the words were typed; the receipt is left in the session."""
     st.markdown(
-        "All your jobs, pictures, favourites, lists, templates and starred prompts will be erased for good. "
+        "All your jobs, pictures, favourites, shared links, lists, templates and starred prompts will be erased for "
+        "good. "
         "API keys stay."
     )
     # A form: its button sends what is typed, where one of its own would wait for the field to be left.
@@ -58,12 +61,21 @@ def ask_and_erase(studio: Studio, user: User) -> None:
         st.rerun()
 
 
+def erased_words(receipt: ErasureReceipt) -> list[str]:
+    """What went, kind by kind; links and texts only where there were some."""
+    words = [plural(receipt.jobs, "job"), plural(receipt.images, "picture")]
+    if receipt.shares:
+        words.append(plural(receipt.shares, "shared link"))
+    if receipt.texts:
+        words.append(plural(receipt.texts, "list, template or star", "lists, templates and stars"))
+    return words
+
+
 def show_receipt(receipt: ErasureReceipt) -> None:
     """What was erased, in figures; the list was read again to be sure."""
     st.success(
-        f"Erased {plural(receipt.jobs, 'job')}, {plural(receipt.images, 'picture')}, "
-        f"{plural(receipt.texts, 'list, template or star', 'lists, templates and stars')} and "
-        f"{plural(receipt.objects, 'stored object')} at {receipt.completed_at:%H:%M:%S} UTC. "
+        f"Erased {', '.join(erased_words(receipt))} and {plural(receipt.objects, 'stored object')} "
+        f"at {receipt.completed_at:%H:%M:%S} UTC. "
         "Listed again afterwards: nothing is left.",
         icon=":material/verified:",
     )

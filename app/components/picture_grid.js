@@ -163,6 +163,19 @@ function makeView(parent, data) {
   return view
 }
 
+// The dialog that a tile opens cannot give the focus back by itself: it does not see into this component.
+function takeFocusBack(open) {
+  let seen = false
+  const watch = new MutationObserver(() => {
+    if (document.querySelector("[data-testid=stDialog]")) seen = true
+    else if (seen) {
+      watch.disconnect()
+      setTimeout(() => document.activeElement === document.body && open.isConnected && open.focus(), 50)
+    }
+  })
+  watch.observe(document.body, { childList: true, subtree: true })
+}
+
 const views = new WeakMap()
 
 export default function (component) {
@@ -267,7 +280,10 @@ export default function (component) {
     else if (!event.target.closest(".open")) return
     else if (data.select && event.shiftKey) addRange(tile)
     else if (data.select && (event.ctrlKey || event.metaKey || (view.touched && chosen.size))) toggle(tile)
-    else send("open", [tile.dataset.id])
+    else {
+      takeFocusBack(tile.querySelector(".open"))
+      send("open", [tile.dataset.id])
+    }
   }
   grid.onkeydown = (event) => {
     const tile = event.target.closest(".tile")

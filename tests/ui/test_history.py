@@ -112,7 +112,9 @@ def test_everything_is_deleted_after_the_words_were_typed_and_a_receipt_is_shown
     assert (receipt.jobs, receipt.images) == (1, 2)
     after = open_page(HISTORY)
     after.session_state["receipt"] = receipt
-    assert "Erased 1 job, 2 pictures" in words(after.run())
+    assert "Erased 1 job, 2 pictures and " in words(after.run())
+    after.session_state["receipt"] = receipt.model_copy(update={"shares": 2, "texts": 1})
+    assert "2 pictures, 2 shared links, 1 list, template or star and " in words(after.run())
 
 
 def test_nothing_can_be_deleted_by_other_words(

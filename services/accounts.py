@@ -7,6 +7,7 @@ import re
 import secrets
 import string
 import time
+from datetime import datetime
 
 import bcrypt
 
@@ -15,7 +16,7 @@ from services.aws.table import ConditionFailed, Delete, Item, Put, Table, Transa
 from services.errors import Conflict, InvalidRequest, LimitReached, NotFound, NotSignedIn
 from services.job_store import now
 from services.logs import event
-from services.records import ApiKey, NewApiKey, Record, Role, User
+from services.records import Record, Role, User
 
 ADMIN_GROUP = "admins"
 MAX_KEYS = 20
@@ -36,6 +37,22 @@ LOGIN_PK = "LOGIN"
 LOGIN_SK = "NAME#"
 _USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+
+
+class ApiKey(Record):
+    """An API key without its secret: `id` is a ULID, `prefix` its first characters for recognition."""
+
+    id: str
+    name: str
+    prefix: str
+    created_at: datetime
+
+
+class NewApiKey(Record):
+    """A key just made; `secret` is shown once and never stored."""
+
+    key: ApiKey
+    secret: str
 
 
 class LocalUser(Record):

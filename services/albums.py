@@ -14,12 +14,13 @@ from datetime import datetime
 
 from services import keys
 from services.aws.table import ConditionFailed, Item, Put, Table, TransactionRefused, Update
+from services.bulk import BulkResult
 from services.errors import Conflict, InvalidRequest, LimitReached, NotFound
 from services.image_records import Place, is_visible
 from services.job_store import now
 from services.logs import event
 from services.picture_labels import relabel
-from services.records import Album, BulkResult, User
+from services.records import Album, User
 
 MOST_ALBUMS = 200
 MOST_ALBUMS_OF_A_PICTURE = 20

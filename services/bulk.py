@@ -7,10 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from services.aws.table import Delete, Put, Table, TransactionRefused, Update
 from services.errors import InvalidRequest
 from services.image_records import Place
-from services.records import BulkResult
+from services.records import Record
 
 MOST_PICTURES = 100
 MOST_WRITES = 100
+
+
+class BulkResult(Record):
+    """What became of a change to several pictures: ids `done`, `missing` (there are no such pictures), and those that
+    are `full`, with no place for another tag or album."""
+
+    done: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    full: tuple[str, ...] = ()
 
 
 def places(user_id: str, ids: Sequence[str]) -> tuple[tuple[Place, ...], tuple[str, ...]]:

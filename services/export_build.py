@@ -22,13 +22,14 @@ from services import keys, metadata
 from services.aws.objects import Objects
 from services.aws.table import ConditionFailed, Item, Table, Update
 from services.errors import NotFound, StudioError
+from services.export_records import Export, ExportStatus
 from services.exports import Exports, Plan, export_of, zip_key
 from services.image_records import Place, image_from_item, is_visible
 from services.images import MAX_PICTURE_BYTES
 from services.job_store import now
 from services.logs import event
 from services.part_stream import PartStream
-from services.records import Export, ExportStatus, Image
+from services.records import Image
 from services.search_query import words_of
 from services.spreadsheet import harmless
 

@@ -16,10 +16,11 @@ from services import keys
 from services.aws.objects import LINK_S, Objects
 from services.aws.table import ConditionFailed, Item, Put, Table, TransactionRefused, Update
 from services.errors import Conflict, InvalidRequest, LimitReached, NotFound
+from services.export_records import Export, ExportStatus
 from services.image_records import Place
 from services.job_store import now
 from services.logs import event
-from services.records import Export, ExportStatus, User
+from services.records import User
 
 KEPT = timedelta(hours=48)
 MOST_PICTURES = 10_000

@@ -8,10 +8,11 @@ from typing import Any
 
 from services import bulk
 from services.aws.table import Table, Update
+from services.bulk import BulkResult
 from services.errors import InvalidRequest
 from services.image_records import VISIBLE
 from services.picture_labels import relabel
-from services.records import BulkResult, User
+from services.records import User
 from services.search_notes import change_note
 
 MOST_TAGS = 20

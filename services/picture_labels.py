@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from services import bulk
 from services.aws.table import Table, Update
+from services.bulk import BulkResult
 from services.errors import Unavailable
 from services.image_records import VISIBLE, Place, is_visible
-from services.records import BulkResult, User
+from services.records import User
 from services.search_notes import change_note
 
 ROUNDS = 5

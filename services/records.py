@@ -335,58 +335,6 @@ class Album(Record):
     created_at: datetime
 
 
-class BulkResult(Record):
-    """What became of a change to several pictures: ids `done`, `missing` (there are no such pictures), and those that
-    are `full`, with no place for another tag or album."""
-
-    done: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    full: tuple[str, ...] = ()
-
-
-class ExportStatus(StrEnum):
-    WAITING = "waiting"
-    WORKING = "working"
-    READY = "ready"
-    FAILED = "failed"
-
-
-class Export(Record):
-    """A ZIP that was ordered. `pictures` were asked for, `done` are looked at, `missing` were no longer there.
-
-    With `settings` the pictures keep how they were made. `size_bytes` and the id of its `file` are None until it is
-    ready.
-    """
-
-    id: str
-    user_id: str
-    status: ExportStatus
-    pictures: int
-    done: int = 0
-    missing: int = 0
-    size_bytes: int | None = None
-    file: str | None = None
-    settings: bool
-    created_at: datetime
-    expires_at: datetime
-
-
-class ApiKey(Record):
-    """An API key without its secret: `id` is a ULID, `prefix` its first characters for recognition."""
-
-    id: str
-    name: str
-    prefix: str
-    created_at: datetime
-
-
-class NewApiKey(Record):
-    """A key just made; `secret` is shown once and never stored."""
-
-    key: ApiKey
-    secret: str
-
-
 class Usage(Record):
     """What a user has used against the limits. Images per UTC day, dollars per UTC month, reserved ones included."""
 

@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 
 from services import bulk, keys
 from services.aws.table import Delete, Item, Put, Table, Update
+from services.bulk import BulkResult
 from services.errors import NotFound, StudioError
 from services.image_records import NOT_ERASING, VISIBLE, Place, image_from_item
 from services.images import Images
 from services.job_store import now
 from services.logs import event
-from services.records import BulkResult, Image, Page, User
+from services.records import Image, Page, User
 from services.search_notes import change_note
 
 KEPT = timedelta(days=30)

@@ -13,8 +13,9 @@ from app.page_runner import errors_in_words
 from app.wording import ago, file_size, plural
 from services.build import Studio
 from services.errors import StudioError
+from services.export_records import Export, ExportStatus
 from services.exports import KEPT, MOST_PICTURES, OPEN
-from services.records import Export, ExportStatus, Image, User
+from services.records import Image, User
 from services.search_query import PictureQuery
 
 LOOK_EVERY_S = 1.5

@@ -9,7 +9,8 @@ import streamlit as st
 from app.page_runner import errors_in_words
 from app.wording import plural
 from services.build import Studio
-from services.records import BulkResult, User
+from services.bulk import BulkResult
+from services.records import User
 
 
 def delete(studio: Studio, user: User, ids: Sequence[str]) -> None:

@@ -15,7 +15,8 @@ from app.session import require, sign_out, studio
 from app.wording import ago, dollars
 from services.build import Studio
 from services.errors import InvalidRequest
-from services.records import ApiKey, Role, User
+from services.accounts import ApiKey
+from services.records import Role, User
 
 user = require()
 

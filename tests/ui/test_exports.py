@@ -8,7 +8,8 @@ from streamlit.testing.v1 import AppTest
 
 from app.components import export_dialog
 from services.build import Studio
-from services.records import ExportStatus, Job, User
+from services.export_records import ExportStatus
+from services.records import Job, User
 from tests.ui.conftest import words
 
 

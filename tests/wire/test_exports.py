@@ -19,9 +19,10 @@ from services.aws.table import Update
 from services.build import Studio
 from services.errors import Conflict, InvalidRequest, LimitReached, NotFound
 from services.export_build import MAX_ATTEMPTS
+from services.export_records import Export, ExportStatus
 from services.exports import MOST_BYTES, MOST_OPEN, MOST_PICTURES, ExtraFile
 from services.job_store import now
-from services.records import Export, ExportStatus, Job, JobRequest, User
+from services.records import Job, JobRequest, User
 from tests.endpoint import ScriptedEndpoint
 from tests.faults.lost import LostAnswers
 from tests.wire.conftest import real_clients

@@ -9,10 +9,10 @@ import pytest
 
 from services import keys
 from services.build import Studio
-from services.bulk import MOST_PICTURES
+from services.bulk import MOST_PICTURES, BulkResult
 from services.errors import InvalidRequest
 from services.image_marks import LONGEST_TAG, MOST_TAGS, ImageMarks, clean_tag
-from services.records import BulkResult, Job, User
+from services.records import Job, User
 from services.search_query import PictureQuery
 from tests.faults.lost import LostAnswers
 from tests.wire.conftest import real_clients

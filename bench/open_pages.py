@@ -19,7 +19,10 @@ import httpx
 import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
+from streamlit.web.server.starlette.starlette_app_utils import (
+    create_signed_value,
+    generate_xsrf_token_string,
+)
 
 from bench.table import print_table
 from local.processes import ROOT, STUDIO_PYTHON, any_free_port
@@ -61,6 +64,8 @@ async def _measure(url: str, home: Path, api_key: str) -> None:
             await page.rerun()
         await asyncio.sleep(10)
         rows.append(await _row("a job runs", studio, pages))
+        if not all(page.polls for page in pages):
+            raise RuntimeError("some pages do not watch the job: they are not signed in, or did not see it")
         keeping.cancel()
     finally:
         for task in tasks:
@@ -99,13 +104,14 @@ class Page:
 
     async def live(self) -> None:
         """Opens the page and stays until it is canceled."""
+        token = generate_xsrf_token_string()
         address = self._url.replace("http://", "ws://") + "/_stcore/stream"
         try:
             async with websockets.connect(
                 address,
-                additional_headers={"Cookie": f"{COOKIE}={self._cookie}"},
+                additional_headers={"Cookie": f"{COOKIE}={self._cookie}; _streamlit_xsrf={token}"},
                 origin=websockets.Origin(self._url),
-                subprotocols=[websockets.Subprotocol("streamlit")],
+                subprotocols=[websockets.Subprotocol("streamlit"), websockets.Subprotocol(token)],
                 max_size=None,
                 ping_interval=None,
             ) as self._socket:
@@ -120,11 +126,10 @@ class Page:
 
     def _hear(self, message: ForwardMsg) -> None:
         kind = message.WhichOneof("type")
-        if kind == "new_session" and not message.new_session.fragment_ids_this_run:
-            # A whole run: its fragments say anew when they want to be run.
-            for timer in self._timers.values():
-                timer.cancel()
-            self._timers.clear()
+        if kind == "stop_auto_rerun":
+            for fragment in message.stop_auto_rerun.fragment_ids:
+                if timer := self._timers.pop(fragment, None):
+                    timer.cancel()
         elif kind == "auto_rerun":
             fragment = message.auto_rerun.fragment_id
             if known := self._timers.get(fragment):

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import cold_start, first_picture, in_process, job_path, open_pages, serving
+from bench import cold_start, first_picture, gallery, in_process, job_path, open_pages, serving
 from bench.pairs import PAIRS, Plan
 from bench.processes import environment
 from bench.stack import running_stack
@@ -44,6 +44,11 @@ def _job_path(_plan: Plan) -> None:
         job_path.measure(stack)
 
 
+def _gallery(_plan: Plan) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        gallery.measure(Path(folder))
+
+
 def _cold_start(_plan: Plan) -> None:
     with tempfile.TemporaryDirectory() as folder:
         cold_start.measure(Path(folder))
@@ -75,6 +80,7 @@ def _model() -> Path:
 
 MEASUREMENTS: dict[str, Callable[[Plan], None]] = {
     "job_path": _job_path,
+    "gallery": _gallery,
     "cold_start": _cold_start,
     "open_pages": _open_pages,
     "server": lambda plan: serving.measure_one_client(_model(), plan),

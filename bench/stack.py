@@ -62,23 +62,33 @@ class Stack:
 
 
 @contextmanager
+def running_cloud(folder: Path) -> Iterator[Resources]:
+    """The embedded cloud in `folder` with the studio's resources, stopped at the end."""
+    port = any_free_port()
+    (folder / "cloud").mkdir()
+    cloud = Child(
+        "the embedded cloud",
+        [
+            *(CLOUD_PYTHON, "-m", "local.cloud", "--port", str(port)),
+            *("--folder", str(folder / "cloud"), "--snapshot-s", "10"),
+        ],
+        log=folder / "cloud.log",
+        environment=os.environ,
+    )
+    try:
+        cloud.wait_ready(lambda: answers(port, "/_ministack/ready"), timeout_s=30)
+        yield make_resources(f"http://localhost:{port}", public_url=PUBLIC_URL)
+    finally:
+        cloud.stop()
+
+
+@contextmanager
 def running_stack(folder: Path) -> Iterator[Stack]:
     """Starts everything in `folder` and stops it at the end."""
     with ExitStack() as stack:
         stack.callback(os.environ.update, dict(os.environ))
-        cloud_port, sagemaker_port = any_free_port(), any_free_port()
-        cloud_url = f"http://localhost:{cloud_port}"
-        where = ["--port", str(cloud_port), "--folder", str(folder / "cloud")]
-        (folder / "cloud").mkdir()
-        cloud = Child(
-            "the embedded cloud",
-            [CLOUD_PYTHON, "-m", "local.cloud", *where, "--snapshot-s", "10"],
-            log=folder / "cloud.log",
-            environment=os.environ,
-        )
-        stack.callback(cloud.stop)
-        cloud.wait_ready(lambda: answers(cloud_port, "/_ministack/ready"), timeout_s=30)
-        resources = make_resources(cloud_url, public_url=PUBLIC_URL)
+        sagemaker_port = any_free_port()
+        resources = stack.enter_context(running_cloud(folder))
         environment = resources.studio_environment(
             public_url=PUBLIC_URL,
             cookie_secret=secrets.token_hex(32),

@@ -21,6 +21,7 @@ from typing import Any
 from local.bodies import mend_bodies
 from local.doorman import Doorman
 from local.fork import CopyFailed, in_a_copy
+from local.queries import quick
 from local.snapshots import Snapshots, encoder
 
 # The launcher uses MiniStack's private names (state of its services, loading at start): any other version
@@ -96,6 +97,8 @@ def _environment(arguments: argparse.Namespace, objects: Path) -> dict[str, str]
 async def _serve(arguments: argparse.Namespace, snapshots: Snapshots) -> int:
     ministack: Any = importlib.import_module("ministack.app")
     persistence: Any = importlib.import_module("ministack.core.persistence")
+    dynamodb: Any = importlib.import_module("ministack.services.dynamodb")
+    dynamodb._evaluate_condition = quick(dynamodb._evaluate_condition)
     hypercorn: Any = importlib.import_module("hypercorn.asyncio")
     config: Any = importlib.import_module("hypercorn.config").Config()
     persistence.STATE_DIR = str(snapshots.current.absolute())

@@ -1,0 +1,300 @@
+"""The pages of a maker with very many pictures: how long a rerun of the script takes, and what it asks DynamoDB.
+
+The records are written into the embedded cloud as they are; the pictures themselves do not exist, since no page reads
+them. The time is that of the script, as Streamlit runs it, without the browser.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import secrets
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from boto3.dynamodb.types import TypeSerializer
+from streamlit.runtime.scriptrunner import script_runner
+from streamlit.testing.v1 import AppTest
+from ulid import ULID
+
+from app import session
+from bench.stack import PUBLIC_URL, CallCounter, running_cloud
+from bench.table import print_table
+from local.processes import ROOT
+from services import keys
+from services.aws.session import make_clients
+from services.build import Studio, build
+from services.image_records import image_to_item
+from services.job_store import job_to_item
+from services.records import Estimate, Image, Job, JobSpec, JobStatus, User
+from services.search_query import PictureQuery
+from services.settings import load_settings
+
+SIZES = (100, 10_000, 100_000)
+RERUNS = 40
+PICTURES_A_JOB = 4
+WRITES_AT_ONCE = 25
+TIMEOUT_S = 120.0
+LIMIT_MS = 50
+GALLERY = "app/pages/gallery.py"
+PAGES: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("Gallery, newest first", GALLERY, {}),
+    ("Gallery, two words, best rated first", GALLERY, {"q": "apple red", "sort": "rating"}),
+    ("Gallery, a tag and a rating", GALLERY, {"tag": "final", "rating": "3"}),
+    ("Create", "app/pages/generate.py", {}),
+    ("History", "app/pages/history.py", {}),
+    ("Account", "app/pages/account.py", {}),
+)
+THINGS = ("apple", "fox", "rocket", "lighthouse", "sailboat", "tiger", "snowman", "guitar", "castle", "whale")
+COLOURS = ("red", "green", "blue", "golden", "pale", "dark")
+PLACES = ("on a table", "by the sea", "in the snow", "under a bridge", "at night", "in a small town")
+
+
+def measure(folder: Path) -> None:
+    """Writes the records for each size, and prints a table of the pages and one of the search index."""
+    with running_cloud(folder) as resources:
+        environment = resources.studio_environment(
+            public_url=PUBLIC_URL, cookie_secret=secrets.token_hex(32), sagemaker_url="http://localhost:1"
+        )
+        os.environ.update(environment)
+        settings = load_settings()
+        clients = make_clients(settings)
+        studio = build(settings, clients)
+        counter = CallCounter(clients)
+        session._studio = studio
+        waiting = _Waiting(clients.dynamodb)
+        pages: list[list[str]] = []
+        search: list[list[str]] = []
+        for size in SIZES:
+            user = User(id=secrets.token_hex(16), email="bench@example.com")
+            _write(clients.dynamodb, settings.table, user, size)
+            search.append([f"{size:,}", *_measure_search(studio, user)])
+            for name, page, query in PAGES:
+                pages.append([f"{size:,}", name, *_measure_page(counter, waiting, user, page, query)])
+        studio.close()
+    print_table(
+        f"A rerun of a page, {RERUNS} times (target for the gallery with 10,000 pictures: {LIMIT_MS} ms at p95)",
+        [
+            "pictures",
+            "page",
+            "script p50, ms",
+            "p95, ms",
+            "of it waiting for the cloud p50, ms",
+            "calls a rerun",
+        ],
+        pages,
+    )
+    print_table(
+        "The search index of one maker",
+        [
+            "pictures",
+            "made from records, s",
+            "segment, kB",
+            "read into memory, s",
+            "memory, MB",
+            "search p50, ms",
+            "search p95, ms",
+        ],
+        search,
+    )
+
+
+class _Waiting:
+    """The time since the last look that the pages waited for DynamoDB: the embedded one reads whole partitions."""
+
+    def __init__(self, client: Any) -> None:
+        self._began = 0.0
+        self._ms = 0.0
+        client.meta.events.register_first("before-call.dynamodb", self._begin)
+        client.meta.events.register_last("after-call.dynamodb", self._end)
+
+    def _begin(self, **_: Any) -> None:
+        self._began = time.perf_counter()
+
+    def _end(self, **_: Any) -> None:
+        self._ms += (time.perf_counter() - self._began) * 1000
+
+    def take(self) -> float:
+        taken, self._ms = self._ms, 0.0
+        return taken
+
+
+def _measure_page(
+    counter: CallCounter, waiting: _Waiting, user: User, page: str, query: dict[str, str]
+) -> list[str]:
+    """Script times and calls of reruns, after the first run that nobody can do without."""
+    sub = user.id
+    at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=TIMEOUT_S)
+    at.user = {"is_logged_in": False}
+    at.run()
+    at.user = {
+        "is_logged_in": True,
+        "sub": f"{sub[:8]}-{sub[8:12]}-{sub[12:16]}-{sub[16:20]}-{sub[20:]}",
+        "email": user.email,
+        "auth_time": int(time.time()),
+    }
+    at.switch_page(page)
+    for name, value in query.items():
+        at.query_params[name] = value
+    times: list[float] = []
+    waits: list[float] = []
+    run: Callable[..., Any] = script_runner.exec_func_with_error_handling
+
+    def timed(*arguments: Any) -> Any:
+        began = time.perf_counter()
+        answer = run(*arguments)
+        times.append((time.perf_counter() - began) * 1000)
+        waits.append(waiting.take())
+        return answer
+
+    script_runner.exec_func_with_error_handling = timed
+    try:
+        at.run()
+        at.run()
+        assert not at.exception and not at.error, (page, at.exception, at.error)
+        times.clear()
+        waits.clear()
+        before = Counter(counter.calls)
+        for _ in range(RERUNS):
+            at.run()
+        calls = Counter(counter.calls) - before
+    finally:
+        script_runner.exec_func_with_error_handling = run
+    said = [
+        f"{operation.removeprefix('dynamodb ')} {number / RERUNS:.2g}"
+        for operation, number in sorted(calls.items())
+    ]
+    return [*_percentiles(times), f"{statistics.median(waits):.1f}", ", ".join(said) or "none"]
+
+
+def _measure_search(studio: Studio, user: User) -> list[str]:
+    """Making, reading and using the index: times, size and the memory that this process needs more."""
+    began = time.perf_counter()
+    studio.search_index.fold(user.id, anew=True)
+    made_s = time.perf_counter() - began
+    segments = studio.search_index.head(user.id).segments
+    size_bytes = sum(len(studio.search_index._objects.get(one.key, max_bytes=2**30)) for one in segments)
+    before_mb = _memory_mb()
+    began = time.perf_counter()
+    studio.search.find(user, PictureQuery(text="apple"))
+    read_s = time.perf_counter() - began
+    memory_mb = _memory_mb() - before_mb
+    times = []
+    for n in range(RERUNS):
+        query = PictureQuery(text=f"{THINGS[n % len(THINGS)][:3]} {COLOURS[n % len(COLOURS)]}")
+        began = time.perf_counter()
+        studio.search.find(user, query)
+        times.append((time.perf_counter() - began) * 1000)
+    return [
+        f"{made_s:.2f}",
+        f"{size_bytes / 1000:,.0f}",
+        f"{read_s:.2f}",
+        f"{memory_mb:.0f}",
+        *_percentiles(times),
+    ]
+
+
+def _percentiles(milliseconds: list[float]) -> list[str]:
+    twentieths = statistics.quantiles(milliseconds, n=20)
+    return [f"{twentieths[9]:.1f}", f"{twentieths[18]:.1f}"]
+
+
+def _memory_mb() -> float:
+    """The most memory this process has had: what is read later and fits into what was freed does not show."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _write(dynamodb: Any, table: str, user: User, size: int) -> None:
+    serialize = TypeSerializer().serialize
+    items = (
+        {
+            "PutRequest": {
+                "Item": {name: serialize(value) for name, value in item.items() if value is not None}
+            }
+        }
+        for item in _items(user, size)
+    )
+
+    def send(batch: list[dict[str, Any]]) -> None:
+        left = {table: batch}
+        while left:
+            left = dynamodb.batch_write_item(RequestItems=left).get("UnprocessedItems") or {}
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        while batch := list(islice(items, WRITES_AT_ONCE * 200)):
+            parts = [batch[n : n + WRITES_AT_ONCE] for n in range(0, len(batch), WRITES_AT_ONCE)]
+            list(pool.map(send, parts))
+
+
+def _items(user: User, size: int) -> Iterator[dict[str, Any]]:
+    """Jobs and pictures over the last two years; the same words for the same size."""
+    chance = random.Random(size)  # noqa: S311 - words to search for, no secret
+    newest = datetime.now(UTC)
+    for number in range(size // PICTURES_A_JOB):
+        at = newest - timedelta(days=730) * (number / (size // PICTURES_A_JOB))
+        at = at.replace(microsecond=at.microsecond // 1000 * 1000)
+        words = [chance.choice(COLOURS), chance.choice(THINGS), chance.choice(PLACES)]
+        more = " ".join(chance.choice(THINGS) + str(chance.randrange(3000)) for _ in range(12))
+        job = _job(user, str(ULID.from_datetime(at)), at, f"a {' '.join(words)}, {more}")
+        yield job_to_item(job)
+        for n in range(PICTURES_A_JOB):
+            image = Image(
+                id=keys.image_id(job.id, n),
+                user_id=user.id,
+                job_id=job.id,
+                n=n,
+                key=keys.image_key(user.id, job.id, n),
+                thumbnail_key=keys.thumbnail_key(user.id, job.id, n),
+                width=job.spec.width,
+                height=job.spec.height,
+                size_bytes=1_400_000,
+                sha256="0" * 64,
+                seed=job.spec.seed + n,
+                model=job.spec.model,
+                prompt=job.spec.prompt,
+                colour="#204060",
+                favourite=chance.random() < 0.1,
+                created_at=at,
+            )
+            marks = {
+                "rating": chance.randrange(6),
+                "tags": chance.choice([[], [], ["draft"], ["draft", "final"]]),
+            }
+            yield image_to_item(image) | marks
+
+
+def _job(user: User, job_id: str, at: datetime, prompt: str) -> Job:
+    spec = JobSpec(
+        prompt=prompt,
+        negative_prompt="",
+        model="pocket",
+        model_revision="r",
+        width=1024,
+        height=1024,
+        steps=20,
+        guidance=4.0,
+        scheduler="ddim",
+        quality="standard",
+        seed=7,
+        count=PICTURES_A_JOB,
+    )
+    return Job(
+        id=job_id,
+        user_id=user.id,
+        status=JobStatus.SUCCEEDED,
+        spec=spec,
+        attempt=1,
+        created_at=at,
+        completed_at=at,
+        estimate=Estimate(cost_usd=0, at_most_usd=0, run_s=1, cold_start_s=0),
+        cost_usd=0.0004,
+        image_ids=tuple(keys.image_id(job_id, n) for n in range(PICTURES_A_JOB)),
+    )

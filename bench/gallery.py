@@ -1,7 +1,8 @@
 """The pages of a maker with very many pictures: how long a rerun of the script takes, and what it asks DynamoDB.
 
 The records are written into the embedded cloud as they are; the pictures themselves do not exist, since no page reads
-them. The time is that of the script, as Streamlit runs it, without the browser.
+them. The time is that of the script, as Streamlit runs it, without the browser; "working" is what its thread computed,
+the rest is waiting: for the embedded cloud, which reads a whole partition for each query, and for the processor.
 """
 
 from __future__ import annotations
@@ -70,7 +71,6 @@ def measure(folder: Path) -> None:
         studio = build(settings, clients)
         counter = CallCounter(clients)
         session._studio = studio
-        waiting = _Waiting(clients.dynamodb)
         pages: list[list[str]] = []
         search: list[list[str]] = []
         for size in SIZES:
@@ -78,7 +78,7 @@ def measure(folder: Path) -> None:
             _write(clients.dynamodb, settings.table, user, size)
             search.append([f"{size:,}", *_measure_search(studio, user)])
             for name, page, query in PAGES:
-                pages.append([f"{size:,}", name, *_measure_page(counter, waiting, user, page, query)])
+                pages.append([f"{size:,}", name, *_measure_page(counter, user, page, query)])
         studio.close()
     print_table(
         f"A rerun of a page, {RERUNS} times (target for the gallery with 10,000 pictures: {LIMIT_MS} ms at p95)",
@@ -107,29 +107,7 @@ def measure(folder: Path) -> None:
     )
 
 
-class _Waiting:
-    """The time since the last look that the pages waited for DynamoDB: the embedded one reads whole partitions."""
-
-    def __init__(self, client: Any) -> None:
-        self._began = 0.0
-        self._ms = 0.0
-        client.meta.events.register_first("before-call.dynamodb", self._begin)
-        client.meta.events.register_last("after-call.dynamodb", self._end)
-
-    def _begin(self, **_: Any) -> None:
-        self._began = time.perf_counter()
-
-    def _end(self, **_: Any) -> None:
-        self._ms += (time.perf_counter() - self._began) * 1000
-
-    def take(self) -> float:
-        taken, self._ms = self._ms, 0.0
-        return taken
-
-
-def _measure_page(
-    counter: CallCounter, waiting: _Waiting, user: User, page: str, query: dict[str, str]
-) -> list[str]:
+def _measure_page(counter: CallCounter, user: User, page: str, query: dict[str, str]) -> list[str]:
     """Script times and calls of reruns, after the first run that nobody can do without."""
     sub = user.id
     at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=TIMEOUT_S)
@@ -145,14 +123,14 @@ def _measure_page(
     for name, value in query.items():
         at.query_params[name] = value
     times: list[float] = []
-    waits: list[float] = []
+    busy: list[float] = []
     run: Callable[..., Any] = script_runner.exec_func_with_error_handling
 
     def timed(*arguments: Any) -> Any:
-        began = time.perf_counter()
+        began, began_busy = time.perf_counter(), time.thread_time()
         answer = run(*arguments)
         times.append((time.perf_counter() - began) * 1000)
-        waits.append(waiting.take())
+        busy.append((time.thread_time() - began_busy) * 1000)
         return answer
 
     script_runner.exec_func_with_error_handling = timed
@@ -161,7 +139,7 @@ def _measure_page(
         at.run()
         assert not at.exception and not at.error, (page, at.exception, at.error)
         times.clear()
-        waits.clear()
+        busy.clear()
         before = Counter(counter.calls)
         for _ in range(RERUNS):
             at.run()
@@ -172,7 +150,7 @@ def _measure_page(
         f"{operation.removeprefix('dynamodb ')} {number / RERUNS:.2g}"
         for operation, number in sorted(calls.items())
     ]
-    return [*_percentiles(times), f"{statistics.median(waits):.1f}", ", ".join(said) or "none"]
+    return [*_percentiles(times), *_percentiles(busy), ", ".join(said) or "none"]
 
 
 def _measure_search(studio: Studio, user: User) -> list[str]:

@@ -17,9 +17,9 @@ CONTROL = "/_ministack/"
 HARMLESS = frozenset({"/_ministack/ready", "/_ministack/health"})
 RESET = "/_ministack/reset"
 SNAPSHOT = "/_atelier/snapshot"
-# All that a browser needs here: the hosted sign-in, whose styles are in its pages, and the links to pictures.
+# All that a browser needs here: the hosted sign-in, whose styles are in its pages, and the links to pictures and ZIPs.
 PAGES = frozenset({("GET", "/oauth2/authorize"), ("GET", "/logout"), ("POST", "/login")})
-PICTURES = ("/atelier-images/", "/atelier-outputs/", "/atelier-inputs/")
+PICTURES = ("/atelier-images/", "/atelier-outputs/", "/atelier-inputs/", "/atelier-library/exports/")
 FETCH_METADATA = ("origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest")
 # Of the metrics only the last minutes matter, and the worker sends one with every sweep.
 NOT_KEPT = ("ReceiveMessage", "PutMetricData")
@@ -118,7 +118,7 @@ def _is_link(method: str, path: str, query: dict[str, list[str]]) -> bool:
         method in ("GET", "HEAD")
         and path.startswith(PICTURES)
         and path not in PICTURES
-        # Beside pictures, the buckets hold what the model is asked and answers.
+        # Beside pictures and ZIPs, the buckets hold what the model is asked and answers, and the orders of ZIPs.
         and not path.endswith(".json")
         and "X-Amz-Signature" in query
         and all(scope.endswith("/s3/aws4_request") for scope in scopes)

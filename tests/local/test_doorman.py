@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from local.processes import LOOPBACK
-from local.resources import IMAGES_BUCKET, INPUTS_BUCKET, OUTPUTS_BUCKET, TABLE, Resources
+from local.resources import IMAGES_BUCKET, INPUTS_BUCKET, LIBRARY_BUCKET, OUTPUTS_BUCKET, TABLE, Resources
 from tests.cloud import EmbeddedCloud
 
 KEY = "images/u/j/0.png"
@@ -174,6 +174,22 @@ def test_a_presigned_link_lets_a_page_read_only(
     headers = {**PICTURE, "Content-Type": "text/plain"}
     assert ask(cloud, method, f"{link.path}?{link.query}", headers, "x", host=link.netloc)[0] == 403
     assert s3.get_object(Bucket=IMAGES_BUCKET, Key=KEY)["Body"].read() == b"pixels"
+
+
+def test_a_browser_gets_zips_of_the_library_and_nothing_of_its_indexes(
+    cloud: EmbeddedCloud, resources: Resources
+) -> None:
+    s3 = cloud.client("s3")
+    for key, status in (
+        ("exports/u/e/zip/1.zip", 200),
+        ("exports/u/e/plan.json", 403),
+        ("search/u/1.gz", 403),
+    ):
+        s3.put_object(Bucket=LIBRARY_BUCKET, Key=key, Body=b"bytes")
+        link = urlsplit(
+            s3.generate_presigned_url("get_object", Params={"Bucket": LIBRARY_BUCKET, "Key": key})
+        )
+        assert ask(cloud, "GET", f"{link.path}?{link.query}", NAVIGATION, host=link.netloc)[0] == status
 
 
 def test_prompts_are_not_shown_to_a_browser_even_by_a_link(

@@ -124,7 +124,8 @@ def _measure_page(counter: CallCounter, user: User, page: str, query: dict[str, 
         at.query_params[name] = value
     times: list[float] = []
     busy: list[float] = []
-    run: Callable[..., Any] = script_runner.exec_func_with_error_handling
+    runner: Any = script_runner
+    run: Callable[..., Any] = runner.exec_func_with_error_handling
 
     def timed(*arguments: Any) -> Any:
         began, began_busy = time.perf_counter(), time.thread_time()
@@ -133,7 +134,7 @@ def _measure_page(counter: CallCounter, user: User, page: str, query: dict[str, 
         busy.append((time.thread_time() - began_busy) * 1000)
         return answer
 
-    script_runner.exec_func_with_error_handling = timed
+    runner.exec_func_with_error_handling = timed
     try:
         at.run()
         at.run()
@@ -145,7 +146,7 @@ def _measure_page(counter: CallCounter, user: User, page: str, query: dict[str, 
             at.run()
         calls = Counter(counter.calls) - before
     finally:
-        script_runner.exec_func_with_error_handling = run
+        runner.exec_func_with_error_handling = run
     said = [
         f"{operation.removeprefix('dynamodb ')} {number / RERUNS:.2g}"
         for operation, number in sorted(calls.items())

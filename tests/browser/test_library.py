@@ -104,7 +104,7 @@ def test_pictures_are_found_gathered_and_taken_home(
     # On a telephone: filters in their popover, nothing wider than the screen.
     page.set_viewport_size({"width": 320, "height": 700})
     page.get_by_role("button", name="Filters").click()
-    expect(page.get_by_label("From (UTC)")).to_be_visible()
+    expect(page.get_by_role("group", name="From (UTC)")).to_be_visible()
     page.keyboard.press("Escape")
     assert page.evaluate("document.documentElement.scrollWidth") == 320
     tiles.nth(0).locator(".mark").click()

@@ -13,7 +13,7 @@ apt install python3.11 python3.11-venv, or make PYTHON=/path/to/python3.11 ..." 
 	$(PYTHON) local/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-studio test-inference check bench model-package jumpstart clean reset
+.PHONY: help run test test-studio test-inference check bench tour model-package jumpstart clean reset
 
 help:  ## This list
 	@echo "make targets:"
@@ -40,6 +40,11 @@ check:  ## Format, lint, types, imports, duplicate and dead code, licences, know
 bench:  ## Measure the job path, the starts and the model server; one table a measurement (BENCH="clients --pairs 2")
 	$(BOOTSTRAP)
 	$(STUDIO) -m bench $(BENCH)
+
+tour:  ## Walk through the studio in a browser and renew the screenshots of docs/tour.md
+	$(BOOTSTRAP) --dev --browser
+	$(STUDIO) -m pytest -q tests/browser/test_tour.py -k "not shows_every_stop"
+	$(STUDIO) -m tools.tour
 
 model-package:  ## Pack a model folder (MODEL, default pocket) as build/model.tar.gz for SageMaker
 	$(BOOTSTRAP)

@@ -14,30 +14,29 @@ from services.records import JobRequest
 
 def model_picker(studio: Studio, cards: dict[str, ModelCard], slots: Slots) -> None:
     """Draws the choice, and what the chosen model can do; of several, each can be looked at."""
+    card = cards[st.session_state["g_model"]]
     st.selectbox(
         "Model",
         list(cards),
         key="g_model",
         format_func=lambda model: cards[model].name,
         on_change=lambda: form.change_model(cards[st.session_state["g_model"]]),
+        help=f"{card.description} {abilities(card)}",
     )
-    card = cards[st.session_state["g_model"]]
-    with st.container(gap="xxsmall", key="model_facts"):
-        st.caption(card.description)
-        _facts(studio, card)
+    st.caption(_price(studio, card))
     if len(cards) > 1:
         with st.popover("Compare the models", icon=":material/compare:", type="tertiary", key="models_box"):
             for other in cards.values():
                 st.markdown(f"**{other.name}**")
-                st.caption(other.description)
-                _facts(studio, other)
+                for words in (other.description, abilities(other), _price(studio, other)):
+                    st.caption(words)
     slots.by_param["model"] = st.empty()
 
 
-def _facts(studio: Studio, card: ModelCard) -> None:
+def _price(studio: Studio, card: ModelCard) -> str:
     estimate = studio.jobs.estimate(JobRequest(prompt="", model=card.id))
     price, time = about(dollars(estimate.cost_usd)), about(duration(estimate.run_s))
-    st.caption(f"{abilities(card)} {price[0].upper()}{price[1:]} and {time} a picture.".replace("$", "\\$"))
+    return f"{price[0].upper()}{price[1:]} and {time} a picture".replace("$", "\\$")
 
 
 def abilities(card: ModelCard) -> str:

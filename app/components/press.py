@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.components import form_values as form
 from app.components.error_banner import in_words, show_error
@@ -25,10 +26,13 @@ from services.records import Estimate, Job, JobRequest, User
 Requests = tuple[JobRequest, ...]
 
 
-def press(studio: Studio, user: User, requests: Requests, slots: Slots, clicked: bool) -> Job | None:
+def press(
+    studio: Studio, user: User, requests: Requests, slots: Slots, price: DeltaGenerator, clicked: bool
+) -> Job | None:
     """Draws what stands under the button; answers with the job to follow, when there is one now.
 
-    `requests` are what the form stands for, one for each prompt; `clicked` is whether the button was pressed.
+    `requests` are what the form stands for, one for each prompt; `price` is the place for what they cost; `clicked` is
+    whether the button was pressed.
     """
     try:
         wanted = drafts_option(studio, requests)
@@ -38,7 +42,7 @@ def press(studio: Studio, user: User, requests: Requests, slots: Slots, clicked:
             show_error(error)
         form.drawn()
         return _answer(studio, user, requests, slots, clicked)
-    st.caption(price_words(estimate, wanted))
+    price.caption(price_words(estimate, wanted))
     if len(requests) > 1:
         preview(tuple(request.prompt for request in requests))
     wanted = waiting_option(studio, wanted)

@@ -88,9 +88,7 @@ def test_what_a_model_can_do_is_said_by_its_card(model: str) -> None:
 
 
 def test_price_and_seconds_of_a_picture_stand_at_the_model(open_page: Callable[..., AppTest]) -> None:
-    [said] = [
-        caption.value
-        for caption in open_page().caption
-        if "a picture." in caption.value and "px a side" in caption.value
-    ]
-    assert "\\$" in said and " s a picture." in said
+    at = open_page()
+    [said] = [caption.value for caption in at.caption if caption.value.endswith("a picture")]
+    assert "\\$" in said and " s a picture" in said
+    assert "px a side" in at.selectbox(key="g_model").help

@@ -44,7 +44,7 @@ bench:  ## Measure the job path, the starts and the model server; one table a me
 tour:  ## Walk through the studio in a browser and renew the screenshots of docs/tour.md
 	$(BOOTSTRAP) --dev --browser
 	$(STUDIO) -m pytest -q tests/browser/test_tour.py -k "not shows_every_stop"
-	$(STUDIO) -m tools.tour
+	cp build/tour/*.webp docs/images/tour/
 
 model-package:  ## Pack a model folder (MODEL, default pocket) as build/model.tar.gz for SageMaker
 	$(BOOTSTRAP)

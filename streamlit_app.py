@@ -35,7 +35,7 @@ with errors_in_words():
         require()
     else:
         st.logo(str(ASSETS / "wordmark.svg"), icon_image=str(ASSETS / "mark.svg"), size="large")
-        sidebar(user, pages)
+        sidebar(studio(), user, pages)
         if page.url_path:
             form_values.left()
         show_undo(studio(), user)

@@ -34,6 +34,7 @@ from services.ledger import Ledger
 from services.live import LiveJobs
 from services.moderation import Moderation
 from services.passports import Passports
+from services.preferences import PreferenceBook
 from services.prompt_book import PromptBook
 from services.reconcile import Reconciler
 from services.repeats import Repeats
@@ -58,6 +59,7 @@ class Studio:
     batches: Batches
     drafts: Drafts
     prompts: PromptBook
+    preferences: PreferenceBook
     sources: Sources
     images: Images
     marks: ImageMarks
@@ -122,6 +124,7 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
         batches=Batches(jobs, admission, ledger),
         drafts=Drafts(store, admission, inputs),
         prompts=PromptBook(table, store),
+        preferences=PreferenceBook(table, catalogue),
         sources=sources,
         images=images,
         marks=ImageMarks(table),

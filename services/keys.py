@@ -10,6 +10,7 @@ from datetime import datetime
 from ulid import ULID
 
 PROFILE = "PROFILE"
+PREFERENCES = "PREFERENCES"
 JOB = "JOB#"
 IMAGE = "IMAGE#"
 TRASH = "TRASH#"

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app.components import source_choice
+from app.preferred import kept_preferences
 from services.catalogue import DEFAULT_STRENGTH, MAX_SEED, ModelCard
 from services.prompt_syntax import escape
 from services.records import JobRequest, JobSpec, Source
@@ -35,7 +36,9 @@ NEVER_EMPTY = ("g_size", "g_quality", "g_count")
 
 
 def defaults(card: ModelCard) -> dict[str, Any]:
-    """The form's values for a model nobody has changed anything of."""
+    """The form's values for a model nobody has changed anything of: as its user prefers, else as the model does."""
+    wanted = kept_preferences()
+    quality = wanted.quality if wanted.quality in card.qualities else card.default_quality
     return {
         "g_model": card.id,
         "g_prompt": "",
@@ -45,12 +48,12 @@ def defaults(card: ModelCard) -> dict[str, Any]:
         "g_height": card.default_height,
         "g_upright": card.default_height > card.default_width,
         "g_lock": False,
-        "g_quality": card.default_quality,
-        "g_steps": card.qualities[card.default_quality],
+        "g_quality": quality,
+        "g_steps": card.qualities[quality],
         "g_guidance": float(card.default_guidance),
         "g_scheduler": card.default_scheduler,
         "g_seed": None,
-        "g_count": 1,
+        "g_count": min(wanted.count, card.max_count),
         "g_template": "",
         "g_strength": DEFAULT_STRENGTH,
     }

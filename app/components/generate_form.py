@@ -11,6 +11,7 @@ from app.components.prompt_tools import prompt_tools, prompts
 from app.components.size_picker import size_picker
 from app.components.slots import Slots
 from app.components.source_picture import NOTHING_PAINTED, lacks_mask, source_picture
+from app.preferred import preferred
 from services.build import Studio
 from services.catalogue import ModelCard
 from services.errors import StudioError
@@ -23,8 +24,8 @@ def generate_form(studio: Studio, user: User) -> Job | None:
     Of several that were submitted it answers with the first; the feed watches the others too.
     """
     cards = {card.id: card for card in studio.catalogue.models()}
-    chosen = st.session_state.get(form.MEMORY, {}).get("g_model")
-    card = cards.get(chosen) or next(iter(cards.values()))
+    chosen = st.session_state.get(form.MEMORY, {}).get("g_model") or preferred(studio, user).model
+    card = cards.get(chosen or "") or next(iter(cards.values()))
     form.restore(card)
     slots = Slots({})
     with st.container(border=True, key="generate_form", gap="small"):
@@ -34,20 +35,23 @@ def generate_form(studio: Studio, user: User) -> Job | None:
         size_picker(card, slots)
         _amount(card, slots)
         _advanced(card, slots)
-        clicked = st.button(
-            "Generate",
-            type="primary",
-            icon=":material/auto_awesome:",
-            width="stretch",
-            shortcut="Ctrl+Enter",
-            key="generate",
-        )
+        # In sight, however long the form is (atelier.css).
+        with st.container(key="press_bar", gap="xsmall"):
+            clicked = st.button(
+                "Generate",
+                type="primary",
+                icon=":material/auto_awesome:",
+                width="stretch",
+                shortcut="Ctrl+Enter",
+                key="generate",
+            )
+            price = st.empty()
         if clicked and lacks_mask(card):
             slots.by_param["mask"].markdown(f":red[:material/error: {NOTHING_PAINTED}]")
             clicked = False
         requests = _requests(studio, user, form.request(card, source), slots)
         if requests:
-            return press(studio, user, requests, slots, clicked)
+            return press(studio, user, requests, slots, price, clicked)
         form.drawn()
         return None
 

@@ -11,13 +11,16 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from app.components.prompt_text import one_line, show_text
+from app.navigation import PAGES
+from app.preferred import preferred
 from app.session import sign_out
+from services.build import Studio
 from services.records import User
 
 HERE = Path(__file__).parent
 
 
-def sidebar(user: User, pages: Mapping[str, Sequence[StreamlitPage]]) -> None:
+def sidebar(studio: Studio, user: User, pages: Mapping[str, Sequence[StreamlitPage]]) -> None:
     """Draws it. Links of our own: Streamlit's menu is a list whose items are not its children, to a screen reader."""
     with st.sidebar:
         with st.container(key="pages", gap="xsmall"):
@@ -27,7 +30,13 @@ def sidebar(user: User, pages: Mapping[str, Sequence[StreamlitPage]]) -> None:
                     st.caption(section)
                 for page in shown:
                     st.page_link(page, width="stretch")
-            _component()(key="sidebar_fold", data={})
+            _component()(
+                key="page_frame",
+                data={
+                    "theme": preferred(studio, user).theme.capitalize(),
+                    "paths": [f"/{entry.path}" for entry in PAGES],
+                },
+            )
         with st.container(key="who", horizontal=True, vertical_alignment="center", gap="small"):
             show_text(one_line(user.name or user.email, 28))
             if st.button(
@@ -39,5 +48,5 @@ def sidebar(user: User, pages: Mapping[str, Sequence[StreamlitPage]]) -> None:
 @cache
 def _component() -> Callable[..., Any]:
     return st.components.v2.component(
-        "atelier_sidebar_fold", js=(HERE / "sidebar.js").read_text(encoding="utf-8")
+        "atelier_page_frame", js=(HERE / "page_frame.js").read_text(encoding="utf-8")
     )

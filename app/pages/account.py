@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from app.components.error_banner import in_words
+from app.components.preference_form import preference_form
 from app.components.prompt_text import show_text
 from app.components.share_panel import share_rows
 from app.components.usage_chart import usage_chart
@@ -127,6 +128,8 @@ with st.container(horizontal=True, vertical_alignment="center", key="page_head")
 identity(user)
 with errors_in_words():
     usage(studio(), user)
+with errors_in_words():
+    preference_form(studio(), user)
 with errors_in_words():
     shares(studio(), user)
 with errors_in_words():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from local.processes import ROOT
@@ -17,6 +19,7 @@ from tests.running import RunningStudio
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 SHOTS = ROOT / "build/tour"
+WIDEST_PX = 1360
 # Things that pocket draws well, in its three styles.
 PROMPTS = (
     "a red apple",
@@ -53,7 +56,9 @@ def stop(request: pytest.FixtureRequest) -> Stop:
             if page.evaluate(LOADED):
                 break
             page.wait_for_timeout(100)
-        page.screenshot(path=SHOTS / f"{name}.png", animations="disabled")
+        picture = Image.open(io.BytesIO(page.screenshot(animations="disabled"))).convert("RGB")
+        picture.thumbnail((WIDEST_PX, 2 * WIDEST_PX))
+        picture.save(SHOTS / f"{name}.webp", quality=78, method=6)
 
     return taken
 

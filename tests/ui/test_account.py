@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from app.components.usage_chart import chart, pictures_words
 from services.build import Studio
 from services.ledger import DayUsage
+from services.preferences import Preferences
 from services.records import Job, User
 from services.shares import LIVES
 from tests.ui.conftest import claims, words
@@ -81,3 +82,17 @@ def test_shared_pictures_are_listed_and_taken_back(
     assert "Ends in 60 minutes, not opened yet" in words(at)
     at.button(key=f"revoke_{share.id}").click().run()
     assert studio.shares.list(maker) == () and "Shared pictures" not in words(at)
+
+
+def test_what_is_preferred_is_what_the_first_page_begins_with_in_another_session(
+    open_page: Callable[..., AppTest], studio: Studio, maker: User
+) -> None:
+    at = open_page(ACCOUNT)
+    at.selectbox(key="p_quality").set_value("fine").run()
+    at.selectbox(key="p_count").set_value(3).run()
+
+    assert studio.preferences.get(maker) == Preferences(model="pocket", quality="fine", count=3)
+    create = open_page("app/pages/generate.py")
+    assert create.session_state["g_quality"] == "fine"
+    assert create.session_state["g_count"] == 3
+    assert create.session_state["g_steps"] == studio.catalogue.card("pocket").qualities["fine"]

@@ -1,0 +1,55 @@
+"""What a person prefers: kept once for all sessions, only what is offered, nobody else's."""
+
+from __future__ import annotations
+
+import pytest
+
+from services import keys
+from services.build import Studio
+from services.errors import InvalidRequest
+from services.preferences import Preferences, Theme
+from services.records import User
+
+
+def test_preferences_are_the_studios_own_until_some_are_kept_for_this_person(
+    studio: Studio, maker: User, other: User
+) -> None:
+    wanted = Preferences(theme=Theme.DARK, model="pocket", quality="fine", count=2)
+    before = studio.preferences.get(maker)
+
+    studio.preferences.save(maker, wanted)
+
+    assert before == Preferences()
+    assert studio.preferences.get(maker) == wanted
+    assert studio.preferences.get(other) == Preferences()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "param"),
+    [
+        (Preferences(model="![x](http://evil.example)"), "model"),
+        (Preferences(quality="finest"), "quality"),
+        (Preferences(count=0), "count"),
+        (Preferences(count=99), "count"),
+    ],
+)
+def test_what_is_not_offered_is_refused_and_nothing_changes(
+    studio: Studio, maker: User, wanted: Preferences, param: str
+) -> None:
+    studio.preferences.save(maker, Preferences(count=3))
+
+    with pytest.raises(InvalidRequest) as refused:
+        studio.preferences.save(maker, wanted)
+
+    assert refused.value.param == param
+    assert studio.preferences.get(maker) == Preferences(count=3)
+
+
+def test_what_is_no_longer_offered_is_left_out(studio: Studio, maker: User) -> None:
+    studio.preferences.save(maker, Preferences(theme=Theme.LIGHT, count=2))
+    table = studio.preferences._table
+    table.put(
+        {"PK": keys.user_pk(maker.id), "SK": keys.PREFERENCES, "theme": "light", "model": "gone", "count": 40}
+    )
+
+    assert studio.preferences.get(maker) == Preferences(theme=Theme.LIGHT, count=4)

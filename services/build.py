@@ -34,6 +34,7 @@ from services.ledger import Ledger
 from services.live import LiveJobs
 from services.moderation import Moderation
 from services.passports import Passports
+from services.personal_data import PersonalData
 from services.preferences import PreferenceBook
 from services.prompt_book import PromptBook
 from services.reconcile import Reconciler
@@ -68,6 +69,7 @@ class Studio:
     search: Search
     search_index: SearchIndex
     exports: Exports
+    personal_data: PersonalData
     export_builder: ExportBuilder
     shares: Shares
     repeats: Repeats
@@ -116,6 +118,12 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
     search_index = SearchIndex(table, library, exports.drop_holding)
     erasure = Erasure(table, store, images, search_index, exports, (input_objects, outputs))
     jobs = Jobs(store, admission, ledger, sweeper, completion, erasure)
+    accounts = Accounts(table)
+    albums = Albums(table)
+    prompts = PromptBook(table, store)
+    preferences = PreferenceBook(table, catalogue)
+    search = Search(table, search_index)
+    shares = Shares(table, images, pictures, attachments)
     repeats = Repeats(catalogue)
     return Studio(
         settings=settings,
@@ -123,24 +131,27 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
         jobs=jobs,
         batches=Batches(jobs, admission, ledger),
         drafts=Drafts(store, admission, inputs),
-        prompts=PromptBook(table, store),
-        preferences=PreferenceBook(table, catalogue),
+        prompts=prompts,
+        preferences=preferences,
         sources=sources,
         images=images,
         marks=ImageMarks(table),
-        albums=Albums(table),
+        albums=albums,
         trash=Trash(table, images),
-        search=Search(table, search_index),
+        search=search,
         search_index=search_index,
         exports=exports,
+        personal_data=PersonalData(
+            exports, store, accounts, ledger, (search, albums, prompts, preferences, shares)
+        ),
         export_builder=ExportBuilder(table, exports, library, pictures),
         repeats=repeats,
         passports=Passports(table, jobs, images, repeats, pictures),
-        shares=Shares(table, images, pictures, attachments),
+        shares=shares,
         ledger=ledger,
         costs=Costs(table),
         cold_starts=ColdStarts(table, status),
-        accounts=Accounts(table),
+        accounts=accounts,
         live=LiveJobs(store, outputs, completion),
         endpoints=status,
         completion=completion,

@@ -74,16 +74,7 @@ class Exports:
         """
         wanted = tuple(dict.fromkeys(image_ids))
         _check(wanted, size_bytes, extras)
-        known = self.list(user)
-        if sum(export.status in OPEN for export in known) >= MOST_OPEN:
-            raise LimitReached(
-                f"{MOST_OPEN} of your ZIPs are being made. Wait for one, or cancel it.",
-                code="too_many_exports",
-            )
-        if len(known) >= MOST_KEPT:
-            raise LimitReached(
-                f"You have {MOST_KEPT} ZIPs, the most. Delete one first.", code="too_many_exports"
-            )
+        self.check_room(user)
         export = Export(
             id=keys.new_id(),
             user_id=user.id,
@@ -103,6 +94,21 @@ class Exports:
             self._table.transact([Put(item, label="export", condition="attribute_not_exists(PK)")])
         event("export_ordered", user=user.id, export=export.id, pictures=export.pictures)
         return export
+
+    def check_room(self, user: User, more: int = 1) -> None:
+        """Raises LimitReached when so many more ZIPs would be too many. One AWS call."""
+        known = self.list(user)
+        if (open_now := sum(export.status in OPEN for export in known)) + more > MOST_OPEN:
+            words = "is" if open_now == 1 else "are"
+            raise LimitReached(
+                f"{open_now} of your ZIPs {words} being made; at most {MOST_OPEN} are at once. Wait, or cancel one.",
+                code="too_many_exports",
+            )
+        if len(known) + more > MOST_KEPT:
+            raise LimitReached(
+                f"You have {len(known)} ZIPs; at most {MOST_KEPT} are kept. Delete one first.",
+                code="too_many_exports",
+            )
 
     def list(self, user: User) -> tuple[Export, ...]:
         """The user's exports, newest first. One AWS call."""

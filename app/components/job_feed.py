@@ -58,6 +58,13 @@ def job_feed(studio: Studio, user: User) -> None:
     slow = all(job_id in st.session_state["held_jobs"] for job_id in ids)
     st.fragment(_live, run_every=(HELD_POLL_S if slow else POLL_S) if ids else None)(studio, user)
     ended: dict[str, Job] = st.session_state.get("ended", {})
+    # Not in the fragment: what it tells changes with a run of the whole page, and not with each poll.
+    canceled = [job.id for job in ended.values() if job.status is JobStatus.CANCELED]
+    tab_notice(
+        [job_id for job_id in ids if job_id not in st.session_state["held_jobs"]],
+        failed=[job_id for job_id in ended if job_id not in canceled],
+        canceled=canceled,
+    )
     for job in list(ended.values()):
         _ended(studio, job)
     groups = _groups(feed, ids)
@@ -144,7 +151,6 @@ def _with_focused(studio: Studio, user: User, job_id: str, images: tuple[Image, 
 def _live(studio: Studio, user: User) -> None:
     """One poll: every open job's card; a whole new run of the page when one of them is over."""
     over = False
-    in_line: list[str] = []
     held: set[str] = st.session_state.setdefault("held_jobs", set())
     with errors_in_words():
         for job_id in list(st.session_state["open_jobs"]):
@@ -161,8 +167,6 @@ def _live(studio: Studio, user: User) -> None:
                 over = True
                 continue
             waits = is_held(live)
-            if not waits:
-                in_line.append(job_id)
             asked = job_card(live)
             if asked == "cancel":
                 _cancel(studio, user, job_id)
@@ -174,9 +178,6 @@ def _live(studio: Studio, user: User) -> None:
             else:
                 continue
             over = True
-    ended: dict[str, Job] = st.session_state.get("ended", {})
-    canceled = [job.id for job in ended.values() if job.status is JobStatus.CANCELED]
-    tab_notice(in_line, failed=[job_id for job_id in ended if job_id not in canceled], canceled=canceled)
     if over:
         forget_feed()
         st.rerun()
@@ -209,9 +210,10 @@ def _ended(studio: Studio, job: Job) -> None:
             again = st.button(
                 "Edit and retry", icon=":material/edit:", type="tertiary", key=f"retry_{job.id}"
             )
-            gone = st.button(
-                "", icon=":material/close:", type="tertiary", key=f"dismiss_{job.id}", help="Hide"
-            )
+            with st.container(key=f"icons_ended_{job.id}", width="content"):
+                gone = st.button(
+                    "Hide", icon=":material/close:", type="tertiary", key=f"dismiss_{job.id}", help="Hide"
+                )
         show_text(one_line(job.spec.prompt, 160))
         if job.failure is not None:
             st.markdown(f":red[:material/error: {as_label(job.failure.message, 400)}]")
@@ -242,17 +244,23 @@ def _pictures(
     first = images[0]
     job = feed.jobs.get(first.job_id)
     with st.container(key=f"drawn_{first.job_id}", gap="small"):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+        with st.container(
+            horizontal=True,
+            vertical_alignment="center",
+            gap="small",
+            wrap=False,
+            key=f"icons_drawn_{first.job_id}",
+        ):
             show_text(one_line(first.prompt, 90))
             remix = st.button(
-                "",
+                "Remix",
                 icon=":material/shuffle:",
                 type="tertiary",
                 key=f"remix_{first.job_id}",
                 help="Remix: the same settings, a new seed",
             )
             again = st.button(
-                "",
+                "Use all settings",
                 icon=":material/replay:",
                 type="tertiary",
                 key=f"all_{first.job_id}",

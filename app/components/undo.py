@@ -35,7 +35,9 @@ def show_undo(studio: Studio, user: User) -> None:
     with st.container(key="undo_bar", horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"{plural(len(ids), 'picture')} deleted", width="content")
         back = st.button("Undo", icon=":material/undo:", key="undo", type="tertiary")
-        st.button("", icon=":material/close:", key="undo_close", type="tertiary", help="Hide", on_click=_hide)
+        st.button(
+            "Hide", icon=":material/close:", key="undo_close", type="tertiary", help="Hide", on_click=_hide
+        )
     if back:
         with errors_in_words():
             tell_left_out(studio.trash.restore_many(user, ids))

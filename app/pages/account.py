@@ -10,6 +10,7 @@ from app.components.error_banner import in_words
 from app.components.preference_form import preference_form
 from app.components.prompt_text import show_text
 from app.components.share_panel import share_rows
+from app.components.take_away import take_away
 from app.components.usage_chart import usage_chart
 from app.page_runner import errors_in_words
 from app.session import require, sign_out, studio
@@ -134,3 +135,5 @@ with errors_in_words():
     shares(studio(), user)
 with errors_in_words():
     keys(studio(), user)
+with errors_in_words():
+    take_away(studio(), user)

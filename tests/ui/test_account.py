@@ -96,3 +96,18 @@ def test_what_is_preferred_is_what_the_first_page_begins_with_in_another_session
     assert create.session_state["g_quality"] == "fine"
     assert create.session_state["g_count"] == 3
     assert create.session_state["g_steps"] == studio.catalogue.card("pocket").qualities["fine"]
+
+
+def test_everything_can_be_taken_away_as_a_zip(
+    open_page: Callable[..., AppTest], draw: Callable[..., Job], studio: Studio, maker: User
+) -> None:
+    draw("a red apple", count=2)
+    at = open_page(ACCOUNT)
+    at.button(key="take_away_order").click().run()
+    [export] = studio.exports.list(maker)
+    assert export.pictures == 2
+    assert "2 pictures" in words(at) and at.button(key=f"export_drop_{export.id}").label == "Cancel"
+    while studio.export_builder.build_due():
+        pass
+    at.run()
+    assert "Ready" in words(at)

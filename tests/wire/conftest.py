@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 
@@ -10,7 +10,7 @@ import pytest
 
 from services.aws.session import Clients, make_clients
 from services.build import Studio, build
-from services.records import Role, User
+from services.records import Job, JobRequest, Role, User
 from services.settings import Settings, load_settings
 from tests.endpoint import ScriptedEndpoint
 
@@ -56,3 +56,16 @@ def maker() -> User:
 @pytest.fixture
 def other() -> User:
     return User(id="b" * 32, email="other@example.com", role=Role.MAKER)
+
+
+@pytest.fixture
+def draw(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> Callable[..., Job]:
+    """`draw(count=2)`: a job of the maker that has succeeded."""
+
+    def drawn(count: int = 1, user: User = maker) -> Job:
+        job = studio.jobs.submit(user, JobRequest(prompt="a red apple", seed=7, count=count))
+        endpoint.complete(endpoint.accepted[-1])
+        studio.completion.finish(user.id, job.id, job.attempt)
+        return studio.jobs.get(user, job.id)
+
+    return drawn

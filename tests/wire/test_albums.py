@@ -14,7 +14,6 @@ from services.records import Job, User
 from services.search_query import PictureQuery
 from tests.faults.lost import LostAnswers
 from tests.wire.conftest import real_clients
-from tests.wire.test_trash import draw as draw  # the fixture
 
 
 def inside(studio: Studio, user: User, album_id: str) -> set[str]:

@@ -26,7 +26,6 @@ from services.records import Job, JobRequest, User
 from tests.endpoint import ScriptedEndpoint
 from tests.faults.lost import LostAnswers
 from tests.wire.conftest import real_clients
-from tests.wire.test_trash import draw as draw  # the fixture
 
 
 def order(studio: Studio, user: User, ids: Any, *, settings: bool = True, **more: Any) -> Export:

@@ -16,7 +16,6 @@ from services.records import Job, User
 from services.search_query import PictureQuery
 from tests.faults.lost import LostAnswers
 from tests.wire.conftest import real_clients
-from tests.wire.test_trash import draw as draw  # the fixture
 
 
 def test_marks_are_kept_and_listed_by(studio: Studio, draw: Callable[..., Job], maker: User) -> None:

@@ -27,19 +27,6 @@ from tests.wire.test_jobs import APPLE, _keys, _versions
 GIVES_UP = 4
 
 
-@pytest.fixture
-def draw(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> Callable[..., Job]:
-    """`draw(count=2)`: a job of the maker that has succeeded."""
-
-    def drawn(count: int = 1, user: User = maker) -> Job:
-        job = studio.jobs.submit(user, JobRequest(prompt="a red apple", seed=7, count=count))
-        endpoint.complete(endpoint.accepted[-1])
-        studio.completion.finish(user.id, job.id, job.attempt)
-        return studio.jobs.get(user, job.id)
-
-    return drawn
-
-
 def later(monkeypatch: pytest.MonkeyPatch, span: timedelta) -> None:
     """Has the trash see the clock `span` ahead."""
     at = now() + span

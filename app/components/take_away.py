@@ -1,0 +1,37 @@
+"""The account page's way to take everything away: ZIPs of all that the studio keeps of a person."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.components.error_banner import show_error
+from app.components.export_dialog import LOOK_EVERY_S, show_exports
+from app.wording import plural
+from services.build import Studio
+from services.errors import StudioError
+from services.exports import OPEN
+from services.records import User
+
+
+def take_away(studio: Studio, user: User) -> None:
+    """Draws the button, and the ZIPs that there are."""
+    st.subheader("Your data", anchor=False)
+    with st.container(border=True, key="take_away"):
+        st.caption(
+            "Everything the studio keeps of you as a ZIP: all pictures with their settings, and your jobs, prompts, "
+            "lists, albums and account in plain files. It is made in the background and kept for two days."
+        )
+        if st.button("Make a ZIP of everything", icon=":material/folder_zip:", key="take_away_order"):
+            try:
+                made = studio.personal_data.order(user)
+            except StudioError as error:
+                show_error(error)
+            else:
+                if made.left_out:
+                    st.warning(
+                        f"Your {made.left_out:,} oldest pictures did not fit into {plural(len(made.exports), 'ZIP')}: "
+                        "choose them in the gallery, by their days.",
+                        icon=":material/inventory_2:",
+                    )
+        waiting = any(export.status in OPEN for export in studio.exports.list(user))
+        st.fragment(show_exports, run_every=LOOK_EVERY_S if waiting else None)(studio, user)

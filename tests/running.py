@@ -14,7 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from local.processes import ROOT, STUDIO_PYTHON, any_free_port
+from local.resources import client_factory
+from local.signin import ADMINS, MAKERS, make_user, new_password
+from services.accounts import Accounts
+from services.aws.session import make_clients
+from services.aws.table import Table
+from services.settings import load_settings
 
 READY_S = 180.0
 
@@ -66,6 +74,31 @@ class RunningStudio:
         pid = self.processes()[name]
         os.kill(pid, signal.SIGKILL)
         return pid
+
+    def welcome(self, name: str) -> None:
+        """From here on `credentials` are those of a maker and an admin who are new here, and called so.
+
+        What earlier stories drew, starred and searched for is not theirs.
+        """
+        environment = dict(
+            pair.decode().split("=", 1)
+            for pair in _read(Path(f"/proc/{self.processes()['studio']}/environ")).split(b"\0")
+            if b"=" in pair
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            for variable, value in environment.items():
+                patch.setenv(variable, value)
+            settings = load_settings(environment)
+            accounts = Accounts(Table(make_clients(settings).dynamodb, settings.table))
+            cognito = client_factory(environment["AWS_ENDPOINT_URL"])("cognito-idp")
+            [pool] = cognito.list_user_pools(MaxResults=10)["UserPools"]
+            for role, groups in (("maker", (MAKERS,)), ("admin", (MAKERS, ADMINS))):
+                person = {"email": f"{name}-{role}@example.com", "password": new_password()}
+                for group in groups:
+                    sub = make_user(cognito, pool["Id"], **person, group=group)
+                user = accounts.sign_in(sub=sub, email=person["email"], groups=groups)
+                person["api_key"] = accounts.create_key(user, "for tests").secret
+                self.credentials[role] = person
 
     def processes(self) -> dict[str, int]:
         """Pids by name, as the launcher wrote them."""

@@ -62,11 +62,18 @@ def page(context: BrowserContext) -> Page:
 
 
 @pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
+def whole_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
     """One whole studio for all tests that need pictures."""
     studio = RunningStudio(tmp_path_factory.mktemp("studio") / "home")
     yield studio
     studio.stop()
+
+
+@pytest.fixture(scope="module")
+def running(whole_studio: RunningStudio, request: pytest.FixtureRequest) -> RunningStudio:
+    """It, with a maker and an admin of this file's own: the stories of another file are other people's."""
+    whole_studio.welcome(request.module.__name__.rpartition("test_")[2])
+    return whole_studio
 
 
 @pytest.fixture

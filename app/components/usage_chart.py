@@ -23,16 +23,19 @@ def usage_chart(days: Sequence[DayUsage], *, daily_images: int, monthly_usd: flo
     pictures, money = st.columns(2)
     with pictures, st.container(border=True, key="chart_pictures", gap="small"):
         st.caption("Pictures a day, this month")
-        st.vega_lite_chart(
-            chart(days, [day.images for day in days], limit=daily_images, mark="bar", axis="pictures"),
-            width="stretch",
-        )
+        # Nothing drawn, nothing to see but empty axes.
+        if any(day.images for day in days):
+            st.vega_lite_chart(
+                chart(days, [day.images for day in days], limit=daily_images, mark="bar", axis="pictures"),
+                width="stretch",
+            )
         st.caption(pictures_words(days, daily_images))
     with money, st.container(border=True, key="chart_spent", gap="small"):
         st.caption("Spent so far, this month")
-        st.vega_lite_chart(
-            chart(days, spent, limit=monthly_usd, mark="area", axis="dollars"), width="stretch"
-        )
+        if any(spent):
+            st.vega_lite_chart(
+                chart(days, spent, limit=monthly_usd, mark="area", axis="dollars"), width="stretch"
+            )
         words = f"{dollars(spent[-1] if spent else 0)} charged of {dollars(monthly_usd)} a month."
         st.caption(f"{words[0].upper()}{words[1:]}".replace("$", "\\$"))
 
@@ -74,7 +77,7 @@ def chart(
                 "title": None,
                 "axis": {
                     "format": "$.2~r" if axis == "dollars" else "d",
-                    "tickMinStep": 1e-6,
+                    "tickMinStep": 1e-6 if axis == "dollars" else 1,
                     "tickCount": 4,
                 },
                 "scale": {"domain": [0, limit * 1.05 if near else highest * 1.2 or 1]},

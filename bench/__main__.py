@@ -54,6 +54,15 @@ def _cold_start(_plan: Plan) -> None:
         cold_start.measure(Path(folder))
 
 
+def _first_page(_plan: Plan) -> None:
+    make_environments(ROOT / ".venvs", {"studio": ENVIRONMENTS["studio"]}, dev=True)
+    # Playwright comes with the environment of the tests.
+    from bench import first_page
+
+    with tempfile.TemporaryDirectory() as folder:
+        first_page.measure(Path(folder))
+
+
 def _open_pages(_plan: Plan) -> None:
     with tempfile.TemporaryDirectory() as folder:
         open_pages.measure(Path(folder))
@@ -82,6 +91,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], None]] = {
     "job_path": _job_path,
     "gallery": _gallery,
     "cold_start": _cold_start,
+    "first_page": _first_page,
     "open_pages": _open_pages,
     "server": lambda plan: serving.measure_one_client(_model(), plan),
     "clients": _clients,

@@ -5,48 +5,39 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
-import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
-import httpx
 import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.web.server.starlette.starlette_app_utils import (
-    create_signed_value,
     generate_xsrf_token_string,
 )
 
 from bench.table import print_table
-from local.processes import ROOT, STUDIO_PYTHON, any_free_port
+from bench.whole_studio import COOKIE, ask, running_studio, sign_cookie
 
 PAGES = 100
 # Pages are opened so many a second: people do not come all at once, and it is the watching that is measured.
 OPENED_A_SECOND = 4
 MEASURED_S = 30.0
-READY_S = 180.0
-COOKIE = "_streamlit_user"
 # The longest that pocket can be asked for: the queue holds one while the others are drawn.
 LONG = {"prompt": "a red apple", "steps": 50, "count": 4, "width": 192, "height": 192}
 
 
 def measure(folder: Path) -> None:
     """Starts a studio of its own, opens the pages, and prints the share while a job runs and while none does."""
-    with _studio(folder / "home") as (url, home):
+    with running_studio(folder / "home") as (url, home):
         person = json.loads((home / "credentials.json").read_text())["maker"]
-        _ask(url, person["api_key"], "POST", "/v1/jobs", {"prompt": "a rocket"}, wait_s=60)
+        ask(url, person["api_key"], "POST", "/v1/jobs", {"prompt": "a rocket"}, wait_s=60)
         asyncio.run(_measure(url, home, person["api_key"]))
 
 
 async def _measure(url: str, home: Path, api_key: str) -> None:
-    cookie = _cookie(url, home, _ask(url, api_key, "GET", "/v1/me"))
+    cookie = sign_cookie(url, home, ask(url, api_key, "GET", "/v1/me"))
     studio = int(json.loads((home / "processes.json").read_text())["studio"][0])
     pages: list[Page] = []
     tasks: list[asyncio.Task[None]] = []
@@ -157,25 +148,10 @@ class Page:
 async def _keep_drawing(url: str, api_key: str) -> None:
     """Has a job run all the time: another is made when one ends."""
     while True:
-        job = await asyncio.to_thread(_ask, url, api_key, "POST", "/v1/jobs", LONG)
+        job = await asyncio.to_thread(ask, url, api_key, "POST", "/v1/jobs", LONG)
         while job["status"] not in {"succeeded", "failed", "canceled", "expired"}:
             await asyncio.sleep(1)
-            job = await asyncio.to_thread(_ask, url, api_key, "GET", f"/v1/jobs/{job['id']}")
-
-
-def _cookie(url: str, home: Path, me: dict[str, Any]) -> str:
-    """The cookie that a sign-in of this person would have left, signed with the studio's own secret."""
-    now = int(time.time())
-    claims = {
-        "sub": str(UUID(me["id"])),
-        "email": me["email"],
-        "auth_time": now,
-        "exp": now + 3600,
-        "origin": url,
-        "is_logged_in": True,
-    }
-    secret = json.loads((home / "secrets.json").read_text())["cookie_secret"]
-    return create_signed_value(secret, COOKIE, json.dumps(claims)).decode()
+            job = await asyncio.to_thread(ask, url, api_key, "GET", f"/v1/jobs/{job['id']}")
 
 
 def _cpu_s(pid: int) -> float:
@@ -187,40 +163,3 @@ def _cpu_s(pid: int) -> float:
 def _memory_mb(pid: int) -> float:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def _ask(
-    url: str, api_key: str, method: str, path: str, body: Any = None, *, wait_s: int | None = None
-) -> dict[str, Any]:
-    headers = {"Authorization": f"Bearer {api_key}"}
-    if wait_s:
-        headers["Prefer"] = f"wait={wait_s}"
-    answer = httpx.request(method, f"{url}{path}", json=body, headers=headers, timeout=90)
-    given: dict[str, Any] = answer.raise_for_status().json()
-    return given
-
-
-@contextmanager
-def _studio(home: Path) -> Iterator[tuple[str, Path]]:
-    """A studio as `make run` starts it, on a free port."""
-    port, log = any_free_port(), home.with_suffix(".log")
-    with open(log, "wb") as output:
-        process = subprocess.Popen(
-            [STUDIO_PYTHON, "-m", "local.run", "--leash"],
-            cwd=ROOT,
-            env={**os.environ, "PORT": str(port), "ATELIER_HOME": str(home)},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        deadline = time.monotonic() + READY_S
-        while "Atelier is ready" not in log.read_text():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the studio did not start; see {log}")
-            time.sleep(0.2)
-        yield f"http://localhost:{port}", home
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(60)

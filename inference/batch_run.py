@@ -219,8 +219,9 @@ class BatchRun:
         elif not drawings:
             self._model.free_memory()
         else:
-            for piece, drawing in zip(pieces, drawings, strict=True):
-                gpu_s = running.share_s(piece)
+            # All at one moment: to answer one request takes time that no other is charged for.
+            shares = [running.share_s(piece) for piece in pieces]
+            for piece, drawing, gpu_s in zip(pieces, drawings, shares, strict=True):
                 if not piece.member.leaves(gpu_s, running.count) and drawing is not None:
                     piece.member.add(piece.pictures.start, drawing, gpu_s, running.count)
 

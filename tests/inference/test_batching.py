@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from inference import batching
+from inference.batch_run import BatchRun, Member
 from inference.batching import PassSizes, batch_key, cut, halve, spans, take_batch
 from inference.contract import Payload
 from inference.pipelines.family import Model
+from inference.progress import ProgressReporter
 from inference.tickets import Ticket
 from tests.inference.client import PAYLOAD, Answer, invoke, send_and_keep_open, wait_until
 from tests.inference.conftest import LocalServer
@@ -376,3 +378,23 @@ def test_a_part_of_a_request_has_its_seeds() -> None:
 
     assert cut(whole, 0, 5) is whole
     assert cut(whole, 1, 3).seeds() == whole.seeds()[1:4]
+
+
+def test_no_request_is_charged_for_the_answering_of_another(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = Member.add
+    slow_s = 0.5
+
+    def answer_slowly(member: Member, *drawn: Any) -> None:
+        answer(member, *drawn)
+        time.sleep(slow_s)
+
+    monkeypatch.setattr(Member, "add", answer_slowly)
+    tickets = [Ticket(payload(seed=seed)) for seed in (1, 2)]
+
+    BatchRun(tiny_model, tickets, PassSizes(tiny_model.max_batch), time.monotonic()).run(ProgressReporter())
+
+    first, second = (ticket.done.result() for ticket in tickets)
+    assert first.batch_pictures == second.batch_pictures == 2
+    assert second.gpu_s - first.gpu_s < slow_s / 10

@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from app.components.prompt_text import one_line, plain
+from app.components.script import script
 from app.links import link
 from app.wording import plural
 from services.build import Studio
@@ -65,5 +66,5 @@ def _component() -> Callable[..., Any]:
     return st.components.v2.component(
         "atelier_compare",
         css=(HERE / "compare.css").read_text(encoding="utf-8"),
-        js="".join((HERE / name).read_text(encoding="utf-8") for name in ("elements.js", "compare.js")),
+        js=script("viewer_icons.js", "elements.js", "compare.js"),
     )

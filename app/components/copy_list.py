@@ -10,6 +10,8 @@ from typing import Any
 
 import streamlit as st
 
+from app.components.script import script
+
 HERE = Path(__file__).parent
 
 
@@ -36,5 +38,5 @@ def _component() -> Callable[..., Any]:
     return st.components.v2.component(
         "atelier_copy_list",
         css=(HERE / "copy_list.css").read_text(encoding="utf-8"),
-        js="".join((HERE / name).read_text(encoding="utf-8") for name in ("elements.js", "copy_list.js")),
+        js=script("viewer_icons.js", "elements.js", "copy_list.js"),
     )

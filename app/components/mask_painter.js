@@ -21,23 +21,6 @@ const TOOLS = [
   ["invert", "Invert", "Invert (I)"],
 ]
 
-function make(tag, className, attributes = {}) {
-  const element = document.createElement(tag)
-  element.className = className
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
-  return element
-}
-
-function icon(name) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg")
-  svg.setAttribute("viewBox", "0 0 24 24")
-  svg.setAttribute("aria-hidden", "true")
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path")
-  path.setAttribute("d", ICONS[name])
-  svg.append(path)
-  return svg
-}
-
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high)
 
 // The canvas and what was done on it. A step is {kind: "stroke", erase, radius, points} or {kind: "clear" | "invert"}; those

@@ -11,6 +11,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.components.script import script
 from services.records import Fit
 from services.sources import SourcePicture
 
@@ -73,5 +74,5 @@ def _component() -> Callable[..., Any]:
     return st.components.v2.component(
         "atelier_mask_painter",
         css=(HERE / "mask_painter.css").read_text(encoding="utf-8"),
-        js=(HERE / "mask_painter.js").read_text(encoding="utf-8"),
+        js=script("elements.js", "mask_painter.js"),
     )

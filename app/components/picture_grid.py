@@ -11,6 +11,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from app.components.prompt_text import one_line
+from app.components.script import script
 from app.links import link
 from app.wording import days_left
 from services.build import Studio
@@ -113,5 +114,5 @@ def _component() -> Callable[..., Any]:
     return st.components.v2.component(
         "atelier_picture_grid",
         css=(HERE / "picture_grid.css").read_text(encoding="utf-8"),
-        js=(HERE / "picture_grid.js").read_text(encoding="utf-8"),
+        js=script("elements.js", "picture_grid.js"),
     )

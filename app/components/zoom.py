@@ -11,6 +11,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from app.components.prompt_text import one_line
+from app.components.script import script
 from app.links import link, link_ahead
 from services.build import Studio
 from services.records import Image
@@ -74,5 +75,5 @@ def _component() -> Callable[..., Any]:
     return st.components.v2.component(
         "atelier_zoom",
         css=(HERE / "zoom.css").read_text(encoding="utf-8"),
-        js="".join((HERE / name).read_text(encoding="utf-8") for name in ("elements.js", "zoom.js")),
+        js=script("viewer_icons.js", "elements.js", "zoom.js"),
     )

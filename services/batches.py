@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services import keys
+from services.aws.table import Put, Update
 from services.errors import InvalidRequest, LimitReached, StudioError
 from services.jobs import Admission, Jobs
 from services.ledger import Ledger
-from services.records import Estimate, Job, JobRequest, User
+from services.records import Draft, Estimate, Job, JobRequest, User
+
+
+@dataclass(frozen=True)
+class Sending:
+    """A request, the key under which it makes one job, and a write that goes into the transaction creating that."""
+
+    request: JobRequest
+    key: str
+    beside: Callable[[Job], Put | Update] | None = None
 
 
 @dataclass(frozen=True)
@@ -22,9 +32,10 @@ class Refused:
 
 @dataclass(frozen=True)
 class Batch:
-    """What became of one press: the jobs that are there, and why the rest is not (None: all are)."""
+    """What became of one press of `asked` jobs: those that are there, and why the rest is not (None: all are)."""
 
-    sent: tuple[Job, ...]
+    asked: int
+    sent: tuple[Job, ...] = ()
     refused: Refused | None = None
 
 
@@ -55,28 +66,43 @@ class Batches:
     def submit(self, user: User, requests: Sequence[JobRequest], *, key: str, again: bool = False) -> Batch:
         """One job for each of the requests (of one model), in their order, until one is refused.
 
-        All are checked before the first is sent, and several are held against the limits together, unless `again`
-        says that this is a repeated press: some of them may be there already. The same `key` makes nothing twice: what
-        was sent before is found, the rest is sent. Four AWS calls a job, one more for several.
+        The same `key` makes nothing twice: what was sent before is found, the rest is sent. Otherwise as `send`.
         """
+        sendings = [
+            Sending(request, key if len(requests) == 1 else keys.digest(key, str(number), request.prompt))
+            for number, request in enumerate(requests)
+        ]
+        return self.send(user, sendings, again=again)
+
+    def send(self, user: User, sendings: Sequence[Sending], *, again: bool = False) -> Batch:
+        """One job for each of the sendings (of one model), in their order, until one is refused.
+
+        All are checked before the first is sent, and several are held against the limits together, unless `again`
+        says that this is a repeated press: some of them may be there already. Four AWS calls a job, one more for
+        several.
+        """
+        requests = [sending.request for sending in sendings]
         for request in requests:
             try:
                 self._admission.resolve(request)
             except InvalidRequest as error:
-                return Batch((), Refused(request, error))
+                return Batch(len(requests), refused=Refused(request, error))
         sent: list[Job] = []
         if len(requests) > 1 and not again:
             try:
                 self._check_limits(user, requests)
             except StudioError as error:
-                return Batch((), Refused(requests[0], error))
-        for number, request in enumerate(requests):
-            own = key if len(requests) == 1 else keys.digest(key, str(number), request.prompt)
+                return Batch(len(requests), refused=Refused(requests[0], error))
+        for sending in sendings:
             try:
-                sent.append(self._jobs.submit(user, request, idempotency_key=own))
+                sent.append(
+                    self._jobs.submit(
+                        user, sending.request, idempotency_key=sending.key, beside=sending.beside
+                    )
+                )
             except StudioError as error:
-                return Batch(tuple(sent), Refused(request, error))
-        return Batch(tuple(sent))
+                return Batch(len(requests), tuple(sent), Refused(sending.request, error))
+        return Batch(len(requests), tuple(sent))
 
     def _check_limits(self, user: User, requests: Sequence[JobRequest]) -> None:
         """Raises LimitReached when not all of them can be sent, as far as the user's own limits tell now."""
@@ -93,21 +119,30 @@ class Batches:
             )
         else:
             return
-        if len({request.prompt for request in requests}) == 1:
-            words = (
-                f"These {pictures} pictures ({count} jobs) are too many at once: {why}. Nothing was sent. "
-                "Ask for fewer."
-            )
+        prompts = len({request.prompt for request in requests})
+        words = "These {what} are too many at once: {why}. Nothing was sent. {instead}"
+        if all(request.final_of is not None for request in requests):
+            what, instead = f"{pictures} pictures ({count} jobs)", "Pick fewer."
+        elif prompts == 1:
+            what, instead = f"{pictures} pictures ({count} jobs)", "Ask for fewer."
+        elif requests[0].draft is not None:
+            what = f"{pictures} drafts of {prompts} prompts ({count} jobs)"
+            instead = "Ask for fewer, or take out some alternatives."
         else:
-            words = (
-                f"These {count} prompts ({pictures} pictures) are too many at once: {why}. Nothing was sent. "
-                "Take out some alternatives."
-            )
-        raise LimitReached(words, code="batch_too_large")
+            what, instead = f"{prompts} prompts ({pictures} pictures)", "Take out some alternatives."
+        raise LimitReached(words.format(what=what, why=why, instead=instead), code="batch_too_large")
 
     def find_same(self, user: User, requests: Sequence[JobRequest]) -> tuple[Job | None, ...]:
         """For each request the user's earlier job that drew the same, None where there is none.
 
-        Raises InvalidRequest. Three AWS calls for up to a hundred requests, none for requests without a seed.
+        For drafts only a job of drafts that are finished in the same way: others could not be picked from. Raises
+        InvalidRequest. Three AWS calls for up to a hundred requests, none for requests without a seed.
         """
-        return self._jobs.find_same_many(user, requests)
+        return tuple(
+            job if job is None or request.draft is None or _finished_alike(request.draft, job.draft) else None
+            for request, job in zip(requests, self._jobs.find_same_many(user, requests), strict=True)
+        )
+
+
+def _finished_alike(one: Draft, other: Draft | None) -> bool:
+    return other is not None and (one.steps, one.quality) == (other.steps, other.quality)

@@ -1,20 +1,30 @@
-"""Drafts: many seeds in few steps, of which those that are picked are drawn in full."""
+"""Drafts: many seeds in few steps, of one prompt or of several, of which those that are picked are drawn in full.
+
+Each job of drafts remembers by picture which job draws it in full; that is written in the transaction that creates the
+final's job, on condition that nothing else was remembered since. So a draft that is being finished, or is finished, is
+never paid for again: not by a second click, another window, or a press that was cut short and is repeated.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 from services import keys
-from services.batches import Batches
+from services.aws.table import Update
+from services.batches import Batch, Batches, Sending
 from services.catalogue import MAX_SEED, ModelCard
 from services.errors import InvalidRequest, NotFound
+from services.images import Images
 from services.inputs import Inputs
-from services.job_store import JobStore
+from services.job_store import FINAL, JobStore
 from services.jobs import Admission
 from services.records import Draft, Estimate, Job, JobRequest, User
 
 COUNTS = (4, 8, 12)
+# Presses whose jobs are looked for at once: each may have as many as a prompt can have alternatives.
+MOST_PRESSES = 4
 
 
 def draft_steps(card: ModelCard, request: JobRequest) -> int | None:
@@ -24,28 +34,38 @@ def draft_steps(card: ModelCard, request: JobRequest) -> int | None:
     return steps if steps < asked else None
 
 
-def plan(card: ModelCard, request: JobRequest, count: int) -> tuple[JobRequest, ...]:
-    """The requests that draw `count` drafts: one seed each, in jobs of as many as the card allows.
+def each_of(count: int, prompts: int) -> int:
+    """How many drafts each of the prompts gets of `count` in all: the same number, at least one."""
+    return max(1, count // prompts)
 
-    With a seed the drafts have it and those that follow; without one each job draws its own by chance.
+
+def plan(card: ModelCard, requests: Sequence[JobRequest], count: int) -> tuple[JobRequest, ...]:
+    """The requests that draw `count` drafts of the requests, one for each prompt and otherwise alike.
+
+    Each prompt gets the same number of seeds, in jobs of as many as the card allows. With a seed the drafts of each
+    prompt have it and those that follow; without one each job draws its own by chance.
     """
-    steps = draft_steps(card, request)
+    steps = draft_steps(card, requests[0])
     if steps is None:
-        return (request,)
+        return tuple(requests)
     quality = min(card.qualities, key=card.qualities.__getitem__)
-    asked = card.default_steps if request.steps is None else request.steps
-    draft = Draft(group="", steps=asked, quality=request.quality or card.default_quality)
+    each = each_of(count, len(requests))
     return tuple(
         request.model_copy(
             update={
                 "steps": steps,
                 "quality": quality,
-                "count": min(card.max_count, count - first),
+                "count": min(card.max_count, each - first),
                 "seed": None if request.seed is None else (request.seed + first) % (MAX_SEED + 1),
-                "draft": draft,
+                "draft": Draft(
+                    group="",
+                    steps=card.default_steps if request.steps is None else request.steps,
+                    quality=request.quality or card.default_quality,
+                ),
             }
         )
-        for first in range(0, count, card.max_count)
+        for request in requests
+        for first in range(0, each, card.max_count)
     )
 
 
@@ -53,63 +73,127 @@ def in_group(requests: Sequence[JobRequest], key: str) -> tuple[JobRequest, ...]
     """The requests of one press, its drafts named as belonging together; the same for the same `key`."""
     group = keys.digest("drafts", key)[:20]
     return tuple(
-        request.model_copy(update={"draft": request.draft.model_copy(update={"group": group})})
+        request.model_copy(
+            update={
+                "draft": request.draft.model_copy(
+                    update={"group": group, "part": part, "parts": len(requests)}
+                )
+            }
+        )
         if request.draft is not None
         else request
-        for request in requests
+        for part, request in enumerate(requests)
     )
 
 
-class Drafts:
-    """Turns picked drafts into the requests that finish them."""
+@dataclass(frozen=True)
+class _Run:
+    """Drafts of one job whose numbers follow each other: they can be drawn in full by one job."""
 
-    def __init__(self, store: JobStore, admission: Admission, inputs: Inputs) -> None:
+    job: Job
+    draft: Draft
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What finishing picked drafts means now: how many pictures are to be drawn, for how much (None: there is nothing
+    to draw), and the jobs that draw the others, or have drawn them."""
+
+    count: int
+    estimate: Estimate | None
+    there: tuple[Job, ...]
+
+
+class Drafts:
+    """Finds the drafts of a press, and has those that are picked drawn in full."""
+
+    def __init__(
+        self, store: JobStore, images: Images, admission: Admission, inputs: Inputs, batches: Batches
+    ) -> None:
         self._store = store
+        self._images = images
         self._admission = admission
         self._inputs = inputs
+        self._batches = batches
 
-    def estimate(self, user: User, image_ids: Sequence[str]) -> Estimate:
-        """What finishing the drafts would cost and take. Raises NotFound, InvalidRequest. One AWS call."""
-        runs = self._runs(user, image_ids)
-        specs = [
-            job.spec.model_copy(
-                update={"steps": draft.steps, "quality": draft.quality, "count": len(numbers)}
-            )
-            for job, draft, numbers in runs
-        ]
-        return Batches.together([self._admission.estimate(spec, together=len(specs)) for spec in specs])
+    def rest(self, user: User, jobs: Iterable[Job]) -> tuple[Job, ...]:
+        """The other jobs of the presses that these jobs of drafts belong to; of a few presses, the first ones.
 
-    def finals(self, user: User, image_ids: Sequence[str]) -> tuple[JobRequest, ...]:
-        """The requests that draw just the seeds of these drafts, as they were to be drawn in full.
-
-        Seeds that follow each other go into one job. One AWS call, one more a picture that was drawn over. Raises
-        NotFound for what is no draft of the user's or whose picture to draw over is gone, InvalidRequest for none.
+        No AWS call when all of their jobs are among `jobs`, otherwise two, and more for over a hundred jobs.
         """
-        requests = []
-        for job, draft, numbers in self._runs(user, image_ids):
-            spec = job.spec
-            requests.append(
-                JobRequest(
-                    prompt=spec.prompt,
-                    negative_prompt=spec.negative_prompt,
-                    model=spec.model,
-                    width=spec.width,
-                    height=spec.height,
-                    steps=draft.steps,
-                    guidance=spec.guidance,
-                    scheduler=spec.scheduler,
-                    quality=draft.quality,
-                    seed=(spec.seed + numbers[0]) % (MAX_SEED + 1),
-                    count=len(numbers),
-                    strength=spec.strength,
-                    final_of=job.id,
-                    **self._inputs.of(job),
-                )
-            )
-        return tuple(requests)
+        presses: dict[str, tuple[int, set[int]]] = {}
+        for job in jobs:
+            if job.draft is not None:
+                presses.setdefault(job.draft.group, (job.draft.parts, set()))[1].add(job.draft.part)
+        missing = [
+            [keys.drafts_sk(group, part) for part in range(parts) if part not in known]
+            for group, (parts, known) in presses.items()
+            if len(known) < parts
+        ]
+        notes = self._store.notes(user.id, [sk for each in missing[:MOST_PRESSES] for sk in each])
+        found = self._store.find_many([(user.id, note["job"]) for note in notes.values()])
+        return tuple(found.values())
 
-    def _runs(self, user: User, image_ids: Sequence[str]) -> list[tuple[Job, Draft, list[int]]]:
-        """Each draft job with each row of numbers of it that follow each other."""
+    def look(self, user: User, image_ids: Sequence[str]) -> Finish:
+        """What finishing these drafts would cost and take, and what of them is there. Raises NotFound, InvalidRequest.
+
+        One AWS call, three when some were finished before.
+        """
+        runs, there = self._runs(user, image_ids)
+        specs = [
+            run.job.spec.model_copy(
+                update={
+                    "steps": run.draft.steps,
+                    "quality": run.draft.quality,
+                    "count": len(run.numbers),
+                }
+            )
+            for run in runs
+        ]
+        estimates = [self._admission.estimate(spec, together=len(specs)) for spec in specs]
+        return Finish(
+            count=sum(spec.count for spec in specs),
+            estimate=Batches.together(estimates) if estimates else None,
+            there=there,
+        )
+
+    def finish(self, user: User, image_ids: Sequence[str]) -> tuple[Batch, tuple[Job, ...]]:
+        """Has those of these drafts drawn in full that are not yet: just their seeds, as they were to be drawn.
+
+        Answers with what became of that, and with the jobs that draw the others, or have drawn them. Seeds that follow
+        each other go into one job. Raises NotFound for what is no draft of the user's or whose picture to draw over is
+        gone, InvalidRequest for none. AWS calls: those of `look` and of `Batches.send`, one more a picture that was
+        drawn over.
+        """
+        runs, there = self._runs(user, image_ids)
+        return self._batches.send(user, [self._sending(run) for run in runs]), there
+
+    def _sending(self, run: _Run) -> Sending:
+        job, spec = run.job, run.job.spec
+        request = JobRequest(
+            prompt=spec.prompt,
+            negative_prompt=spec.negative_prompt,
+            model=spec.model,
+            width=spec.width,
+            height=spec.height,
+            steps=run.draft.steps,
+            guidance=spec.guidance,
+            scheduler=spec.scheduler,
+            quality=run.draft.quality,
+            seed=(spec.seed + run.numbers[0]) % (MAX_SEED + 1),
+            count=len(run.numbers),
+            strength=spec.strength,
+            final_of=job.id,
+            **self._inputs.of(job),
+        )
+        # Whoever else looked at the same record sends the same; after one that brought nothing it is another key.
+        before = [f"{number}:{job.finals.get(number, '')}" for number in run.numbers]
+        return Sending(request, keys.digest("final", job.id, *before), _noting(run))
+
+    def _runs(self, user: User, image_ids: Sequence[str]) -> tuple[list[_Run], tuple[Job, ...]]:
+        """What of the drafts is to be drawn in full, in rows of numbers that follow each other, and the finals that
+        are there."""
         picked: dict[str, set[int]] = {}
         for image_id in image_ids:
             parts = keys.split_image_id(image_id)
@@ -118,15 +202,78 @@ class Drafts:
             picked.setdefault(parts[0], set()).add(parts[1])
         if not picked:
             raise InvalidRequest("Pick a draft to finish.")
-        jobs = self._store.find_many([(user.id, job_id) for job_id in picked])
-        runs = []
-        for job_id in sorted(picked):
-            job = jobs.get((user.id, job_id))
-            if job is None or job.draft is None or not picked[job_id] <= set(range(job.spec.count)):
+        jobs = {job.id: job for job in self._store.find_many([(user.id, one) for one in picked]).values()}
+        for job_id, numbers in picked.items():
+            job = jobs.get(job_id)
+            if job is None or job.draft is None:
                 raise NotFound("There is no such draft.")
-            for _, row in groupby(enumerate(sorted(picked[job_id])), key=lambda pair: pair[1] - pair[0]):
-                runs.append((job, job.draft, [number for _, number in row]))
-        return runs
+            if not {keys.image_id(job_id, number) for number in numbers} <= set(job.image_ids):
+                raise NotFound("There is no such draft.")
+        finals = self._finals(user, [jobs[job_id] for job_id in picked], picked)
+        runs, there = [], dict[str, Job]()
+        for job in sorted((jobs[job_id] for job_id in picked), key=_in_press):
+            todo = []
+            for number in sorted(picked[job.id]):
+                if (final := finals.get((job.id, number))) is not None:
+                    there[final.id] = final
+                else:
+                    todo.append(number)
+            for _, row in groupby(enumerate(todo), key=lambda pair: pair[1] - pair[0]):
+                if job.draft is not None:
+                    runs.append(_Run(job, job.draft, tuple(number for _, number in row)))
+        return runs, tuple(there.values())
+
+    def _finals(
+        self, user: User, drafted: Sequence[Job], picked: dict[str, set[int]]
+    ) -> dict[tuple[str, int], Job]:
+        """The job that draws a picked draft in full, or has drawn it and its picture is still there. Two AWS calls,
+        none when none was ever finished."""
+        noted = {
+            (job.id, number): job.finals[number]
+            for job in drafted
+            for number in picked[job.id]
+            if number in job.finals
+        }
+        if not noted:
+            return {}
+        finals = self._store.find_many([(user.id, job_id) for job_id in noted.values()])
+        stored = self._images.of_jobs(user, list(finals.values()))
+        by_id, found = {job.id: job for job in drafted}, {}
+        for (draft_id, number), job_id in noted.items():
+            final = finals.get((user.id, job_id))
+            if final is None:
+                continue
+            drawn = {draft_number(final, by_id[draft_id], image.n) for image in stored[job_id]}
+            if not final.status.terminal or number in drawn:
+                found[draft_id, number] = final
+        return found
+
+
+def _in_press(job: Job) -> tuple[int, str]:
+    return (job.draft.part if job.draft else 0, job.id)
+
+
+def _noting(run: _Run) -> Callable[[Job], Update]:
+    """The write that has the job of drafts know which job draws these pictures of it in full.
+
+    Refused (label "final") when one of them was given to another job after the drafts were read, or they were erased.
+    """
+    known = {number: run.job.finals.get(number) for number in run.numbers}
+    conditions = ["attribute_exists(PK)"] + [
+        f"attribute_not_exists(#{FINAL}{number})" if before is None else f"#{FINAL}{number} = :was_{number}"
+        for number, before in known.items()
+    ]
+
+    def note(final: Job) -> Update:
+        return Update(
+            key=(keys.user_pk(run.job.user_id), keys.job_sk(run.job.id)),
+            label="final",
+            assign={f"{FINAL}{number}": final.id for number in run.numbers},
+            condition=" AND ".join(conditions),
+            values={f":was_{number}": before for number, before in known.items() if before is not None},
+        )
+
+    return note
 
 
 def draft_number(final: Job, draft: Job, n: int) -> int:

@@ -21,7 +21,9 @@ from services.search_notes import change_note
 TEXTS = (keys.LIST, keys.TEMPLATE, keys.PROMPT, keys.ALBUM)
 # Two records a picture, and the note of it, in one transaction of at most a hundred writes.
 RECORDS_AT_ONCE = 49
-KINDS = (keys.IMAGE, keys.TRASH, keys.ATTACHED, keys.JOB, keys.EXPORT, "IDEM#", "SAME#", *TEXTS)
+# Notes that lead to jobs.
+NOTES = ("IDEM#", "SAME#", keys.DRAFTS)
+KINDS = (keys.IMAGE, keys.TRASH, keys.ATTACHED, keys.JOB, keys.EXPORT, *NOTES, *TEXTS)
 
 
 class Erasure:
@@ -71,6 +73,8 @@ class Erasure:
         attached = self._images.erase_attached(job.user_id, keys.attached_prefix(job.id))
         objects += attached.objects
         self._table.delete(pk, same_sk(job.spec))
+        if job.draft is not None:
+            self._table.delete(pk, keys.drafts_sk(job.draft.group, job.draft.part))
         self._table.delete(pk, keys.job_sk(job.id))
         receipt = ErasureReceipt(
             jobs=1, images=len(images), objects=objects, shares=attached.shares, completed_at=now()
@@ -101,7 +105,7 @@ class Erasure:
             self._table.put(tombstone(user_id, job.id))
         objects = self._erase_objects(user_id)
         images = texts = 0
-        for kind in (keys.IMAGE, keys.TRASH, "IDEM#", "SAME#", *TEXTS):
+        for kind in (keys.IMAGE, keys.TRASH, *NOTES, *TEXTS):
             for item in list(self._table.each(pk, kind)):
                 self._table.delete(pk, item["SK"])
                 images += kind == keys.IMAGE

@@ -30,6 +30,8 @@ OPEN_VALUES = {
     ":starting": JobStatus.STARTING.value,
     ":processing": JobStatus.PROCESSING.value,
 }
+# On drafts, with a picture's number: the job that draws it in full.
+FINAL = "final_"
 # How long after a claim the sweeper looks whether the invocation really happened.
 CLAIM_CHECK_S = 30
 
@@ -361,6 +363,11 @@ def job_from_item(item: Item) -> Job:
         run_by=_moment(item.get("run_by")),
         draft=Draft.model_validate_json(item["draft"]) if "draft" in item else None,
         final_of=item.get("final_of"),
+        finals={
+            int(name.removeprefix(FINAL)): value
+            for name, value in item.items()
+            if name.removeprefix(FINAL).isdecimal()
+        },
     )
 
 

@@ -27,6 +27,7 @@ from services.ledger import Ledger
 from services.logs import event
 from services.moderation import Moderation
 from services.records import (
+    Draft,
     EndpointState,
     ErasureReceipt,
     Estimate,
@@ -126,15 +127,16 @@ class Jobs:
         request: JobRequest,
         *,
         idempotency_key: str | None = None,
-        beside: Callable[[Job], Put] | None = None,
+        beside: Callable[[Job], Put | Update] | None = None,
     ) -> Job:
         """Creates the job, reserves its price, and invokes the endpoint when there is room; once for a key.
 
-        `beside` makes a record that is written in the transaction that creates the job.
+        `beside` makes a write of the transaction that creates the job.
 
         The same key with the same request within 24 hours returns the job that is. Four AWS calls, and one for each
         picture that comes along: those are stored first, so that there is no job without them. Raises InvalidRequest,
-        Moderated, LimitReached, IdempotencyMismatch, NotFound for a source that is gone; nothing is left written then.
+        Moderated, LimitReached, IdempotencyMismatch, NotFound for a source that is gone, Conflict for drafts that were
+        finished or erased meanwhile; nothing is left written then.
         After Unavailable the job may be there: asking again with the same key finds it. A request
         for WARM is only recorded while the model is asleep.
         """
@@ -159,6 +161,8 @@ class Jobs:
         writes: list[Put | Update] = list(self._ledger.reservation(job))
         if idempotency_key is not None:
             writes.append(_idempotency(user, request, idempotency_key, job))
+        if job.draft is not None:
+            writes.append(_part_of_press(job, job.draft))
         if beside is not None:
             writes.append(beside(job))
         self._admission.inputs.put(user.id, job.id, pictures)
@@ -170,6 +174,10 @@ class Jobs:
                 if earlier := self._replay(user, request, idempotency_key):
                     return earlier
                 raise IdempotencyInFlight("The same request is being worked on. Ask again.") from exc
+            if "final" in exc.failed:
+                raise Conflict(
+                    "Some of these drafts were just finished elsewhere, or erased. Look at them again."
+                ) from exc
             raise self._ledger.refusal(exc.failed, created) from exc
         event("job_submitted", job=job.id, user=user.id, model=spec.model, count=spec.count, waiting=not room)
         return self._sweeper.invoke(job) if room else job
@@ -325,6 +333,12 @@ def _fingerprint(request: JobRequest) -> str:
         fields["mask"] = None if request.mask is None else hashlib.sha256(request.mask).hexdigest()
         fields["strength"] = request.strength
     return keys.digest(json.dumps(fields, sort_keys=True))
+
+
+def _part_of_press(job: Job, draft: Draft) -> Put:
+    """The note by which a press for drafts finds its jobs; a part that is drawn anew replaces the one before."""
+    sk = keys.drafts_sk(draft.group, draft.part)
+    return Put(item={"PK": keys.user_pk(job.user_id), "SK": sk, "job": job.id}, label="part")
 
 
 def _idempotency(user: User, request: JobRequest, key: str, job: Job) -> Put:

@@ -22,6 +22,7 @@ PROMPT = "PROMPT#"
 ALBUM = "ALBUM#"
 EXPORT = "EXPORT#"
 CHANGED = "CHANGED#"
+DRAFTS = "DRAFTS#"
 SEARCH = "SEARCH"
 WAITING = "OPEN#waiting"
 RUNNING = "OPEN#running"
@@ -64,6 +65,11 @@ def is_job_id(text: str) -> bool:
 def job_sk(job_id: str) -> str:
     """Sort key of a job."""
     return f"{JOB}{job_id}"
+
+
+def drafts_sk(group: str, part: int) -> str:
+    """Sort key of the note which job draws that part (from 0) of a press for drafts."""
+    return f"{DRAFTS}{group}#{part:03d}"
 
 
 def input_key(user_id: str, job_id: str, name: str) -> str:

@@ -76,11 +76,16 @@ class When(StrEnum):
 
 
 class Draft(Record):
-    """On a job of drafts: what its finals are to be drawn with, and which drafts belong together (one press)."""
+    """On a job of drafts: what its finals are to be drawn with, and which drafts belong together (one press).
+
+    The job is the `part`-th (from 0) of the `parts` jobs of its press.
+    """
 
     group: str
     steps: int
     quality: str
+    part: int = 0
+    parts: int = 1
 
 
 class JobRequest(Record):
@@ -238,7 +243,8 @@ class Withheld(Record):
 class Job(Record):
     """One request of one user and what became of it. `cost_usd` is None until it is settled (0.0 when refunded).
 
-    With `run_by` it waits for its model to be awake, and until then at the latest.
+    With `run_by` it waits for its model to be awake, and until then at the latest. On drafts `finals` says by number of
+    the picture which job drew it in full last, or does; on that job `final_of` is the job of drafts.
     """
 
     id: str
@@ -265,6 +271,7 @@ class Job(Record):
     run_by: datetime | None = None
     draft: Draft | None = None
     final_of: str | None = None
+    finals: dict[int, str] = {}
 
     def waits_for_the_model(self, now: datetime) -> bool:
         """True while it is held back until somebody else's job wakes the model."""

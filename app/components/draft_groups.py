@@ -1,48 +1,139 @@
-"""Drafts in the feed, to pick from and to finish; and what was finished, beside its draft."""
+"""Drafts in the feed, by prompt, to pick from and to finish; and what was finished, beside its draft."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import streamlit as st
 
-from app.components.draft_picker import draft_picker
+from app.components.draft_picker import DraftsOfPrompt, Remark, draft_picker
 from app.components.error_banner import show_error
 from app.components.following import follow, forget_feed, watch
 from app.components.picture_grid import GridAction, picture_grid
-from app.components.press import partly_sent_words, send
-from app.wording import about, dollars, duration, plural
+from app.components.press import Sent, partly_sent_words
+from app.wording import about, ago, dollars, duration, hint_words, plural
 from services import keys
+from services.answer import withheld_words
 from services.build import Studio
-from services.drafts import draft_number
-from services.errors import StudioError
-from services.records import Image, Job, User
+from services.drafts import Finish, draft_number
+from services.errors import LimitReached, StudioError
+from services.records import Image, Job, JobStatus, User
 
 PICKS = "picks"
 ROUND = "picks_round"
+# How much of a press was finished, and why not all: told while the same are picked.
+PARTLY = "partly_finished"
+# The address holds no more than these: more than one press can have.
+MOST_PICKS = 60
+DRAWING = "{drafts} still being drawn."
+ALL_THERE = "All of these are finished or being drawn already: nothing is charged."
+SOME_THERE = "{price} · {time} · {count} more finished or being drawn already"
+MISSING = {
+    JobStatus.FAILED: "{drafts} failed.",
+    JobStatus.CANCELED: "{drafts} canceled.",
+    JobStatus.EXPIRED: "{drafts} not drawn in time.",
+}
+
+
+def whole_presses(
+    studio: Studio,
+    user: User,
+    images: tuple[Image, ...],
+    jobs: Mapping[str, Job],
+    ended: Iterable[Job],
+) -> tuple[tuple[Image, ...], dict[str, Job]]:
+    """The pictures and their jobs with all the other drafts of the same presses, and with what was finished of them.
+
+    `ended` are jobs that brought no pictures. No AWS call while all of them are there, otherwise up to four.
+    """
+    known = {**jobs, **{job.id: job for job in ended if job.draft is not None}}
+    rest = studio.drafts.rest(user, known.values())
+    known |= {job.id: job for job in rest}
+    # The oldest job of the feed may be cut in the middle.
+    there = Counter(image.job_id for image in images)
+    cut = [job for job in known.values() if job.draft is not None and there[job.id] < len(job.image_ids)]
+    if cut:
+        found, ids = studio.images.of_jobs(user, cut), {image.id for image in images}
+        images += tuple(image for of_job in found.values() for image in of_job if image.id not in ids)
+    finals = {final for job in known.values() for final in job.finals.values()}
+    if unread := finals - known.keys():
+        known |= studio.jobs.find_many(user, sorted(unread))
+    return images, known
+
+
+def press_of(jobs: Mapping[str, Job], job_id: str) -> tuple[Job, ...]:
+    """The jobs of the press that a job of drafts belongs to, in its order; none for what is no job of drafts."""
+    job = jobs.get(job_id)
+    if job is None or job.draft is None:
+        return ()
+    group = job.draft.group
+    press = [each for each in jobs.values() if each.draft is not None and each.draft.group == group]
+    return tuple(sorted(press, key=_place))
+
+
+def in_order(jobs: Mapping[str, Job]) -> Callable[[Image], tuple[int, str, int]]:
+    """What drafts of one press are sorted by: its order, whatever was drawn first."""
+    return lambda image: (*_place(jobs[image.job_id]), image.n)
+
+
+def _place(job: Job) -> tuple[int, str]:
+    return (job.draft.part if job.draft else 0, job.id)
+
+
+def _prompts(press: Iterable[Job]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(job.spec.prompt for job in press))
+
+
+def draft_title(press: Sequence[Job]) -> bool:
+    """Draws what stands above the drafts of several prompts; False (and nothing) for those of a single one."""
+    prompts = len(_prompts(press))
+    if prompts > 1:
+        words = "**Drafts of {count} prompts**"
+        st.markdown(words.format(count=prompts))
+    return prompts > 1
+
+
+def press_facts(press: Sequence[Job]) -> str:
+    """When the press was, and what its drafts cost beside what was said before; as a markdown label."""
+    drawn = [job for job in press if job.status is JobStatus.SUCCEEDED]
+    words = "{ago} · {cost} (estimated {said})"
+    return words.format(
+        ago=ago(press[0].created_at),
+        cost=dollars(sum(job.cost_usd or 0.0 for job in drawn)),
+        said=dollars(sum(job.estimate.cost_usd for job in drawn)),
+    ).replace("$", "\\$")
 
 
 def draft_group(
-    studio: Studio, user: User, jobs: Mapping[str, Job], images: Sequence[Image], finished: set[str]
+    studio: Studio,
+    user: User,
+    jobs: Mapping[str, Job],
+    images: Sequence[Image],
+    finished: set[str],
+    open_ids: Collection[str],
 ) -> GridAction | None:
     """The drafts of one press with the button that finishes those picked; answers with a picture to look at.
 
-    What is picked stands in the address. `jobs` are the drafts' jobs by id, `finished` the drafts drawn in full.
+    What is picked stands in the address. `jobs` are those of the feed by id, `finished` the drafts drawn in full,
+    `open_ids` the jobs that are still being drawn.
     """
-    first = jobs[images[0].job_id]
-    group = first.draft.group if first.draft else first.id
+    press = press_of(jobs, images[0].job_id)
+    group = press[0].draft.group if press[0].draft else press[0].id
     shown = {image.id for image in images}
-    before = [one for one in st.query_params.get(PICKS, "").split(",") if one in shown]
-    st.caption(_group_words(first, len(images)))
+    address = _picks()
+    before = [one for one in address if one in shown]
+    elsewhere = [one for one in address if one not in shown and _is_draft(one, jobs)]
+    st.caption(_group_words(press[0], len(images)))
     picked, look = draft_picker(
         studio,
-        images,
+        _parts(press, images, open_ids),
         picked=before,
         finished=finished,
         key=f"drafts_{group}_{st.session_state.get(ROUND, 0)}",
     )
-    if list(picked) != before:
-        _remember(picked)
+    if list(picked) != before or len(before) + len(elsewhere) < len(address):
+        _remember([*elsewhere, *picked])
     if look is not None:
         return GridAction("open", (look,))
     if picked:
@@ -50,6 +141,43 @@ def draft_group(
     else:
         st.caption("Pick those that are worth finishing: only their seeds are drawn in full.")
     return None
+
+
+def _parts(
+    press: Sequence[Job], images: Sequence[Image], open_ids: Collection[str]
+) -> tuple[DraftsOfPrompt, ...]:
+    """The drafts by prompt, with what became of those that are missing. A single prompt stands above them already."""
+    prompts = _prompts(press)
+    parts = []
+    for prompt in prompts:
+        of_prompt = [job for job in press if job.spec.prompt == prompt]
+        ids = {job.id for job in of_prompt}
+        remarks = [remark for job in of_prompt for remark in _remarks(job)]
+        drawing = sum(job.spec.count for job in of_prompt if job.id in open_ids)
+        if drawing:
+            remarks.append(Remark(DRAWING.format(drafts=plural(drawing, "draft"))))
+        parts.append(
+            DraftsOfPrompt(
+                prompt=prompt if len(prompts) > 1 else "",
+                images=tuple(image for image in images if image.job_id in ids),
+                remarks=tuple(dict.fromkeys(remarks)),
+            )
+        )
+    return tuple(parts)
+
+
+def _remarks(job: Job) -> list[Remark]:
+    """What the drafts of a job do not say themselves, and why there are none."""
+    if job.status in MISSING:
+        words = MISSING[job.status].format(drafts=plural(job.spec.count, "draft"))
+        why = f" {job.failure.message}" if job.failure is not None else ""
+        return [Remark(words + why + " Nothing was charged for them.", failed=True)]
+    remarks = []
+    if job.withheld and job.status is JobStatus.SUCCEEDED:
+        remarks.append(Remark(withheld_words(job.withheld, job.spec.count)))
+    if job.hint is not None:
+        remarks.append(Remark(hint_words(job.spec, job.hint)))
+    return remarks
 
 
 def _group_words(job: Job, count: int) -> str:
@@ -63,57 +191,93 @@ def _group_words(job: Job, count: int) -> str:
 
 def _finish(studio: Studio, user: User, picked: tuple[str, ...], group: str) -> None:
     try:
-        estimate = studio.drafts.estimate(user, picked)
+        finish = studio.drafts.look(user, picked)
     except StudioError as error:
         show_error(error)
         return
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        pressed = st.button(
-            f"Finish {len(picked)} at full quality",
-            icon=":material/auto_awesome:",
-            type="primary",
-            key=f"finish_{group}",
-        )
-        price = f"{about(dollars(estimate.cost_usd))} · {about(duration(estimate.total_s))}"
-        st.caption(price.capitalize().replace("$", "\\$"), width="content")
-        st.space("stretch")
-        if st.button("Clear", type="tertiary", key=f"unpick_{group}"):
-            _let_go()
-            st.rerun()
-    if not pressed:
-        return
-    try:
-        requests = studio.drafts.finals(user, picked)
-    except StudioError as error:
-        show_error(error)
-        return
-    sent = send(studio, user, requests, place="finish_attempt")
-    if sent.batch.refused is not None:
-        if not sent.batch.sent:
-            show_error(sent.batch.refused.error)
-            return
-        words = partly_sent_words(sent, sent.batch.refused.error, len(requests), button="Finish")
+    # In sight, however many drafts there are (atelier.css).
+    with st.container(key=f"finish_bar_{group}", gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+            pressed = st.button(
+                f"Finish {finish.count} at full quality" if finish.count else "Show what is finished",
+                icon=":material/auto_awesome:",
+                type="primary",
+                key=f"finish_{group}",
+            )
+            st.space("stretch")
+            if st.button("Clear", type="tertiary", key=f"unpick_{group}"):
+                _let_go(picked)
+                st.rerun()
+        st.caption(_finish_words(finish, len(picked)))
+    told, words = st.session_state.get(PARTLY, ((), ""))
+    if told == picked:
         st.warning(words, icon=":material/speed:")
-        watch(sent.batch.sent)
+    if pressed:
+        _send(studio, user, picked)
+
+
+def _finish_words(finish: Finish, picked: int) -> str:
+    """What the press costs and takes, and that some of those picked are paid for already; as a markdown label."""
+    if finish.estimate is None:
+        return ALL_THERE
+    there = picked - finish.count
+    words = SOME_THERE if there else "{price} · {time}"
+    return words.format(
+        price=about(dollars(finish.estimate.cost_usd)).capitalize(),
+        time=about(duration(finish.estimate.total_s)),
+        count=there,
+    ).replace("$", "\\$")
+
+
+def _send(studio: Studio, user: User, picked: tuple[str, ...]) -> None:
+    """Has the picked drafts finished and shows their progress; what could not be sent stays picked."""
+    try:
+        batch, there = studio.drafts.finish(user, picked)
+    except StudioError as error:
+        show_error(error)
         return
-    watch(sent.batch.sent[1:])
-    follow(sent.batch.sent[0])
-    _let_go()
+    if batch.refused is not None and not batch.sent:
+        show_error(batch.refused.error)
+        return
+    jobs = [*batch.sent, *there]
+    st.session_state["shown_again"] = [job.id for job in there if job.status.terminal]
+    watch(jobs[1:])
+    follow(jobs[0])
+    if batch.refused is not None:
+        why = batch.refused.error
+        sent = Sent(batch, goes_on=why.retryable or isinstance(why, LimitReached))
+        st.session_state[PARTLY] = (picked, partly_sent_words(sent, why, batch.asked, button="Finish"))
+    else:
+        _let_go(picked)
     forget_feed()
     st.rerun()
 
 
+def _picks() -> list[str]:
+    """What the address says is picked: well-formed ids, each once, and not more than there can be."""
+    raw = st.query_params.get(PICKS, "").split(",")
+    return list(dict.fromkeys(one for one in raw if keys.split_image_id(one)))[:MOST_PICKS]
+
+
+def _is_draft(image_id: str, jobs: Mapping[str, Job]) -> bool:
+    """Whether it is a draft of a job in the feed."""
+    parts = keys.split_image_id(image_id)
+    job = jobs.get(parts[0]) if parts else None
+    return job is not None and job.draft is not None and image_id in job.image_ids
+
+
 def _remember(picked: Sequence[str]) -> None:
     if picked:
-        st.query_params[PICKS] = ",".join(picked)
+        st.query_params[PICKS] = ",".join(picked[:MOST_PICKS])
     else:
         st.query_params.pop(PICKS, None)
 
 
-def _let_go() -> None:
-    """Forgets what is picked, here and in the browser."""
-    st.query_params.pop(PICKS, None)
+def _let_go(picked: Collection[str]) -> None:
+    """Forgets what is picked of a press, here and in the browser; what is picked of others stays."""
+    _remember([one for one in _picks() if one not in picked])
     st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1
+    st.session_state.pop(PARTLY, None)
 
 
 def draft_of(final: Job, draft: Job | None, n: int) -> str | None:

@@ -1,72 +1,90 @@
-// Drafts to pick from. Texts arrive as data and are only ever set as attributes or text nodes.
+// Drafts to pick from, under their prompts. Texts arrive as data and are only ever set as attributes or text nodes.
 const views = new WeakMap()
-
-function make(tag, className, attributes = {}) {
-  const element = document.createElement(tag)
-  element.className = className
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
-  return element
+const ICONS = {
+  look: "M5 5h6v2H8.4l3.3 3.3-1.4 1.4L7 8.4V11H5V5zm14 14h-6v-2h2.6l-3.3-3.3 1.4-1.4 3.3 3.3V13h2v6z",
+  failed: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20zm1 15h-2v-2h2v2zm0-4h-2V7h2v6z",
 }
 
 function makeTile(item) {
-  const tile = make("div", "tile")
-  tile.dataset.id = item.id
-  const pick = make("button", "pick", { type: "button", role: "checkbox" })
   const image = make("img", "", { alt: "", decoding: "async", width: item.width, height: item.height })
-  pick.append(image, make("span", "mark", { "aria-hidden": "true" }), make("span", "note"))
-  const look = make("button", "look", { type: "button" })
-  look.textContent = "⤢"
-  tile.append(pick, look)
+  const marks = [make("span", "mark", { "aria-hidden": "true" }), make("span", "note")]
+  const pick = make("button", "pick", { type: "button", role: "checkbox" }, image, ...marks)
+  const tile = make("div", "tile", {}, pick, iconButton("look", "", "look"))
+  tile.dataset.id = item.id
   return tile
+}
+
+function showTile(tile, item, number) {
+  const [pick, look] = tile.children
+  const image = pick.querySelector("img")
+  if (image.getAttribute("src") !== item.src) image.src = item.src
+  pick.setAttribute("aria-label", `Draft ${number}, seed ${item.seed}${item.finished ? ", drawn in full" : ""}`)
+  look.setAttribute("aria-label", `Look at draft ${number}`)
+  look.title = "Look at it"
+  pick.querySelector(".note").textContent = item.finished ? "finished" : ""
+}
+
+function makePart() {
+  return make("div", "part", {}, make("h3", "prompt"), make("div", "grid", { role: "group" }), make("div", "remarks"))
+}
+
+function makeRemark(remark) {
+  const text = make("span", "")
+  text.textContent = remark.text
+  return make("p", remark.failed ? "remark failed" : "remark", {}, ...(remark.failed ? [icon("failed")] : []), text)
 }
 
 export default function (component) {
   const { data, parentElement, setStateValue, setTriggerValue } = component
   let view = views.get(parentElement)
-  if (!view || !parentElement.contains(view.grid)) {
+  if (!view || !parentElement.contains(view.root)) {
     // What was picked is known to the server from the first press on; until then it says what was picked before.
-    view = { grid: make("div", "grid", { role: "group", "aria-label": "Drafts" }), picked: new Set(data.picked) }
-    parentElement.append(view.grid)
+    view = { root: make("div", "parts"), picked: new Set(data.picked) }
+    parentElement.append(view.root)
     views.set(parentElement, view)
   }
-  const { grid, picked } = view
-  const known = new Map([...grid.children].map((tile) => [tile.dataset.id, tile]))
-  data.items.forEach((item, index) => {
-    const tile = known.get(item.id) ?? makeTile(item)
-    known.delete(item.id)
-    const [pick, look] = tile.children
-    const image = pick.querySelector("img")
-    if (image.getAttribute("src") !== item.src) image.src = item.src
-    const name = `Draft ${index + 1}, seed ${item.seed}${item.finished ? ", drawn in full" : ""}`
-    pick.setAttribute("aria-label", name)
-    look.setAttribute("aria-label", `Look at draft ${index + 1}`)
-    look.title = "Look at it"
-    pick.querySelector(".note").textContent = item.finished ? "finished" : ""
-    if (grid.children[index] !== tile) grid.insertBefore(tile, grid.children[index] ?? null)
+  const { root, picked } = view
+  const tiles = () => [...root.querySelectorAll(".tile")]
+  const known = new Map(tiles().map((tile) => [tile.dataset.id, tile]))
+  let number = 0
+  data.parts.forEach((part, index) => {
+    if (!root.children[index]) root.append(makePart())
+    const [prompt, grid, remarks] = root.children[index].children
+    prompt.hidden = !part.prompt
+    prompt.textContent = part.prompt
+    grid.hidden = !part.items.length
+    grid.setAttribute("aria-label", part.prompt ? `Drafts of ${part.prompt}` : "Drafts")
+    part.items.forEach((item, place) => {
+      const tile = known.get(item.id) ?? makeTile(item)
+      known.delete(item.id)
+      showTile(tile, item, ++number)
+      if (grid.children[place] !== tile) grid.insertBefore(tile, grid.children[place] ?? null)
+    })
+    remarks.replaceChildren(...part.remarks.map(makeRemark))
   })
   for (const gone of known.values()) {
     picked.delete(gone.dataset.id)
     gone.remove()
   }
+  while (root.children.length > data.parts.length) root.lastChild.remove()
   const show = () => {
-    for (const tile of grid.children)
-      tile.firstChild.setAttribute("aria-checked", String(picked.has(tile.dataset.id)))
+    for (const tile of tiles()) tile.firstChild.setAttribute("aria-checked", String(picked.has(tile.dataset.id)))
   }
   show()
-  grid.onclick = (event) => {
+  root.onclick = (event) => {
     const tile = event.target.closest(".tile")
     if (!tile) return
     if (event.target.closest(".look")) return setTriggerValue("look", tile.dataset.id)
     if (!picked.delete(tile.dataset.id)) picked.add(tile.dataset.id)
     show()
-    setStateValue("picked", [...grid.children].map((other) => other.dataset.id).filter((id) => picked.has(id)))
+    setStateValue("picked", tiles().map((other) => other.dataset.id).filter((id) => picked.has(id)))
   }
-  grid.onkeydown = (event) => {
+  root.onkeydown = (event) => {
     const steps = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }
     const tile = event.target.closest(".tile")
     if (!tile || !(event.key in steps)) return
     event.preventDefault()
-    const next = steps[event.key] < 0 ? tile.previousElementSibling : tile.nextElementSibling
-    next?.firstChild.focus()
+    const all = tiles()
+    all[all.indexOf(tile) + steps[event.key]]?.firstChild.focus()
   }
 }

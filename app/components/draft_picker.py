@@ -1,24 +1,46 @@
-"""A grid of drafts of which several can be picked by a click or a key."""
+"""Drafts, under the prompts they are of, of which several can be picked by a click or a key."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from app.components.prompt_text import one_line
+from app.components.script import script
 from app.links import link
 from services.build import Studio
 from services.records import Image
 
 HERE = Path(__file__).parent
+PROMPT_CHARACTERS = 160
+REMARK_CHARACTERS = 400
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What is said below the drafts of a prompt; `failed` is why some of them are missing. May hold others' text."""
+
+    text: str
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class DraftsOfPrompt:
+    """The drafts of one prompt. The prompt is their heading; empty when the page says it already."""
+
+    prompt: str
+    images: tuple[Image, ...]
+    remarks: tuple[Remark, ...] = ()
 
 
 def draft_picker(
     studio: Studio,
-    images: Sequence[Image],
+    parts: Sequence[DraftsOfPrompt],
     *,
     picked: Collection[str],
     finished: Collection[str],
@@ -28,27 +50,37 @@ def draft_picker(
 
     `finished` are marked as drawn in full already. No AWS call: links are signed here.
     """
-    items = [
-        {
-            "id": image.id,
-            "src": link(studio, image, "thumbnail"),
-            "seed": image.seed,
-            "finished": image.id in finished,
-            "width": image.width,
-            "height": image.height,
-        }
-        for image in images
-    ]
-    result = _component()(
-        key=key,
-        data={"items": items, "picked": [image.id for image in images if image.id in picked]},
-        on_picked_change=_nothing,
-        on_look_change=_nothing,
-    )
+    images = [image for part in parts for image in part.images]
+    data = {
+        "parts": [
+            {
+                "prompt": one_line(part.prompt, PROMPT_CHARACTERS),
+                "items": [_item(studio, image, image.id in finished) for image in part.images],
+                "remarks": [
+                    {"text": one_line(remark.text, REMARK_CHARACTERS), "failed": remark.failed}
+                    for remark in part.remarks
+                ],
+            }
+            for part in parts
+        ],
+        "picked": [image.id for image in images if image.id in picked],
+    }
+    result = _component()(key=key, data=data, on_picked_change=_nothing, on_look_change=_nothing)
     shown = [image.id for image in images]
     raw, look = result.picked, result.look
     now = raw if isinstance(raw, list) else list(picked)
     return tuple(one for one in shown if one in now), look if look in shown else None
+
+
+def _item(studio: Studio, image: Image, finished: bool) -> dict[str, Any]:
+    return {
+        "id": image.id,
+        "src": link(studio, image, "thumbnail"),
+        "seed": image.seed,
+        "finished": finished,
+        "width": image.width,
+        "height": image.height,
+    }
 
 
 def _nothing() -> None:
@@ -60,5 +92,5 @@ def _component() -> Callable[..., Any]:
     return st.components.v2.component(
         "atelier_draft_picker",
         css=(HERE / "draft_picker.css").read_text(encoding="utf-8"),
-        js=(HERE / "draft_picker.js").read_text(encoding="utf-8"),
+        js=script("elements.js", "draft_picker.js"),
     )

@@ -10,7 +10,16 @@ from typing import Literal
 import streamlit as st
 
 from app.components import form_values as form
-from app.components.draft_groups import beside_drafts, draft_group, draft_of
+from app.components.draft_groups import (
+    beside_drafts,
+    draft_group,
+    draft_of,
+    draft_title,
+    in_order,
+    press_facts,
+    press_of,
+    whole_presses,
+)
 from app.components.error_banner import show_error
 from app.components.following import forget_feed
 from app.components.job_card import is_held, job_card
@@ -65,14 +74,22 @@ def job_feed(studio: Studio, user: User) -> None:
         failed=[job_id for job_id in ended if job_id not in canceled],
         canceled=canceled,
     )
-    for job in list(ended.values()):
-        _ended(studio, job)
     groups = _groups(feed, ids)
+    drafted = {job.id for images in groups for job in press_of(feed.jobs, images[0].job_id)}
+    for job in list(ended.values()):
+        # Beside the other drafts of its press it is told there.
+        if job.id not in drafted:
+            _ended(studio, job)
     if not groups and not ids and not ended:
         _nothing_yet()
-    finished = {image_id for job in feed.jobs.values() for image_id in _drafts_of(job, feed)}
+    finished = {
+        image_id
+        for job in feed.jobs.values()
+        if job.status is JobStatus.SUCCEEDED
+        for image_id in _drafts_of(job, feed)
+    }
     for index, images in enumerate(groups):
-        _pictures(studio, user, images, feed, finished, large=index == 0)
+        _pictures(studio, user, images, feed, finished, ids, large=index == 0)
 
 
 def _groups(feed: Feed, open_ids: list[str]) -> list[list[Image]]:
@@ -89,7 +106,7 @@ def _groups(feed: Feed, open_ids: list[str]) -> list[list[Image]]:
             groups.setdefault(group_of(image), []).append(image)
     for name, images in groups.items():
         if name.startswith("drafts "):
-            images.sort(key=lambda image: (image.job_id, image.n))
+            images.sort(key=in_order(feed.jobs))
 
     def place(images: list[Image]) -> int:
         places = [asked.index(image.job_id) for image in images if image.job_id in asked]
@@ -123,13 +140,18 @@ def _read(studio: Studio, user: User) -> Feed:
 
 
 def _with_jobs(studio: Studio, user: User, images: tuple[Image, ...]) -> Feed:
-    """The pictures with their jobs, and with the drafts of those that were finished. Two AWS calls, three at most."""
+    """The pictures with their jobs, the other drafts of their presses, and the drafts of those that were finished.
+
+    Two AWS calls, three with finals; and those of `whole_presses`.
+    """
     jobs = studio.jobs.find_many(user, [image.job_id for image in images])
     finals = [job for job in jobs.values() if job.final_of is not None]
     drafted = studio.jobs.find_many(user, [str(job.final_of) for job in finals])
     stored = studio.images.of_jobs(user, list(drafted.values())) if drafted else {}
     drafts = {image.id: image for of_job in stored.values() for image in of_job}
-    return Feed(time.monotonic(), images, drafted | jobs, drafts)
+    ended: dict[str, Job] = st.session_state.get("ended", {})
+    images, jobs = whole_presses(studio, user, images, drafted | jobs, ended.values())
+    return Feed(time.monotonic(), images, jobs, drafts)
 
 
 def _with_focused(studio: Studio, user: User, job_id: str, images: tuple[Image, ...]) -> tuple[Image, ...]:
@@ -239,10 +261,18 @@ def reuse(studio: Studio, job: Job, *, seed: bool) -> bool:
 
 
 def _pictures(
-    studio: Studio, user: User, images: list[Image], feed: Feed, finished: set[str], *, large: bool
+    studio: Studio,
+    user: User,
+    images: list[Image],
+    feed: Feed,
+    finished: set[str],
+    open_ids: list[str],
+    *,
+    large: bool,
 ) -> None:
     first = images[0]
     job = feed.jobs.get(first.job_id)
+    press = press_of(feed.jobs, first.job_id)
     with st.container(key=f"drawn_{first.job_id}", gap="small"):
         with st.container(
             horizontal=True,
@@ -251,23 +281,25 @@ def _pictures(
             wrap=False,
             key=f"icons_drawn_{first.job_id}",
         ):
-            show_text(one_line(first.prompt, 90))
-            remix = st.button(
-                "Remix",
-                icon=":material/shuffle:",
-                type="tertiary",
-                key=f"remix_{first.job_id}",
-                help="Remix: the same settings, a new seed",
-            )
-            again = st.button(
-                "Use all settings",
-                icon=":material/replay:",
-                type="tertiary",
-                key=f"all_{first.job_id}",
-                help="Use all settings, the seed too",
-            )
-        if job is not None and job.draft is not None:
-            action = draft_group(studio, user, feed.jobs, images, finished)
+            remix, again = False, False
+            if not draft_title(press):
+                show_text(one_line(first.prompt, 90))
+                remix = st.button(
+                    "Remix",
+                    icon=":material/shuffle:",
+                    type="tertiary",
+                    key=f"remix_{first.job_id}",
+                    help="Remix: the same settings, a new seed",
+                )
+                again = st.button(
+                    "Use all settings",
+                    icon=":material/replay:",
+                    type="tertiary",
+                    key=f"all_{first.job_id}",
+                    help="Use all settings, the seed too",
+                )
+        if press:
+            action = draft_group(studio, user, feed.jobs, images, finished, open_ids)
         elif job is not None and (drafts := _drafts_of(job, feed)):
             beside = {n: feed.drafts[draft_id] for draft_id, n in drafts.items() if draft_id in feed.drafts}
             action = beside_drafts(studio, job, images, beside)
@@ -275,9 +307,12 @@ def _pictures(
         else:
             look: Literal["tiles", "large"] = "large" if large else "tiles"
             action = picture_grid(studio, images, key=f"grid_{first.job_id}", look=look)
-        if job is not None and large:
-            show_remarks(job)
-        st.caption(_facts(job) if job is not None and large else _short_facts(first, job))
+        if press:
+            st.caption(press_facts(press))
+        else:
+            if job is not None and large:
+                show_remarks(job)
+            st.caption(_facts(job) if job is not None and large else _short_facts(first, job))
     if remix or again:
         if reuse(studio, studio.jobs.get(user, first.job_id), seed=again):
             st.rerun()

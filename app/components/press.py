@@ -60,6 +60,8 @@ def price_words(estimate: Estimate, requests: Sequence[JobRequest] = ()) -> str:
     pictures = sum(request.count for request in requests)
     if requests and requests[0].draft is not None:
         words = f"{plural(pictures, 'draft')} of {plural(requests[0].steps or 0, 'step')}, {price}"
+        if (prompts := len({request.prompt for request in requests})) > 1:
+            words = f"{prompts} prompts x {plural(pictures // prompts, 'draft')} = {words}"
     elif len(requests) <= 1:
         words = f"{price[0].upper()}{price[1:]}"
     else:
@@ -103,11 +105,11 @@ def _offer_same(studio: Studio, user: User, requests: Requests, slots: Slots) ->
             st.caption(_saving_words(studio, requests, others))
         with st.container(horizontal=True):
             if others:
-                only = st.button(f"Draw only the other {len(others)}", key="draw_others", type="primary")
-                again = st.button(f"Draw all {len(requests)} anyway", key="draw_again")
+                only = st.button(f"Draw only the other {_counted(others)}", key="draw_others", type="primary")
+                again = st.button(f"Draw all {_counted(requests)} anyway", key="draw_again")
                 show = False
             else:
-                them = "it" if len(earlier) == 1 else "them"
+                them = "it" if _counted(requests) == 1 else "them"
                 show = st.button(f"Show {them} for \\$0", key="show_same", type="primary")
                 again = st.button("Draw again anyway", key="draw_again")
                 only = False
@@ -120,18 +122,28 @@ def _offer_same(studio: Studio, user: User, requests: Requests, slots: Slots) ->
     return _submit(studio, user, others, slots) if only else earlier[0]
 
 
+def _counted(requests: Requests) -> int:
+    """What the maker counts: drafts by picture, everything else by prompt."""
+    drafts = requests[0].draft is not None
+    return sum(request.count for request in requests) if drafts else len(requests)
+
+
 def _same_words(requests: Requests, earlier: Sequence[Job]) -> str:
-    if len(requests) == 1:
+    every, what = _counted(requests), " drafts" if requests[0].draft is not None else ""
+    if every == 1:
         return f"**You have drawn exactly this {ago(earlier[0].created_at)}.** It would be the same again."
     if len(earlier) == len(requests):
-        return f"**You have drawn all of these {len(requests)} before.** They would be the same again."
-    return f"**{len(earlier)} of these {len(requests)} you have drawn before, exactly so.** They are shown for \\$0."
+        return f"**You have drawn all of these {every}{what} before.** They would be the same again."
+    drawn = sum(job.spec.count for job in earlier) if what else len(earlier)
+    return f"**{drawn} of these {every}{what} you have drawn before, exactly so.** They are shown for \\$0."
 
 
 def _saving_words(studio: Studio, requests: Requests, others: Requests) -> str:
     """What the others cost, and what is saved by not drawing the rest again."""
     every, rest = (studio.batches.estimate(some).cost_usd for some in (requests, others))
-    words = f"The other {len(others)}: {about(dollars(rest))}. That saves {about(dollars(every - rest))}."
+    words = (
+        f"The other {_counted(others)}: {about(dollars(rest))}. That saves {about(dollars(every - rest))}."
+    )
     return words.replace("$", "\\$")
 
 

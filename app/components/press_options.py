@@ -9,7 +9,7 @@ import streamlit as st
 
 from app.wording import about, clock, dollars, duration
 from services.build import Studio
-from services.drafts import COUNTS, draft_steps, plan
+from services.drafts import COUNTS, draft_steps, each_of, plan
 from services.records import EndpointState, Estimate, JobRequest, When
 
 DRAFTS = "press_drafts"
@@ -29,30 +29,38 @@ WHEN_WORDS = {When.NOW: "Now", When.WARM: "When the model is awake"}
 
 
 def drafts_option(studio: Studio, requests: Sequence[JobRequest]) -> tuple[JobRequest, ...]:
-    """Draws the choice of drafts for one prompt whose quality is above them; answers with what is to be sent.
+    """Draws the choice of drafts for requests whose quality is above them; answers with what is to be sent.
 
-    Raises InvalidRequest for a model that is no longer offered.
+    Several prompts share the drafts out among them, each gets as many as the others. Raises InvalidRequest for a model
+    that is no longer offered.
     """
-    request = requests[0]
-    if len(requests) > 1 or request.model is None:
+    request, prompts = requests[0], len(requests)
+    if request.model is None:
         return tuple(requests)
     card = studio.catalogue.card(request.model)
     if draft_steps(card, request) is None:
         return tuple(requests)
-    _restore(DRAFTS)
-    count = st.segmented_control(
+    # Of counts that give each prompt the same the smallest stands for all.
+    offered: dict[int, int] = {}
+    for count in COUNTS:
+        offered.setdefault(each_of(count, prompts), count)
+    kept = int(st.session_state.get(f"kept_{DRAFTS}") or NO_DRAFTS)
+    wanted = offered[each_of(kept, prompts)] if kept else NO_DRAFTS
+    if st.session_state.get(DRAFTS) != wanted:
+        st.session_state[DRAFTS] = wanted
+    words = "{each} each" if prompts > 1 else "{each}"
+    chosen = st.segmented_control(
         "Drafts first",
-        (NO_DRAFTS, *COUNTS),
-        default=None if DRAFTS in st.session_state else NO_DRAFTS,
+        (NO_DRAFTS, *offered.values()),
         required=True,
-        format_func=lambda count: f"{count}" if count else "Off",
+        format_func=lambda count: words.format(each=each_of(count, prompts)) if count else "Off",
         key=DRAFTS,
         on_change=_keep,
         args=(DRAFTS,),
         width="stretch",
-        help="So many seeds in few steps. Of those you pick then, only their seeds are drawn in full.",
+        help="So many seeds of each prompt in few steps. Of those you pick then, only their seeds are drawn in full.",
     )
-    return plan(card, request, int(count)) if count else tuple(requests)
+    return plan(card, requests, int(chosen)) if chosen else tuple(requests)
 
 
 def _keep(key: str) -> None:

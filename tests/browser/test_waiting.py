@@ -56,18 +56,28 @@ def test_the_tab_says_what_goes_on_and_the_browser_when_it_is_done(
     assert page.evaluate("window.shown") == [["Atelier", "Your pictures are done."]]
 
 
-def test_drafts_are_picked_and_finished_beside_each_other(running: RunningStudio, page: Page) -> None:
+def test_drafts_of_two_prompts_are_picked_and_finished_beside_each_other(
+    running: RunningStudio, page: Page
+) -> None:
     sign_in(page, running.url, running.credentials["maker"])
     heading(page, "Create")
     running.wake_model()
     page.locator(".st-key-press_drafts").get_by_text("4", exact=True).click()
     expect(page.get_by_text("4 drafts of 6 steps, about $")).to_be_visible()
-    page.get_by_label("Prompt", exact=True).fill("a rocket")
+    page.get_by_label("Prompt", exact=True).fill("a {rocket|<b>secret</b> apple}")
+    page.get_by_label("Prompt", exact=True).blur()
+    expect(page.get_by_text("2 prompts x 2 drafts = 4 drafts of 6 steps, about $")).to_be_visible()
     page.get_by_label("Prompt", exact=True).press("Control+Enter")
     drafts = page.get_by_role("checkbox", name=re.compile("^Draft "))
     expect(drafts).to_have_count(4, timeout=120_000)
+    for prompt in ("a rocket", "a <b>secret</b> apple"):
+        assert page.get_by_role("heading", name=prompt, exact=True).is_visible()
+        expect(page.get_by_role("group", name=f"Drafts of {prompt}").get_by_role("checkbox")).to_have_count(2)
     drafts.nth(1).click()
-    drafts.nth(3).focus()
+    # The arrows go from the drafts of one prompt to those of the next.
+    drafts.nth(1).press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(drafts.nth(3)).to_be_focused()
     page.keyboard.press("Space")
     page.get_by_role("button", name="Finish 2 at full quality").wait_for()
     assert "picks=" in page.url
@@ -75,12 +85,27 @@ def test_drafts_are_picked_and_finished_beside_each_other(running: RunningStudio
     heading(page, "Create")
     expect(drafts.nth(1)).to_have_attribute("aria-checked", "true")
     expect(drafts.nth(2)).to_have_attribute("aria-checked", "false")
-    page.get_by_role("button", name="Finish 2 at full quality").click()
+    page.set_viewport_size({"width": 390, "height": 844})
+    wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(wider) <= 0
+    # In sight, though the last drafts are below.
+    drafts.nth(0).scroll_into_view_if_needed()
+    expect(page.get_by_role("button", name="Finish 2 at full quality")).to_be_in_viewport()
+    page.set_viewport_size({"width": 1360, "height": 900})
+    page.get_by_role("button", name="Finish 2 at full quality").dblclick()
     expect(page.get_by_text("Draft, then full quality with 12 steps")).to_have_count(2, timeout=120_000)
     assert "picks=" not in page.url
-    made = running.ask("GET", "/v1/jobs?limit=3")["data"]
+    made = running.ask("GET", "/v1/jobs?limit=10")["data"]
     finals = [job for job in made if job["final_of"]]
-    assert sorted((job["input"]["count"], job["input"]["steps"]) for job in finals) == [(1, 12), (1, 12)]
+    assert sorted(
+        (job["input"]["prompt"], job["input"]["count"], job["input"]["steps"]) for job in finals
+    ) == [
+        ("a <b>secret</b> apple", 1, 12),
+        ("a rocket", 1, 12),
+    ]
+    drafts.nth(1).click()
+    expect(
+        page.get_by_text("All of these are finished or being drawn already: nothing is charged.")
+    ).to_be_visible()
     page.set_viewport_size({"width": 390, "height": 844})
-    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert wider <= 0
+    assert page.evaluate(wider) <= 0

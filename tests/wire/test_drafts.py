@@ -1,30 +1,58 @@
-"""Drafts and what is finished of them: the same seeds, the quality that was asked for, told on the record."""
+"""Drafts and what is finished of them: the same seeds in the quality asked for, told on the record, paid once."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 
-from services.build import Studio
-from services.drafts import draft_number, draft_steps, in_group, plan
-from services.errors import InvalidRequest, NotFound
+from services.batches import Batch
+from services.build import Studio, build
+from services.drafts import draft_number, draft_steps, each_of, in_group, plan
+from services.errors import Conflict, InvalidRequest, LimitReached, NotFound, Unavailable
 from services.records import Job, JobRequest, JobStatus, User
+from services.settings import Settings
 from services.worker import Worker
 from tests.endpoint import ScriptedEndpoint
+from tests.faults.lost import LostAnswers
 from tests.hostile_files import png
+from tests.wire.conftest import real_clients
 
 FINE = JobRequest(prompt="a red apple", model="pocket", quality="fine", steps=20, seed=100)
+FRUIT = tuple(FINE.model_copy(update={"prompt": f"a {what}"}) for what in ("pear", "plum", "fig"))
+
+
+def worker_of(studio: Studio) -> Worker:
+    return Worker(studio, studio.results_queue, studio.metrics)
 
 
 def drafts_of(
-    studio: Studio, endpoint: ScriptedEndpoint, user: User, request: JobRequest, count: int
+    studio: Studio,
+    endpoint: ScriptedEndpoint,
+    user: User,
+    request: JobRequest | Sequence[JobRequest],
+    count: int,
+    *,
+    key: str = "press",
 ) -> list[Job]:
-    worker = Worker(studio, studio.results_queue, studio.metrics)
-    requests = in_group(plan(studio.catalogue.card("pocket"), request, count), "press")
-    batch = studio.batches.submit(user, requests, key="press")
+    asked = [request] if isinstance(request, JobRequest) else request
+    requests = in_group(plan(studio.catalogue.card("pocket"), asked, count), key)
+    batch = studio.batches.submit(user, requests, key=key)
     assert batch.refused is None
     for taken in endpoint.accepted[-len(requests) :]:
-        worker.handle(endpoint.complete(taken))
+        worker_of(studio).handle(endpoint.complete(taken))
     return [studio.jobs.get(user, job.id) for job in batch.sent]
+
+
+def finish(studio: Studio, user: User, image_ids: Sequence[str]) -> Batch:
+    return studio.drafts.finish(user, image_ids)[0]
+
+
+def end(studio: Studio, endpoint: ScriptedEndpoint, jobs: Sequence[Job]) -> None:
+    """Has the endpoint draw the jobs, which were the last to be invoked."""
+    for taken in endpoint.accepted[-len(jobs) :]:
+        worker_of(studio).handle(endpoint.complete(taken))
 
 
 def test_drafts_have_the_lowest_quality_and_a_seed_each(
@@ -51,10 +79,81 @@ def test_the_same_press_again_makes_no_second_drafts(
 ) -> None:
     first = drafts_of(studio, endpoint, maker, FINE.model_copy(update={"seed": None}), 8)
     requests = in_group(
-        plan(studio.catalogue.card("pocket"), FINE.model_copy(update={"seed": None}), 8), "press"
+        plan(studio.catalogue.card("pocket"), [FINE.model_copy(update={"seed": None})], 8), "press"
     )
     again = studio.batches.submit(maker, requests, key="press", again=True)
     assert [job.id for job in again.sent] == [job.id for job in first]
+
+
+def test_several_prompts_get_the_same_number_of_drafts_and_the_same_seeds(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    jobs = drafts_of(studio, endpoint, maker, FRUIT[:2], 12)
+    asked = [(job.spec.prompt, job.spec.seed, job.spec.count) for job in jobs]
+    assert asked == [("a pear", 100, 4), ("a pear", 104, 2), ("a plum", 100, 4), ("a plum", 104, 2)]
+    assert [(job.draft.part, job.draft.parts) for job in jobs if job.draft] == [
+        (0, 4),
+        (1, 4),
+        (2, 4),
+        (3, 4),
+    ]
+    assert len({job.draft.group for job in jobs if job.draft}) == 1
+
+
+def test_no_prompt_goes_without_a_draft_and_none_gets_more_than_the_others() -> None:
+    assert [[each_of(count, prompts) for count in (4, 8, 12)] for prompts in (1, 2, 3, 5, 50)] == [
+        [4, 8, 12], [2, 4, 6], [1, 2, 4], [1, 1, 2], [1, 1, 1],
+    ]  # fmt: skip
+
+
+def test_too_many_drafts_are_refused_before_one_is_sent_and_told_by_what_to_change(
+    settings: Settings, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    clients = replace(real_clients(settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
+    tight = build(settings.model_copy(update={"user_open_jobs": 3}), clients)
+    try:
+        requests = in_group(plan(tight.catalogue.card("pocket"), FRUIT[:2], 12), "press")
+        batch = tight.batches.submit(maker, requests, key="press")
+        assert batch.sent == () and batch.refused is not None
+        assert isinstance(batch.refused.error, LimitReached)
+        assert str(batch.refused.error) == (
+            "These 12 drafts of 2 prompts (4 jobs) are too many at once: of 3 open jobs you have 0. Nothing was sent. "
+            "Ask for fewer, or take out some alternatives."
+        )
+        jobs = drafts_of(tight, endpoint, maker, FRUIT[:2], 8)
+        odd = [one for job in jobs for one in (job.image_ids[0], job.image_ids[2])]
+        refused = finish(tight, maker, odd).refused
+        assert refused is not None and "These 4 pictures (4 jobs)" in str(refused.error)
+        assert str(refused.error).endswith("Nothing was sent. Pick fewer.")
+        assert len(endpoint.accepted) == 2
+    finally:
+        tight.close()
+
+
+def test_the_jobs_of_a_press_are_found_from_any_of_them_also_those_that_failed(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, other: User
+) -> None:
+    card = studio.catalogue.card("pocket")
+    requests = in_group(plan(card, FRUIT, 12), "press")
+    sent = studio.batches.submit(maker, requests, key="press").sent
+    worker_of(studio).handle(endpoint.complete(endpoint.accepted[-1]))
+    studio.completion.fail(maker.id, sent[0].id, 1, "it broke")
+    rest = studio.drafts.rest(maker, [studio.jobs.get(maker, sent[2].id)])
+    assert {job.id: job.status for job in rest} == {
+        sent[0].id: JobStatus.FAILED, sent[1].id: JobStatus.STARTING,
+    }  # fmt: skip
+    assert studio.drafts.rest(maker, [studio.jobs.get(maker, job.id) for job in sent]) == ()
+    assert studio.drafts.rest(other, sent[:1]) == ()
+
+
+def test_erasing_takes_the_note_of_a_press_along(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    jobs = drafts_of(studio, endpoint, maker, FRUIT, 12)
+    studio.jobs.delete(maker, jobs[0].id)
+    assert [job.id for job in studio.drafts.rest(maker, jobs[1:2])] == [jobs[2].id]
+    studio.jobs.delete_all(maker)
+    assert studio.drafts.rest(maker, jobs[:1]) == ()
 
 
 def test_only_the_picked_seeds_are_drawn_in_full_and_know_their_draft(
@@ -62,19 +161,149 @@ def test_only_the_picked_seeds_are_drawn_in_full_and_know_their_draft(
 ) -> None:
     one, two = drafts_of(studio, endpoint, maker, FINE, 8)
     picked = [one.image_ids[1], one.image_ids[2], two.image_ids[3], two.image_ids[0]]
-    requests = studio.drafts.finals(maker, picked)
-    asked = [(each.seed, each.count, each.steps, each.quality, each.final_of) for each in requests]
-    assert asked == [
+    look = studio.drafts.look(maker, picked)
+    assert look.count == 4 and look.there == () and look.estimate is not None
+    batch = finish(studio, maker, picked)
+    assert batch.refused is None
+    made = [
+        (job.spec.seed, job.spec.count, job.spec.steps, job.spec.quality, job.final_of) for job in batch.sent
+    ]
+    assert made == [
         (101, 2, 20, "fine", one.id), (104, 1, 20, "fine", two.id), (107, 1, 20, "fine", two.id),
     ]  # fmt: skip
-    batch = studio.batches.submit(maker, requests, key="finish")
-    assert batch.refused is None
-    estimate = studio.drafts.estimate(maker, picked)
-    assert estimate.cost_usd == pytest.approx(sum(job.estimate.cost_usd for job in batch.sent))
+    assert look.estimate.cost_usd == pytest.approx(sum(job.estimate.cost_usd for job in batch.sent))
     final = batch.sent[0]
-    assert final.final_of == one.id and final.draft is None
+    assert final.draft is None
     assert [draft_number(final, one, n) for n in range(final.spec.count)] == [1, 2]
+    assert studio.jobs.get(maker, one.id).finals == {1: final.id, 2: final.id}
     assert studio.jobs.find_many(maker, [str(final.final_of)])[one.id].draft is not None
+
+
+def test_drafts_of_several_prompts_are_finished_by_one_press(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    pear, _, fig = drafts_of(studio, endpoint, maker, FRUIT, 12)
+    batch = finish(studio, maker, [fig.image_ids[3], pear.image_ids[0]])
+    made = [(job.spec.prompt, job.spec.seed, job.final_of) for job in batch.sent]
+    assert made == [("a pear", 100, pear.id), ("a fig", 103, fig.id)]
+
+
+def test_the_same_picks_pressed_in_two_windows_are_drawn_and_paid_once(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    jobs = drafts_of(studio, endpoint, maker, FRUIT, 12)
+    picked = [jobs[0].image_ids[1], jobs[1].image_ids[2]]
+    # Both windows have read the drafts before either sends.
+    runs = [studio.drafts._runs(maker, picked)[0] for _ in range(2)]
+    first, second = (
+        studio.batches.send(maker, [studio.drafts._sending(run) for run in each]) for each in runs
+    )
+    assert [job.id for job in first.sent] == [job.id for job in second.sent]
+    batch, there = studio.drafts.finish(maker, picked)
+    assert (
+        batch.asked == 0 and batch.sent == () and [job.id for job in there] == [job.id for job in first.sent]
+    )
+    assert len([job for job in studio.jobs.list(maker).items if job.final_of]) == 2
+
+
+def test_picks_that_overlap_in_two_windows_draw_nothing_twice(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    [job] = drafts_of(studio, endpoint, maker, FINE, 4)
+    late, _ = studio.drafts._runs(maker, job.image_ids[:1])
+    assert finish(studio, maker, job.image_ids[:2]).refused is None
+    spent = studio.ledger.usage(maker)
+    refused = studio.batches.send(maker, [studio.drafts._sending(run) for run in late]).refused
+    assert refused is not None and isinstance(refused.error, Conflict)
+    assert "Look at them again" in str(refused.error)
+    assert studio.ledger.usage(maker) == spent
+    # Looked at again, only what is missing is drawn.
+    look = studio.drafts.look(maker, job.image_ids[:3])
+    assert look.count == 1 and len(look.there) == 1
+    assert [each.spec.seed for each in finish(studio, maker, job.image_ids[:3]).sent] == [102]
+
+
+def test_what_is_finished_costs_nothing_again_until_its_picture_is_gone(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    [job] = drafts_of(studio, endpoint, maker, FINE, 4)
+    made = finish(studio, maker, job.image_ids[:2]).sent
+    end(studio, endpoint, made)
+    look = studio.drafts.look(maker, job.image_ids[:2])
+    assert (look.count, look.estimate, [each.id for each in look.there]) == (0, None, [made[0].id])
+    studio.images.delete(maker, f"{made[0].id}-1")
+    again = finish(studio, maker, job.image_ids[:2]).sent
+    assert [(each.spec.seed, each.spec.count) for each in again] == [(101, 1)]
+    assert studio.jobs.get(maker, job.id).finals == {0: made[0].id, 1: again[0].id}
+
+
+@pytest.mark.parametrize("how", ["failed", "canceled", "erased"])
+def test_a_final_that_brought_nothing_can_be_asked_for_again(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, how: str
+) -> None:
+    [job] = drafts_of(studio, endpoint, maker, FINE, 4)
+    [lost] = finish(studio, maker, job.image_ids[:1]).sent
+    if how == "canceled":
+        studio.jobs.cancel(maker, lost.id)
+    else:
+        studio.completion.fail(maker.id, lost.id, 1, "it broke")
+    if how == "erased":
+        studio.jobs.delete(maker, lost.id)
+    assert studio.drafts.look(maker, job.image_ids[:1]).count == 1
+    [again] = finish(studio, maker, job.image_ids[:1]).sent
+    assert again.id != lost.id and again.spec.seed == lost.spec.seed
+
+
+def test_a_press_whose_answer_was_lost_is_found_by_the_next_one(
+    settings: Settings, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    clients = replace(real_clients(settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
+    studio = build(settings, clients)
+    try:
+        jobs = drafts_of(studio, endpoint, maker, FRUIT, 12)
+        picked = [job.image_ids[0] for job in jobs]
+        with LostAnswers(clients.dynamodb, "TransactWriteItems", times=1, skip=1) as lost:
+            batch = finish(studio, maker, picked)
+        assert lost.fired == 1 and batch.refused is None
+        assert len(batch.sent) == 3
+        assert len([job for job in studio.jobs.list(maker).items if job.final_of]) == 3
+    finally:
+        studio.close()
+
+
+def test_a_press_that_was_cut_short_is_finished_by_the_next_one_and_pays_for_nothing_twice(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = drafts_of(studio, endpoint, maker, FRUIT, 12)
+    picked = [job.image_ids[0] for job in jobs]
+    submit, calls = studio.jobs.submit, 0
+
+    def cut(*args: object, **more: object) -> Job:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise Unavailable("DynamoDB is away.")
+        return submit(*args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(studio.jobs, "submit", cut)
+    batch = finish(studio, maker, picked)
+    assert calls == 2 and batch.refused is not None and (len(batch.sent), batch.asked) == (1, 3)
+    look = studio.drafts.look(maker, picked)
+    assert look.count == 2 and [job.id for job in look.there] == [batch.sent[0].id]
+    rest = finish(studio, maker, picked)
+    assert [job.spec.prompt for job in rest.sent] == ["a plum", "a fig"]
+
+
+def test_drafts_that_were_erased_meanwhile_are_not_finished(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    [job] = drafts_of(studio, endpoint, maker, FINE, 4)
+    runs, _ = studio.drafts._runs(maker, job.image_ids[:1])
+    sendings = [studio.drafts._sending(run) for run in runs]
+    studio.jobs.delete(maker, job.id)
+    refused = studio.batches.send(maker, sendings).refused
+    assert refused is not None and isinstance(refused.error, Conflict)
+    assert studio.jobs.list(maker).items == ()
 
 
 def test_drafts_over_a_picture_are_finished_over_the_same_one(
@@ -82,10 +311,9 @@ def test_drafts_over_a_picture_are_finished_over_the_same_one(
 ) -> None:
     over = FINE.model_copy(update={"image": png(size=(128, 128)), "strength": 0.5})
     [job] = drafts_of(studio, endpoint, maker, over, 4)
-    [final] = studio.drafts.finals(maker, job.image_ids)
-    assert final.image is not None and final.strength == 0.5
-    sent = studio.batches.submit(maker, [final], key="finish").sent[0]
-    assert sent.spec.image_sha256 == job.spec.image_sha256
+    [final] = finish(studio, maker, job.image_ids).sent
+    assert final.spec.strength == 0.5
+    assert final.spec.image_sha256 == job.spec.image_sha256
 
 
 def test_what_is_no_draft_of_ones_own_looks_like_none(
@@ -100,11 +328,30 @@ def test_what_is_no_draft_of_ones_own_looks_like_none(
         (maker, ("x",)),
         (maker, ("../../etc",)),
     ):
-        for ask in (studio.drafts.finals, studio.drafts.estimate):
+        for ask in (studio.drafts.finish, studio.drafts.look):
             with pytest.raises(NotFound):
                 ask(user, ids)
     with pytest.raises(InvalidRequest):
-        studio.drafts.finals(maker, ())
+        studio.drafts.finish(maker, ())
+
+
+def test_the_same_again_of_drafts_is_only_what_can_be_picked_from(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    card = studio.catalogue.card("pocket")
+    wanted = plan(card, FRUIT[:2], 8)
+    assert studio.batches.find_same(maker, wanted) == (None, None)
+    pear = drafts_of(studio, endpoint, maker, FRUIT[:1], 4)[0]
+    found = studio.batches.find_same(maker, wanted)
+    assert [job and job.id for job in found] == [pear.id, None]
+    # As ordinary pictures of so few steps they are the same; as drafts for another quality they are not.
+    ordinary = wanted[0].model_copy(update={"draft": None})
+    assert [job and job.id for job in studio.batches.find_same(maker, [ordinary])] == [pear.id]
+    finer = plan(card, [FRUIT[0].model_copy(update={"steps": 30})], 4)
+    assert studio.batches.find_same(maker, finer) == (None,)
+    plum = studio.jobs.submit(maker, wanted[1].model_copy(update={"draft": None}))
+    end(studio, endpoint, [plum])
+    assert [job and job.id for job in studio.batches.find_same(maker, wanted)] == [pear.id, None]
 
 
 def test_drafts_are_offered_only_where_they_are_cheaper(studio: Studio) -> None:

@@ -25,6 +25,7 @@ from starlette.routing import Mount, Route  # noqa: E402
 from app.api import create_api, create_health_route  # noqa: E402
 from app.hosting import middleware, pin_options, sign_in_secrets  # noqa: E402
 from app.page_runner import show_uncaught  # noqa: E402
+from app.script_requests import install as install_script_requests  # noqa: E402
 from app.session import studio  # noqa: E402
 from app.share_page import create_share_route  # noqa: E402
 from services.logs import configure  # noqa: E402
@@ -37,6 +38,7 @@ except SettingsError as exc:
 
 configure(settings.log_level)
 pin_options(settings)
+install_script_requests()
 
 
 async def favicon(request: Request) -> Response:

@@ -1,0 +1,187 @@
+"""Which request ends the run that goes on; the runner is this thread, the browser another."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
+from streamlit.runtime.scriptrunner import script_runner
+from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests, ScriptRequestType
+from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext
+
+from app import script_requests
+from app.script_requests import MOST_WAITING, PatientRequests, carries_press
+
+TRIGGERS = ("trigger_value", "json_trigger_value")
+HERE, THERE = "page-1", "page-2"
+
+
+class Runner:
+    """A runner's requests, and a browser that asks from its own thread."""
+
+    def __init__(self, requests: ScriptRequests) -> None:
+        self.requests = requests
+        self._browser = ThreadPoolExecutor(1)
+
+    def ask(self, *states: WidgetState, page: str = HERE, fragment: str | None = None) -> None:
+        data = RerunData(
+            widget_states=WidgetStates(widgets=states), page_script_hash=page, fragment_id=fragment
+        )
+        assert self._browser.submit(self.requests.request_rerun, data).result() is True
+
+    def begin(self) -> RerunData | None:
+        request = self.requests.on_scriptrunner_ready()
+        return request.rerun_data if request.type is ScriptRequestType.RERUN else None
+
+    def cut_short(self) -> RerunData | None:
+        """What a look into the session, or a call of `st.`, meets in the run that goes on."""
+        request = self.requests.on_scriptrunner_yield()
+        return None if request is None else request.rerun_data
+
+
+@pytest.fixture
+def runner() -> Runner:
+    return Runner(PatientRequests())
+
+
+def button() -> WidgetState:
+    return WidgetState(id="send", trigger_value=True)
+
+
+def act(value: object) -> WidgetState:
+    return WidgetState(id="grid", json_trigger_value=json.dumps(value))
+
+
+def pressed(data: RerunData | None) -> list[str]:
+    assert data is not None
+    states = data.widget_states.widgets if data.widget_states else ()
+    return [str(getattr(state, kind)) for state in states if (kind := state.WhichOneof("value")) in TRIGGERS]
+
+
+def test_a_run_that_carries_a_press_comes_to_its_end_and_then_the_next_begins(runner: Runner) -> None:
+    runner.ask(button())
+    assert pressed(runner.begin()) == ["True"]
+    runner.ask(WidgetState(id="show", string_value="Favourites"))
+    assert runner.cut_short() is None
+    after = runner.begin()
+    assert after is not None and after.widget_states is not None
+    assert [state.string_value for state in after.widget_states.widgets] == ["Favourites"]
+    assert runner.begin() is None
+
+
+def test_streamlits_own_requests_would_have_cut_it_short() -> None:
+    """The fault these are for: gone from Streamlit, this file can go too."""
+    runner = Runner(ScriptRequests())
+    runner.ask(button())
+    runner.begin()
+    runner.ask(WidgetState(id="show", string_value="Favourites"))
+    after = runner.cut_short()
+    assert after is not None and not carries_press(after)
+
+
+def test_a_press_that_came_between_the_request_and_its_run_is_not_lost_either(runner: Runner) -> None:
+    runner.ask(WidgetState(id="show", string_value="All"))
+    runner.begin()
+    runner.ask(button())
+    runner.ask(WidgetState(id="show", string_value="Favourites"))
+    assert pressed(runner.cut_short()) == ["True"]
+    assert runner.cut_short() is None
+    assert pressed(runner.begin()) == []
+
+
+def test_callbacks_come_to_their_end_without_a_press_too(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ScriptRunContext("", lambda _: None, "", None, None, "", {}, None, None)  # type: ignore[arg-type]
+    monkeypatch.setattr(script_requests, "get_script_run_ctx", lambda **_: context)
+    runner.ask(WidgetState(id="rating", int_value=4))
+    runner.begin()
+    runner.ask(WidgetState(id="rating", int_value=5))
+    assert runner.cut_short() is None
+    context.on_script_start()
+    assert runner.cut_short() is not None
+
+
+def test_words_typed_after_a_press_do_not_go_with_it(runner: Runner) -> None:
+    runner.ask(page=HERE)
+    runner.ask(WidgetState(id="prompt", string_value="an apple"), button())
+    runner.ask(WidgetState(id="prompt", string_value="a pear"))
+    first, second = runner.begin(), runner.begin()
+    assert first is not None and second is not None
+    values = [data.widget_states.widgets[0].string_value for data in (first, second) if data.widget_states]
+    assert values == ["an apple", "a pear"]
+
+
+def test_each_press_in_a_component_gets_a_run_of_its_own_in_their_order(runner: Runner) -> None:
+    for n in range(4):
+        runner.ask(act({"star": n}))
+    runner.ask(WidgetState(id="show", string_value="Favourites"))
+    runs = []
+    while (data := runner.begin()) is not None:
+        runs.append(pressed(data))
+        assert runner.cut_short() is None or not carries_press(data)
+    assert runs == [*([f'{{"star": {n}}}'] for n in range(4)), []]
+
+
+def test_no_more_presses_wait_than_the_bound(runner: Runner) -> None:
+    for n in range(3 * MOST_WAITING):
+        runner.ask(act(n + 1))
+    runs = 0
+    last: list[str] = []
+    while (data := runner.begin()) is not None:
+        runs, last = runs + 1, pressed(data)
+    assert runs == MOST_WAITING + 1
+    assert last == [str(3 * MOST_WAITING)]
+
+
+def test_what_the_run_asks_for_itself_ends_it_at_once_and_takes_what_waits_with_it(runner: Runner) -> None:
+    runner.ask(button())
+    runner.begin()
+    runner.ask(act("later"))
+    runner.requests.request_rerun(RerunData(page_script_hash=HERE))
+    assert pressed(runner.cut_short()) == ['"later"']
+    assert runner.begin() is None
+
+
+def test_a_person_who_went_elsewhere_meanwhile_is_not_led_back(runner: Runner) -> None:
+    runner.ask(button())
+    runner.begin()
+    runner.ask(page=THERE)
+    runner.requests.request_rerun(RerunData(page_script_hash=HERE))
+    after = runner.cut_short()
+    assert after is not None and after.page_script_hash == THERE
+
+
+def test_a_run_without_a_press_is_cut_short_as_ever(runner: Runner) -> None:
+    runner.ask(page=HERE)
+    runner.begin()
+    runner.ask(page=THERE)
+    after = runner.cut_short()
+    assert after is not None and after.page_script_hash == THERE
+
+
+def test_a_stop_ends_everything_at_once(runner: Runner) -> None:
+    runner.ask(button())
+    runner.begin()
+    runner.ask(act("later"))
+    runner.requests.request_stop()
+    request = runner.requests.on_scriptrunner_yield()
+    assert request is not None and request.type is ScriptRequestType.STOP
+    assert runner.begin() is None
+
+
+def test_polls_of_a_fragment_wait_as_ever(runner: Runner) -> None:
+    runner.ask(page=HERE)
+    runner.begin()
+    runner.ask(fragment="live")
+    assert runner.cut_short() is None
+    after = runner.begin()
+    assert after is not None and after.fragment_id_queue == ["live"]
+
+
+def test_streamlits_runners_use_them_once_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script_runner, "ScriptRequests", ScriptRequests)
+    script_requests.install()
+    assert script_runner.ScriptRequests is PatientRequests

@@ -179,11 +179,11 @@ def _live(studio: Studio, user: User) -> None:
             try:
                 live = studio.live.watch(user, job_id)
             except NotFound:
-                st.session_state["open_jobs"].remove(job_id)
+                _leave(job_id)
                 over = True
                 continue
             if live.status.terminal:
-                st.session_state["open_jobs"].remove(job_id)
+                _leave(job_id)
                 if live.status is not JobStatus.SUCCEEDED:
                     _keep_ended(live.job)
                 over = True
@@ -213,6 +213,12 @@ def _cancel(studio: Studio, user: User, job_id: str) -> None:
         job = studio.jobs.get(user, job_id)
         if job.status is not JobStatus.SUCCEEDED:
             _keep_ended(job)
+    _leave(job_id)
+
+
+def _leave(job_id: str) -> None:
+    """Watches a job no longer. Should a run of the page cut this one short here, that one reads all anew."""
+    forget_feed()
     st.session_state["open_jobs"].remove(job_id)
 
 

@@ -1,0 +1,125 @@
+"""The catalogue of the pages' texts, and the check that it is whole.
+
+`python -m tools.texts` writes what the code says into `app/locale/*.po`: new texts without a translation, and those
+that are said no more not at all. `python -m tools.check texts` fails while a text is untranslated, a name is lost on
+the way, or a page says something that went round the catalogue (`tools/unmarked.py`).
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import sys
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract
+from babel.messages.pofile import read_po, write_po
+
+from tools.outcome import Outcome, from_problems
+from tools.tree import tracked
+from tools.unmarked import unmarked
+
+ROOT = Path(__file__).resolve().parents[1]
+LOCALES = "app/locale"
+NAME = re.compile(r"\{(\w*)[^{}]*\}")
+Text = str | tuple[str, ...]
+
+
+def said(root: Path) -> dict[Text, str]:
+    """Every text that is marked in the code, and the file that says it first. Plurals are pairs."""
+    python: dict[str, tuple[int, ...] | None] = {
+        **dict.fromkeys(("tr", "tr_later", "sentence", *errors(root))),
+        "tr_n": (1, 2),
+    }
+    found: dict[Text, str] = {}
+    for file in tracked(root):
+        name = file.relative_to(root).as_posix()
+        if not name.startswith(("app/", "services/")) and name != "streamlit_app.py":
+            continue
+        if file.suffix not in (".py", ".js"):
+            continue
+        method, keywords = ("python", python) if file.suffix == ".py" else ("javascript", {"say": None})
+        for _, message, _, _ in extract(method, io.BytesIO(file.read_bytes()), keywords):
+            if message:
+                found.setdefault(message, name)
+    return found
+
+
+def errors(root: Path) -> list[str]:
+    """The names of the services' errors: their first argument is a sentence for people."""
+    tree = ast.parse((root / "services" / "errors.py").read_text(encoding="utf-8"))
+    return [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+
+
+def catalogues(root: Path) -> dict[str, Catalog]:
+    """The translations by language."""
+    return {file.stem: _read(file) for file in sorted((root / LOCALES).glob("*.po"))}
+
+
+def problems(root: Path) -> list[str]:
+    """What is missing, left over or damaged in the catalogues, a line each."""
+    found = []
+    texts = said(root)
+    for language, catalogue in catalogues(root).items():
+        known = {_text(message.id): message for message in catalogue if message.id}
+        place = f"{LOCALES}/{language}.po"
+        found += [
+            f"{place}: not there: {_quote(text)} ({name})"
+            for text, name in texts.items()
+            if text not in known
+        ]
+        found += [f"{place}: said no more: {_quote(text)}" for text in known if text not in texts]
+        for text, message in known.items():
+            forms = (
+                _text(message.string) if isinstance(message.string, list | tuple) else (message.string or "",)
+            )
+            if message.fuzzy or not all(forms):
+                found.append(f"{place}: not translated: {_quote(text)}")
+                continue
+            names = set(NAME.findall(text if isinstance(text, str) else " ".join(text)))
+            # A form for one may leave the number out.
+            found += [
+                f"{place}: {sorted(names ^ set(NAME.findall(form)))} differ in {_quote(text)}"
+                for form in forms
+                if (set(NAME.findall(form)) ^ names) - ({"count"} if isinstance(text, tuple) else set())
+            ]
+    return found
+
+
+def check(root: Path) -> Outcome:
+    """The check of `python -m tools.check texts`."""
+    return from_problems(problems(root) + unmarked(root, tuple(errors(root))))
+
+
+def update(root: Path) -> None:
+    """Writes the catalogues anew: sorted, without places, so that two changes of them meet seldom."""
+    texts = sorted(said(root), key=_quote)
+    for language, before in catalogues(root).items():
+        after = Catalog(locale=language, fuzzy=False, header_comment=f"# The pages' texts in {language}.")
+        for text in texts:
+            known = before.get(text if isinstance(text, str) else text[0])
+            after.add(text, known.string if known is not None and _text(known.id) == text else None)
+        with (root / LOCALES / f"{language}.po").open("wb") as file:
+            write_po(file, after, width=110, omit_header=False, no_location=True)
+
+
+def _read(file: Path) -> Catalog:
+    with file.open("rb") as opened:
+        return read_po(opened, locale=file.stem)
+
+
+def _text(found: str | list[str] | tuple[str, ...]) -> Text:
+    return found if isinstance(found, str) else tuple(found)
+
+
+def _quote(text: Text) -> str:
+    return repr(text if isinstance(text, str) else text[0])
+
+
+if __name__ == "__main__":
+    update(ROOT)
+    left = problems(ROOT)
+    print("\n".join(left) or "the catalogues are whole")
+    sys.exit(bool(left))

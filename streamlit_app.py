@@ -13,8 +13,10 @@ from app.components import form_values
 from app.components.sidebar import sidebar
 from app.components.tab_notice import notice_elsewhere
 from app.components.undo import show_undo
+from app.language import choose
 from app.navigation import pages_for
 from app.page_runner import errors_in_words
+from app.preferred import preferred
 from app.session import current_user, require, studio
 
 ASSETS = Path(__file__).parent / "app" / "assets"
@@ -29,6 +31,7 @@ st.set_page_config(
 st.html(ASSETS / "atelier.css")
 with errors_in_words():
     user = current_user()
+    choose(None if user is None else preferred(studio(), user).language)
     pages = pages_for(user)
     page = st.navigation(pages, position="hidden")
     if user is None:

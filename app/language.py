@@ -22,12 +22,13 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from services.preferences import Language
 from services.sentences import Sentence
 
 FOLDER = Path(__file__).parent / "locale"
-ENGLISH = "en"
+ENGLISH = Language.ENGLISH
 # Each in its own words: who reads none of the others finds theirs.
-LANGUAGES = {ENGLISH: "English", "de": "Deutsch", "fr": "Français"}
+LANGUAGES = {Language.ENGLISH: "English", Language.GERMAN: "Deutsch", Language.FRENCH: "Français"}
 CHOSEN = "language"
 
 _outside_pages: ContextVar[str] = ContextVar("language", default=ENGLISH)

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from app.language import tr, tr_later
 from services.records import Role, User
 
 
 @dataclass(frozen=True)
 class PageEntry:
-    """One page. `path` is its URL path (empty for the first page), `file` is relative to the root."""
+    """One page. `path` is its URL path (empty for the first page), `file` is relative to the root.
+
+    Title and section are said by `tr`.
+    """
 
     file: str
     title: str
@@ -24,13 +28,30 @@ class PageEntry:
 
 
 PAGES = (
-    PageEntry("app/pages/generate.py", "Generate", ":material/auto_awesome:", "", "Create"),
-    PageEntry("app/pages/gallery.py", "Gallery", ":material/photo_library:", "gallery", "Library"),
-    PageEntry("app/pages/history.py", "History", ":material/history:", "history", "Library"),
     PageEntry(
-        "app/pages/admin_costs.py", "Costs", ":material/payments:", "admin_costs", "Studio", Role.ADMIN
+        "app/pages/generate.py", tr_later("Generate"), ":material/auto_awesome:", "", tr_later("Create")
     ),
-    PageEntry("app/pages/account.py", "Account", ":material/account_circle:", "account", "You"),
+    PageEntry(
+        "app/pages/gallery.py",
+        tr_later("Gallery"),
+        ":material/photo_library:",
+        "gallery",
+        tr_later("Library"),
+    ),
+    PageEntry(
+        "app/pages/history.py", tr_later("History"), ":material/history:", "history", tr_later("Library")
+    ),
+    PageEntry(
+        "app/pages/admin_costs.py",
+        tr_later("Costs"),
+        ":material/payments:",
+        "admin_costs",
+        tr_later("Studio"),
+        Role.ADMIN,
+    ),
+    PageEntry(
+        "app/pages/account.py", tr_later("Account"), ":material/account_circle:", "account", tr_later("You")
+    ),
 )
 GENERATE = PAGES[0].file
 GALLERY = PAGES[1].file
@@ -47,7 +68,7 @@ def pages_for(user: User | None) -> Mapping[str, list[StreamlitPage]]:
         visible = user is not None and (entry.role is Role.MAKER or user.role is Role.ADMIN)
         page = st.Page(
             entry.file,
-            title=entry.title,
+            title=tr(entry.title),
             icon=entry.icon,
             url_path=entry.path or None,
             default=not entry.path,

@@ -1,31 +1,41 @@
-"""How times, prices, sizes and states are put into words, the same on every page."""
+"""How times, prices, sizes and states are put into words, the same on every page and in the reader's language."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 from datetime import UTC, datetime
+from datetime import date as date_type
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from babel.dates import format_date, format_datetime
+from babel.numbers import format_decimal
+
+from app.language import locale, tr, tr_later, tr_n
 from services.records import Hint, Job, JobSpec, JobStatus, Task
 
+# Said by `tr`.
 STATUS_WORDS = {
-    JobStatus.QUEUED: "Waiting",
-    JobStatus.STARTING: "Starting",
-    JobStatus.PROCESSING: "Drawing",
-    JobStatus.SUCCEEDED: "Done",
-    JobStatus.FAILED: "Failed",
-    JobStatus.CANCELED: "Canceled",
-    JobStatus.EXPIRED: "Expired",
+    JobStatus.QUEUED: tr_later("Waiting"),
+    JobStatus.STARTING: tr_later("Starting"),
+    JobStatus.PROCESSING: tr_later("Drawing"),
+    JobStatus.SUCCEEDED: tr_later("Done"),
+    JobStatus.FAILED: tr_later("Failed"),
+    JobStatus.CANCELED: tr_later("Canceled"),
+    JobStatus.EXPIRED: tr_later("Expired"),
 }
-
-
 TASK_WORDS = {
-    Task.TEXT_TO_IMAGE: "Text-to-image",
-    Task.IMAGE_TO_IMAGE: "Image-to-image",
-    Task.INPAINTING: "Inpainting",
+    Task.TEXT_TO_IMAGE: tr_later("Text-to-image"),
+    Task.IMAGE_TO_IMAGE: tr_later("Image-to-image"),
+    Task.INPAINTING: tr_later("Inpainting"),
 }
-DRAWN_OVER = "Settings, seed, and the picture it was drawn over while that is stored"
+DRAWN_OVER = tr_later("Settings, seed, and the picture it was drawn over while that is stored")
+UNDER_A_SECOND = tr_later("under 1 s")
+UNDER_A_MILLIONTH = tr_later("under $0.000001")
+# Babel's patterns of dates and times: each language has its own.
+DAY = tr_later("dd MMM yyyy")
+DAY_AND_TIME = tr_later("dd MMM, HH:mm")
+ESTIMATED = tr_later("{what} (estimated {said})")
 LONGEST_QUOTE = 60
 
 
@@ -34,7 +44,12 @@ def hint_words(spec: JobSpec, hint: Hint) -> str:
     asked = " ".join(spec.prompt.split())
     if len(asked) > LONGEST_QUOTE:
         asked = asked[: LONGEST_QUOTE - 1].rstrip() + "…"
-    return f"{spec.model} does not know “{asked}”; the nearest things it can draw: {', '.join(hint.nearest)}."
+    return tr(
+        "{model} does not know “{asked}”; the nearest things it can draw: {nearest}.",
+        model=spec.model,
+        asked=asked,
+        nearest=", ".join(hint.nearest),
+    )
 
 
 def dollars(usd: float) -> str:
@@ -46,13 +61,13 @@ def dollars(usd: float) -> str:
     if usd >= 0.0001:
         return f"${usd:.4f}"
     # The ledger counts millionths.
-    return f"${usd:.6f}" if usd >= 0.000001 else "under $0.000001"
+    return f"${usd:.6f}" if usd >= 0.000001 else tr(UNDER_A_MILLIONTH)
 
 
 def duration(seconds: float) -> str:
     """A time span for people: `under 1 s`, `12 s`, `2 min`, `1 h 5 min`."""
     if seconds < 1:
-        return "under 1 s"
+        return tr(UNDER_A_SECOND)
     if seconds < 90:
         return f"{round(seconds)} s"
     minutes = round(seconds / 60)
@@ -63,19 +78,24 @@ def duration(seconds: float) -> str:
 
 def about(words: str) -> str:
     """`about 6 s`, but `under 1 s` as it is."""
-    return words if words.startswith("under ") else f"about {words}"
+    return words if words in (tr(UNDER_A_SECOND), tr(UNDER_A_MILLIONTH)) else tr("about {what}", what=words)
 
 
 def ago(moment: datetime, now: datetime | None = None) -> str:
     """How long ago an aware moment was: `just now`, `5 min ago`, `3 h ago`, then the UTC date."""
     seconds = ((now or datetime.now(UTC)) - moment).total_seconds()
     if seconds < 60:
-        return "just now"
+        return tr("just now")
     if seconds < 3600:
-        return f"{int(seconds // 60)} min ago"
+        return tr("{count} min ago", count=int(seconds // 60))
     if seconds < 24 * 3600:
-        return f"{int(seconds // 3600)} h ago"
-    return f"{moment.astimezone(UTC):%d %b %Y}"
+        return tr("{count} h ago", count=int(seconds // 3600))
+    return day(moment.astimezone(UTC).date())
+
+
+def day(date: date_type) -> str:
+    """`05 Mar 2026`, in the order and words of the language."""
+    return format_date(date, tr(DAY), locale=locale())
 
 
 def clock(moment: datetime, *, zone: str | None, now: datetime | None = None) -> str:
@@ -85,8 +105,8 @@ def clock(moment: datetime, *, zone: str | None, now: datetime | None = None) ->
         with contextlib.suppress(ZoneInfoNotFoundError, ValueError):
             local, suffix = moment.astimezone(ZoneInfo(zone)), ""
     today = (now or datetime.now(UTC)).astimezone(local.tzinfo).date()
-    form = "%H:%M" if local.date() == today else "%d %b, %H:%M"
-    return f"{local:{form}}{suffix}"
+    form = "HH:mm" if local.date() == today else tr(DAY_AND_TIME)
+    return format_datetime(local, form, locale=locale()) + suffix
 
 
 def per_cent(share: float | None) -> str:
@@ -100,7 +120,7 @@ def file_size(size_bytes: int) -> str:
         return f"{size_bytes} B"
     if size_bytes < 1_000_000:
         return f"{size_bytes / 1000:.0f} kB"
-    return f"{size_bytes / 1_000_000:.1f} MB"
+    return f"{format_decimal(size_bytes / 1_000_000, '#,##0.0', locale=locale())} MB"
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:
@@ -108,31 +128,49 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
+def pictures(count: int) -> str:
+    """`1 picture`, `3 pictures`."""
+    return tr_n("{count} picture", "{count} pictures", count)
+
+
+def drafts(count: int) -> str:
+    """`1 draft`, `3 drafts`."""
+    return tr_n("{count} draft", "{count} drafts", count)
+
+
+def steps(count: int) -> str:
+    """`1 step`, `20 steps`."""
+    return tr_n("{count} step", "{count} steps", count)
+
+
+def jobs(count: int) -> str:
+    """`1 job`, `3 jobs`."""
+    return tr_n("{count} job", "{count} jobs", count)
+
+
 def at_least_stars(rating: int) -> str:
     """What a rating lets through: `Any rating`, `★★★ and up`, `★★★★★`."""
     if rating == 0:
-        return "Any rating"
-    return "★" * rating + (" and up" if rating < 5 else "")
+        return tr("Any rating")
+    return tr("{stars} and up", stars="★" * rating) if rating < 5 else "★" * rating
 
 
 def days_left(moment: datetime, now: datetime | None = None) -> str:
     """The days until an aware moment, begun ones counted: `30 days left`, `1 day left`, `last hours`."""
     days = (moment - (now or datetime.now(UTC))).total_seconds() / 86400
-    return "last hours" if days <= 0.5 else f"{plural(math.ceil(days), 'day')} left"
+    return tr("last hours") if days <= 0.5 else tr_n("{count} day left", "{count} days left", math.ceil(days))
 
 
 def cost_words(job: Job) -> str:
     """What a job cost, or will roughly cost while it is not settled."""
-    if job.cost_usd is None:
-        return about(dollars(job.estimate.cost_usd))
-    return dollars(job.cost_usd)
+    return about(dollars(job.estimate.cost_usd)) if job.cost_usd is None else dollars(job.cost_usd)
 
 
 def cost_beside_estimate(job: Job) -> str:
     """What a job cost, and beside it what was said before: `$0.0012 (estimated $0.0011)`."""
     if job.cost_usd is None or job.status is not JobStatus.SUCCEEDED or job.estimate.cost_usd == 0:
         return cost_words(job)
-    return f"{dollars(job.cost_usd)} (estimated {dollars(job.estimate.cost_usd)})"
+    return tr(ESTIMATED, what=dollars(job.cost_usd), said=dollars(job.estimate.cost_usd))
 
 
 def time_beside_estimate(job: Job) -> str | None:
@@ -142,4 +180,4 @@ def time_beside_estimate(job: Job) -> str | None:
     """
     if job.took_s is None or job.estimate.run_s == 0:
         return None
-    return f"{duration(job.took_s)} (estimated {duration(job.estimate.total_s)})"
+    return tr(ESTIMATED, what=duration(job.took_s), said=duration(job.estimate.total_s))

@@ -1,4 +1,4 @@
-"""What a person has chosen once for all their sessions: the colours, and what the first page's form begins with."""
+"""What a person has chosen once for all sessions: language, colours, and what the first page's form begins with."""
 
 from __future__ import annotations
 
@@ -17,9 +17,16 @@ class Theme(StrEnum):
     DARK = "dark"
 
 
-class Preferences(Record):
-    """None leaves it to the studio: its first model, and the model's own quality."""
+class Language(StrEnum):
+    ENGLISH = "en"
+    GERMAN = "de"
+    FRENCH = "fr"
 
+
+class Preferences(Record):
+    """None leaves it to the studio: the browser's language, its first model, and the model's own quality."""
+
+    language: Language | None = None
     theme: Theme = Theme.SYSTEM
     model: str | None = None
     quality: str | None = None

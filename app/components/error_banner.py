@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.components.prompt_text import as_label
+from app.language import tr, tr_sentence
 from app.wording import duration
 from services.errors import Conflict, LimitReached, Moderated, NotFound, StudioError
 
@@ -13,14 +14,16 @@ LONGEST_MESSAGE = 600
 
 def in_words(error: StudioError) -> str:
     """The error's own sentence, safe to show as a label, with when to try again where that helps."""
-    words = as_label(error.message, LONGEST_MESSAGE)
+    words = as_label(tr_sentence(error.message), LONGEST_MESSAGE)
     if isinstance(error, Moderated):
-        words += f" \\({as_label(error.category)}, rule {as_label(error.rule)}\\)"
+        words += " " + tr(
+            "\\({category}, rule {rule}\\)", category=as_label(tr(error.category)), rule=as_label(error.rule)
+        )
     wait_s = getattr(error, "retry_after_s", None)
     if wait_s:
-        words += f" Try again in {duration(wait_s)}."
+        words += " " + tr("Try again in {time}.", time=duration(wait_s))
     elif error.retryable:
-        words += " Trying again may help."
+        words += " " + tr("Trying again may help.")
     return words
 
 
@@ -37,6 +40,9 @@ def show_error(error: StudioError) -> None:
 def show_unexpected(reference: str) -> None:
     """A banner for a failure of ours; the reference finds it in the log."""
     st.error(
-        f"Something went wrong on our side. Nothing was charged for it. Reference: `{reference}`",
+        tr(
+            "Something went wrong on our side. Nothing was charged for it. Reference: `{reference}`",
+            reference=reference,
+        ),
         icon=":material/error:",
     )

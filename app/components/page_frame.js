@@ -1,4 +1,4 @@
-// What every page has: the colours that were chosen, and a sidebar that folds away behind a choice on small screens.
+// What every page has: the language and colours that were chosen, and a sidebar that folds away behind a choice on small screens.
 const OVER_PAGE_PX = 768;
 const WATCHED = "data-atelier-fold";
 const RELOADED = "atelier-colours";
@@ -22,6 +22,8 @@ function wear(theme, paths) {
 
 export default function ({ data, parentElement }) {
   wear(data.theme, data.paths);
+  // Screen readers pronounce, and browsers hyphenate and offer to translate, by it.
+  document.documentElement.lang = data.language;
   // The component lives in a shadow root of its own.
   const host = parentElement.getRootNode().host ?? parentElement;
   const sidebar = host.closest('[data-testid="stSidebar"]');

@@ -1,4 +1,4 @@
-"""The account page's choices for all sessions: colours, and what the first page's form begins with."""
+"""The account page's choices for all sessions: colours, language, and what the first page's form begins with."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import partial
 import streamlit as st
 
 from app.components.error_banner import show_error
+from app.language import LANGUAGES, choose, tr, tr_later
 from app.preferred import prefer, preferred
 from services.build import Studio
 from services.catalogue import ModelCard
@@ -14,10 +15,16 @@ from services.errors import StudioError
 from services.preferences import Preferences, Theme
 from services.records import User
 
-THEME_WORDS = {Theme.SYSTEM: "As the system", Theme.LIGHT: "Light", Theme.DARK: "Dark"}
+THEME_WORDS = {
+    Theme.SYSTEM: tr_later("As the system"),
+    Theme.LIGHT: tr_later("Light"),
+    Theme.DARK: tr_later("Dark"),
+}
 PROBLEM = "preference_problem"
 # Quality None: the model's own.
-OWN = "Model's own"
+OWN = tr_later("Model's own")
+# No language chosen: the browser's.
+BROWSERS = tr_later("As the browser")
 
 
 def preference_form(studio: Studio, user: User) -> None:
@@ -26,30 +33,43 @@ def preference_form(studio: Studio, user: User) -> None:
     cards = {card.id: card for card in studio.catalogue.models()}
     card = cards.get(now.model or "") or next(iter(cards.values()))
     _show(now, card)
-    st.subheader("Preferences", anchor=False)
+    st.subheader(tr("Preferences"), anchor=False)
     with st.container(border=True, key="preferences"):
         keep = partial(_keep, studio, user, cards)
-        st.segmented_control(
-            "Colours",
-            list(THEME_WORDS),
-            format_func=THEME_WORDS.__getitem__,
-            key="p_theme",
-            required=True,
-            on_change=keep,
-        )
+        with st.container(horizontal=True, gap="large"):
+            st.segmented_control(
+                tr("Colours"),
+                list(THEME_WORDS),
+                format_func=lambda one: tr(THEME_WORDS[one]),
+                key="p_theme",
+                required=True,
+                on_change=keep,
+            )
+            st.selectbox(
+                tr("Language"),
+                [BROWSERS, *LANGUAGES],
+                format_func=lambda one: tr(BROWSERS) if one == BROWSERS else LANGUAGES[one],
+                key="p_language",
+                width=220,
+                on_change=keep,
+            )
         model, quality, count = st.columns([4, 4, 3])
         model.selectbox(
-            "Model to begin with",
+            tr("Model to begin with"),
             list(cards),
             format_func=lambda one: cards[one].name,
             key="p_model",
             on_change=keep,
         )
         quality.selectbox(
-            "Quality", [OWN, *card.qualities], format_func=str.capitalize, key="p_quality", on_change=keep
+            tr("Quality"),
+            [OWN, *card.qualities],
+            format_func=lambda one: tr(one.capitalize()),
+            key="p_quality",
+            on_change=keep,
         )
-        count.selectbox("Pictures", list(range(1, card.max_count + 1)), key="p_count", on_change=keep)
-        st.caption("The Create page begins with these. What is on it now stays as it is.")
+        count.selectbox(tr("Pictures"), list(range(1, card.max_count + 1)), key="p_count", on_change=keep)
+        st.caption(tr("The Create page begins with these. What is on it now stays as it is."))
         if (problem := st.session_state.pop(PROBLEM, None)) is not None:
             show_error(problem)
 
@@ -57,6 +77,7 @@ def preference_form(studio: Studio, user: User) -> None:
 def _show(now: Preferences, card: ModelCard) -> None:
     """What is kept is what is shown, whoever changed it."""
     st.session_state["p_theme"] = now.theme
+    st.session_state["p_language"] = now.language or BROWSERS
     st.session_state["p_model"] = card.id
     st.session_state["p_quality"] = now.quality or OWN
     st.session_state["p_count"] = now.count
@@ -68,6 +89,7 @@ def _keep(studio: Studio, user: User, cards: dict[str, ModelCard]) -> None:
     card = cards[state["p_model"]]
     quality = state["p_quality"] if state["p_quality"] in card.qualities else None
     wanted = Preferences(
+        language=None if state["p_language"] == BROWSERS else state["p_language"],
         theme=state["p_theme"],
         model=card.id,
         quality=quality,
@@ -75,5 +97,6 @@ def _keep(studio: Studio, user: User, cards: dict[str, ModelCard]) -> None:
     )
     try:
         prefer(studio, user, wanted)
+        choose(wanted.language)
     except StudioError as error:
         state[PROBLEM] = error

@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from app.components.prompt_text import one_line, show_text
+from app.language import current, tr
 from app.navigation import PAGES
 from app.preferred import preferred
 from app.session import sign_out
@@ -27,20 +28,25 @@ def sidebar(studio: Studio, user: User, pages: Mapping[str, Sequence[StreamlitPa
             for section, entries in pages.items():
                 shown = [page for page in entries if page.visibility == "visible"]
                 if shown:
-                    st.caption(section)
+                    st.caption(tr(section))
                 for page in shown:
                     st.page_link(page, width="stretch")
             _component()(
                 key="page_frame",
                 data={
                     "theme": preferred(studio, user).theme.capitalize(),
+                    "language": current(),
                     "paths": [f"/{entry.path}" for entry in PAGES],
                 },
             )
         with st.container(key="who", horizontal=True, vertical_alignment="center", gap="small"):
             show_text(one_line(user.name or user.email, 28))
             if st.button(
-                "Sign out", icon=":material/logout:", type="tertiary", help="Sign out", key="icon_sign_out"
+                tr("Sign out"),
+                icon=":material/logout:",
+                type="tertiary",
+                help=tr("Sign out"),
+                key="icon_sign_out",
             ):
                 sign_out()
 

@@ -23,12 +23,12 @@ function watchTitle() {
   window.addEventListener("focus", seen)
 }
 
-function notify(words, failed, last) {
+function notify(failed, last) {
   if (!("Notification" in window) || Notification.permission !== "granted") return
   if (!document.hidden && document.hasFocus()) return
   // A second window says the same: the tag makes both one.
-  const note = new Notification(words.notice, {
-    body: failed ? words.failed : words.succeeded,
+  const note = new Notification("Atelier", {
+    body: failed ? say("It ended without all of the pictures. Atelier says why.") : say("Your pictures are done."),
     tag: `atelier-${last}`,
   })
   note.onclick = () => {
@@ -39,7 +39,7 @@ function notify(words, failed, last) {
 
 export default function (component) {
   const { data, parentElement } = component
-  const { words } = data
+  speak(data.words)
   watchTitle()
   let ask = parentElement.querySelector("button")
   if (!ask) {
@@ -47,7 +47,7 @@ export default function (component) {
     ask.type = "button"
     parentElement.append(ask)
   }
-  ask.textContent = words.ask
+  ask.textContent = say("Notify me when it is done")
   const mayAsk = () => "Notification" in window && Notification.permission === "default" && data.open.length > 0
   ask.hidden = !mayAsk()
   ask.onclick = async () => {
@@ -58,14 +58,14 @@ export default function (component) {
   const gone = tab.open.filter((id) => !data.open.includes(id) && !data.canceled.includes(id))
   tab.open = data.open
   tab.seen = [...new Set([...tab.seen, ...data.open])]
-  const named = (text) => text.replace("{count}", String(data.open.length)).replace("{title}", tab.title)
-  if (data.open.length) show(named(words.open))
+  const done = say("Done – {title}", { title: tab.title })
+  if (data.open.length) show(say("({count}) drawing… – {title}", { count: data.open.length, title: tab.title }))
   else if (gone.length) {
     const here = !document.hidden && document.hasFocus()
-    show(named(words.done))
+    show(done)
     if (here) setTimeout(() => tab.open.length || show(null), 4000)
-    notify(words, tab.seen.some((id) => data.failed.includes(id)), [...gone].sort().pop())
+    notify(tab.seen.some((id) => data.failed.includes(id)), [...gone].sort().pop())
     tab.seen = []
-  } else if (tab.shown && tab.shown !== named(words.done)) show(null)
+  } else if (tab.shown && tab.shown !== done) show(null)
   return () => {}
 }

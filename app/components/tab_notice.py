@@ -10,20 +10,13 @@ from typing import Any
 
 import streamlit as st
 
+from app.components.script import script, words
 from services.build import Studio
 from services.errors import StudioError
 from services.records import JobStatus, User
 
 HERE = Path(__file__).parent
 ELSEWHERE_S = 3.0
-WORDS = {
-    "open": "({count}) drawing… – {title}",
-    "done": "Done – {title}",
-    "ask": "Notify me when it is done",
-    "notice": "Atelier",
-    "succeeded": "Your pictures are done.",
-    "failed": "It ended without all of the pictures. Atelier says why.",
-}
 
 
 def tab_notice(open_ids: Sequence[str], *, failed: Sequence[str] = (), canceled: Sequence[str] = ()) -> None:
@@ -32,7 +25,12 @@ def tab_notice(open_ids: Sequence[str], *, failed: Sequence[str] = (), canceled:
     `open_ids` are the jobs that are being drawn or in line, `failed` and `canceled` those known to have ended so. Says
     nothing of what is drawn, and nothing leaves the browser.
     """
-    data = {"open": list(open_ids), "failed": list(failed), "canceled": list(canceled), "words": WORDS}
+    data = {
+        "open": list(open_ids),
+        "failed": list(failed),
+        "canceled": list(canceled),
+        "words": words("tab_notice.js"),
+    }
     _component()(key="tab_notice", data=data)
 
 
@@ -62,5 +60,5 @@ def _component() -> Callable[..., Any]:
     return st.components.v2.component(
         "atelier_tab_notice",
         css=(HERE / "tab_notice.css").read_text(encoding="utf-8"),
-        js=(HERE / "tab_notice.js").read_text(encoding="utf-8"),
+        js=script("words.js", "tab_notice.js"),
     )

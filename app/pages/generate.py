@@ -11,6 +11,7 @@ from app.components.following import follow
 from app.components.job_feed import job_feed
 from app.components.recall_drop import recall_drop
 from app.components.viewer import open_linked
+from app.language import tr
 from app.page_runner import errors_in_words
 from app.session import require, studio
 from app.wording import dollars
@@ -27,9 +28,13 @@ def usage_badge(studio: Studio, user: User) -> None:
         st.session_state["usage"] = studio.ledger.usage(user)
     usage = st.session_state["usage"]
     full = usage.images_today >= usage.daily_images
-    spent = f"{dollars(usage.spent_month_usd)} of {dollars(usage.monthly_usd)} this month"
+    spent = tr(
+        "{spent} of {limit} this month",
+        spent=dollars(usage.spent_month_usd),
+        limit=dollars(usage.monthly_usd),
+    )
     st.badge(
-        f"{usage.images_today} of {usage.daily_images} today",
+        tr("{count} of {limit} today", count=usage.images_today, limit=usage.daily_images),
         icon=":material/bolt:",
         color="orange" if full else "violet",
         help=spent.replace("$", "\\$"),
@@ -55,7 +60,7 @@ def fill_from_address(studio: Studio, user: User) -> None:
 
 
 with st.container(horizontal=True, vertical_alignment="center", key="page_head"):
-    st.title("Create", anchor=False, width="content")
+    st.title(tr("Create"), anchor=False, width="content")
     st.space("stretch")
     usage_badge(studio(), user)
 fill_from_address(studio(), user)

@@ -52,9 +52,16 @@ def tr_later(text: str, /) -> str:
 
 
 def tr_sentence(message: str) -> str:
-    """What a service says, in the reader's language; as it is when the catalogue does not know it."""
+    """What a service says, in the reader's language; as it is when the catalogue does not know it.
+
+    Sentences among its values are said so too.
+    """
     if isinstance(message, Sentence):
-        return _texts().gettext(message.template).format(**message.values)
+        values = {
+            name: tr_sentence(value) if isinstance(value, Sentence) else value
+            for name, value in message.values.items()
+        }
+        return _texts().gettext(message.template).format(**values)
     return _texts().gettext(message) if message else message
 
 

@@ -34,6 +34,7 @@ UNDER_A_SECOND = tr_later("under 1 s")
 UNDER_A_MILLIONTH = tr_later("under $0.000001")
 # Babel's patterns of dates and times: each language has its own.
 DAY = tr_later("dd MMM yyyy")
+DAY_OF_MONTH = tr_later("dd MMM")
 DAY_AND_TIME = tr_later("dd MMM, HH:mm")
 ESTIMATED = tr_later("{what} (estimated {said})")
 LONGEST_QUOTE = 60
@@ -96,6 +97,11 @@ def ago(moment: datetime, now: datetime | None = None) -> str:
 def day(date: date_type) -> str:
     """`05 Mar 2026`, in the order and words of the language."""
     return format_date(date, tr(DAY), locale=locale())
+
+
+def day_of_month(date: date_type) -> str:
+    """`05 Mar`."""
+    return format_date(date, tr(DAY_OF_MONTH), locale=locale())
 
 
 def clock(moment: datetime, *, zone: str | None, now: datetime | None = None) -> str:

@@ -12,6 +12,7 @@ from app.components.picture_grid import picture_grid
 from app.components.press_once import press_key
 from app.components.prompt_text import show_text
 from app.components.viewer import act_on
+from app.language import number, tr
 from app.navigation import GENERATE
 from app.wording import (
     DRAWN_OVER,
@@ -19,6 +20,7 @@ from app.wording import (
     TASK_WORDS,
     cost_beside_estimate,
     duration,
+    steps,
     time_beside_estimate,
 )
 from services.build import Studio
@@ -30,21 +32,21 @@ def job_details(studio: Studio, user: User, job: Job) -> None:
     """Draws the job under the table."""
     with st.container(border=True, key="job_details", gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{STATUS_WORDS[job.status]}**", width="content")
+            st.markdown(f"**{tr(STATUS_WORDS[job.status])}**", width="content")
             st.space("stretch")
             _buttons(studio, user, job)
         show_text(job.spec.prompt)
         if job.spec.negative_prompt:
-            st.caption("Not in the picture")
+            st.caption(tr("Not in the picture"))
             show_text(job.spec.negative_prompt)
         show_failure(job)
         show_remarks(job)
         st.caption(_settings(job).replace("$", "\\$"))
-        st.caption(f"Job `{job.id}`")
+        st.caption(tr("Job `{id}`", id=job.id))
         if job.status is JobStatus.SUCCEEDED:
             images = studio.images.list(user, job_id=job.id).items
             if not images:
-                st.caption("Its pictures have been deleted.")
+                st.caption(tr("Its pictures have been deleted."))
             elif action := picture_grid(studio, images, key=f"history_grid_{job.id}", look="tiles"):
                 act_on(studio, user, action, images)
 
@@ -64,16 +66,16 @@ def _retry(studio: Studio, user: User, job: Job) -> None:
 def _settings(job: Job) -> str:
     spec = job.spec
     words = [
-        TASK_WORDS[spec.task],
+        tr(TASK_WORDS[spec.task]),
         spec.model,
         f"{spec.width} x {spec.height}",
-        f"{spec.steps} steps",
+        steps(spec.steps),
         spec.scheduler,
-        f"guidance {spec.guidance:g}",
-        f"seed {spec.seed}",
+        tr("guidance {value}", value=number(spec.guidance)),
+        tr("seed {seed}", seed=spec.seed),
     ]
     if spec.strength is not None:
-        words.append(f"strength {spec.strength:g}")
+        words.append(tr("strength {value}", value=number(spec.strength)))
     if (took := time_beside_estimate(job)) is not None:
         words.append(took)
     elif job.timings is not None:
@@ -84,31 +86,33 @@ def _settings(job: Job) -> str:
 def _buttons(studio: Studio, user: User, job: Job) -> None:
     # One button for both, by one key: a job that ends between the look and the press is shown all the same.
     word, icon = (
-        ("Show", ":material/open_in_new:") if job.status.terminal else ("Watch", ":material/visibility:")
+        (tr("Show"), ":material/open_in_new:")
+        if job.status.terminal
+        else (tr("Watch"), ":material/visibility:")
     )
-    if st.button(word, icon=icon, key="details_show", help="On the first page"):
+    if st.button(word, icon=icon, key="details_show", help=tr("On the first page")):
         follow(job)
         st.switch_page(GENERATE, query_params={"job": job.id})
     if not job.status.terminal:
         return
     if job.status is not JobStatus.SUCCEEDED and st.button(
-        "Try again",
+        tr("Try again"),
         icon=":material/refresh:",
         type="primary",
         key="details_retry",
-        help="The same as a new job",
+        help=tr("The same as a new job"),
     ):
         _retry(studio, user, job)
     if st.button(
-        "Use again",
+        tr("Use again"),
         icon=":material/replay:",
         key="details_again",
-        help=DRAWN_OVER if job.spec.task is not Task.TEXT_TO_IMAGE else "Settings and seed",
+        help=tr(DRAWN_OVER) if job.spec.task is not Task.TEXT_TO_IMAGE else tr("Settings and seed"),
     ) and reuse(studio, job, seed=True):
         st.switch_page(GENERATE)
-    with st.popover("Delete", icon=":material/delete:", key="details_delete"):
-        st.markdown("Erase this job and its pictures for good?")
-        if not st.button("Delete", type="primary", key="details_sure"):
+    with st.popover(tr("Delete"), icon=":material/delete:", key="details_delete"):
+        st.markdown(tr("Erase this job and its pictures for good?"))
+        if not st.button(tr("Delete"), type="primary", key="details_sure"):
             return
         try:
             st.session_state["receipt"] = studio.jobs.delete(user, job.id)

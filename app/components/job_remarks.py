@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.components.prompt_text import as_label, plain
+from app.language import tr_sentence
 from app.wording import hint_words
 from services.answer import withheld_words
 from services.records import Job, JobStatus
@@ -20,7 +21,7 @@ def show_remarks(job: Job) -> None:
     """Draws a line for each; nothing for most jobs."""
     # A failed job's own message says it already.
     if job.withheld and job.status is JobStatus.SUCCEEDED:
-        words = as_label(withheld_words(job.withheld, job.spec.count), 300)
+        words = as_label(tr_sentence(withheld_words(job.withheld, job.spec.count)), 300)
         st.markdown(f":orange[:material/visibility_off: {words}]")
     if job.hint is not None:
         # Text of others in both, the prompt and the names: never read as markdown.

@@ -7,29 +7,30 @@ import time
 import pandas as pd
 import streamlit as st
 
+from app.language import number, tr, tr_later, tr_n
 from app.page_runner import errors_in_words
 from app.session import require, studio
-from app.wording import dollars, per_cent, plural
+from app.wording import day_of_month, dollars, jobs, per_cent
 from services.build import Studio
 from services.costs import CostReport, CostRow
 from services.records import Role, User
 
 user = require(Role.ADMIN)
 
-SPANS = {7: "7 days", 30: "30 days"}
+SPANS = (7, 30)
 # A page that is clicked about in must not read a month each time.
 KEPT_S = 60.0
 # Told apart on both themes.
 COLOURS = ("#6d5cff", "#ff8fa3", "#2bb3a3", "#e0a030", "#8a8fa8")
 COLUMNS = {
-    "model": "Model",
-    "jobs": "Jobs",
-    "images": "Pictures",
-    "gpu_s": "Model seconds",
-    "cost_usd": "Cost, USD",
-    "cold_starts": "Cold starts",
-    "price_error": "Price off by",
-    "time_error": "Time off by",
+    "model": tr_later("Model"),
+    "jobs": tr_later("Jobs"),
+    "images": tr_later("Pictures"),
+    "gpu_s": tr_later("Model seconds"),
+    "cost_usd": tr_later("Cost, USD"),
+    "cold_starts": tr_later("Cold starts"),
+    "price_error": tr_later("Price off by"),
+    "time_error": tr_later("Time off by"),
 }
 
 
@@ -46,15 +47,20 @@ def read(studio: Studio, user: User, days: int) -> CostReport:
 def figures(total: CostRow) -> None:
     """All models together."""
     cells = (
-        ("Cost", dollars(total.cost_usd), plural(total.jobs, "job")),
-        ("Pictures", str(total.images), f"{total.gpu_s:,.0f} model seconds"),
-        ("Cold starts", str(total.cold_starts), "from zero to awake"),
-        ("Price off by", per_cent(total.price_error), "half of the jobs, or less"),
-        ("Time off by", per_cent(total.time_error), "half of the jobs, or less"),
+        ("cost", tr("Cost"), dollars(total.cost_usd), jobs(total.jobs)),
+        (
+            "pictures",
+            tr("Pictures"),
+            number(total.images),
+            tr("{seconds} model seconds", seconds=number(round(total.gpu_s))),
+        ),
+        ("cold_starts", tr("Cold starts"), number(total.cold_starts), tr("from zero to awake")),
+        ("price_off", tr("Price off by"), per_cent(total.price_error), tr("half of the jobs, or less")),
+        ("time_off", tr("Time off by"), per_cent(total.time_error), tr("half of the jobs, or less")),
     )
     with st.container(horizontal=True, key="cost_figures"):
-        for name, value, note in cells:
-            with st.container(border=True, key=f"cost_{name.replace(' ', '_')}", gap="xsmall"):
+        for key, name, value, note in cells:
+            with st.container(border=True, key=f"cost_{key}", gap="xsmall"):
                 st.caption(name)
                 st.markdown(f"**{value}**".replace("$", "\\$"))
                 st.caption(note)
@@ -67,11 +73,11 @@ def chart(report: CostReport) -> None:
     )
     by_day = frame.pivot_table(index="day", columns="model", values="cost_usd", aggfunc="sum")
     by_day = by_day.reindex(pd.date_range(report.since, report.until).date, fill_value=0.0).fillna(0.0)
-    by_day.index = by_day.index.map(lambda day: f"{day:%d %b}")
+    by_day.index = by_day.index.map(day_of_month)
     st.bar_chart(
         by_day,
-        x_label="Day, UTC",
-        y_label="US dollars",
+        x_label=tr("Day, UTC"),
+        y_label=tr("US dollars"),
         height=240,
         sort=False,
         color=[COLOURS[n % len(COLOURS)] for n in range(len(by_day.columns))],
@@ -81,8 +87,8 @@ def chart(report: CostReport) -> None:
 def table(report: CostReport) -> None:
     """One line a model, the dearest first, and the same as a file."""
     frame = pd.DataFrame([row.model_dump() for row in report.models])[list(COLUMNS)]
-    shown = frame.rename(columns=COLUMNS)
-    for column in ("Price off by", "Time off by"):
+    shown = frame.copy()
+    for column in ("price_error", "time_error"):
         shown[column] = shown[column].astype(float) * 100
     st.dataframe(
         shown,
@@ -90,14 +96,19 @@ def table(report: CostReport) -> None:
         width="stretch",
         key="cost_table",
         column_config={
-            "Model seconds": st.column_config.NumberColumn(format="%.1f"),
-            "Cost, USD": st.column_config.NumberColumn(format="$%.6f"),
-            "Price off by": st.column_config.NumberColumn(format="%.0f %%", help=OFF_HELP),
-            "Time off by": st.column_config.NumberColumn(format="%.0f %%", help=OFF_HELP),
+            **{column: tr(name) for column, name in COLUMNS.items()},
+            "gpu_s": st.column_config.NumberColumn(tr(COLUMNS["gpu_s"]), format="%.1f"),
+            "cost_usd": st.column_config.NumberColumn(tr(COLUMNS["cost_usd"]), format="$%.6f"),
+            **{
+                column: st.column_config.NumberColumn(
+                    tr(COLUMNS[column]), format="%.0f %%", help=tr(OFF_HELP)
+                )
+                for column in ("price_error", "time_error")
+            },
         },
     )
     st.download_button(
-        "Export CSV",
+        tr("Export CSV"),
         frame.to_csv(index=False).encode("utf-8-sig"),
         file_name=f"atelier-costs-{report.since}-{report.until}.csv",
         mime="text/csv",
@@ -108,19 +119,19 @@ def table(report: CostReport) -> None:
     )
 
 
-OFF_HELP = (
+OFF_HELP = tr_later(
     "The median of the difference between what was said before and what it was, in per cent of the latter."
 )
 
 with st.container(horizontal=True, vertical_alignment="center", key="page_head"):
-    st.title("Costs", anchor=False, width="content")
+    st.title(tr("Costs"), anchor=False, width="content")
     st.space("stretch")
     days = st.segmented_control(
-        "Span",
+        tr("Span"),
         list(SPANS),
         default=7,
         required=True,
-        format_func=SPANS.__getitem__,
+        format_func=lambda days: tr_n("{count} day", "{count} days", days),
         key="cost_span",
         label_visibility="collapsed",
     )
@@ -132,9 +143,13 @@ with errors_in_words():
         table(report)
     else:
         with st.container(border=True, key="costs_empty", horizontal_alignment="center"):
-            st.markdown("**Nothing was drawn in this time.**", text_alignment="center")
-            st.caption("What jobs cost is counted here by the day they ended on.", text_alignment="center")
+            st.markdown(f"**{tr('Nothing was drawn in this time.')}**", text_alignment="center")
+            st.caption(
+                tr("What jobs cost is counted here by the day they ended on."), text_alignment="center"
+            )
     st.caption(
-        "Days are UTC. The cost is what was charged: the model's own seconds at its instance's price. Waking a model "
-        "and keeping it awake are on AWS's bill, and not in it."
+        tr(
+            "Days are UTC. The cost is what was charged: the model's own seconds at its instance's price. Waking a "
+            "model and keeping it awake are on AWS's bill, and not in it."
+        )
     )

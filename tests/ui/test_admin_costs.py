@@ -20,7 +20,7 @@ def test_an_admin_sees_each_model_with_its_figures(
     at = open_page(COSTS, user=admin)
     assert not at.exception and not at.error
     [row] = at.dataframe[0].value.to_dict("records")
-    assert row["Model"] == "pocket" and row["Jobs"] >= 1 and row["Pictures"] >= 3 and row["Cost, USD"] > 0
+    assert row["model"] == "pocket" and row["jobs"] >= 1 and row["images"] >= 3 and row["cost_usd"] > 0
     at.segmented_control(key="cost_span").set_value(30).run()
     assert not at.exception and at.session_state["cost_report"]["days"] == 30
 

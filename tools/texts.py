@@ -11,6 +11,7 @@ import ast
 import io
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -29,22 +30,43 @@ Text = str | tuple[str, ...]
 
 def said(root: Path) -> dict[Text, str]:
     """Every text that is marked in the code, and the file that says it first. Plurals are pairs."""
-    python: dict[str, tuple[int, ...] | None] = {
-        **dict.fromkeys(("tr", "tr_later", "sentence", *errors(root))),
-        "tr_n": (1, 2),
-    }
+    marks = ("tr", "tr_later", "sentence", *errors(root))
     found: dict[Text, str] = {}
     for file in tracked(root):
         name = file.relative_to(root).as_posix()
-        if not name.startswith(("app/", "services/")) and name != "streamlit_app.py":
+        # The API speaks English.
+        if not name.startswith(("app/", "services/", "streamlit_app.py")) or name.startswith("app/api/"):
             continue
-        if file.suffix not in (".py", ".js"):
+        if file.suffix == ".py":
+            texts = in_python(file.read_text(encoding="utf-8"), marks)
+        elif file.suffix == ".js":
+            texts = in_javascript(file.read_bytes())
+        else:
             continue
-        method, keywords = ("python", python) if file.suffix == ".py" else ("javascript", {"say": None})
-        for _, message, _, _ in extract(method, io.BytesIO(file.read_bytes()), keywords):
-            if message:
-                found.setdefault(message, name)
+        for text in texts:
+            found.setdefault(text, name)
     return found
+
+
+def in_python(source: str, marks: tuple[str, ...]) -> Iterator[Text]:
+    """What `marks` and `tr_n` are given in a module. Not Babel's own: it does not look into f-strings."""
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        if name == "tr_n":
+            yield tuple(one.value for one in node.args[:2] if isinstance(one, ast.Constant))
+        elif name in marks:
+            choice = node.args[0]
+            either = [choice.body, choice.orelse] if isinstance(choice, ast.IfExp) else [choice]
+            yield from (one.value for one in either if isinstance(one, ast.Constant) and one.value)
+
+
+def in_javascript(source: bytes) -> Iterator[Text]:
+    """What `say` is given in a script."""
+    for _, message, _, _ in extract("javascript", io.BytesIO(source), {"say": None}):
+        if isinstance(message, str):
+            yield message
 
 
 def errors(root: Path) -> list[str]:

@@ -55,11 +55,19 @@ def in_python(source: str, marks: tuple[str, ...]) -> Iterator[Text]:
             continue
         name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
         if name == "tr_n":
-            yield tuple(one.value for one in node.args[:2] if isinstance(one, ast.Constant))
+            yield tuple(_literals(node.args[:2]))
         elif name in marks:
             choice = node.args[0]
             either = [choice.body, choice.orelse] if isinstance(choice, ast.IfExp) else [choice]
-            yield from (one.value for one in either if isinstance(one, ast.Constant) and one.value)
+            yield from _literals(either)
+
+
+def _literals(nodes: list[ast.expr]) -> list[str]:
+    return [
+        node.value
+        for node in nodes
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value
+    ]
 
 
 def in_javascript(source: bytes) -> Iterator[Text]:

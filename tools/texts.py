@@ -25,6 +25,8 @@ from tools.unmarked import unmarked
 ROOT = Path(__file__).resolve().parents[1]
 LOCALES = "app/locale"
 NAME = re.compile(r"\{(\w*)[^{}]*\}")
+# Of the header, what changes with the day and the person.
+NOISE = re.compile('"(Project-Id|Report|POT-|PO-|Last|Language-Team|Generated)')
 Text = str | tuple[str, ...]
 
 
@@ -125,14 +127,21 @@ def check(root: Path) -> Outcome:
 
 def update(root: Path) -> None:
     """Writes the catalogues anew: sorted, without places, so that two changes of them meet seldom."""
-    texts = sorted(said(root), key=_quote)
+    texts = sorted(said(root), key=_one)
     for language, before in catalogues(root).items():
-        after = Catalog(locale=language, fuzzy=False, header_comment=f"# The pages' texts in {language}.")
+        after = Catalog(locale=language, fuzzy=False, header_comment=f"# What the pages say, in {language}.")
         for text in texts:
-            known = before.get(text if isinstance(text, str) else text[0])
+            known = before.get(_one(text))
             after.add(text, known.string if known is not None and _text(known.id) == text else None)
-        with (root / LOCALES / f"{language}.po").open("wb") as file:
-            write_po(file, after, width=110, omit_header=False, no_location=True)
+        write(root / LOCALES / f"{language}.po", after)
+
+
+def write(file: Path, catalogue: Catalog) -> None:
+    """Writes a catalogue whose file changes with its texts only: no dates, no names."""
+    written = io.BytesIO()
+    write_po(written, catalogue, width=110, no_location=True)
+    lines = written.getvalue().decode("utf-8").splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if not NOISE.match(line)), encoding="utf-8")
 
 
 def _read(file: Path) -> Catalog:
@@ -144,8 +153,12 @@ def _text(found: str | list[str] | tuple[str, ...]) -> Text:
     return found if isinstance(found, str) else tuple(found)
 
 
+def _one(text: Text) -> str:
+    return text if isinstance(text, str) else text[0]
+
+
 def _quote(text: Text) -> str:
-    return repr(text if isinstance(text, str) else text[0])
+    return repr(_one(text))
 
 
 if __name__ == "__main__":

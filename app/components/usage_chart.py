@@ -8,7 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from app.wording import dollars, plural
+from app.language import tr
+from app.wording import day_of_month, dollars, pictures
 from services.ledger import DayUsage
 
 HEIGHT_PX = 190
@@ -20,23 +21,28 @@ COLOUR, LIMIT_COLOUR = "#8b7bff", "#e5484d"
 def usage_chart(days: Sequence[DayUsage], *, daily_images: int, monthly_usd: float) -> None:
     """Draws both charts, each with its words."""
     spent = list(accumulate(day.cost_usd for day in days))
-    pictures, money = st.columns(2)
-    with pictures, st.container(border=True, key="chart_pictures", gap="small"):
-        st.caption("Pictures a day, this month")
+    drawn, charged = st.columns(2)
+    with drawn, st.container(border=True, key="chart_pictures", gap="small"):
+        st.caption(tr("Pictures a day, this month"))
         # Nothing drawn, nothing to see but empty axes.
         if any(day.images for day in days):
             st.vega_lite_chart(
-                chart(days, [day.images for day in days], limit=daily_images, mark="bar", axis="pictures"),
+                chart(days, [day.images for day in days], limit=daily_images, mark="bar"),
                 width="stretch",
             )
         st.caption(pictures_words(days, daily_images))
-    with money, st.container(border=True, key="chart_spent", gap="small"):
-        st.caption("Spent so far, this month")
+    with charged, st.container(border=True, key="chart_spent", gap="small"):
+        st.caption(tr("Spent so far, this month"))
         if any(spent):
             st.vega_lite_chart(
-                chart(days, spent, limit=monthly_usd, mark="area", axis="dollars"), width="stretch"
+                chart(days, spent, limit=monthly_usd, mark="area", money=True),
+                width="stretch",
             )
-        words = f"{dollars(spent[-1] if spent else 0)} charged of {dollars(monthly_usd)} a month."
+        words = tr(
+            "{spent} charged of {limit} a month.",
+            spent=dollars(spent[-1] if spent else 0),
+            limit=dollars(monthly_usd),
+        )
         st.caption(f"{words[0].upper()}{words[1:]}".replace("$", "\\$"))
 
 
@@ -44,19 +50,20 @@ def pictures_words(days: Sequence[DayUsage], daily_images: int) -> str:
     """What the chart shows, for who cannot see it."""
     most = max(days, key=lambda day: day.images, default=None)
     if most is None or most.images == 0:
-        return f"None yet; {daily_images} a day are possible."
-    return "{total} in all, most on {day}: {most} of {limit}.".format(
-        total=plural(sum(day.images for day in days), "picture"),
-        day=f"{most.day.day} {most.day:%B}",
+        return tr("None yet; {count} a day are possible.", count=daily_images)
+    return tr(
+        "{total} in all, most on {day}: {most} of {limit}.",
+        total=pictures(sum(day.images for day in days)),
+        day=day_of_month(most.day),
         most=most.images,
         limit=daily_images,
     )
 
 
 def chart(
-    days: Sequence[DayUsage], values: Sequence[float], *, limit: float, mark: str, axis: str
+    days: Sequence[DayUsage], values: Sequence[float], *, limit: float, mark: str, money: bool = False
 ) -> dict[str, Any]:
-    """A Vega-Lite chart of one value a day, with the limit as a line where it is near enough to be seen."""
+    """A Vega-Lite chart of pictures or dollars by day, with the limit as a line where it is near enough to be seen."""
     highest = max(values, default=0.0)
     near = limit <= highest * FAR
     rows = [{"day": day.day.day, "value": value} for day, value in zip(days, values, strict=True)]
@@ -76,8 +83,8 @@ def chart(
                 "type": "quantitative",
                 "title": None,
                 "axis": {
-                    "format": "$.2~r" if axis == "dollars" else "d",
-                    "tickMinStep": 1e-6 if axis == "dollars" else 1,
+                    "format": "$.2~r" if money else "d",
+                    "tickMinStep": 1e-6 if money else 1,
                     "tickCount": 4,
                 },
                 "scale": {"domain": [0, limit * 1.05 if near else highest * 1.2 or 1]},
@@ -93,4 +100,5 @@ def chart(
                 "encoding": {"y": {"field": "limit", "type": "quantitative"}},
             }
         )
-    return {"height": HEIGHT_PX, "layer": layers, "description": f"This month's {axis} by day"}
+    what = tr("US dollars") if money else tr("Pictures")
+    return {"height": HEIGHT_PX, "layer": layers, "description": tr("This month by day: {what}", what=what)}

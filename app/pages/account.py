@@ -12,6 +12,7 @@ from app.components.prompt_text import show_text
 from app.components.share_panel import share_rows
 from app.components.take_away import take_away
 from app.components.usage_chart import usage_chart
+from app.language import tr, tr_later
 from app.page_runner import errors_in_words
 from app.session import require, sign_out, studio
 from app.wording import ago, dollars
@@ -22,7 +23,7 @@ from services.records import Role, User
 
 user = require()
 
-ROLE_WORDS = {Role.MAKER: "Maker", Role.ADMIN: "Admin"}
+ROLE_WORDS = {Role.MAKER: tr_later("Maker"), Role.ADMIN: tr_later("Admin")}
 
 
 def identity(user: User) -> None:
@@ -33,8 +34,8 @@ def identity(user: User) -> None:
             if user.name:
                 show_text(user.name)
             show_text(user.email)
-        st.badge(ROLE_WORDS[user.role], color="violet" if user.role is Role.ADMIN else "gray")
-        if st.button("Sign out", icon=":material/logout:", key="account_sign_out"):
+        st.badge(tr(ROLE_WORDS[user.role]), color="violet" if user.role is Role.ADMIN else "gray")
+        if st.button(tr("Sign out"), icon=":material/logout:", key="account_sign_out"):
             sign_out()
 
 
@@ -43,22 +44,30 @@ def usage(studio: Studio, user: User) -> None:
     used = studio.ledger.usage(user)
     rows = (
         (
-            "Pictures today",
+            "images",
+            tr("Pictures today"),
             used.images_today,
             used.daily_images,
-            f"{used.images_today} of {used.daily_images}",
+            tr("{count} of {limit}", count=used.images_today, limit=used.daily_images),
         ),
         (
-            "Spent this month",
+            "spent",
+            tr("Spent this month"),
             used.spent_month_usd,
             used.monthly_usd,
-            f"{dollars(used.spent_month_usd)} of {dollars(used.monthly_usd)}",
+            tr("{count} of {limit}", count=dollars(used.spent_month_usd), limit=dollars(used.monthly_usd)),
         ),
-        ("Open jobs", used.open_jobs, used.max_open_jobs, f"{used.open_jobs} of {used.max_open_jobs}"),
+        (
+            "jobs",
+            tr("Open jobs"),
+            used.open_jobs,
+            used.max_open_jobs,
+            tr("{count} of {limit}", count=used.open_jobs, limit=used.max_open_jobs),
+        ),
     )
-    st.subheader("Usage", anchor=False)
-    for column, (name, value, limit, words) in zip(st.columns(len(rows)), rows, strict=True):
-        with column, st.container(border=True, key=f"usage_{name}", gap="small"):
+    st.subheader(tr("Usage"), anchor=False)
+    for column, (key, name, value, limit, words) in zip(st.columns(len(rows)), rows, strict=True):
+        with column, st.container(border=True, key=f"usage_{key}", gap="small"):
             st.caption(name)
             st.markdown(f"**{words}**".replace("$", "\\$"))
             st.progress(min(1.0, value / limit if limit else 1.0))
@@ -67,32 +76,37 @@ def usage(studio: Studio, user: User) -> None:
         daily_images=used.daily_images,
         monthly_usd=used.monthly_usd,
     )
-    st.caption("Days and months are UTC. What running jobs may still cost is counted in.")
+    st.caption(tr("Days and months are UTC. What running jobs may still cost is counted in."))
 
 
-@st.dialog("Your new API key", dismissible=True)
 def show_secret(secret: str) -> None:
     """The only time the secret is seen."""
-    st.warning("Copy it now: it is shown this once and cannot be shown again.", icon=":material/key:")
+    st.warning(tr("Copy it now: it is shown this once and cannot be shown again."), icon=":material/key:")
     st.code(secret, language=None)
-    st.caption("Programs send it as a header:")
+    st.caption(tr("Programs send it as a header:"))
     st.code("Authorization: Bearer <the key>", language=None)
 
 
 def keys(studio: Studio, user: User) -> None:
     """The keys there are, each with its end, and a new one."""
-    st.subheader("API keys", anchor=False)
-    st.caption(f"For programs that draw by `{studio.settings.public_url}/v1`. A key may do what you may.")
+    st.subheader(tr("API keys"), anchor=False)
+    st.caption(
+        tr(
+            "For programs that draw by `{address}`. A key may do what you may.",
+            address=f"{studio.settings.public_url}/v1",
+        )
+    )
     with st.form("new_key", border=True, clear_on_submit=True):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             name = st.text_input(
-                "Name of a new key", placeholder="What will use it?", max_chars=60, key="key_name"
+                tr("Name of a new key"), placeholder=tr("What will use it?"), max_chars=60, key="key_name"
             )
-            made = st.form_submit_button("Create key", icon=":material/add:", type="primary")
+            made = st.form_submit_button(tr("Create key"), icon=":material/add:", type="primary")
         problem = st.empty()
     if made:
         try:
-            show_secret(studio.accounts.create_key(user, (name or "").strip()).secret)
+            secret = studio.accounts.create_key(user, (name or "").strip()).secret
+            st.dialog(tr("Your new API key"), dismissible=True)(show_secret)(secret)
         except InvalidRequest as error:
             problem.markdown(f":red[:material/error: {in_words(error)}]")
     for key in studio.accounts.keys(user):
@@ -105,11 +119,11 @@ def row(studio: Studio, user: User, key: ApiKey) -> None:
         st.markdown(":material/key:", width="content")
         show_text(key.name)
         st.markdown(f"`{key.prefix}…`", width="content")
-        st.caption(f"made {ago(key.created_at)}", width="content")
+        st.caption(tr("made {ago}", ago=ago(key.created_at)), width="content")
         st.space("stretch")
-        with st.popover("Revoke", icon=":material/block:", key=f"revoke_{key.id}"):
-            st.markdown("Programs with this key will be refused at once.")
-            if st.button("Revoke", type="primary", key=f"sure_{key.id}"):
+        with st.popover(tr("Revoke"), icon=":material/block:", key=f"revoke_{key.id}"):
+            st.markdown(tr("Programs with this key will be refused at once."))
+            if st.button(tr("Revoke"), type="primary", key=f"sure_{key.id}"):
                 studio.accounts.revoke_key(user, key.id)
                 st.rerun()
 
@@ -119,13 +133,13 @@ def shares(studio: Studio, user: User) -> None:
     found = studio.shares.list(user)
     if not found:
         return
-    st.subheader("Shared pictures", anchor=False)
-    st.caption("Anybody with one of these links sees its picture until it ends or you take it back.")
+    st.subheader(tr("Shared pictures"), anchor=False)
+    st.caption(tr("Anybody with one of these links sees its picture until it ends or you take it back."))
     share_rows(studio, user, found, linked=True)
 
 
 with st.container(horizontal=True, vertical_alignment="center", key="page_head"):
-    st.title("Account", anchor=False, width="content")
+    st.title(tr("Account"), anchor=False, width="content")
 identity(user)
 with errors_in_words():
     usage(studio(), user)

@@ -67,7 +67,7 @@ def test_this_month_is_drawn_by_day_and_told_in_words(
 
 def test_the_limit_is_a_line_only_where_it_can_be_seen() -> None:
     days = [DayUsage(day=date(2026, 1, 1), images=4, cost_usd=0.1)]
-    near, far = (chart(days, [4], limit=limit, mark="bar", axis="pictures") for limit in (10, 500))
+    near, far = (chart(days, [4], limit=limit, mark="bar") for limit in (10, 500))
     assert len(near["layer"]) == 2 and len(far["layer"]) == 1
     assert near["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0, 10.5]
     assert pictures_words([], 10) == "None yet; 10 a day are possible."

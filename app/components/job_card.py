@@ -8,7 +8,8 @@ from typing import Literal
 import streamlit as st
 
 from app.components.prompt_text import one_line, show_text
-from app.wording import STATUS_WORDS, about, clock, dollars, duration, plural
+from app.language import tr
+from app.wording import STATUS_WORDS, about, clock, dollars, duration, jobs, pictures
 from services.records import Estimate, Job, JobStatus, LiveJob
 
 Asked = Literal["cancel", "run"]
@@ -23,33 +24,41 @@ def progress_words(live: LiveJob, *, zone: str | None = None) -> str:
     """Where the job is, in one line: place in the queue, waking, step, time left. `zone` is where its reader is."""
     parts: list[str] = []
     if is_held(live) and live.job.run_by is not None:
-        return f"Waits for the model to be woken, at the latest {clock(live.job.run_by, zone=zone)}"
+        return tr(
+            "Waits for the model to be woken, at the latest {time}", time=clock(live.job.run_by, zone=zone)
+        )
     if live.status is JobStatus.PROCESSING:
         parts.append(
-            f"Step {live.step} of {live.steps}" if live.step and live.steps else "Reading the prompt"
+            tr("Step {step} of {steps}", step=live.step, steps=live.steps)
+            if live.step and live.steps
+            else tr("Reading the prompt")
         )
     elif live.status is JobStatus.STARTING and live.ahead:
-        parts.append(f"Waits for {plural(live.ahead, 'job')} ahead of it")
+        parts.append(tr("Waits for {jobs} ahead of it", jobs=jobs(live.ahead)))
     elif live.status is JobStatus.STARTING:
         parts.append(_starting_words(live.job.estimate))
     elif live.queue_position == 1:
-        parts.append("Next in the queue")
+        parts.append(tr("Next in the queue"))
     elif live.queue_position:
-        parts.append(f"Number {live.queue_position} in the queue")
+        parts.append(tr("Number {place} in the queue", place=live.queue_position))
     else:
-        parts.append("Waiting for a place")
+        parts.append(tr("Waiting for a place"))
     if live.eta_s is not None:
-        parts.append(f"{about(duration(live.eta_s))} left")
+        parts.append(tr("{time} left", time=about(duration(live.eta_s))))
     return " · ".join(parts)
 
 
 def _starting_words(estimate: Estimate) -> str:
     if estimate.cold_start_s < 1:
-        return "With the model, about to start"
+        return tr("With the model, about to start")
     if estimate.cold_start_p90_s is None:
-        return "The model is waking up"
+        return tr("The model is waking up")
     half, most = duration(estimate.cold_start_s), duration(estimate.cold_start_p90_s)
-    return f"The model is waking up: {half} half of the time, {most} or less nine times in ten"
+    return tr(
+        "The model is waking up: {half} half of the time, {most} or less nine times in ten",
+        half=half,
+        most=most,
+    )
 
 
 def progress_share(live: LiveJob) -> float:
@@ -63,7 +72,7 @@ def price_words(job: Job) -> str:
     """What it will cost, and what waking the model costs beside it; as a markdown label."""
     words = about(dollars(job.estimate.cost_usd))
     if job.estimate.wake_usd > 0:
-        words += f", waking {dollars(job.estimate.wake_usd)} for the studio"
+        words = tr("{price}, waking {wake} for the studio", price=words, wake=dollars(job.estimate.wake_usd))
     return words.replace("$", "\\$")
 
 
@@ -72,21 +81,21 @@ def job_card(live: LiveJob) -> Asked | None:
     job, run = live.job, False
     with st.container(border=True, key=f"job_{job.id}", gap="small"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            count = plural(job.spec.count, "picture")
-            st.markdown(f"**{STATUS_WORDS[live.status]}** {count}", width="content")
+            count = pictures(job.spec.count)
+            st.markdown(f"**{tr(STATUS_WORDS[live.status])}** {count}", width="content")
             st.space("stretch")
             if is_held(live):
                 run = st.button(
-                    "Run now",
+                    tr("Run now"),
                     icon=":material/bolt:",
                     type="tertiary",
                     key=f"run_{job.id}",
-                    help="Wakes the model for this job.",
+                    help=tr("Wakes the model for this job."),
                 )
-            cancel = st.button("Cancel", icon=":material/close:", type="tertiary", key=f"cancel_{job.id}")
+            cancel = st.button(tr("Cancel"), icon=":material/close:", type="tertiary", key=f"cancel_{job.id}")
         with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
             if live.preview_url:
-                st.image(live.preview_url, width=96, alt="Preview")
+                st.image(live.preview_url, width=96, alt=tr("Preview"))
             with st.container(gap="xsmall", width="stretch"):
                 show_text(one_line(job.spec.prompt, 120))
                 st.progress(progress_share(live))

@@ -4,12 +4,17 @@ Streamlit hands a press (of a button, or of something in a component) to one run
 `st.` call or look into the session as soon as the browser asks for another. So a click soon after a click took its
 effect from the first: a star that was not kept, a job that was not sent. With `runner.fastReruns` off all requests of
 a session go to one runner, and these say when it turns to the next.
+
+A request also tells the address as the browser knew it. One that was sent before the run before it changed the address
+(closed a picture, named a job) must not change it back.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
+import time
+from collections import OrderedDict, deque
+from dataclasses import dataclass, replace
 
 from streamlit.runtime.scriptrunner import get_script_run_ctx, script_runner
 from streamlit.runtime.scriptrunner_utils.script_requests import (
@@ -22,6 +27,24 @@ from streamlit.runtime.scriptrunner_utils.script_requests import (
 
 # So many wait for their turn; what comes then is folded into the last, as Streamlit has it.
 MOST_WAITING = 50
+
+# A browser has learnt of a change of the address this long after the run that made it.
+KNOWN_AFTER_S = 1.0
+MOST_SESSIONS = 1000
+
+
+@dataclass(frozen=True)
+class Address:
+    """The query string of a page as a session's last request told it, and as the run of that request left it."""
+
+    page: str
+    told: str
+    left: str
+    left_at: float
+
+
+_addresses: OrderedDict[str, Address] = OrderedDict()
+_addresses_lock = threading.Lock()
 
 
 class PatientRequests(ScriptRequests):
@@ -40,6 +63,8 @@ class PatientRequests(ScriptRequests):
         self._pressed = False
         self._in_callbacks = False
         self._asked_by_run = False
+        # The query string as the browser told it for this run; None before the first.
+        self._told: str | None = None
         # What comes after the request that Streamlit's class holds. By its lock.
         self._later: deque[RerunData] = deque()
 
@@ -62,8 +87,18 @@ class PatientRequests(ScriptRequests):
 
     def _begin(self, request: ScriptRequest) -> ScriptRequest:
         """Notes what the run of `request`, which begins now, carries, and has the next one wait."""
+        context = get_script_run_ctx(suppress_warning=True)
+        if context is not None and self._told is not None:
+            _leave(
+                context.session_id, Address(self._page, self._told, context.query_string, time.monotonic())
+            )
         if request.type is ScriptRequestType.RERUN:
             data = request.rerun_data
+            # What a run asks for itself it sends from the address that it has made.
+            if context is not None and not self._asked_by_run:
+                self._told = data.query_string
+                data = replace(data, query_string=_meant(context.session_id, data))
+                request = ScriptRequest(ScriptRequestType.RERUN, data)
             self._page = data.page_script_hash
             self._pressed = carries_press(data)
             self._in_callbacks = data.widget_states is not None
@@ -98,6 +133,24 @@ class PatientRequests(ScriptRequests):
     def _leads_away(self) -> bool:
         waits = self._state is ScriptRequestType.RERUN and not self._rerun_data.fragment_id_queue
         return waits and self._rerun_data.page_script_hash != self._page
+
+
+def _leave(session_id: str, address: Address) -> None:
+    with _addresses_lock:
+        _addresses[session_id] = address
+        _addresses.move_to_end(session_id)
+        while len(_addresses) > MOST_SESSIONS:
+            _addresses.popitem(last=False)
+
+
+def _meant(session_id: str, data: RerunData) -> str:
+    """The query string that a request means: what the run before left, when the browser had not learnt of it."""
+    with _addresses_lock:
+        last = _addresses.get(session_id)
+    if last is None or data.is_history_navigation or data.page_script_hash != last.page:
+        return data.query_string
+    stale = data.query_string == last.told and time.monotonic() - last.left_at < KNOWN_AFTER_S
+    return last.left if stale else data.query_string
 
 
 def carries_press(data: RerunData) -> bool:

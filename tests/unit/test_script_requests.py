@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
@@ -21,15 +23,27 @@ HERE, THERE = "page-1", "page-2"
 class Runner:
     """A runner's requests, and a browser that asks from its own thread."""
 
+    browser = ThreadPoolExecutor(1)
+
     def __init__(self, requests: ScriptRequests) -> None:
         self.requests = requests
-        self._browser = ThreadPoolExecutor(1)
 
-    def ask(self, *states: WidgetState, page: str = HERE, fragment: str | None = None) -> None:
+    def ask(
+        self,
+        *states: WidgetState,
+        page: str = HERE,
+        fragment: str | None = None,
+        address: str = "",
+        back: bool = False,
+    ) -> None:
         data = RerunData(
-            widget_states=WidgetStates(widgets=states), page_script_hash=page, fragment_id=fragment
+            widget_states=WidgetStates(widgets=states),
+            page_script_hash=page,
+            fragment_id=fragment,
+            query_string=address,
+            is_history_navigation=back,
         )
-        assert self._browser.submit(self.requests.request_rerun, data).result() is True
+        assert self.browser.submit(self.requests.request_rerun, data).result() is True
 
     def begin(self) -> RerunData | None:
         request = self.requests.on_scriptrunner_ready()
@@ -185,3 +199,69 @@ def test_streamlits_runners_use_them_once_installed(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(script_runner, "ScriptRequests", ScriptRequests)
     script_requests.install()
     assert script_runner.ScriptRequests is PatientRequests
+
+
+@pytest.fixture
+def context(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Of a session of its own; `query_string` is what a run of it leaves."""
+    context = SimpleNamespace(session_id=uuid4().hex, query_string="", has_script_started=True)
+    monkeypatch.setattr(script_requests, "get_script_run_ctx", lambda **_: context)
+    return context
+
+
+def address(data: RerunData | None) -> str:
+    assert data is not None
+    return data.query_string
+
+
+def test_a_click_that_did_not_know_of_a_change_of_the_address_does_not_change_it_back(
+    runner: Runner, context: SimpleNamespace
+) -> None:
+    runner.ask(button(), address="image=1")
+    assert address(runner.begin()) == "image=1"
+    runner.ask(act("albums"), address="image=1")
+    runner.ask(act("new"), address="image=1")
+    context.query_string = ""
+    assert address(runner.begin()) == ""
+    context.query_string = "show=albums"
+    assert address(runner.begin()) == "show=albums"
+    # Also for a runner that is started anew, as Streamlit does after each.
+    assert runner.begin() is None
+    another = Runner(PatientRequests())
+    another.ask(button(), address="image=1")
+    assert address(another.begin()) == "show=albums"
+
+
+def test_an_address_that_the_browser_chose_itself_counts(runner: Runner, context: SimpleNamespace) -> None:
+    runner.ask(button(), address="image=1")
+    runner.begin()
+    context.query_string = "image=2"
+    runner.ask(address="image=1", back=True)
+    assert address(runner.begin()) == "image=1"
+    runner.ask(address="image=1", page=THERE)
+    assert address(runner.begin()) == "image=1"
+    runner.ask(address="image=3", page=THERE)
+    assert address(runner.begin()) == "image=3"
+
+
+def test_what_was_told_before_is_meant_when_the_browser_has_had_the_time_to_learn(
+    runner: Runner, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner.ask(button())
+    runner.begin()
+    context.query_string = "job=1"
+    assert runner.begin() is None
+    monkeypatch.setattr(script_requests, "KNOWN_AFTER_S", 0.0)
+    another = Runner(PatientRequests())
+    another.ask(button())
+    assert address(another.begin()) == ""
+
+
+def test_the_addresses_of_sessions_that_ended_are_forgotten(context: SimpleNamespace) -> None:
+    for n in range(script_requests.MOST_SESSIONS + 5):
+        context.session_id = f"session {n}"
+        runner = Runner(PatientRequests())
+        runner.ask()
+        runner.begin()
+        runner.begin()
+    assert len(script_requests._addresses) == script_requests.MOST_SESSIONS

@@ -82,6 +82,11 @@ def about(words: str) -> str:
     return words if words in (tr(UNDER_A_SECOND), tr(UNDER_A_MILLIONTH)) else tr("about {what}", what=words)
 
 
+def sentence_case(words: str) -> str:
+    """With a capital at its beginning; the rest as it is."""
+    return words[:1].upper() + words[1:]
+
+
 def ago(moment: datetime, now: datetime | None = None) -> str:
     """How long ago an aware moment was: `just now`, `5 min ago`, `3 h ago`, then the UTC date."""
     seconds = ((now or datetime.now(UTC)) - moment).total_seconds()

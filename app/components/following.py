@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
+from app.language import tr
 from services.records import Job
 
 
@@ -18,7 +19,7 @@ def follow(job: Job) -> None:
     elif job.id not in st.session_state.setdefault("open_jobs", []):
         watch([job])
         # On a telephone the progress is below the form, out of sight.
-        words = "Waits for the model to be woken." if _is_held(job) else "Drawing…"
+        words = tr("Waits for the model to be woken.") if _is_held(job) else tr("Drawing…")
         st.toast(words, icon=":material/auto_awesome:")
 
 

@@ -15,8 +15,9 @@ from app.components.following import watch
 from app.components.press_options import drafts_option, waiting_option
 from app.components.prompt_tools import preview
 from app.components.slots import Slots
+from app.language import number, tr, tr_later
 from app.submission import Attempt, key_for
-from app.wording import about, ago, dollars, duration, plural
+from app.wording import about, ago, dollars, drafts, duration, pictures, sentence_case, steps
 from services.batches import Batch
 from services.build import Studio
 from services.drafts import in_group
@@ -57,21 +58,30 @@ def price_words(estimate: Estimate, requests: Sequence[JobRequest] = ()) -> str:
     whether to wake it. Without them it is for one job that runs at once.
     """
     price = about(dollars(estimate.cost_usd))
-    pictures = sum(request.count for request in requests)
+    count = sum(request.count for request in requests)
     if requests and requests[0].draft is not None:
-        words = f"{plural(pictures, 'draft')} of {plural(requests[0].steps or 0, 'step')}, {price}"
-        if (prompts := len({request.prompt for request in requests})) > 1:
-            words = f"{prompts} prompts x {plural(pictures // prompts, 'draft')} = {words}"
+        few, prompts = steps(requests[0].steps or 0), len({request.prompt for request in requests})
+        words = tr("{drafts} of {steps}, {price}", drafts=drafts(count), steps=few, price=price)
+        if prompts > 1:
+            words = tr(
+                "{count} prompts x {each} = {all}", count=prompts, each=drafts(count // prompts), all=words
+            )
     elif len(requests) <= 1:
-        words = f"{price[0].upper()}{price[1:]}"
+        words = sentence_case(price)
     else:
-        each = plural(requests[0].count, "picture")
-        words = f"{len(requests)} prompts x {each} = {pictures} pictures, {price}"
+        words = tr(
+            "{count} prompts x {each} = {all}, {price}",
+            count=number(len(requests)),
+            each=pictures(requests[0].count),
+            all=pictures(count),
+            price=price,
+        )
     words += f" · {about(duration(estimate.run_s + estimate.beyond_s))}"
     if not requests and estimate.cold_start_s >= 1:
-        words += (
-            f" · the model is asleep: waking it adds {about(duration(estimate.cold_start_s))}, "
-            f"and costs the studio {about(dollars(estimate.wake_usd))} that you are not charged"
+        words += " · " + tr(
+            "the model is asleep: waking it adds {time}, and costs the studio {wake} that you are not charged",
+            time=about(duration(estimate.cold_start_s)),
+            wake=about(dollars(estimate.wake_usd)),
         )
     return words.replace("$", "\\$")
 
@@ -105,13 +115,17 @@ def _offer_same(studio: Studio, user: User, requests: Requests, slots: Slots) ->
             st.caption(_saving_words(studio, requests, others))
         with st.container(horizontal=True):
             if others:
-                only = st.button(f"Draw only the other {_counted(others)}", key="draw_others", type="primary")
-                again = st.button(f"Draw all {_counted(requests)} anyway", key="draw_again")
+                only = st.button(
+                    tr("Draw only the other {count}", count=_counted(others)),
+                    key="draw_others",
+                    type="primary",
+                )
+                again = st.button(tr("Draw all {count} anyway", count=_counted(requests)), key="draw_again")
                 show = False
             else:
-                them = "it" if _counted(requests) == 1 else "them"
-                show = st.button(f"Show {them} for \\$0", key="show_same", type="primary")
-                again = st.button("Draw again anyway", key="draw_again")
+                words = tr("Show it for \\$0") if _counted(requests) == 1 else tr("Show them for \\$0")
+                show = st.button(words, key="show_same", type="primary")
+                again = st.button(tr("Draw again anyway"), key="draw_again")
                 only = False
     if not (show or again or only):
         return None
@@ -129,20 +143,36 @@ def _counted(requests: Requests) -> int:
 
 
 def _same_words(requests: Requests, earlier: Sequence[Job]) -> str:
-    every, what = _counted(requests), " drafts" if requests[0].draft is not None else ""
+    every, are_drafts = _counted(requests), requests[0].draft is not None
     if every == 1:
-        return f"**You have drawn exactly this {ago(earlier[0].created_at)}.** It would be the same again."
+        return tr(
+            "**You have drawn exactly this {ago}.** It would be the same again.",
+            ago=ago(earlier[0].created_at),
+        )
     if len(earlier) == len(requests):
-        return f"**You have drawn all of these {every}{what} before.** They would be the same again."
-    drawn = sum(job.spec.count for job in earlier) if what else len(earlier)
-    return f"**{drawn} of these {every}{what} you have drawn before, exactly so.** They are shown for \\$0."
+        words = tr_later("**You have drawn all of these {every} before.** They would be the same again.")
+        of_drafts = tr_later(
+            "**You have drawn all of these {every} drafts before.** They would be the same again."
+        )
+        return tr(of_drafts if are_drafts else words, every=every)
+    words = tr_later(
+        "**{drawn} of these {every} you have drawn before, exactly so.** They are shown for \\$0."
+    )
+    of_drafts = tr_later(
+        "**{drawn} of these {every} drafts you have drawn before, exactly so.** They are shown for \\$0."
+    )
+    drawn = sum(job.spec.count for job in earlier) if are_drafts else len(earlier)
+    return tr(of_drafts if are_drafts else words, drawn=drawn, every=every)
 
 
 def _saving_words(studio: Studio, requests: Requests, others: Requests) -> str:
     """What the others cost, and what is saved by not drawing the rest again."""
     every, rest = (studio.batches.estimate(some).cost_usd for some in (requests, others))
-    words = (
-        f"The other {_counted(others)}: {about(dollars(rest))}. That saves {about(dollars(every - rest))}."
+    words = tr(
+        "The other {count}: {price}. That saves {saved}.",
+        count=_counted(others),
+        price=about(dollars(rest)),
+        saved=about(dollars(every - rest)),
     )
     return words.replace("$", "\\$")
 
@@ -178,10 +208,15 @@ def send(studio: Studio, user: User, requests: Requests, *, place: str) -> Sent:
 
 def partly_sent_words(sent: Sent, error: StudioError, count: int, *, button: str) -> str:
     """How much of a press was sent, and why not all. `button` is what to press for the rest."""
-    words = (
-        f"{len(sent.batch.sent)} of {count} jobs were sent and go on. The others were not: {in_words(error)}"
+    words = tr(
+        "{sent} of {count} jobs were sent and go on. The others were not: {why}",
+        sent=len(sent.batch.sent),
+        count=count,
+        why=in_words(error),
     )
-    return f"{words} {button} then sends only those that are missing." if sent.goes_on else words
+    if not sent.goes_on:
+        return words
+    return words + " " + tr("{button} then sends only those that are missing.", button=button)
 
 
 def _submit(studio: Studio, user: User, requests: Requests, slots: Slots) -> Job | None:
@@ -191,7 +226,7 @@ def _submit(studio: Studio, user: User, requests: Requests, slots: Slots) -> Job
         if not batch.sent:
             slots.tell(batch.refused.error, batch.refused.request)
             return None
-        words = partly_sent_words(sent, batch.refused.error, len(requests), button="Generate")
+        words = partly_sent_words(sent, batch.refused.error, len(requests), button=tr("Generate"))
         st.session_state["partly_sent"] = (requests, words)
         _show_partly_sent(requests)
     watch(batch.sent[1:])

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
-from app.wording import about, clock, dollars, duration
+from app.language import tr, tr_later
+from app.wording import about, clock, dollars, duration, sentence_case
 from services.build import Studio
 from services.drafts import COUNTS, draft_steps, each_of, plan
 from services.records import EndpointState, Estimate, JobRequest, When
@@ -22,10 +23,7 @@ HOUR_S = 3600
 WITHIN_HOURS = (1, 6, 12, 24)
 DEFAULT_HOURS = 6
 ASLEEP = frozenset({EndpointState.COLD, EndpointState.STARTING})
-LATEST_WORDS = (
-    "If nobody has woken the model by {time}, this job does. It can be run sooner, or canceled, at any time."
-)
-WHEN_WORDS = {When.NOW: "Now", When.WARM: "When the model is awake"}
+WHEN_WORDS = {When.NOW: tr_later("Now"), When.WARM: tr_later("When the model is awake")}
 
 
 def drafts_option(studio: Studio, requests: Sequence[JobRequest]) -> tuple[JobRequest, ...]:
@@ -48,17 +46,19 @@ def drafts_option(studio: Studio, requests: Sequence[JobRequest]) -> tuple[JobRe
     wanted = offered[each_of(kept, prompts)] if kept else NO_DRAFTS
     if st.session_state.get(DRAFTS) != wanted:
         st.session_state[DRAFTS] = wanted
-    words = "{each} each" if prompts > 1 else "{each}"
+    words = tr_later("{each} each") if prompts > 1 else "{each}"
     chosen = st.segmented_control(
-        "Drafts first",
+        tr("Drafts first"),
         (NO_DRAFTS, *offered.values()),
         required=True,
-        format_func=lambda count: words.format(each=each_of(count, prompts)) if count else "Off",
+        format_func=lambda count: tr(words, each=each_of(count, prompts)) if count else tr("Off"),
         key=DRAFTS,
         on_change=_keep,
         args=(DRAFTS,),
         width="stretch",
-        help="So many seeds of each prompt in few steps. Of those you pick then, only their seeds are drawn in full.",
+        help=tr(
+            "So many seeds of each prompt in few steps. Of those you pick then, only their seeds are drawn in full."
+        ),
     )
     return plan(card, requests, int(chosen)) if chosen else tuple(requests)
 
@@ -90,9 +90,9 @@ def waiting_option(studio: Studio, requests: Sequence[JobRequest]) -> tuple[JobR
     with st.container(key="press_when_box", gap="small"):
         _restore(WHEN)
         when = st.radio(
-            "The model is asleep. When should it draw?",
+            tr("The model is asleep. When should it draw?"),
             [each.value for each in When],
-            format_func=lambda value: WHEN_WORDS[When(value)],
+            format_func=lambda value: tr(WHEN_WORDS[When(value)]),
             captions=[_now_words(now), _warm_words(warm)],
             key=WHEN,
             on_change=_keep,
@@ -101,26 +101,32 @@ def waiting_option(studio: Studio, requests: Sequence[JobRequest]) -> tuple[JobR
         if when != When.WARM.value:
             return tuple(requests)
         hours = st.segmented_control(
-            "At the latest",
+            tr("At the latest"),
             WITHIN_HOURS,
             default=DEFAULT_HOURS,
             required=True,
-            format_func=lambda hours: f"in {hours} h",
+            format_func=lambda hours: tr("in {count} h", count=hours),
             key=WITHIN,
             width="stretch",
         )
         hours = int(hours or DEFAULT_HOURS)
         at_the_latest = datetime.now(UTC) + timedelta(hours=hours)
-        st.caption(LATEST_WORDS.format(time=clock(at_the_latest, zone=st.context.timezone)))
+        st.caption(
+            tr(
+                "If nobody has woken the model by {time}, this job does. It can be run sooner, or canceled, at any "
+                "time.",
+                time=clock(at_the_latest, zone=st.context.timezone),
+            )
+        )
     wanted = {"when": When.WARM, "within_s": hours * HOUR_S}
     return tuple(request.model_copy(update=wanted) for request in requests)
 
 
 def _now_words(estimate: Estimate) -> str:
     """With the wake: what is paid for it, by whom, and how long it takes."""
-    words = "{price}, of which waking {wake} is not charged to you · {time}"
-    return words.format(
-        price=about(dollars(estimate.cost_usd + estimate.wake_usd)).capitalize(),
+    return tr(
+        "{price}, of which waking {wake} is not charged to you · {time}",
+        price=sentence_case(about(dollars(estimate.cost_usd + estimate.wake_usd))),
         wake=dollars(estimate.wake_usd),
         time=about(duration(estimate.total_s)),
     ).replace("$", "\\$")
@@ -128,7 +134,8 @@ def _now_words(estimate: Estimate) -> str:
 
 def _warm_words(estimate: Estimate) -> str:
     """Without it."""
-    words = "{price} · {time} once somebody else's job has woken it"
-    return words.format(
-        price=about(dollars(estimate.cost_usd)).capitalize(), time=about(duration(estimate.total_s))
+    return tr(
+        "{price} · {time} once somebody else's job has woken it",
+        price=sentence_case(about(dollars(estimate.cost_usd))),
+        time=about(duration(estimate.total_s)),
     ).replace("$", "\\$")

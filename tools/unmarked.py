@@ -59,6 +59,8 @@ def texts(source: str, errors: tuple[str, ...] = ()) -> list[tuple[int, str]]:
     tree = ast.parse(source)
     excused = _docstrings(tree)
     for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            excused |= {id(key) for key in node.keys}
         if isinstance(node, ast.Call) and _name(node) in (*MARKS, *errors):
             excused |= {id(inner) for inner in ast.walk(node)}
     drawn = {id(node) for node in _drawn(tree)}

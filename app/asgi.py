@@ -23,6 +23,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response  # noqa
 from starlette.routing import Mount, Route  # noqa: E402
 
 from app.api import create_api, create_health_route  # noqa: E402
+from app.garbage import collect_seldom  # noqa: E402
 from app.hosting import middleware, pin_options, sign_in_secrets  # noqa: E402
 from app.page_runner import show_uncaught  # noqa: E402
 from app.script_requests import install as install_script_requests  # noqa: E402
@@ -50,6 +51,7 @@ async def favicon(request: Request) -> Response:
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Wires the services before the first request, so that a wiring mistake stops the start; ends their threads."""
     wired = studio()
+    collect_seldom()
     try:
         yield {}
     finally:

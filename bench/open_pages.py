@@ -90,6 +90,7 @@ class Page:
         self._cookie = cookie
         self._socket: Any = None
         self._timers: dict[str, asyncio.Task[None]] = {}
+        self._intervals_s: dict[str, float] = {}
         self.polls = 0
         self.failure = ""
 
@@ -119,13 +120,17 @@ class Page:
         kind = message.WhichOneof("type")
         if kind == "stop_auto_rerun":
             for fragment in message.stop_auto_rerun.fragment_ids:
+                self._intervals_s.pop(fragment, None)
                 if timer := self._timers.pop(fragment, None):
                     timer.cancel()
         elif kind == "auto_rerun":
-            fragment = message.auto_rerun.fragment_id
+            fragment, interval_s = message.auto_rerun.fragment_id, message.auto_rerun.interval
+            if self._intervals_s.get(fragment) == interval_s:
+                return
+            self._intervals_s[fragment] = interval_s
             if known := self._timers.get(fragment):
                 known.cancel()
-            self._timers[fragment] = asyncio.create_task(self._poll(fragment, message.auto_rerun.interval))
+            self._timers[fragment] = asyncio.create_task(self._poll(fragment, interval_s))
         elif kind == "delta" and message.delta.new_element.WhichOneof("type") == "exception":
             self.failure = message.delta.new_element.exception.message
 

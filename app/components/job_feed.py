@@ -25,6 +25,7 @@ from app.components.following import forget_feed
 from app.components.job_card import is_held, job_card
 from app.components.job_remarks import show_remarks
 from app.components.picture_grid import picture_grid
+from app.components.poll_pace import POLL_S, poll_s, set_interval
 from app.components.prompt_text import as_label, one_line, show_text
 from app.components.tab_notice import tab_notice
 from app.components.viewer import act_on
@@ -38,11 +39,8 @@ from app.wording import (
 )
 from services.build import Studio
 from services.errors import Conflict, InvalidRequest, NotFound
-from services.records import Image, Job, JobStatus, User
+from services.records import Image, Job, JobStatus, LiveJob, User
 
-POLL_S = 1.0
-# What waits for its model may wait for hours.
-HELD_POLL_S = 5.0
 PICTURES = 24
 # Another window's new pictures and jobs show in this one within this time, with its next run.
 FEED_MAX_AGE_S = 30.0
@@ -64,8 +62,8 @@ def job_feed(studio: Studio, user: User) -> None:
     feed = _read(studio, user)
     ids: list[str] = st.session_state["open_jobs"]
     # The fragment polls only while something runs: an idle page costs the server nothing.
-    slow = all(job_id in st.session_state["held_jobs"] for job_id in ids)
-    st.fragment(_live, run_every=(HELD_POLL_S if slow else POLL_S) if ids else None)(studio, user)
+    pace = st.session_state.setdefault("poll_s", POLL_S)
+    st.fragment(_live, run_every=pace if ids else None)(studio, user)
     ended: dict[str, Job] = st.session_state.get("ended", {})
     # Not in the fragment: what it tells changes with a run of the whole page, and not with each poll.
     canceled = [job.id for job in ended.values() if job.status is JobStatus.CANCELED]
@@ -172,7 +170,7 @@ def _with_focused(studio: Studio, user: User, job_id: str, images: tuple[Image, 
 
 def _live(studio: Studio, user: User) -> None:
     """One poll: every open job's card; a whole new run of the page when one of them is over."""
-    over = False
+    over, shown = False, list[LiveJob]()
     held: set[str] = st.session_state.setdefault("held_jobs", set())
     with errors_in_words():
         for job_id in list(st.session_state["open_jobs"]):
@@ -195,14 +193,19 @@ def _live(studio: Studio, user: User) -> None:
             elif asked == "run":
                 studio.jobs.run_now(user, job_id)
             elif waits is not (job_id in held):
-                # From here on it goes faster, or slower.
+                # It is told of in the tab's title from here on, or no longer.
                 held ^= {job_id}
             else:
+                shown.append(live)
                 continue
             over = True
     if over:
         forget_feed()
         st.rerun()
+    pace = poll_s(shown, datetime.now(UTC))
+    if shown and pace != st.session_state["poll_s"]:
+        st.session_state["poll_s"] = pace
+        set_interval(pace)
 
 
 def _cancel(studio: Studio, user: User, job_id: str) -> None:

@@ -1,0 +1,49 @@
+"""How often a page looks at the jobs it shows: each look is a run on the server, and many pages may be open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_run_context import ThreadState
+
+from services.records import LiveJob
+
+POLL_S = 1.0
+# What is long on its way moves no slower to the eye by this.
+LONG_POLL_S = 2.0
+LONG_AFTER_S = 10.0
+# So near its end a job is looked at often again: what is finished shows within about a second.
+NEAR_END_S = 4.0
+# What waits for its model may wait for hours.
+HELD_POLL_S = 5.0
+
+
+def poll_s(jobs: Iterable[LiveJob], at: datetime) -> float:
+    """Return the seconds until the next look at a page's open jobs, by the one that needs it soonest."""
+    return min((_poll_s(live, at) for live in jobs), default=POLL_S)
+
+
+def _poll_s(live: LiveJob, at: datetime) -> float:
+    if live.job.waits_for_the_model(at):
+        return HELD_POLL_S
+    young = (at - live.job.created_at).total_seconds() < LONG_AFTER_S
+    near = live.eta_s is not None and live.eta_s <= NEAR_END_S
+    return POLL_S if young or near else LONG_POLL_S
+
+
+def set_interval(interval_s: float) -> None:
+    """Has the browser run the fragment that is running now at another interval from here on.
+
+    `run_every` can be given to a fragment only by the run of what is around it, a run of the whole page: ten times
+    what a poll costs. This sends the message that such a run would send.
+    """
+    context, fragment_id = get_script_run_ctx(), ThreadState.get().fragment_id
+    if context is None or fragment_id is None:
+        raise RuntimeError("Only a fragment that is running has an interval.")
+    message = ForwardMsg()
+    message.auto_rerun.interval = interval_s
+    message.auto_rerun.fragment_id = fragment_id
+    context.enqueue(message)

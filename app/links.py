@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import streamlit as st
@@ -23,7 +23,21 @@ def link(studio: Studio, image: Image, kind: Kind) -> str:
 
     Signed when first asked for in this session (0.3 ms) and again after 20 minutes; no AWS call.
     """
+    return _link(studio, image, kind, _kept())
+
+
+def links(studio: Studio, images: Iterable[Image], kind: Kind) -> list[str]:
+    """`link` for many pictures."""
+    kept = _kept()
+    return [_link(studio, image, kind, kept) for image in images]
+
+
+def _kept() -> dict[tuple[Kind, str], tuple[str, float]]:
     kept: dict[tuple[Kind, str], tuple[str, float]] = st.session_state.setdefault("links", {})
+    return kept
+
+
+def _link(studio: Studio, image: Image, kind: Kind, kept: dict[tuple[Kind, str], tuple[str, float]]) -> str:
     now = time.monotonic()
     known = kept.get((kind, image.id))
     if known is not None and now - known[1] < RENEW_AFTER_S:

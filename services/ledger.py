@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 from services import accuracy, keys
-from services.aws.table import Put, Table, Update
+from services.aws.table import Item, Put, Table, Update
 from services.errors import LimitReached, StudioError
 from services.job_store import micros, now
 from services.records import Job, Record, Usage, User
@@ -174,31 +174,40 @@ class Ledger:
 
     def usage(self, user: User) -> Usage:
         """What the user has used today and this month, reservations included. One call."""
-        at, pk, settings = datetime.now(UTC), keys.user_pk(user.id), self._settings
-        month, day, open_ = (pk, keys.spend_sk(at)), (pk, keys.day_sk(at)), (pk, keys.OPEN_SK)
-        items = self._table.get_many([month, day, open_])
-        return Usage(
-            images_today=items.get(day, {}).get("images", 0),
-            daily_images=settings.user_daily_images,
-            spent_month_usd=items.get(month, {}).get("spent_micros", 0) / 1_000_000,
-            monthly_usd=settings.user_monthly_usd,
-            open_jobs=items.get(open_, {}).get("jobs", 0),
-            max_open_jobs=settings.user_open_jobs,
-        )
+        at = datetime.now(UTC)
+        return self._usage(at, self._counters(user, at))
 
-    def days(self, user: User, today: date) -> tuple[DayUsage, ...]:
-        """Each day of the month so far, the first one first; charges count for the day of their job. One call."""
-        pk = keys.user_pk(user.id)
-        days = [datetime(today.year, today.month, number, tzinfo=UTC) for number in range(1, today.day + 1)]
-        items = self._table.get_many((pk, keys.day_sk(day)) for day in days)
-        found = [items.get((pk, keys.day_sk(day)), {}) for day in days]
-        return tuple(
+    def month(self, user: User, at: datetime) -> tuple[Usage, tuple[DayUsage, ...]]:
+        """What the user has used, as `usage` says it for that time, and each day of the month so far, the first one
+        first; charges count for the day of their job. One call.
+        """
+        days = [at.replace(day=number) for number in range(1, at.day + 1)]
+        items = self._counters(user, at, *days)
+        found = [(day, items.get(keys.day_sk(day), {})) for day in days]
+        return self._usage(at, items), tuple(
             DayUsage(
                 day=day.date(),
                 images=item.get("images", 0),
                 cost_usd=item.get("cost_micros", 0) / 1_000_000,
             )
-            for day, item in zip(days, found, strict=True)
+            for day, item in found
+        )
+
+    def _counters(self, user: User, at: datetime, *days: datetime) -> dict[str, Item]:
+        """What is counted for the user at that time and on other days, by sort key. One call."""
+        pk = keys.user_pk(user.id)
+        wanted = [keys.spend_sk(at), keys.OPEN_SK, *(keys.day_sk(day) for day in (at, *days))]
+        return {sk: item for (_, sk), item in self._table.get_many((pk, sk) for sk in wanted).items()}
+
+    def _usage(self, at: datetime, items: dict[str, Item]) -> Usage:
+        settings = self._settings
+        return Usage(
+            images_today=items.get(keys.day_sk(at), {}).get("images", 0),
+            daily_images=settings.user_daily_images,
+            spent_month_usd=items.get(keys.spend_sk(at), {}).get("spent_micros", 0) / 1_000_000,
+            monthly_usd=settings.user_monthly_usd,
+            open_jobs=items.get(keys.OPEN_SK, {}).get("jobs", 0),
+            max_open_jobs=settings.user_open_jobs,
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import math
 import threading
 import time
 from collections import OrderedDict
@@ -16,11 +15,12 @@ from services import keys
 from services.aws.table import Table
 from services.errors import InvalidRequest, Unavailable
 from services.image_records import Place, image_from_item, is_visible
-from services.records import User
-from services.search_index import Head, SearchIndex, Segment
+from services.records import Image, User
+from services.search_index import Head, SearchIndex
+from services.search_memory import SearchMemory
 from services.search_notes import change_note
 from services.search_query import Facets, Found, PictureQuery
-from services.search_rows import Changes, SegmentBroken
+from services.search_rows import SegmentBroken
 from services.search_table import Hit, SearchTable
 
 # All users' pictures together that a process keeps ready: about 400 bytes each.
@@ -31,31 +31,6 @@ LONGEST_CURSOR = 200
 T = TypeVar("T")
 
 
-class _Kept:
-    """One user's pictures as this process knows them."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.table = SearchTable()
-        self.applied: tuple[Segment, ...] = ()
-        self.version = 0
-        self.seen: frozenset[str] = frozenset()
-        self.rows = 0
-        self.fresh_at = -math.inf
-        self.facets: Facets | None = None
-
-    def start_over(self) -> None:
-        self.table.close()
-        self.table = SearchTable()
-        self.applied, self.version, self.seen, self.rows, self.facets = (), 0, frozenset(), 0, None
-
-    def apply(self, changes: Changes) -> None:
-        if changes:
-            self.table.apply(changes)
-            self.rows = len(self.table)
-            self.facets = None
-
-
 class Search:
     """Finds pictures of a user; every answer knows all changes that were finished before it was asked for."""
 
@@ -63,36 +38,50 @@ class Search:
         self._table = table
         self._index = index
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._kept: OrderedDict[str, SearchMemory] = OrderedDict()
 
     def find(self, user: User, query: PictureQuery, *, limit: int = 60, after: str | None = None) -> Found:
         """A page of what the query lets through, with the number of all.
 
-        Three AWS calls, more when the index or pictures changed. Raises InvalidRequest for a query or a cursor that
-        means nothing.
+        Three AWS calls, two when the same pictures were shown a short while ago, more when the index or pictures
+        changed. Raises InvalidRequest for a query or a cursor that means nothing.
         """
         query.check()
         place = _read_cursor(after) if after else None
-
-        def look(table: SearchTable) -> tuple[int, int, tuple[Hit, ...]]:
-            total, _ = table.count(query)
-            rest = total if place is None else table.count(query, after=place)[0]
-            return total, total - rest, table.find(query, limit=limit + 1, after=place)
-
-        total, before, hits = self._up_to_date(user.id, look)
-        shown = hits[:limit]
-        places = [_place(user.id, hit.sk) for hit in shown]
-        items = self._table.get_many(place.key for place in places)
-        lost = [place.id for place in places if not is_visible(items.get(place.key))]
-        if lost:
-            # Deleted this very moment, or by hand in the table: the index looks at them again.
-            self._table.put(change_note(user.id, lost).item)
+        kept = self._of(user.id)
+        with kept.lock:
+            self._catch_up(user.id, kept)
+            moment = kept.moment
+            total, before, hits = kept.page(query, limit=limit + 1, after=place)
+            shown = [hit.sk for hit in hits[:limit]]
+            images = kept.images(shown)
+        self._make_room()
+        lost = self._read(user.id, kept, [sk for sk in shown if sk not in images], images, moment)
         return Found(
-            items=tuple(image_from_item(items[place.key]) for place in places if place.id not in lost),
-            total=total - len(lost),
+            items=tuple(images[sk] for sk in shown if sk in images),
+            total=total - lost,
             before=before,
-            next=_cursor(shown[-1]) if len(hits) > limit else None,
+            next=_cursor(hits[limit - 1]) if len(hits) > limit else None,
         )
+
+    def _read(
+        self, user_id: str, kept: SearchMemory, missing: list[str], images: dict[str, Image], moment: int
+    ) -> int:
+        """Adds pictures to `images` from their records; returns how many are no longer there. One AWS call for some."""
+        if not missing:
+            return 0
+        read_at = time.monotonic()
+        places = {sk: _place(user_id, sk) for sk in missing}
+        items = self._table.get_many(place.key for place in places.values())
+        there = {sk: items[place.key] for sk, place in places.items() if is_visible(items.get(place.key))}
+        read = {sk: image_from_item(item) for sk, item in there.items()}
+        with kept.lock:
+            kept.keep(read, read_at=read_at, moment=moment)
+        images |= read
+        if lost := [place.id for sk, place in places.items() if sk not in read]:
+            # Deleted this very moment, or by hand in the table: the index looks at them again.
+            self._table.put(change_note(user_id, lost).item)
+        return len(lost)
 
     def ids(self, user: User, query: PictureQuery, *, most: int) -> tuple[tuple[str, ...], int, int]:
         """Ids of the first `most` pictures of the query, the number of all, and the bytes of all their files.
@@ -129,19 +118,22 @@ class Search:
         self._make_room()
         return answer
 
-    def _of(self, user_id: str) -> _Kept:
+    def _of(self, user_id: str) -> SearchMemory:
         with self._lock:
-            kept = self._kept.setdefault(user_id, _Kept())
+            if (kept := self._kept.get(user_id)) is None:
+                kept = self._kept[user_id] = SearchMemory()
             self._kept.move_to_end(user_id)
             return kept
 
     def _make_room(self) -> None:
         """Lets go of users who have not searched for longest; what a thread is using lives until it is done."""
         with self._lock:
+            for each in self._kept.values():
+                each.forget_images()
             while len(self._kept) > 1 and sum(each.rows for each in self._kept.values()) > MOST_ROWS_KEPT:
                 self._kept.popitem(last=False)
 
-    def _catch_up(self, user_id: str, kept: _Kept) -> None:
+    def _catch_up(self, user_id: str, kept: SearchMemory) -> None:
         """Brings what is kept to the present: the notes first and the head after them (see `search_notes`)."""
         for _ in range(CATCH_UP_ROUNDS):
             at = time.monotonic()
@@ -161,7 +153,7 @@ class Search:
             return
         raise Unavailable("The search index is being changed. Try again in a few seconds.")
 
-    def _follow(self, user_id: str, kept: _Kept, head: Head) -> bool:
+    def _follow(self, user_id: str, kept: SearchMemory, head: Head) -> bool:
         """Takes over the segments that are new in the head; False when one of them is no longer there."""
         same = 0
         for mine, theirs in zip(kept.applied, head.segments, strict=False):

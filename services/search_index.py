@@ -107,7 +107,7 @@ class SearchIndex:
         """Takes the user's notes over into the index; False when another fold was faster, which is no harm.
 
         Made anew from the records when it is asked for, when there is no index, and when a segment is missing or
-        broken. About seven AWS calls; anew one for each 200 pictures more.
+        broken. About seven AWS calls; anew one for each 1,000 pictures more.
         """
         notes = self.notes(user_id)
         head = self.head(user_id)

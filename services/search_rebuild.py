@@ -17,7 +17,7 @@ from services.settings import SettingsError, load_settings
 
 
 def rebuild(studio: Studio, users: Sequence[str]) -> int:
-    """Makes the indexes anew; returns how many. One AWS call for each 200 pictures, and about seven a user."""
+    """Makes the indexes anew; returns how many. One AWS call for each 1,000 pictures, and about seven a user."""
     made = 0
     for user_id in users:
         # Another fold that was faster knew the index from before.

@@ -51,14 +51,20 @@ def show_offer(studio: Studio, user: User, ids: tuple[str, ...], pictures: int, 
                 studio.exports.order(user, ids, size_bytes=size_bytes, settings=kind == WITH_SETTINGS)
             except StudioError as error:
                 show_error(error)
-    waiting = any(export.status in OPEN for export in studio.exports.list(user))
-    st.fragment(show_exports, run_every=LOOK_EVERY_S if waiting else None)(studio, user)
+    live_exports(studio, user)
 
 
-def show_exports(studio: Studio, user: User) -> None:
-    """The user's ZIPs, newest first, looked at again while one is being made."""
+def live_exports(studio: Studio, user: User) -> None:
+    """The user's ZIPs, newest first, looked at again by themselves while one is being made."""
+    read = [studio.exports.list(user)]
+    waiting = any(export.status in OPEN for export in read[0])
+    st.fragment(_show_exports, run_every=LOOK_EVERY_S if waiting else None)(studio, user, read)
+
+
+def _show_exports(studio: Studio, user: User, read: list[tuple[Export, ...]]) -> None:
+    """`read` is what the run of the page has just read; it is used up by it, and later runs read anew."""
     with errors_in_words():
-        exports = studio.exports.list(user)
+        exports = read.pop() if read else studio.exports.list(user)
         if not exports:
             return
         st.caption(

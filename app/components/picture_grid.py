@@ -12,7 +12,7 @@ import streamlit as st
 
 from app.components.prompt_text import one_line
 from app.components.script import script
-from app.links import link
+from app.links import links
 from app.wording import days_left
 from services.build import Studio
 from services.bulk import MOST_PICTURES
@@ -52,11 +52,12 @@ def picture_grid(
     page says what to do with them (`lifted` when there is another bar below). `trash` shows the days left, and offers
     what can be done there; `plain` shows pictures to choose one from. No AWS call: links are signed here.
     """
+    shown = links(studio, images, "shown" if look == "large" else "thumbnail")
     items = [
         {
             "id": image.id,
-            "src": link(studio, image, "shown" if look == "large" else "thumbnail"),
-            "download": link(studio, image, "download"),
+            "src": address,
+            "download": download,
             "text": one_line(image.prompt, 200),
             "favourite": image.favourite,
             "rating": image.rating,
@@ -65,7 +66,7 @@ def picture_grid(
             "height": image.height,
             "colour": image.colour,
         }
-        for image in images
+        for image, address, download in zip(images, shown, links(studio, images, "download"), strict=True)
     ]
     data = {
         "items": items,

@@ -5,11 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from app.components.error_banner import show_error
-from app.components.export_dialog import LOOK_EVERY_S, show_exports
+from app.components.export_dialog import live_exports
 from app.wording import plural
 from services.build import Studio
 from services.errors import StudioError
-from services.exports import OPEN
 from services.records import User
 
 
@@ -33,5 +32,4 @@ def take_away(studio: Studio, user: User) -> None:
                         "choose them in the gallery, by their days.",
                         icon=":material/inventory_2:",
                     )
-        waiting = any(export.status in OPEN for export in studio.exports.list(user))
-        st.fragment(show_exports, run_every=LOOK_EVERY_S if waiting else None)(studio, user)
+        live_exports(studio, user)

@@ -41,7 +41,7 @@ def identity(user: User) -> None:
 
 def usage(studio: Studio, user: User) -> None:
     """Today's pictures, this month's dollars and open jobs, each against its limit."""
-    used = studio.ledger.usage(user)
+    used, days = studio.ledger.month(user, datetime.now(UTC))
     rows = (
         (
             "images",
@@ -71,11 +71,7 @@ def usage(studio: Studio, user: User) -> None:
             st.caption(name)
             st.markdown(f"**{words}**".replace("$", "\\$"))
             st.progress(min(1.0, value / limit if limit else 1.0))
-    usage_chart(
-        studio.ledger.days(user, datetime.now(UTC).date()),
-        daily_images=used.daily_images,
-        monthly_usd=used.monthly_usd,
-    )
+    usage_chart(days, daily_images=used.daily_images, monthly_usd=used.monthly_usd)
     st.caption(tr("Days and months are UTC. What running jobs may still cost is counted in."))
 
 

@@ -25,6 +25,8 @@ from services.errors import InvalidRequest, StudioError, Unavailable
 Item = dict[str, Any]
 CONFLICT_ATTEMPTS = 10
 BATCH_GET_KEYS = 100
+# Records read one after the other come in pages of so many; a page of pictures stays below DynamoDB's 1 MB.
+EACH_ITEMS = 1000
 INDEX = "GSI1"
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
@@ -166,11 +168,11 @@ class Table:
         return items, _cursor(items[-1]["SK"]) if more else None
 
     def each(self, pk: str, prefix: str, *, newest_first: bool = True) -> Iterator[Item]:
-        """Every item of a partition whose SK starts with `prefix`, strongly consistent; one call for each 200."""
+        """Every item of a partition whose SK starts with `prefix`, strongly consistent; one call for each 1,000."""
         after: str | None = None
         while True:
             items, after = self.query(
-                pk, prefix, limit=200, after=after, newest_first=newest_first, consistent=True
+                pk, prefix, limit=EACH_ITEMS, after=after, newest_first=newest_first, consistent=True
             )
             yield from items
             if after is None:

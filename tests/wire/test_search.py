@@ -8,11 +8,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from services import keys, search_rebuild
+from services import keys, search_memory, search_rebuild
 from services.aws.table import Update
 from services.build import Studio
 from services.errors import InvalidRequest
@@ -369,7 +370,7 @@ def test_many_small_folds_leave_few_segments(
     assert by_another_task(studio, maker) == ids[::-1]
 
 
-def test_a_page_costs_three_calls_and_numbers_to_look_by_none_while_they_are_young(
+def test_a_page_costs_three_calls_then_two_and_numbers_to_look_by_none_while_they_are_young(
     studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User
 ) -> None:
     ids = paint(count=4)
@@ -382,23 +383,85 @@ def test_a_page_costs_three_calls_and_numbers_to_look_by_none_while_they_are_you
         client.meta.events.register("before-call", watch, unique_id="watch")
     try:
         assert studio.search.find(maker, PictureQuery(text="apple", tag="draft")).total == 3
-        assert calls == ["Query", "GetItem", "BatchGetItem"]
+        assert calls == ["Query", "GetItem"]
+        another_task(studio).find(maker, PictureQuery(text="apple", tag="draft"))
+        assert [call for call in calls[2:] if call != "GetObject"] == ["Query", "GetItem", "BatchGetItem"]
+        calls.clear()
         facets = studio.search.facets(maker, max_age_s=60)
-        assert len(calls) == 3
+        assert calls == []
     finally:
         for client in (clients.dynamodb, clients.s3):
             client.meta.events.unregister("before-call", unique_id="watch")
     assert facets.tags == (("draft", 3),) and facets.models == (("pocket", 4),) and facets.total == 4
 
 
-def test_a_record_removed_by_hand_is_not_shown_and_heals_the_index(
+def test_a_picture_that_was_shown_is_shown_as_it_is_now(
     studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User
+) -> None:
+    (image_id,) = paint()
+    for rating in (3, 5):
+        studio.marks.rate_many(maker, [image_id], rating)
+        assert [image.rating for image in studio.search.find(maker, PictureQuery()).items] == [rating]
+        studio.search_index.fold(maker.id)
+        assert [image.rating for image in studio.search.find(maker, PictureQuery()).items] == [rating]
+
+
+def test_a_record_read_before_a_change_that_others_know_by_now_is_not_kept(
+    studio: Studio,
+    paint: Callable[..., tuple[str, ...]],
+    maker: User,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (image_id,) = paint()
+    task, read = another_task(studio), studio.search._table.get_many
+    late: list[str] = []
+
+    def read_and_wait(wanted: Any) -> Any:
+        items = read(wanted)
+        if not late:
+            late.append("changed")
+            studio.marks.rate_many(maker, [image_id], 5)
+            task.find(maker, PictureQuery())
+        return items
+
+    task.facets(maker)
+    monkeypatch.setattr(task, "_table", SimpleNamespace(get_many=read_and_wait))
+    assert [image.rating for image in task.find(maker, PictureQuery()).items] == [0]
+    assert late
+    assert [image.rating for image in task.find(maker, PictureQuery()).items] == [5]
+
+
+def test_little_is_kept_in_memory_of_pictures_and_none_of_who_has_gone(
+    studio: Studio,
+    paint: Callable[..., tuple[str, ...]],
+    maker: User,
+    other: User,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(search_memory, "MOST_IMAGES", 2)
+    monkeypatch.setattr(search_memory, "MOST_PAGES", 2)
+    paint(count=4)
+    for text in ("", "red", "apple", "app"):
+        assert len(found(studio, maker, text)) == 4
+    memory = studio.search._kept[maker.id]
+    assert (len(memory._images), len(memory._pages)) == (2, 2)
+    monkeypatch.setattr(search_memory, "IMAGE_MAX_AGE_S", 0.0)
+    found(studio, other)
+    assert len(memory._images) == 0
+
+
+def test_a_record_removed_by_hand_is_not_shown_after_a_while_and_heals_the_index(
+    studio: Studio,
+    paint: Callable[..., tuple[str, ...]],
+    maker: User,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gone, kept = paint(count=2)
     studio.search_index.fold(maker.id)
     assert len(found(studio, maker)) == 2
     job_id, n = keys.split_image_id(gone) or ("", 0)
     studio.search._table.delete(keys.user_pk(maker.id), keys.image_sk(job_id, n))
+    monkeypatch.setattr(search_memory, "IMAGE_MAX_AGE_S", 0.0)
     first = studio.search.find(maker, PictureQuery())
     assert [image.id for image in first.items] == [kept] and first.total == 1
     assert studio.search.find(maker, PictureQuery(), limit=1).next is None

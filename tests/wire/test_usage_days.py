@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from tests.wire.conftest import real_clients
 def test_the_days_of_the_month_say_what_was_drawn_and_charged(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, other: User
 ) -> None:
-    today = datetime.now(UTC).date()
+    today = datetime.now(UTC)
     job = studio.jobs.submit(maker, JobRequest(prompt="a red apple", count=2))
     canceled = studio.jobs.submit(maker, JobRequest(prompt="a rocket", count=3))
     endpoint.complete(endpoint.accepted[0])
@@ -25,11 +25,12 @@ def test_the_days_of_the_month_say_what_was_drawn_and_charged(
         studio.completion.finish(maker.id, job.id, 1)
     studio.jobs.cancel(maker, canceled.id)
     done = studio.jobs.get(maker, job.id)
-    days = studio.ledger.days(maker, today)
+    usage, days = studio.ledger.month(maker, today)
+    assert usage == studio.ledger.usage(maker)
     assert [day.day.day for day in days] == list(range(1, today.day + 1))
     assert (days[-1].images, days[-1].cost_usd) == (2, pytest.approx(done.cost_usd, abs=1e-6))
-    assert days[-1].cost_usd == pytest.approx(studio.ledger.usage(maker).spent_month_usd, abs=1e-6)
-    assert sum(day.images for day in studio.ledger.days(other, today)) == 0
+    assert days[-1].cost_usd == pytest.approx(usage.spent_month_usd, abs=1e-6)
+    assert sum(day.images for day in studio.ledger.month(other, today)[1]) == 0
 
 
 def test_a_lost_answer_does_not_count_a_day_twice(
@@ -41,11 +42,12 @@ def test_a_lost_answer_does_not_count_a_day_twice(
     with LostAnswers(dynamodb, "TransactWriteItems", times=1) as lost:
         studio.completion.finish(maker.id, job.id, 1)
     assert lost.fired, "the fault must have fired"
-    [*_, today] = studio.ledger.days(maker, datetime.now(UTC).date())
+    [*_, today] = studio.ledger.month(maker, datetime.now(UTC))[1]
     done = studio.jobs.get(maker, job.id)
     assert today.images == 1 and today.cost_usd == pytest.approx(done.cost_usd, abs=1e-6)
 
 
 def test_a_month_without_jobs_is_all_zeros(studio: Studio, maker: User) -> None:
-    days = studio.ledger.days(maker, date(2026, 2, 28))
-    assert len(days) == 28 and not any(day.images or day.cost_usd for day in days)
+    usage, days = studio.ledger.month(maker, datetime(2026, 2, 28, tzinfo=UTC))
+    assert usage.images_today == 0 and len(days) == 28
+    assert not any(day.images or day.cost_usd for day in days)

@@ -221,7 +221,7 @@ class Accounts:
             raise NotSignedIn("This API key belongs to a user who was removed.") from None
 
     def local_users(self) -> dict[str, LocalUser]:
-        """The users of an install without Cognito, by username. One AWS call for each 200."""
+        """The users of an install without Cognito, by username. One AWS call for each 1,000."""
         users = (_local_user(item) for item in self._table.each(LOGIN_PK, LOGIN_SK))
         return {user.username: user for user in users}
 

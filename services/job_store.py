@@ -224,7 +224,7 @@ class JobStore:
         return True
 
     def every(self, user_id: str) -> Iterator[Job]:
-        """All of a user's jobs, strongly consistent; one call for each 200."""
+        """All of a user's jobs, strongly consistent; one call for each 1,000."""
         for item in self._table.each(keys.user_pk(user_id), keys.JOB):
             yield job_from_item(item)
 

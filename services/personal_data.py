@@ -62,7 +62,7 @@ class PersonalData:
     def order(self, user: User) -> TakeAway:
         """Orders ZIPs of everything, ten thousand pictures each, the records in the first.
 
-        Reads all of the user's jobs: one AWS call for each 200, two for each album, and a dozen. Raises LimitReached
+        Reads all of the user's jobs: one AWS call for each 1,000, two for each album, and a dozen. Raises LimitReached
         when as many ZIPs are open or kept as may be; nothing is ordered then.
         """
         ids, total, size_bytes = self._search.ids(user, PictureQuery(), most=MOST_OPEN * MOST_PICTURES)

@@ -53,7 +53,7 @@ def change_note(
 
 
 def notes_of(table: Table, user_id: str) -> tuple[ChangeNote, ...]:
-    """The user's notes that are not folded in yet, strongly consistent. One AWS call for each 200."""
+    """The user's notes that are not folded in yet, strongly consistent. One AWS call for each 1,000."""
     return tuple(ChangeNote.of(item) for item in table.each(keys.user_pk(user_id), keys.CHANGED))
 
 

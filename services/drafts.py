@@ -20,11 +20,16 @@ from services.images import Images
 from services.inputs import Inputs
 from services.job_store import FINAL, JobStore
 from services.jobs import Admission
-from services.records import Draft, Estimate, Job, JobRequest, User
+from services.records import Draft, Estimate, Job, JobRequest, JobStatus, User
 
 COUNTS = (4, 8, 12)
 # Presses whose jobs are looked for at once: each may have as many as a prompt can have alternatives.
 MOST_PRESSES = 4
+
+
+def is_missing(job: Job) -> bool:
+    """Whether the job is over and brought no drafts."""
+    return job.draft is not None and job.status.terminal and job.status is not JobStatus.SUCCEEDED
 
 
 def draft_steps(card: ModelCard, request: JobRequest) -> int | None:
@@ -120,12 +125,15 @@ class Drafts:
     def rest(self, user: User, jobs: Iterable[Job]) -> tuple[Job, ...]:
         """The other jobs of the presses that these jobs of drafts belong to; of a few presses, the first ones.
 
-        No AWS call when all of their jobs are among `jobs`, otherwise two, and more for over a hundred jobs.
+        Those that brought nothing are among them, or what was sent in their place. No AWS call when `jobs` has all of
+        a press and none of them failed, otherwise two, and more for over a hundred jobs.
         """
         presses: dict[str, tuple[int, set[int]]] = {}
         for job in jobs:
             if job.draft is not None:
-                presses.setdefault(job.draft.group, (job.draft.parts, set()))[1].add(job.draft.part)
+                known = presses.setdefault(job.draft.group, (job.draft.parts, set()))[1]
+                if not is_missing(job):
+                    known.add(job.draft.part)
         missing = [
             [keys.drafts_sk(group, part) for part in range(parts) if part not in known]
             for group, (parts, known) in presses.items()
@@ -134,6 +142,23 @@ class Drafts:
         notes = self._store.notes(user.id, [sk for each in missing[:MOST_PRESSES] for sk in each])
         found = self._store.find_many([(user.id, note["job"]) for note in notes.values()])
         return tuple(found.values())
+
+    def again(self, user: User, jobs: Sequence[Job]) -> Batch:
+        """Has drafts drawn that failed, expired or were canceled: the same seeds, in their places of their press.
+
+        Whoever asks, the same job is sent again only once. Raises NotFound when a picture to draw over is gone. AWS
+        calls: those of `Batches.send`, one more a picture that was drawn over.
+        """
+        return self._batches.send(user, [self._sending_again(job) for job in jobs if is_missing(job)])
+
+    def price(self, jobs: Sequence[Job]) -> Estimate:
+        """What `again` would cost and take. Raises InvalidRequest for a model that is no longer offered."""
+        return Batches.together([self._admission.estimate(job.spec, together=len(jobs)) for job in jobs])
+
+    def _sending_again(self, job: Job) -> Sending:
+        spec = job.spec
+        request = self._request(job, steps=spec.steps, quality=spec.quality, seed=spec.seed, count=spec.count)
+        return Sending(request.model_copy(update={"draft": job.draft}), keys.digest("again", job.id))
 
     def look(self, user: User, image_ids: Sequence[str]) -> Finish:
         """What finishing these drafts would cost and take, and what of them is there. Raises NotFound, InvalidRequest.
@@ -170,26 +195,36 @@ class Drafts:
         return self._batches.send(user, [self._sending(run) for run in runs]), there
 
     def _sending(self, run: _Run) -> Sending:
-        job, spec = run.job, run.job.spec
-        request = JobRequest(
+        job = run.job
+        request = self._request(
+            job,
+            steps=run.draft.steps,
+            quality=run.draft.quality,
+            seed=(job.spec.seed + run.numbers[0]) % (MAX_SEED + 1),
+            count=len(run.numbers),
+        ).model_copy(update={"final_of": job.id})
+        # Whoever else looked at the same record sends the same; after one that brought nothing it is another key.
+        before = [f"{number}:{job.finals.get(number, '')}" for number in run.numbers]
+        return Sending(request, keys.digest("final", job.id, *before), _noting(run))
+
+    def _request(self, job: Job, *, steps: int, quality: str, seed: int, count: int) -> JobRequest:
+        """What the job was asked for, but for these. One AWS call a picture that was drawn over. Raises NotFound."""
+        spec = job.spec
+        return JobRequest(
             prompt=spec.prompt,
             negative_prompt=spec.negative_prompt,
             model=spec.model,
             width=spec.width,
             height=spec.height,
-            steps=run.draft.steps,
+            steps=steps,
             guidance=spec.guidance,
             scheduler=spec.scheduler,
-            quality=run.draft.quality,
-            seed=(spec.seed + run.numbers[0]) % (MAX_SEED + 1),
-            count=len(run.numbers),
+            quality=quality,
+            seed=seed,
+            count=count,
             strength=spec.strength,
-            final_of=job.id,
             **self._inputs.of(job),
         )
-        # Whoever else looked at the same record sends the same; after one that brought nothing it is another key.
-        before = [f"{number}:{job.finals.get(number, '')}" for number in run.numbers]
-        return Sending(request, keys.digest("final", job.id, *before), _noting(run))
 
     def _runs(self, user: User, image_ids: Sequence[str]) -> tuple[list[_Run], tuple[Job, ...]]:
         """What of the drafts is to be drawn in full, in rows of numbers that follow each other, and the finals that

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from services import keys
 from services.aws.objects import Objects
-from services.aws.table import Delete, Table
+from services.aws.table import Delete, Table, TransactionRefused
 from services.completion import same_sk
 from services.errors import Unavailable
 from services.exports import Exports
@@ -74,13 +75,24 @@ class Erasure:
         objects += attached.objects
         self._table.delete(pk, same_sk(job.spec))
         if job.draft is not None:
-            self._table.delete(pk, keys.drafts_sk(job.draft.group, job.draft.part))
+            self._erase_part(pk, keys.drafts_sk(job.draft.group, job.draft.part), job.id)
         self._table.delete(pk, keys.job_sk(job.id))
         receipt = ErasureReceipt(
             jobs=1, images=len(images), objects=objects, shares=attached.shares, completed_at=now()
         )
         event("job_erased", user=job.user_id, job=job.id, images=receipt.images, objects=receipt.objects)
         return receipt
+
+    def _erase_part(self, pk: str, sk: str, job_id: str) -> None:
+        """Removes the note that leads to a job of drafts, unless it leads to one that was sent in its place."""
+        note = Delete(
+            key=(pk, sk),
+            label="part",
+            condition="attribute_not_exists(PK) OR #job = :job",
+            values={":job": job_id},
+        )
+        with contextlib.suppress(TransactionRefused):
+            self._table.transact([note])
 
     def _erase_records(self, places: Sequence[Place]) -> None:
         """Removes pictures' records, and has their words leave the search index. One AWS call for each 49."""

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import streamlit as st
 
-from app.components.draft_picker import DraftsOfPrompt, Remark, draft_picker
+from app.components.draft_picker import draft_picker
+from app.components.draft_presses import by_prompt, is_draft, one_each, press_of, prompts_of, standing_of
 from app.components.error_banner import show_error
 from app.components.following import follow, forget_feed, watch
 from app.components.picture_grid import GridAction, picture_grid
 from app.components.press import Sent, partly_sent_words
-from app.wording import about, ago, dollars, duration, hint_words, plural
+from app.wording import about, dollars, duration, plural
 from services import keys
-from services.answer import withheld_words
 from services.build import Studio
-from services.drafts import Finish, draft_number
+from services.drafts import Finish, draft_number, is_missing
 from services.errors import LimitReached, StudioError
-from services.records import Image, Job, JobStatus, User
+from services.records import Image, Job, User
 
 PICKS = "picks"
 ROUND = "picks_round"
@@ -26,83 +25,17 @@ ROUND = "picks_round"
 PARTLY = "partly_finished"
 # The address holds no more than these: more than one press can have.
 MOST_PICKS = 60
-DRAWING = "{drafts} still being drawn."
 ALL_THERE = "All of these are finished or being drawn already: nothing is charged."
 SOME_THERE = "{price} · {time} · {count} more finished or being drawn already"
-MISSING = {
-    JobStatus.FAILED: "{drafts} failed.",
-    JobStatus.CANCELED: "{drafts} canceled.",
-    JobStatus.EXPIRED: "{drafts} not drawn in time.",
-}
-
-
-def whole_presses(
-    studio: Studio,
-    user: User,
-    images: tuple[Image, ...],
-    jobs: Mapping[str, Job],
-    ended: Iterable[Job],
-) -> tuple[tuple[Image, ...], dict[str, Job]]:
-    """The pictures and their jobs with all the other drafts of the same presses, and with what was finished of them.
-
-    `ended` are jobs that brought no pictures. No AWS call while all of them are there, otherwise up to four.
-    """
-    known = {**jobs, **{job.id: job for job in ended if job.draft is not None}}
-    rest = studio.drafts.rest(user, known.values())
-    known |= {job.id: job for job in rest}
-    # The oldest job of the feed may be cut in the middle.
-    there = Counter(image.job_id for image in images)
-    cut = [job for job in known.values() if job.draft is not None and there[job.id] < len(job.image_ids)]
-    if cut:
-        found, ids = studio.images.of_jobs(user, cut), {image.id for image in images}
-        images += tuple(image for of_job in found.values() for image in of_job if image.id not in ids)
-    finals = {final for job in known.values() for final in job.finals.values()}
-    if unread := finals - known.keys():
-        known |= studio.jobs.find_many(user, sorted(unread))
-    return images, known
-
-
-def press_of(jobs: Mapping[str, Job], job_id: str) -> tuple[Job, ...]:
-    """The jobs of the press that a job of drafts belongs to, in its order; none for what is no job of drafts."""
-    job = jobs.get(job_id)
-    if job is None or job.draft is None:
-        return ()
-    group = job.draft.group
-    press = [each for each in jobs.values() if each.draft is not None and each.draft.group == group]
-    return tuple(sorted(press, key=_place))
-
-
-def in_order(jobs: Mapping[str, Job]) -> Callable[[Image], tuple[int, str, int]]:
-    """What drafts of one press are sorted by: its order, whatever was drawn first."""
-    return lambda image: (*_place(jobs[image.job_id]), image.n)
-
-
-def _place(job: Job) -> tuple[int, str]:
-    return (job.draft.part if job.draft else 0, job.id)
-
-
-def _prompts(press: Iterable[Job]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(job.spec.prompt for job in press))
 
 
 def draft_title(press: Sequence[Job]) -> bool:
     """Draws what stands above the drafts of several prompts; False (and nothing) for those of a single one."""
-    prompts = len(_prompts(press))
+    prompts = len(prompts_of(press))
     if prompts > 1:
         words = "**Drafts of {count} prompts**"
         st.markdown(words.format(count=prompts))
     return prompts > 1
-
-
-def press_facts(press: Sequence[Job]) -> str:
-    """When the press was, and what its drafts cost beside what was said before; as a markdown label."""
-    drawn = [job for job in press if job.status is JobStatus.SUCCEEDED]
-    words = "{ago} · {cost} (estimated {said})"
-    return words.format(
-        ago=ago(press[0].created_at),
-        cost=dollars(sum(job.cost_usd or 0.0 for job in drawn)),
-        said=dollars(sum(job.estimate.cost_usd for job in drawn)),
-    ).replace("$", "\\$")
 
 
 def draft_group(
@@ -123,19 +56,23 @@ def draft_group(
     shown = {image.id for image in images}
     address = _picks()
     before = [one for one in address if one in shown]
-    elsewhere = [one for one in address if one not in shown and _is_draft(one, jobs)]
+    elsewhere = [one for one in address if one not in shown and is_draft(one, jobs)]
     st.caption(_group_words(press[0], len(images)))
+    standing = standing_of(press)
     picked, look = draft_picker(
         studio,
-        _parts(press, images, open_ids),
+        by_prompt(standing, images, open_ids),
         picked=before,
         finished=finished,
+        narrow=one_each(standing),
         key=f"drafts_{group}_{st.session_state.get(ROUND, 0)}",
     )
     if list(picked) != before or len(before) + len(elsewhere) < len(address):
         _remember([*elsewhere, *picked])
     if look is not None:
         return GridAction("open", (look,))
+    if missing := [job for job in standing if is_missing(job)]:
+        _missing(studio, user, missing, group)
     if picked:
         _finish(studio, user, picked, group)
     else:
@@ -143,41 +80,34 @@ def draft_group(
     return None
 
 
-def _parts(
-    press: Sequence[Job], images: Sequence[Image], open_ids: Collection[str]
-) -> tuple[DraftsOfPrompt, ...]:
-    """The drafts by prompt, with what became of those that are missing. A single prompt stands above them already."""
-    prompts = _prompts(press)
-    parts = []
-    for prompt in prompts:
-        of_prompt = [job for job in press if job.spec.prompt == prompt]
-        ids = {job.id for job in of_prompt}
-        remarks = [remark for job in of_prompt for remark in _remarks(job)]
-        drawing = sum(job.spec.count for job in of_prompt if job.id in open_ids)
-        if drawing:
-            remarks.append(Remark(DRAWING.format(drafts=plural(drawing, "draft"))))
-        parts.append(
-            DraftsOfPrompt(
-                prompt=prompt if len(prompts) > 1 else "",
-                images=tuple(image for image in images if image.job_id in ids),
-                remarks=tuple(dict.fromkeys(remarks)),
-            )
+def _missing(studio: Studio, user: User, missing: Sequence[Job], group: str) -> None:
+    """The way to have those drafts drawn after all that failed, with its price."""
+    count = sum(job.spec.count for job in missing)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"missing_{group}"):
+        pressed = st.button(
+            f"Draw the {plural(count, 'missing draft')} again",
+            icon=":material/refresh:",
+            key=f"again_{group}",
         )
-    return tuple(parts)
-
-
-def _remarks(job: Job) -> list[Remark]:
-    """What the drafts of a job do not say themselves, and why there are none."""
-    if job.status in MISSING:
-        words = MISSING[job.status].format(drafts=plural(job.spec.count, "draft"))
-        why = f" {job.failure.message}" if job.failure is not None else ""
-        return [Remark(words + why + " Nothing was charged for them.", failed=True)]
-    remarks = []
-    if job.withheld and job.status is JobStatus.SUCCEEDED:
-        remarks.append(Remark(withheld_words(job.withheld, job.spec.count)))
-    if job.hint is not None:
-        remarks.append(Remark(hint_words(job.spec, job.hint)))
-    return remarks
+        try:
+            price = about(dollars(studio.drafts.price(missing).cost_usd))
+        except StudioError as error:
+            show_error(error)
+            return
+        st.caption(price.capitalize().replace("$", "\\$"), width="content")
+    if not pressed:
+        return
+    try:
+        batch = studio.drafts.again(user, missing)
+    except StudioError as error:
+        show_error(error)
+        return
+    if batch.sent:
+        watch(batch.sent)
+        forget_feed()
+    if batch.refused is None:
+        st.rerun()
+    show_error(batch.refused.error)
 
 
 def _group_words(job: Job, count: int) -> str:
@@ -257,13 +187,6 @@ def _picks() -> list[str]:
     """What the address says is picked: well-formed ids, each once, and not more than there can be."""
     raw = st.query_params.get(PICKS, "").split(",")
     return list(dict.fromkeys(one for one in raw if keys.split_image_id(one)))[:MOST_PICKS]
-
-
-def _is_draft(image_id: str, jobs: Mapping[str, Job]) -> bool:
-    """Whether it is a draft of a job in the feed."""
-    parts = keys.split_image_id(image_id)
-    job = jobs.get(parts[0]) if parts else None
-    return job is not None and job.draft is not None and image_id in job.image_ids
 
 
 def _remember(picked: Sequence[str]) -> None:

@@ -44,6 +44,7 @@ export default function (component) {
     views.set(parentElement, view)
   }
   const { root, picked } = view
+  root.classList.toggle("narrow", data.narrow)
   const tiles = () => [...root.querySelectorAll(".tile")]
   const known = new Map(tiles().map((tile) => [tile.dataset.id, tile]))
   let number = 0
@@ -51,7 +52,7 @@ export default function (component) {
     if (!root.children[index]) root.append(makePart())
     const [prompt, grid, remarks] = root.children[index].children
     prompt.hidden = !part.prompt
-    prompt.textContent = part.prompt
+    prompt.textContent = prompt.title = part.prompt
     grid.hidden = !part.items.length
     grid.setAttribute("aria-label", part.prompt ? `Drafts of ${part.prompt}` : "Drafts")
     part.items.forEach((item, place) => {

@@ -44,11 +44,13 @@ def draft_picker(
     *,
     picked: Collection[str],
     finished: Collection[str],
+    narrow: bool = False,
     key: str,
 ) -> tuple[tuple[str, ...], str | None]:
     """Draws the drafts; answers with the ids that are picked now, and the one that was asked to be seen large.
 
-    `finished` are marked as drawn in full already. No AWS call: links are signed here.
+    `finished` are marked as drawn in full already. `narrow` puts prompts of one draft each side by side. No AWS
+    call: links are signed here.
     """
     images = [image for part in parts for image in part.images]
     data = {
@@ -63,6 +65,7 @@ def draft_picker(
             }
             for part in parts
         ],
+        "narrow": narrow,
         "picked": [image.id for image in images if image.id in picked],
     }
     result = _component()(key=key, data=data, on_picked_change=_nothing, on_look_change=_nothing)

@@ -10,16 +10,8 @@ from typing import Literal
 import streamlit as st
 
 from app.components import form_values as form
-from app.components.draft_groups import (
-    beside_drafts,
-    draft_group,
-    draft_of,
-    draft_title,
-    in_order,
-    press_facts,
-    press_of,
-    whole_presses,
-)
+from app.components.draft_groups import beside_drafts, draft_group, draft_of, draft_title
+from app.components.draft_presses import in_order, press_facts, press_of, whole_presses
 from app.components.error_banner import show_error
 from app.components.following import forget_feed
 from app.components.job_card import is_held, job_card

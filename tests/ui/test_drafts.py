@@ -170,13 +170,34 @@ def test_a_job_of_the_press_that_failed_is_told_beside_the_others_which_can_be_p
     assert pear["items"] == [] and len(plum["items"]) == 4 and fig["items"] == []
     [why] = pear["remarks"]
     assert why["failed"] and why["text"].startswith("4 drafts failed. ") and plum["remarks"] == []
-    assert "Nothing was charged for them." in why["text"]
+    assert "Nothing was charged." in why["text"]
     assert fig["remarks"] == [{"text": "4 drafts still being drawn.", "failed": False}]
     # Told once, there, and not above it as well.
     assert not [button for button in at.button if str(button.key).startswith("retry_")]
     at.button(key=f"finish_{group_of(jobs)}").click().run()
     finals = [job for job in studio.jobs.list(maker).items if job.final_of]
     assert [(job.final_of, job.spec.seed) for job in finals] == [(jobs[1].id, 101)]
+
+
+def test_what_failed_of_a_press_is_drawn_again_in_its_place(
+    open_page: Callable[..., AppTest], studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    jobs = press_drafts(studio, endpoint, maker, ["a pear", "a plum"], 8, fail=0)
+    at = open_page(query={"job": jobs[0].id})
+    button = at.button(key=f"again_{group_of(jobs)}")
+    assert button.label == "Draw the 4 missing drafts again"
+    button.click().run()
+    again = studio.jobs.list(maker).items[0]
+    assert (again.spec, again.draft) == (jobs[0].spec, jobs[0].draft)
+    assert not at.button(key=f"cancel_{again.id}").disabled
+    # The first one's failure is over: neither told in the grid nor above it.
+    [given] = pickers(at)
+    assert given["parts"][0]["remarks"] == [{"text": "4 drafts still being drawn.", "failed": False}]  # type: ignore[index]
+    assert not [each for each in at.button if str(each.key).startswith(("again_", "retry_"))]
+    endpoint.complete(endpoint.accepted[-1])
+    studio.completion.finish(maker.id, again.id, 1)
+    [given] = pickers(open_page())
+    assert [len(part["items"]) for part in given["parts"]] == [4, 4]  # type: ignore[attr-defined]
 
 
 def test_picks_over_several_prompts_are_finished_by_one_press(

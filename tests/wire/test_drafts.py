@@ -142,8 +142,35 @@ def test_the_jobs_of_a_press_are_found_from_any_of_them_also_those_that_failed(
     assert {job.id: job.status for job in rest} == {
         sent[0].id: JobStatus.FAILED, sent[1].id: JobStatus.STARTING,
     }  # fmt: skip
-    assert studio.drafts.rest(maker, [studio.jobs.get(maker, job.id) for job in sent]) == ()
+    # Only what failed is looked for again: something may have been sent in its place.
+    every = [studio.jobs.get(maker, job.id) for job in sent]
+    assert [job.id for job in studio.drafts.rest(maker, every)] == [sent[0].id]
+    assert studio.drafts.rest(maker, sent) == ()
     assert studio.drafts.rest(other, sent[:1]) == ()
+
+
+@pytest.mark.parametrize("how", ["failed", "canceled"])
+def test_missing_drafts_are_drawn_again_in_their_place_once_whoever_asks(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, how: str
+) -> None:
+    requests = in_group(plan(studio.catalogue.card("pocket"), FRUIT, 12), "press")
+    pear, plum, _ = studio.batches.submit(maker, requests, key="press").sent
+    if how == "failed":
+        studio.completion.fail(maker.id, pear.id, 1, "it broke")
+    else:
+        studio.jobs.cancel(maker, pear.id)
+    lost = studio.jobs.get(maker, pear.id)
+    [again] = studio.drafts.again(maker, [lost, plum]).sent
+    assert [job.id for job in studio.drafts.again(maker, [lost]).sent] == [again.id]
+    assert again.id != pear.id and again.draft == pear.draft
+    assert again.spec == pear.spec and studio.drafts.price([lost]).cost_usd == again.estimate.cost_usd
+    assert [job.id for job in studio.drafts.rest(maker, [lost, plum])][:1] == [again.id]
+    # Erasing what was lost takes nothing of what came in its place.
+    studio.jobs.delete(maker, lost.id)
+    assert [job.id for job in studio.drafts.rest(maker, [plum])][:1] == [again.id]
+    end(studio, endpoint, [again])
+    [final] = finish(studio, maker, [f"{again.id}-2"]).sent
+    assert (final.spec.seed, final.final_of) == (102, again.id)
 
 
 def test_erasing_takes_the_note_of_a_press_along(

@@ -29,6 +29,7 @@ from app.page_runner import show_uncaught  # noqa: E402
 from app.script_requests import install as install_script_requests  # noqa: E402
 from app.session import studio  # noqa: E402
 from app.share_page import create_share_route  # noqa: E402
+from app.theme_message import install as install_theme_message  # noqa: E402
 from services.logs import configure  # noqa: E402
 from services.settings import SettingsError, load_settings  # noqa: E402
 
@@ -40,6 +41,7 @@ except SettingsError as exc:
 configure(settings.log_level)
 pin_options(settings)
 install_script_requests()
+install_theme_message()
 
 
 async def favicon(request: Request) -> Response:

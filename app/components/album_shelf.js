@@ -1,14 +1,15 @@
 // Albums as covers with their names. Texts arrive as data and are only ever set as attributes or text nodes.
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component
+  speak(data.words)
   let shelf = parentElement.querySelector(".shelf")
   if (!shelf) {
     shelf = document.createElement("div")
     shelf.className = "shelf"
     shelf.setAttribute("role", "list")
-    shelf.setAttribute("aria-label", "Albums")
     parentElement.append(shelf)
   }
+  shelf.setAttribute("aria-label", say("Albums"))
   const known = new Map([...shelf.children].map((album) => [album.dataset.id, album]))
   data.items.forEach((item, index) => {
     const album = known.get(item.id) ?? makeAlbum(item.id)
@@ -45,7 +46,7 @@ function makeAlbum(id) {
 function fill(album, item) {
   album.querySelector(".name").textContent = item.name
   album.querySelector(".count").textContent = item.count
-  album.querySelector("button").setAttribute("aria-label", `Open the album ${item.name}, ${item.count}`)
+  album.querySelector("button").setAttribute("aria-label", say("Open the album {name}, {count}", item))
   const cover = album.querySelector(".cover")
   if (item.colour) cover.style.setProperty("--colour", item.colour)
   const picture = album.querySelector("img")

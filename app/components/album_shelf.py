@@ -11,11 +11,12 @@ import streamlit as st
 
 from app.components.error_banner import show_error
 from app.components.prompt_text import one_line, plain
+from app.components.script import script, words
 from app.components.undo import forget_pictures, tell_left_out
 from app.gallery_view import open_album
+from app.language import tr, tr_n
 from app.links import link
 from app.page_runner import errors_in_words
-from app.wording import plural
 from services.albums import LONGEST_NAME
 from services.build import Studio
 from services.errors import NotFound, StudioError
@@ -47,13 +48,14 @@ def show_shelf(studio: Studio, user: User, albums: Sequence[Album], facets: Face
             {
                 "id": album.id,
                 "name": one_line(album.name),
-                "count": plural(shelf.count if shelf else 0, "picture"),
+                "count": tr_n("{count} picture", "{count} pictures", shelf.count if shelf else 0),
                 "src": link(studio, cover, "thumbnail") if cover else None,
                 "colour": cover.colour if cover else None,
             }
         )
     known = {album.id for album in albums}
-    opened = _component()(key="album_shelf", data={"items": items}, on_open_change=_nothing).open
+    data = {"items": items, "words": words("album_shelf.js")}
+    opened = _component()(key="album_shelf", data=data, on_open_change=_nothing).open
     if isinstance(opened, str) and opened in known:
         st.session_state["album_to_open"] = opened
         st.rerun()
@@ -69,11 +71,11 @@ def open_chosen_album() -> None:
 def show_new_album(studio: Studio, user: User) -> None:
     """The way to a new, empty album."""
     with (
-        st.popover("New album", icon=":material/add:", key="album_new"),
+        st.popover(tr("New album"), icon=":material/add:", key="album_new"),
         st.form("album_new_form", border=False, clear_on_submit=True),
     ):
-        name = st.text_input("Name", max_chars=LONGEST_NAME, key="album_new_name")
-        if st.form_submit_button("Make it", type="primary"):
+        name = st.text_input(tr("Name"), max_chars=LONGEST_NAME, key="album_new_name")
+        if st.form_submit_button(tr("Make it"), type="primary"):
             with errors_in_words():
                 studio.albums.create(user, name)
                 st.rerun()
@@ -83,23 +85,23 @@ def show_album_head(studio: Studio, user: User, album: Album) -> None:
     """The open album's name, and what can be done with it."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="album_head"):
         st.button(
-            "All albums", icon=":material/arrow_back:", type="tertiary", key="album_back", on_click=open_album,
+            tr("All albums"), icon=":material/arrow_back:", type="tertiary", key="album_back", on_click=open_album,
             args=(None,),
         )  # fmt: skip
         with st.container(key="album_name"):
             st.text(plain(album.name))
-        with st.popover("Change", icon=":material/edit:", key="album_menu"):
+        with st.popover(tr("Change"), icon=":material/edit:", key="album_menu"):
             with st.form("album_rename_form", border=False):
                 name = st.text_input(
-                    "Name", value=album.name, max_chars=LONGEST_NAME, key=f"album_name_{album.id}"
+                    tr("Name"), value=album.name, max_chars=LONGEST_NAME, key=f"album_name_{album.id}"
                 )
-                if st.form_submit_button("Rename"):
+                if st.form_submit_button(tr("Rename")):
                     with errors_in_words():
                         studio.albums.rename(user, album.id, name)
                         st.rerun()
-            st.caption("Deleting the album leaves its pictures in the gallery.")
+            st.caption(tr("Deleting the album leaves its pictures in the gallery."))
             st.button(
-                "Delete the album",
+                tr("Delete the album"),
                 icon=":material/delete:",
                 key="album_delete",
                 on_click=_delete,
@@ -114,7 +116,7 @@ def _delete(studio: Studio, user: User, album: Album) -> None:
         st.session_state["album_error"] = error
         return
     open_album(None)
-    st.toast("The album is deleted; its pictures stayed.", icon=":material/photo_album:")
+    st.toast(tr("The album is deleted; its pictures stayed."), icon=":material/photo_album:")
 
 
 def tell_album_error() -> None:
@@ -123,9 +125,12 @@ def tell_album_error() -> None:
         show_error(error)
 
 
-@st.dialog("Albums", on_dismiss="rerun")
 def choose_album(studio: Studio, user: User, images: Sequence[Image], shown: str | None) -> None:
     """The dialog on several pictures; `shown` is the album that is open."""
+    st.dialog(tr("Albums"), on_dismiss="rerun")(_choice_of_album)(studio, user, images, shown)
+
+
+def _choice_of_album(studio: Studio, user: User, images: Sequence[Image], shown: str | None) -> None:
     with errors_in_words():
         ask_for_album(studio, user, tuple(images), shown)
 
@@ -135,14 +140,14 @@ def ask_for_album(studio: Studio, user: User, images: tuple[Image, ...], shown: 
     albums = studio.albums.list(user)
     names = {album.name: album for album in albums}
     ids = [image.id for image in images]
-    st.markdown(f"**{plural(len(ids), 'picture')}**")
+    st.markdown(f"**{tr_n('{count} picture', '{count} pictures', len(ids))}**")
     chosen = st.selectbox(
-        "Add to",
+        tr("Add to"),
         list(names),
         index=None,
         key="album_choice",
         accept_new_options=True,
-        placeholder="Choose, or type a new name",
+        placeholder=tr("Choose, or type a new name"),
         format_func=plain,
     )
     theirs = {album_id for image in images for album_id in image.albums}
@@ -150,25 +155,25 @@ def ask_for_album(studio: Studio, user: User, images: tuple[Image, ...], shown: 
     leave: list[str] = []
     if within:
         leave = st.multiselect(
-            "Take out of",
+            tr("Take out of"),
             [album.name for album in within],
             default=[album.name for album in within if album.id == shown and not chosen],
             key="album_leave",
             format_func=plain,
-            placeholder="Choose",
+            placeholder=tr("Choose"),
         )
     with st.container(horizontal=True):
-        save = st.button("Save", type="primary", key="album_save", disabled=not (chosen or leave))
-        cover = shown in theirs and len(ids) == 1 and st.button("Use as the cover", key="album_cover")
+        save = st.button(tr("Save"), type="primary", key="album_save", disabled=not (chosen or leave))
+        cover = shown in theirs and len(ids) == 1 and st.button(tr("Use as the cover"), key="album_cover")
     if not (save or cover):
         return
     try:
         if cover and shown:
             studio.albums.set_cover(user, shown, ids[0])
-            st.toast("The album has a new cover.", icon=":material/photo_album:")
+            st.toast(tr("The album has a new cover."), icon=":material/photo_album:")
         if save and chosen:
             album = names.get(chosen) or studio.albums.create(user, chosen)
-            tell_left_out(studio.albums.put_in(user, album.id, ids), full="found no place in another album")
+            tell_left_out(studio.albums.put_in(user, album.id, ids), full=_no_place)
         for name in leave if save else ():
             tell_left_out(studio.albums.take_out(user, names[name].id, ids))
     except StudioError as error:
@@ -176,6 +181,14 @@ def ask_for_album(studio: Studio, user: User, images: tuple[Image, ...], shown: 
         return
     forget_pictures()
     st.rerun()
+
+
+def _no_place(count: int) -> str:
+    return tr_n(
+        "{count} picture found no place in another album.",
+        "{count} pictures found no place in another album.",
+        count,
+    )
 
 
 def find_album(albums: Sequence[Album], album_id: str | None) -> Album:
@@ -195,5 +208,5 @@ def _component() -> Callable[..., Any]:
     return st.components.v2.component(
         "atelier_album_shelf",
         css=(HERE / "album_shelf.css").read_text(encoding="utf-8"),
-        js=(HERE / "album_shelf.js").read_text(encoding="utf-8"),
+        js=script("words.js", "album_shelf.js"),
     )

@@ -1,13 +1,13 @@
 // Two pictures against each other: under a slider, faded into each other, or side by side; below it what differs.
-const MODES = [
-  ["slide", "Slider"],
-  ["fade", "Fade"],
-  ["side", "Side by side"],
+const modesInWords = () => [
+  ["slide", say("Slider")],
+  ["fade", say("Fade")],
+  ["side", say("Side by side")],
 ]
 
 function makeView(parent) {
-  const modes = make("div", "modes", { role: "group", "aria-label": "How they are shown" })
-  for (const [mode, label] of MODES) {
+  const modes = make("div", "modes", { role: "group", "aria-label": say("How they are shown") })
+  for (const [mode, label] of modesInWords()) {
     const button = make("button", "mode", { type: "button" }, label)
     button.dataset.mode = mode
     modes.append(button)
@@ -28,20 +28,20 @@ function move(view, at) {
   stage.style.setProperty("--share", 1 - view.at / 100)
   const left = Math.round(view.at)
   knob.setAttribute("aria-valuenow", String(left))
-  knob.setAttribute("aria-valuetext", `${left} % of the left picture, ${100 - left} % of the right one`)
+  knob.setAttribute("aria-valuetext", say("{left} % of the left picture, {right} % of the right one", { left, right: 100 - left }))
 }
 
 function setMode(view, mode) {
   view.mode = mode
   view.stage.dataset.mode = mode
   for (const button of view.modes.children) button.setAttribute("aria-pressed", String(button.dataset.mode === mode))
-  view.knob.setAttribute("aria-label", mode === "fade" ? "Fade between the pictures" : "Border between the pictures")
+  view.knob.setAttribute("aria-label", mode === "fade" ? say("Fade between the pictures") : say("Border between the pictures"))
   view.knob.tabIndex = mode === "side" ? -1 : 0
 }
 
 function fillTable(view, data) {
   view.table.replaceChildren()
-  const head = make("h3", "", {}, data.rows.length ? "What differs" : "All settings are the same")
+  const head = make("h3", "", {}, data.rows.length ? say("What differs") : say("All settings are the same"))
   view.table.append(head)
   if (data.rows.length) {
     const body = make("tbody", "")
@@ -62,9 +62,12 @@ const views = new WeakMap()
 
 export default function (component) {
   const { data, parentElement } = component
+  speak(data.words)
   let view = views.get(parentElement)
-  if (!view || !parentElement.contains(view.frame)) {
+  if (!view || !parentElement.contains(view.frame) || view.spoken !== spoken()) {
+    view?.frame.remove()
     view = makeView(parentElement)
+    view.spoken = spoken()
     views.set(parentElement, view)
     const { stage, knob } = view
     const toPointer = (event) => {

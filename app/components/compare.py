@@ -10,41 +10,39 @@ from typing import Any
 import streamlit as st
 
 from app.components.prompt_text import one_line, plain
-from app.components.script import script
+from app.components.script import script, words
+from app.language import tr, tr_n
 from app.links import link
-from app.wording import plural
 from services.build import Studio
 from services.records import Image
 
 HERE = Path(__file__).parent
-LABELS = ("Left", "Right")
 
 
 def compare(
     studio: Studio,
     pair: tuple[Image, Image],
     facts: tuple[Mapping[str, str], Mapping[str, str]],
-    *,
-    labels: tuple[str, str] = LABELS,
 ) -> None:
     """Draws both under a slider, and `facts` as a table of what differs. No AWS call."""
     rows, same = differing(*facts)
     sides = [
         {
             "src": link(studio, image, "shown"),
-            "alt": f"{label}: {one_line(image.prompt, 160)}",
+            "alt": tr("{side}: {prompt}", side=label, prompt=one_line(image.prompt, 160)),
             "label": label,
             "width": image.width,
             "height": image.height,
         }
-        for image, label in zip(pair, labels, strict=True)
+        for image, label in zip(pair, (tr("Left"), tr("Right")), strict=True)
     ]
     data = {
         "a": sides[0],
         "b": sides[1],
         "rows": [{"name": name, "a": plain(a), "b": plain(b)} for name, (a, b) in rows.items()],
         "same": [{"name": name, "value": plain(value)} for name, value in same.items()],
-        "same_words": "{settings} the same".format(settings=plural(len(same), "setting is", "settings are")),
+        "same_words": tr_n("{count} setting is the same", "{count} settings are the same", len(same)),
+        "words": words("compare.js"),
     }
     _component()(key="compare", data=data)
 
@@ -66,5 +64,5 @@ def _component() -> Callable[..., Any]:
     return st.components.v2.component(
         "atelier_compare",
         css=(HERE / "compare.css").read_text(encoding="utf-8"),
-        js=script("viewer_icons.js", "elements.js", "compare.js"),
+        js=script("words.js", "viewer_icons.js", "elements.js", "compare.js"),
     )

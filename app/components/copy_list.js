@@ -15,12 +15,13 @@ async function toClipboard(text) {
 
 export default function (component) {
   const { data, parentElement } = component
+  speak(data.words)
   const focused = parentElement.querySelector("button:focus")?.dataset.name
   parentElement.querySelector(".facts")?.remove()
   const live = make("div", "live", { "aria-live": "polite" })
   const told = (button, name) => {
     button.querySelector("svg").replaceWith(icon("check"))
-    live.textContent = `${name} copied`
+    live.textContent = say("{name} copied", { name })
     setTimeout(() => {
       button.querySelector("svg")?.replaceWith(icon("copy"))
     }, 1500)
@@ -37,7 +38,7 @@ export default function (component) {
   }
   const list = make("dl", "")
   for (const { name, value } of data.rows) {
-    const button = copying(iconButton("one", `Copy: ${name}`, "copy"), name, value)
+    const button = copying(iconButton("one", say("Copy: {name}", { name }), "copy"), name, value)
     const text = make("span", "value", {}, value)
     list.append(make("div", "row", {}, make("dt", "", {}, name), make("dd", "", {}, text, button)))
   }

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.components.script import script
+from app.components.script import script, words
 
 HERE = Path(__file__).parent
 
@@ -29,6 +29,7 @@ def copy_list(rows: Mapping[str, str], texts: Sequence[Text], *, key: str) -> No
     data = {
         "rows": [{"name": name, "value": value} for name, value in rows.items()],
         "texts": [{"name": each.name, "label": each.label, "text": each.text} for each in texts],
+        "words": words("copy_list.js"),
     }
     _component()(key=key, data=data)
 
@@ -38,5 +39,5 @@ def _component() -> Callable[..., Any]:
     return st.components.v2.component(
         "atelier_copy_list",
         css=(HERE / "copy_list.css").read_text(encoding="utf-8"),
-        js=script("viewer_icons.js", "elements.js", "copy_list.js"),
+        js=script("words.js", "viewer_icons.js", "elements.js", "copy_list.js"),
     )

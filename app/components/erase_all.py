@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.language import tr, tr_later, tr_n
 from app.page_runner import errors_in_words
-from app.wording import plural
 from services.build import Studio
 from services.records import ErasureReceipt, User
 
-CONFIRMATION = "delete everything"
+# What is to be typed, in the reader's language.
+CONFIRMATION = tr_later("delete everything")
 # What a session remembers of things that are gone afterwards.
 FORGOTTEN = (
     "feed",
@@ -30,9 +31,12 @@ FORGOTTEN = (
 )
 
 
-@st.dialog("Delete everything")
 def delete_everything(studio: Studio, user: User) -> None:
     """The dialog; `show_receipt` shows what it did in the next run."""
+    st.dialog(tr("Delete everything"))(_everything)(studio, user)
+
+
+def _everything(studio: Studio, user: User) -> None:
     with errors_in_words():
         ask_and_erase(studio, user)
 
@@ -40,21 +44,24 @@ def delete_everything(studio: Studio, user: User) -> None:
 def ask_and_erase(studio: Studio, user: User) -> None:
     """Erases all jobs and pictures once the words were typed; the receipt is left in the session."""
     st.markdown(
-        "All your jobs, pictures, favourites, shared links, lists, templates and starred prompts will be erased for "
-        "good. "
-        "API keys stay."
+        tr(
+            "All your jobs, pictures, favourites, shared links, lists, templates and starred prompts will be erased "
+            "for good. API keys stay."
+        )
     )
+    wanted = tr(CONFIRMATION)
     # A form: its button sends what is typed, where one of its own would wait for the field to be left.
     with st.form("erase_all", border=False):
-        typed = st.text_input(f"Type **{CONFIRMATION}** to confirm", key="confirm_all", autocomplete="off")
-        problem = st.empty()
-        pressed = st.form_submit_button("Delete everything", type="primary", key="sure_all")
-    if pressed and typed.strip().lower() != CONFIRMATION:
-        problem.markdown(
-            f":red[:material/error: Type the words “{CONFIRMATION}” first. Nothing was deleted.]"
+        typed = st.text_input(
+            tr("Type **{words}** to confirm", words=wanted), key="confirm_all", autocomplete="off"
         )
+        problem = st.empty()
+        pressed = st.form_submit_button(tr("Delete everything"), type="primary", key="sure_all")
+    if pressed and " ".join(typed.split()).casefold() != wanted.casefold():
+        sorry = tr("Type the words “{words}” first. Nothing was deleted.", words=wanted)
+        problem.markdown(f":red[:material/error: {sorry}]")
     elif pressed:
-        with st.spinner("Erasing…"):
+        with st.spinner(tr("Erasing…")):
             st.session_state["receipt"] = studio.jobs.delete_all(user)
         for key in FORGOTTEN:
             st.session_state.pop(key, None)
@@ -63,19 +70,27 @@ def ask_and_erase(studio: Studio, user: User) -> None:
 
 def erased_words(receipt: ErasureReceipt) -> list[str]:
     """What went, kind by kind; links and texts only where there were some."""
-    words = [plural(receipt.jobs, "job"), plural(receipt.images, "picture")]
+    words = [
+        tr_n("{count} job", "{count} jobs", receipt.jobs),
+        tr_n("{count} picture", "{count} pictures", receipt.images),
+    ]
     if receipt.shares:
-        words.append(plural(receipt.shares, "shared link"))
+        words.append(tr_n("{count} shared link", "{count} shared links", receipt.shares))
     if receipt.texts:
-        words.append(plural(receipt.texts, "list, template or star", "lists, templates and stars"))
+        words.append(
+            tr_n("{count} list, template or star", "{count} lists, templates and stars", receipt.texts)
+        )
     return words
 
 
 def show_receipt(receipt: ErasureReceipt) -> None:
     """What was erased, in figures; the list was read again to be sure."""
     st.success(
-        f"Erased {', '.join(erased_words(receipt))} and {plural(receipt.objects, 'stored object')} "
-        f"at {receipt.completed_at:%H:%M:%S} UTC. "
-        "Listed again afterwards: nothing is left.",
+        tr(
+            "Erased {things} and {objects} at {time} UTC. Listed again afterwards: nothing is left.",
+            things=", ".join(erased_words(receipt)),
+            objects=tr_n("{count} stored object", "{count} stored objects", receipt.objects),
+            time=f"{receipt.completed_at:%H:%M:%S}",
+        ),
         icon=":material/verified:",
     )

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.components.error_banner import show_error
+from app.language import number, tr, tr_later, tr_n
 from app.links import RENEW_AFTER_S
 from app.page_runner import errors_in_words
-from app.wording import ago, file_size, plural
+from app.wording import ago, file_size
 from services.build import Studio
 from services.errors import StudioError
 from services.export_records import Export, ExportStatus
@@ -19,24 +20,34 @@ from services.records import Image, User
 from services.search_query import PictureQuery
 
 LOOK_EVERY_S = 1.5
-WITH_SETTINGS, PICTURES_ONLY = "With their settings", "Pictures only"
+WITH_SETTINGS, PICTURES_ONLY = tr_later("With their settings"), tr_later("Pictures only")
 HELP = {
-    WITH_SETTINGS: "Each file keeps its prompt and settings, and a list of all of them is in the ZIP.",
-    PICTURES_ONLY: "No prompts and no settings, neither in the files nor in their names: for showing to others.",
+    WITH_SETTINGS: tr_later(
+        "Each file keeps its prompt and settings, and a list of all of them is in the ZIP."
+    ),
+    PICTURES_ONLY: tr_later(
+        "No prompts and no settings, neither in the files nor in their names: for showing to others."
+    ),
 }
 
 
-@st.dialog("Download as ZIP", on_dismiss="rerun")
 def offer_zip_of(studio: Studio, user: User, images: Sequence[Image]) -> None:
     """The dialog on chosen pictures."""
+    st.dialog(tr("Download as ZIP"), on_dismiss="rerun")(_zip_of)(studio, user, images)
+
+
+def _zip_of(studio: Studio, user: User, images: Sequence[Image]) -> None:
     with errors_in_words():
         ids = tuple(image.id for image in images)
         show_offer(studio, user, ids, len(ids), sum(image.size_bytes for image in images))
 
 
-@st.dialog("Download as ZIP", on_dismiss="rerun")
 def offer_zip_of_view(studio: Studio, user: User, query: PictureQuery) -> None:
     """The dialog on all pictures that a query lets through."""
+    st.dialog(tr("Download as ZIP"), on_dismiss="rerun")(_zip_of_view)(studio, user, query)
+
+
+def _zip_of_view(studio: Studio, user: User, query: PictureQuery) -> None:
     with errors_in_words():
         show_offer(studio, user, *studio.search.ids(user, query, most=MOST_PICTURES + 1))
 
@@ -44,9 +55,16 @@ def offer_zip_of_view(studio: Studio, user: User, query: PictureQuery) -> None:
 def show_offer(studio: Studio, user: User, ids: tuple[str, ...], pictures: int, size_bytes: int) -> None:
     """The dialog's content: the order of a ZIP of these pictures, and those that were ordered before."""
     if pictures:
-        st.markdown(f"**{pictures:,} {'picture' if pictures == 1 else 'pictures'}**, {file_size(size_bytes)}")
-        kind = st.radio("What goes in", list(HELP), captions=list(HELP.values()), key="export_kind")
-        if st.button("Make the ZIP", type="primary", icon=":material/folder_zip:", key="export_order"):
+        many = tr_n("{count} picture", "{count} pictures", pictures)
+        st.markdown(f"**{many}**, {file_size(size_bytes)}")
+        kind = st.radio(
+            tr("What goes in"),
+            list(HELP),
+            format_func=tr,
+            captions=[tr(words) for words in HELP.values()],
+            key="export_kind",
+        )
+        if st.button(tr("Make the ZIP"), type="primary", icon=":material/folder_zip:", key="export_order"):
             try:
                 studio.exports.order(user, ids, size_bytes=size_bytes, settings=kind == WITH_SETTINGS)
             except StudioError as error:
@@ -68,8 +86,10 @@ def _show_exports(studio: Studio, user: User, read: list[tuple[Export, ...]]) ->
         if not exports:
             return
         st.caption(
-            f"Your ZIPs. Each is kept for {round(KEPT.total_seconds() / 3600)} hours; "
-            "it is made without this page, too."
+            tr(
+                "Your ZIPs. Each is kept for {hours} hours; it is made without this page, too.",
+                hours=round(KEPT.total_seconds() / 3600),
+            )
         )
         for export in exports:
             with st.container(
@@ -79,22 +99,24 @@ def _show_exports(studio: Studio, user: User, read: list[tuple[Export, ...]]) ->
 
 
 def _show_export(studio: Studio, user: User, export: Export) -> None:
-    what = plural(export.pictures, "picture") + ("" if export.settings else ", no settings")
+    what = [tr_n("{count} picture", "{count} pictures", export.pictures)]
+    if not export.settings:
+        what.append(tr("no settings"))
     with st.container(gap=None):
-        st.markdown(f"{what}, {ago(export.created_at)}")
+        st.markdown(", ".join([*what, ago(export.created_at)]))
         st.caption(_state(export))
         if export.status in OPEN:
             st.progress(export.done / max(1, export.pictures))
     if export.status is ExportStatus.READY:
         st.link_button(
-            "Download",
+            tr("Download"),
             _link(studio, export),
             icon=":material/download:",
             type="primary",
             key=f"export_get_{export.id}",
         )
     st.button(
-        "Cancel" if export.status in OPEN else "Delete",
+        tr("Cancel") if export.status in OPEN else tr("Delete"),
         key=f"export_drop_{export.id}",
         type="tertiary",
         on_click=_drop,
@@ -114,14 +136,19 @@ def _link(studio: Studio, export: Export) -> str:
 def _state(export: Export) -> str:
     match export.status:
         case ExportStatus.WAITING:
-            return "Waits for its turn"
+            return tr("Waits for its turn")
         case ExportStatus.WORKING:
-            return f"{export.done:,} of {export.pictures:,}"
+            return tr("{done} of {total}", done=number(export.done), total=number(export.pictures))
         case ExportStatus.READY:
-            missing = f"; {plural(export.missing, 'picture')} no longer there" if export.missing else ""
-            return f"Ready, {file_size(export.size_bytes or 0)}{missing}"
+            ready = tr("Ready, {size}", size=file_size(export.size_bytes or 0))
+            if not export.missing:
+                return ready
+            missing = tr_n(
+                "{count} picture no longer there", "{count} pictures no longer there", export.missing
+            )
+            return f"{ready}; {missing}"
         case ExportStatus.FAILED:
-            return "It could not be made. Nothing is lost: order it again."
+            return tr("It could not be made. Nothing is lost: order it again.")
 
 
 def _drop(studio: Studio, user: User, export_id: str) -> None:

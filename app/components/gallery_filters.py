@@ -22,15 +22,16 @@ from app.gallery_view import (
     clear,
     forget_cursor,
 )
-from app.wording import at_least_stars
+from app.language import tr, tr_later
+from app.wording import at_least_stars, day
 from services.search_query import LONGEST_SEARCH, SORTS, Facets, Sort
 
 SORT_WORDS: Mapping[Sort, str] = {
-    "newest": "Newest first",
-    "oldest": "Oldest first",
-    "rating": "Best rated first",
+    "newest": tr_later("Newest first"),
+    "oldest": tr_later("Oldest first"),
+    "rating": tr_later("Best rated first"),
 }
-SEARCH_HELP = (
+SEARCH_HELP = tr_later(
     "Finds words by their beginning, in prompts, tags and model names, and only pictures that have all of them. "
     '"A phrase in quotes" is looked for as it is; a minus before a word leaves its pictures out: apple -green.'
 )
@@ -40,24 +41,26 @@ def show_filters(facets: Facets, album_names: Mapping[str, str]) -> None:
     """The search box and the filters; what is chosen is in the widgets' state."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="gallery_filters"):
         st.text_input(
-            "Search",
+            tr("Search"),
             key=TEXT,
             max_chars=LONGEST_SEARCH,
-            placeholder="Search prompts, tags and models",
+            placeholder=tr("Search prompts, tags and models"),
             icon=":material/search:",
             label_visibility="collapsed",
-            help=SEARCH_HELP,
+            help=tr(SEARCH_HELP),
             on_change=forget_cursor,
         )
-        with st.popover("Filters", icon=":material/tune:", key="gallery_filter_menu"):
-            _choice("Tag", TAG, [name for name, _ in facets.tags], "Any tag")
-            _choice("Model", MODEL, [name for name, _ in facets.models], "Any model")
+        with st.popover(tr("Filters"), icon=":material/tune:", key="gallery_filter_menu"):
+            _choice(tr("Tag"), TAG, [name for name, _ in facets.tags], tr("Any tag"))
+            _choice(tr("Model"), MODEL, [name for name, _ in facets.models], tr("Any model"))
             if album_names:
-                _choice("Album", ALBUM, list(album_names), "Any album", album_names)
-            st.selectbox("Rating", RATINGS, key=RATING, format_func=at_least_stars, on_change=forget_cursor)
+                _choice(tr("Album"), ALBUM, list(album_names), tr("Any album"), album_names)
+            st.selectbox(
+                tr("Rating"), RATINGS, key=RATING, format_func=at_least_stars, on_change=forget_cursor
+            )
             since, until = st.columns(2)
-            since.date_input("From (UTC)", key=SINCE, format="YYYY-MM-DD", on_change=forget_cursor)
-            until.date_input("To (UTC)", key=UNTIL, format="YYYY-MM-DD", on_change=forget_cursor)
+            since.date_input(tr("From (UTC)"), key=SINCE, format="YYYY-MM-DD", on_change=forget_cursor)
+            until.date_input(tr("To (UTC)"), key=UNTIL, format="YYYY-MM-DD", on_change=forget_cursor)
 
 
 def _choice(
@@ -80,10 +83,10 @@ def _choice(
 def show_order() -> None:
     """The order of the pictures."""
     st.selectbox(
-        "Order",
+        tr("Order"),
         SORTS,
         key=SORT,
-        format_func=SORT_WORDS.__getitem__,
+        format_func=lambda sort: tr(SORT_WORDS[sort]),
         label_visibility="collapsed",
         on_change=forget_cursor,
         width=165,
@@ -95,25 +98,26 @@ def show_chips(view: GalleryView, album_names: Mapping[str, str]) -> None:
     query = view.query
     said: list[tuple[str, str]] = []
     if query.text:
-        said.append((TEXT, f"“{as_label(query.text, 40)}”"))
+        said.append((TEXT, tr("“{text}”", text=as_label(query.text, 40))))
     if query.tag:
-        said.append((TAG, f"Tag: {as_label(query.tag, 40)}"))
+        said.append((TAG, tr("Tag: {name}", name=as_label(query.tag, 40))))
     if query.model:
-        said.append((MODEL, f"Model: {as_label(query.model, 40)}"))
+        said.append((MODEL, tr("Model: {name}", name=as_label(query.model, 40))))
     if query.album and view.show != "Albums":
-        said.append((ALBUM, f"Album: {as_label(album_names.get(query.album, 'unknown'), 40)}"))
+        name = as_label(album_names.get(query.album) or tr("unknown"), 40)
+        said.append((ALBUM, tr("Album: {name}", name=name)))
     if query.rating:
         said.append((RATING, at_least_stars(query.rating)))
     if query.since:
-        said.append((SINCE, f"From {query.since:%d %b %Y}"))
+        said.append((SINCE, tr("From {day}", day=day(query.since))))
     if query.until:
-        said.append((UNTIL, f"To {query.until:%d %b %Y}"))
-    for key, words in said:
+        said.append((UNTIL, tr("To {day}", day=day(query.until))))
+    for key, label in said:
         st.button(
-            words,
+            label,
             icon=":material/close:",
             key=f"chip_{key}",
-            help="Take this filter away",
+            help=tr("Take this filter away"),
             on_click=clear,
             args=(key,),
             width="content",
@@ -121,5 +125,10 @@ def show_chips(view: GalleryView, album_names: Mapping[str, str]) -> None:
     if len(said) > 1:
         every = [key for key in NOTHING if key not in (SORT, *((ALBUM,) if view.show == "Albums" else ()))]
         st.button(
-            "Clear all", type="tertiary", key="chip_all", on_click=clear, args=tuple(every), width="content"
+            tr("Clear all"),
+            type="tertiary",
+            key="chip_all",
+            on_click=clear,
+            args=tuple(every),
+            width="content",
         )

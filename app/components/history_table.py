@@ -8,11 +8,13 @@ import pandas as pd
 import streamlit as st
 
 from app.components.prompt_text import one_line
+from app.language import number, tr, tr_later, tr_sentence
 from app.wording import STATUS_WORDS, TASK_WORDS, dollars
 from services.records import Job
 
 LONGEST_PROMPT = 160
 LONGEST_REASON = 200
+REASON = tr_later("What happened")
 
 
 def as_frame(jobs: Sequence[Job]) -> pd.DataFrame:
@@ -22,10 +24,11 @@ def as_frame(jobs: Sequence[Job]) -> pd.DataFrame:
             "When": [job.created_at for job in jobs],
             "State": [_state(job) for job in jobs],
             "Prompt": [one_line(job.spec.prompt, LONGEST_PROMPT) for job in jobs],
-            "What happened": [
-                one_line(job.failure.message, LONGEST_REASON) if job.failure else None for job in jobs
+            REASON: [
+                one_line(tr_sentence(job.failure.message), LONGEST_REASON) if job.failure else None
+                for job in jobs
             ],
-            "Kind": [TASK_WORDS[job.spec.task] for job in jobs],
+            "Kind": [tr(TASK_WORDS[job.spec.task]) for job in jobs],
             "Pictures": [job.spec.count for job in jobs],
             "Price": [None if job.cost_usd is None else dollars(job.cost_usd) for job in jobs],
             "Seconds": [job.timings.total_s if job.timings else None for job in jobs],
@@ -39,8 +42,10 @@ def as_frame(jobs: Sequence[Job]) -> pd.DataFrame:
 
 def _state(job: Job) -> str:
     """What became of it, and how many of its pictures were withheld."""
-    words = STATUS_WORDS[job.status]
-    return f"{words}, {len(job.withheld)} withheld" if job.withheld else words
+    words = tr(STATUS_WORDS[job.status])
+    if not job.withheld:
+        return words
+    return tr("{state}, {count} withheld", state=words, count=number(len(job.withheld)))
 
 
 def show_table(jobs: Sequence[Job]) -> Job | None:
@@ -55,14 +60,20 @@ def show_table(jobs: Sequence[Job]) -> Job | None:
         selection_mode="single-row",
         key=f"history_table_{jobs[0].id}",
         column_config={
-            "When": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm", timezone="UTC", width=150),
-            "State": st.column_config.TextColumn(width=120),
-            "Prompt": st.column_config.TextColumn(width=380),
-            "What happened": st.column_config.TextColumn(width=260),
-            "Kind": st.column_config.TextColumn(width=110),
-            "Pictures": st.column_config.NumberColumn(width=75),
-            "Seconds": st.column_config.NumberColumn(format="%.1f", width=80),
-            "Price": st.column_config.TextColumn(width=100),
+            "When": st.column_config.DatetimeColumn(
+                tr("When"), format="D MMM YYYY, HH:mm", timezone="UTC", width=150
+            ),
+            "State": st.column_config.TextColumn(tr("State"), width=120),
+            "Prompt": st.column_config.TextColumn(tr("Prompt"), width=380),
+            REASON: st.column_config.TextColumn(tr(REASON), width=260),
+            "Kind": st.column_config.TextColumn(tr("Kind"), width=110),
+            "Pictures": st.column_config.NumberColumn(tr("Pictures"), width=75),
+            "Price": st.column_config.TextColumn(tr("Price"), width=100),
+            "Seconds": st.column_config.NumberColumn(tr("Seconds"), format="%.1f", width=80),
+            "Size": st.column_config.Column(tr("Size")),
+            "Steps": st.column_config.Column(tr("Steps")),
+            "Seed": st.column_config.Column(tr("Seed")),
+            "Model": st.column_config.Column(tr("Model")),
         },
     )
     rows = chosen["selection"]["rows"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import streamlit as st
+from babel.numbers import format_decimal
 
 from app.components import picture_facts as facts
 from app.components.compare import differing
@@ -12,8 +13,9 @@ from app.components.error_banner import show_error
 from app.components.job_remarks import show_failure
 from app.components.press import price_words
 from app.components.press_once import press_key
+from app.language import locale, number, tr
 from app.page_runner import errors_in_words
-from app.wording import STATUS_WORDS
+from app.wording import STATUS_WORDS, day
 from services.attached_records import Difference
 from services.build import Studio
 from services.errors import StudioError
@@ -30,8 +32,10 @@ def passport_panel(
 ) -> None:
     """Draws the panel."""
     st.caption(
-        "Draws this picture anew from its recipe, also if it was drawn just so before, and compares the two "
-        "pixel by pixel."
+        tr(
+            "Draws this picture anew from its recipe, also if it was drawn just so before, and compares the two "
+            "pixel by pixel."
+        )
     )
     try:
         card = studio.catalogue.card(job.spec.model)
@@ -44,11 +48,14 @@ def passport_panel(
         return
     if card.revision != job.spec.model_revision:
         st.warning(
-            "The model has changed since: it was {before}, now it is {now}. Another picture is to be "
-            "expected.".format(before=f"`{job.spec.model_revision}`", now=f"`{card.revision}`"),
+            tr(
+                "The model has changed since: it was {before}, now it is {now}. Another picture is to be expected.",
+                before=f"`{job.spec.model_revision}`",
+                now=f"`{card.revision}`",
+            ),
             icon=":material/model_training:",
         )
-    pressed = st.button("Draw it again and compare", icon=":material/verified:", key="passport_draw")
+    pressed = st.button(tr("Draw it again and compare"), icon=":material/verified:", key="passport_draw")
     st.caption(price_words(estimate))
     if pressed:
         try:
@@ -73,29 +80,34 @@ def _watch(studio: Studio, user: User, passport: Passport) -> None:
         if live.status.terminal:
             st.session_state[REOPEN] = True
             st.rerun()
-        steps = f", step {live.step} of {live.steps}" if live.step and live.steps else ""
-        st.markdown(f":material/hourglass_top: {STATUS_WORDS[live.status]}{steps}")
+        said = [tr(STATUS_WORDS[live.status])]
+        if live.step and live.steps:
+            said.append(tr("step {step} of {steps}", step=live.step, steps=live.steps))
+        st.markdown(f":material/hourglass_top: {', '.join(said)}")
 
 
 def _result(image: Image, passport: Passport, compare_with: Callable[[str, str], None]) -> None:
     """What the last re-run brought."""
     again, found = passport.again, passport.rerun.difference
-    when = f"{passport.rerun.created_at:%d %b %Y, %H:%M} UTC"
+    drawn_at = passport.rerun.created_at
+    when = tr("{day}, {time} UTC", day=day(drawn_at), time=f"{drawn_at:%H:%M}")
     if found is None:
         if again is None or again.failure is None:
-            st.markdown(f"Drawn again {when}: there is no picture of it any more.")
+            st.markdown(tr("Drawn again {when}: there is no picture of it any more.", when=when))
         else:
             show_failure(again)
         return
     st.markdown(f"**{difference_words(found)}**")
-    st.caption(f"Drawn again {when}")
+    st.caption(tr("Drawn again {when}", when=when))
     if passport.map_url:
-        st.image(passport.map_url, width="stretch", alt="Map of the differences")
-        st.caption(f"Where they differ, {found.amplified} times as strong. Black is the same.")
+        st.image(passport.map_url, width="stretch", alt=tr("Map of the differences"))
+        st.caption(
+            tr("Where they differ, {count} times as strong. Black is the same.", count=found.amplified)
+        )
     _parts(passport)
     if passport.picture is not None:
         st.button(
-            "Compare the two",
+            tr("Compare the two"),
             icon=":material/compare:",
             key="passport_compare",
             on_click=compare_with,
@@ -106,12 +118,15 @@ def _result(image: Image, passport: Passport, compare_with: Callable[[str, str],
 def difference_words(found: Difference) -> str:
     """What was found, in a sentence."""
     if found.identical:
-        return f"Identical: all {found.pixels:,} pixels are the same."
+        return tr("Identical: all {count} pixels are the same.", count=number(found.pixels))
     share = found.differing / found.pixels
-    part = "under 0.1 %" if share < 0.001 else f"{share:.1%}".replace("%", " %")
-    return (
-        f"{found.differing:,} of {found.pixels:,} pixels differ ({part}), "
-        f"by {found.largest} of 255 levels at most."
+    tenth = format_decimal(max(share * 100, 0.1), "0.0", locale=locale())
+    return tr(
+        "{differing} of {pixels} pixels differ ({part}), by {largest} of 255 levels at most.",
+        differing=number(found.differing),
+        pixels=number(found.pixels),
+        part=tr("under {share} %", share=tenth) if share < 0.001 else tr("{share} %", share=tenth),
+        largest=found.largest,
     )
 
 
@@ -121,12 +136,12 @@ def _parts(passport: Passport) -> None:
         return
     sides = [facts.origin(job) for job in (passport.first, passport.again)]
     if not all(sides):
-        st.caption("What drew the first one was not recorded then.")
+        st.caption(tr("What drew the first one was not recorded then."))
         return
     differ, same = differing(sides[0], sides[1])
     for name, (then, now) in differ.items():
-        st.markdown(f":orange[:material/change_circle: **{name}** has changed]")
-        st.text(f"then {then}\nnow  {now}")
+        st.markdown(f":orange[:material/change_circle: {tr('**{name}** has changed', name=name)}]")
+        st.text(tr("then {then}\nnow  {now}", then=then, now=now))
     if same:
-        st.caption("Drawn with the same:")
+        st.caption(tr("Drawn with the same:"))
         st.text("\n".join(f"{name}: {value}" for name, value in same.items()))

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from app.wording import TASK_WORDS, cost_words, dollars, file_size, plural
+from babel.numbers import format_decimal
+
+from app.language import locale, tr, tr_n
+from app.wording import TASK_WORDS, cost_words, day, dollars, file_size
 from services.metadata import PictureParameters, to_a1111
 from services.records import Image, Job
-
-PROMPTS = ("Prompt", "Negative prompt")
 
 
 def settings(image: Image, job: Job | None) -> dict[str, str]:
     """What was asked for: what has to be the same for the picture to be the same."""
-    rows = {"Seed": str(image.seed), "Size": f"{image.width} x {image.height}"}
+    rows = {tr("Seed"): str(image.seed), tr("Size"): f"{image.width} x {image.height}"}
     if job is None:
-        return rows | {"Model": image.model}
+        return rows | {tr("Model"): image.model}
     spec = job.spec
     rows |= {
-        "Model": spec.model,
-        "Revision": spec.model_revision,
-        "Steps": str(spec.steps),
-        "Scheduler": spec.scheduler,
-        "Guidance": f"{spec.guidance:g}",
+        tr("Model"): spec.model,
+        tr("Revision"): spec.model_revision,
+        tr("Steps"): str(spec.steps),
+        tr("Scheduler"): spec.scheduler,
+        tr("Guidance"): f"{spec.guidance:g}",
     }
     if spec.strength is not None:
-        rows |= {"Kind": TASK_WORDS[spec.task], "Strength": f"{spec.strength:g}"}
+        rows |= {tr("Kind"): tr(TASK_WORDS[spec.task]), tr("Strength"): f"{spec.strength:g}"}
     return rows
 
 
@@ -32,25 +33,29 @@ def origin(job: Job | None) -> dict[str, str]:
     made = job.provenance if job else None
     if made is None:
         return {}
-    rows = {"Weights": made.revision}
+    rows = {tr("Weights"): made.revision}
     if made.device:
-        rows["Device"] = made.device
+        rows[tr("Device")] = made.device
     if made.versions:
-        rows["Libraries"] = ", ".join(f"{name} {version}" for name, version in made.versions.items())
+        rows[tr("Libraries")] = ", ".join(f"{name} {version}" for name, version in made.versions.items())
     return rows
 
 
 def account(image: Image, job: Job | None) -> dict[str, str]:
-    """What it took: time, price, bytes, and when."""
+    """What it took, and the picture's id."""
+    return _taken(image, job) | {tr("Picture"): image.id}
+
+
+def _taken(image: Image, job: Job | None) -> dict[str, str]:
+    """Time, price, bytes, and when."""
     rows: dict[str, str] = {}
     if job is not None:
         if job.timings is not None:
-            rows["Time"] = f"{job.timings.total_s:.1f} s"
-        rows["Price"] = price_words(job)
+            rows[tr("Time")] = f"{format_decimal(job.timings.total_s, '0.0', locale=locale())} s"
+        rows[tr("Price")] = price_words(job)
     return rows | {
-        "File": file_size(image.size_bytes),
-        "Drawn": f"{image.created_at:%d %b %Y, %H:%M} UTC",
-        "Picture": image.id,
+        tr("File"): file_size(image.size_bytes),
+        tr("Drawn"): tr("{day}, {time} UTC", day=day(image.created_at), time=f"{image.created_at:%H:%M}"),
     }
 
 
@@ -62,20 +67,23 @@ def price_words(job: Job) -> str:
     price, total = dollars(job.cost_usd / count), dollars(job.cost_usd)
     if price == total:
         return price
-    return "{price}, its share of {total} for {pictures}".format(
-        price=price, total=total, pictures=plural(count, "picture")
+    return tr_n(
+        "{price}, its share of {total} for {count} picture",
+        "{price}, its share of {total} for {count} pictures",
+        count,
+        price=price,
+        total=total,
     )
 
 
 def compared(image: Image, job: Job | None) -> dict[str, str]:
     """All that may differ between two pictures, their words first."""
-    words = {PROMPTS[0]: image.prompt}
+    words = {tr("Prompt"): image.prompt}
     if job is not None and job.spec.negative_prompt:
-        words[PROMPTS[1]] = job.spec.negative_prompt
+        words[tr("Negative prompt")] = job.spec.negative_prompt
     if job is not None and job.spec.image_sha256:
-        words["Drawn over"] = f"picture {job.spec.image_sha256[:12]}"
-    took = {name: value for name, value in account(image, job).items() if name != "Picture"}
-    return words | settings(image, job) | origin(job) | took
+        words[tr("Drawn over")] = tr("picture {id}", id=job.spec.image_sha256[:12])
+    return words | settings(image, job) | origin(job) | _taken(image, job)
 
 
 def parameters_text(image: Image, job: Job) -> str:

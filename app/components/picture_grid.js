@@ -36,7 +36,7 @@ function makeTile(item, data) {
   image.addEventListener("error", () => {
     if (tile.querySelector(".broken")) return
     const note = make("span", "broken")
-    note.textContent = "The link has expired. Reload the page."
+    note.textContent = say("The link has expired. Reload the page.")
     image.hidden = true
     tile.append(note)
   })
@@ -48,8 +48,8 @@ function makeTile(item, data) {
   const bar = make("div", "bar")
   bar.append(make("span", "note"))
   const acts = data.trash
-    ? [["button", "Restore", "restore", "restore"], ["button", "Delete for good (Del)", "trash", "erase"]]
-    : [["a", "Download (D)", "download", "download"], ["button", "Delete (Del)", "trash", "trash"]]
+    ? [["button", say("Restore"), "restore", "restore"], ["button", say("Delete for good (Del)"), "trash", "erase"]]
+    : [["a", say("Download (D)"), "download", "download"], ["button", say("Delete (Del)"), "trash", "trash"]]
   for (const [tag, label, name, act] of acts) {
     const element = control(tag, label, name)
     element.dataset.act = act
@@ -58,7 +58,7 @@ function makeTile(item, data) {
   tile.append(open, bar)
   if (!data.trash) tile.append(Object.assign(control("button", "", "hollow"), { className: "act star" }))
   if (data.select) {
-    const mark = control("button", "Select (Space)", "check")
+    const mark = control("button", say("Select (Space)"), "check")
     mark.classList.add("mark")
     mark.setAttribute("role", "checkbox")
     tile.setAttribute("role", "gridcell")
@@ -79,8 +79,8 @@ function fillTile(tile, item) {
   tile.dataset.text = item.text
   tile.dataset.left = item.left ?? ""
   showRating(tile, item.rating)
-  const note = item.left ? `, ${item.left}` : ""
-  open.setAttribute("aria-label", `Open: ${item.text}${note}${item.rating ? `, rated ${item.rating} of 5` : ""}`)
+  const rated = item.rating ? say("rated {rating} of 5", { rating: item.rating }) : ""
+  open.setAttribute("aria-label", [say("Open: {text}", { text: item.text }), item.left, rated].filter(Boolean).join(", "))
   showStar(tile, item.favourite)
 }
 
@@ -95,7 +95,7 @@ function showStar(tile, favourite) {
   const star = tile.querySelector(".star")
   if (!star || star.getAttribute("aria-pressed") === String(favourite)) return
   star.setAttribute("aria-pressed", String(favourite))
-  star.title = favourite ? "Remove the star (.)" : "Star (.)"
+  star.title = favourite ? say("Remove the star (.)") : say("Star (.)")
   star.setAttribute("aria-label", star.title)
   star.replaceChildren(icon(favourite ? "star" : "hollow"))
 }
@@ -126,13 +126,21 @@ function makeView(parent, data) {
     frame.setAttribute("role", "grid")
     frame.setAttribute("aria-multiselectable", "true")
     grid.setAttribute("role", "row")
-    view.dock = make("div", "dock", { role: "toolbar", "aria-label": "What is selected" })
+    view.dock = make("div", "dock", { role: "toolbar", "aria-label": say("What is selected") })
     view.count = make("span", "count")
     view.dock.append(view.count)
     const acts = data.trash
-      ? [["Restore", "restore", "restore"], ["Delete for good", "trash", "erase"]]
-      : [["Star", "star", "star"], ["Unstar", "hollow", "unstar"], ["Rate and tag", "label", "label"], ["Album", "album", "album"], ["ZIP", "zip", "zip"], ["Compare", "compare", "compare"], ["Delete", "trash", "trash"]]
-    for (const [label, name, act] of [...acts, ["Clear", "close", "clear"]]) {
+      ? [[say("Restore"), "restore", "restore"], [say("Delete for good"), "trash", "erase"]]
+      : [
+          [say("Star"), "star", "star"],
+          [say("Unstar"), "hollow", "unstar"],
+          [say("Rate and tag"), "label", "label"],
+          [say("Album"), "album", "album"],
+          [say("ZIP"), "zip", "zip"],
+          [say("Compare"), "compare", "compare"],
+          [say("Delete"), "trash", "trash"],
+        ]
+    for (const [label, name, act] of [...acts, [say("Clear"), "close", "clear"]]) {
       const button = make("button", "do", { type: "button", title: label, "aria-label": label })
       button.dataset.act = act
       button.append(icon(name), word(label))
@@ -163,9 +171,12 @@ const views = new WeakMap()
 
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component
+  speak(data.words)
   let view = views.get(parentElement)
-  if (!view || !parentElement.contains(view.frame)) {
+  if (!view || !parentElement.contains(view.frame) || view.spoken !== spoken()) {
+    for (const part of [view?.frame, view?.dock, view?.live]) part?.remove()
     view = makeView(parentElement, data)
+    view.spoken = spoken()
     views.set(parentElement, view)
   }
   const { grid, chosen } = view
@@ -226,9 +237,13 @@ export default function (component) {
       tile.setAttribute("aria-selected", String(on))
       tile.querySelector(".mark").setAttribute("aria-checked", String(on))
     }
-    const words = chosen.size ? `${chosen.size} selected` : ""
+    const count = String(chosen.size)
+    const words = chosen.size ? say("{count} selected", { count }) : ""
     if (view.live.textContent !== words) view.live.textContent = words
-    if (words) view.count.replaceChildren(String(chosen.size), word(" selected"))
+    if (words) {
+      const [before, after] = say("{count} selected").split("{count}")
+      view.count.replaceChildren(word(before), count, word(after))
+    }
     view.dock.classList.toggle("shown", chosen.size > 0)
     view.dock.classList.toggle("lifted", data.lifted === true)
     view.dock.inert = chosen.size === 0

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import streamlit as st
 
 from app.components.prompt_text import one_line
-from app.components.script import script
+from app.components.script import script, words
+from app.language import tr
 from app.links import links
 from app.wording import days_left
 from services.build import Studio
@@ -40,7 +41,7 @@ def picture_grid(
     *,
     key: str,
     look: Literal["tiles", "large"] = "tiles",
-    label: str = "Pictures",
+    label: str | None = None,
     select: bool = False,
     trash: bool = False,
     lifted: bool = False,
@@ -71,11 +72,12 @@ def picture_grid(
     data = {
         "items": items,
         "look": look,
-        "label": label,
+        "label": tr("Pictures") if label is None else label,
         "select": select,
         "trash": trash,
         "lifted": lifted,
         "plain": plain,
+        "words": words("picture_grid.js"),
     }
     result = _component()(key=key, data=data, on_act_change=_nothing)
     return _action(result.act, {image.id for image in images})
@@ -115,5 +117,5 @@ def _component() -> Callable[..., Any]:
     return st.components.v2.component(
         "atelier_picture_grid",
         css=(HERE / "picture_grid.css").read_text(encoding="utf-8"),
-        js=script("elements.js", "picture_grid.js"),
+        js=script("words.js", "elements.js", "picture_grid.js"),
     )

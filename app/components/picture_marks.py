@@ -9,8 +9,8 @@ import streamlit as st
 from app.components.error_banner import show_error
 from app.components.prompt_text import plain
 from app.components.undo import forget_pictures, tell_left_out
+from app.language import tr, tr_n
 from app.page_runner import errors_in_words
-from app.wording import plural
 from services.build import Studio
 from services.errors import StudioError
 from services.image_marks import HIGHEST_RATING, LONGEST_TAG, MOST_TAGS
@@ -29,7 +29,7 @@ def show_marks(studio: Studio, user: User, image: Image) -> None:
     # Another rating is another widget: what the browser still says of the one before a key was pressed is not heard.
     rating = f"viewer_rating_{image.id}_{image.rating}"
     st.feedback(
-        "stars",
+        options="stars",
         key=rating,
         default=image.rating - 1 if image.rating else None,
         on_change=_rate_as_shown,
@@ -38,7 +38,7 @@ def show_marks(studio: Studio, user: User, image: Image) -> None:
     with st.container(key="viewer_rate_keys"):
         for value in range(HIGHEST_RATING + 1):
             st.button(
-                f"Rate {value}",
+                tr("Rate {stars}", stars=value),
                 shortcut=str(value),
                 key=f"viewer_rate_{value}",
                 on_click=_rate,
@@ -48,12 +48,12 @@ def show_marks(studio: Studio, user: User, image: Image) -> None:
     tags = f"viewer_tags_{image.id}"
     st.session_state[tags] = list(image.tags)
     st.multiselect(
-        "Tags",
+        tr("Tags"),
         known_tags(image.tags),
         key=tags,
         accept_new_options=True,
         max_selections=MOST_TAGS,
-        placeholder="Add a tag",
+        placeholder=tr("Add a tag"),
         format_func=plain,
         on_change=_tag_as_shown,
         args=(studio, user, image, tags),
@@ -87,9 +87,12 @@ def _tag_as_shown(studio: Studio, user: User, image: Image, key: str) -> None:
         st.session_state["viewer_error"] = error
 
 
-@st.dialog("Rate and tag", on_dismiss="rerun")
 def label_pictures(studio: Studio, user: User, images: Sequence[Image]) -> None:
     """The dialog on several pictures."""
+    st.dialog(tr("Rate and tag"), on_dismiss="rerun")(_labels)(studio, user, images)
+
+
+def _labels(studio: Studio, user: User, images: Sequence[Image]) -> None:
     with errors_in_words():
         ask_for_marks(studio, user, tuple(images))
 
@@ -97,26 +100,26 @@ def label_pictures(studio: Studio, user: User, images: Sequence[Image]) -> None:
 def ask_for_marks(studio: Studio, user: User, images: tuple[Image, ...]) -> None:
     """The dialog's content: a rating for all, tags that all get, tags that all lose."""
     ids = [image.id for image in images]
-    st.markdown(f"**{plural(len(ids), 'picture')}**")
-    stars = st.feedback("stars", key="label_rating")
+    st.markdown(f"**{tr_n('{count} picture', '{count} pictures', len(ids))}**")
+    stars = st.feedback(options="stars", key="label_rating")
     add = st.multiselect(
-        "Add tags",
+        tr("Add tags"),
         known_tags(),
         key="label_add",
         accept_new_options=True,
         max_selections=MOST_TAGS,
-        placeholder=f"Up to {LONGEST_TAG} characters each",
+        placeholder=tr("Up to {count} characters each", count=LONGEST_TAG),
         format_func=plain,
     )
     theirs = sorted({tag for image in images for tag in image.tags})
     remove: list[str] = []
     if theirs:
         remove = st.multiselect(
-            "Remove tags", theirs, key="label_remove", placeholder="Choose", format_func=plain
+            tr("Remove tags"), theirs, key="label_remove", placeholder=tr("Choose"), format_func=plain
         )
     with st.container(horizontal=True):
-        save = st.button("Save", type="primary", key="label_save")
-        unrate = st.button("Remove the rating", type="tertiary", key="label_unrate")
+        save = st.button(tr("Save"), type="primary", key="label_save")
+        unrate = st.button(tr("Remove the rating"), type="tertiary", key="label_unrate")
     if not (save or unrate):
         return
     try:

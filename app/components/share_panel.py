@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import streamlit as st
 
 from app.components.error_banner import show_error
+from app.language import number, tr, tr_later, tr_n
 from app.navigation import GALLERY
 from app.share_page import share_url
-from app.wording import plural
 from services.attached_records import Share
 from services.build import Studio
 from services.errors import NotFound, StudioError
@@ -19,25 +20,29 @@ from services.shares import LIVES, MOST_VIEWS
 
 # The address of the link just made, and which picture it shows; it is nowhere else.
 NEW_SHARE = "new_share"
-LIFE_WORDS = dict(zip(LIVES, ("1 hour", "1 day", "7 days", "30 days"), strict=True))
+LIFE_WORDS = dict(
+    zip(LIVES, (tr_later("1 hour"), tr_later("1 day"), tr_later("7 days"), tr_later("30 days")), strict=True)
+)
 
 
 def share_panel(studio: Studio, user: User, image: Image) -> None:
     """Draws the panel."""
     st.caption(
-        "Anybody with the link sees this picture without signing in, and nothing else of yours. "
-        "The copy they get says nothing about how it was made."
+        tr(
+            "Anybody with the link sees this picture without signing in, and nothing else of yours. "
+            "The copy they get says nothing about how it was made."
+        )
     )
     lives = st.segmented_control(
-        "The link ends after",
+        tr("The link ends after"),
         LIVES,
         default=LIVES[2],
         required=True,
-        format_func=LIFE_WORDS.__getitem__,
+        format_func=lambda life: tr(LIFE_WORDS[life]),
         key="share_lives",
     )
-    with_prompt = st.checkbox("Show the prompt as well", key="share_prompt")
-    if st.button("Make a link", type="primary", icon=":material/link:", key="share_make"):
+    with_prompt = st.checkbox(tr("Show the prompt as well"), key="share_prompt")
+    if st.button(tr("Make a link"), type="primary", icon=":material/link:", key="share_make"):
         try:
             new = studio.shares.create(user, image.id, lives=lives or LIVES[2], with_prompt=with_prompt)
             st.session_state[NEW_SHARE] = (image.id, share_url(studio.settings.public_url, new.token))
@@ -46,7 +51,7 @@ def share_panel(studio: Studio, user: User, image: Image) -> None:
     shown_for, address = st.session_state.get(NEW_SHARE, (None, ""))
     if shown_for == image.id:
         st.code(address, language=None, wrap_lines=True)
-        st.caption("Copy it now: it is not kept here and cannot be shown again.")
+        st.caption(tr("Copy it now: it is not kept here and cannot be shown again."))
     share_rows(studio, user, studio.shares.list(user, image.id))
 
 
@@ -63,12 +68,12 @@ def share_rows(studio: Studio, user: User, shares: Iterable[Share], *, linked: b
             if linked:
                 st.page_link(
                     GALLERY,
-                    label="Picture",
+                    label=tr("Picture"),
                     icon=":material/image:",
                     query_params={"image": share.image_id},
                 )
             st.button(
-                "Take back",
+                tr("Take back"),
                 icon=":material/link_off:",
                 type="tertiary",
                 key=f"revoke_{share.id}",
@@ -81,21 +86,26 @@ def share_rows(studio: Studio, user: User, shares: Iterable[Share], *, linked: b
 
 def words(share: Share, now: datetime | None = None) -> str:
     """`Ends in 6 days, with the prompt, opened 3 times`."""
-    parts = [f"Ends in {remaining(share, now or datetime.now(UTC))}"]
+    parts = [_end(share, now or datetime.now(UTC))]
     if share.with_prompt:
-        parts.append("with the prompt")
-    many = f"{MOST_VIEWS:,} times or more" if share.views >= MOST_VIEWS else plural(share.views, "time")
-    parts.append(f"opened {many}" if share.views else "not opened yet")
+        parts.append(tr("with the prompt"))
+    if share.views >= MOST_VIEWS:
+        parts.append(tr("opened {count} times or more", count=number(MOST_VIEWS)))
+    elif share.views:
+        parts.append(tr_n("opened {count} time", "opened {count} times", share.views))
+    else:
+        parts.append(tr("not opened yet"))
     return ", ".join(parts)
 
 
-def remaining(share: Share, now: datetime) -> str:
+def _end(share: Share, now: datetime) -> str:
     """The time left in its largest unit, begun ones counted."""
-    minutes = max(0.0, (share.expires_at - now).total_seconds() / 60)
-    for size, name in ((1440, "day"), (60, "hour")):
-        if minutes > size:
-            return plural(int(-(-minutes // size)), name)
-    return plural(max(1, int(-(-minutes // 1))), "minute")
+    minutes = max(1, math.ceil((share.expires_at - now).total_seconds() / 60))
+    if minutes > 1440:
+        return tr_n("Ends in {count} day", "Ends in {count} days", math.ceil(minutes / 1440))
+    if minutes > 60:
+        return tr_n("Ends in {count} hour", "Ends in {count} hours", math.ceil(minutes / 60))
+    return tr_n("Ends in {count} minute", "Ends in {count} minutes", minutes)
 
 
 def _revoke(studio: Studio, user: User, share_id: str) -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.components.error_banner import show_error
 from app.components.export_dialog import live_exports
-from app.wording import plural
+from app.language import tr, tr_n
 from services.build import Studio
 from services.errors import StudioError
 from services.records import User
@@ -14,13 +14,16 @@ from services.records import User
 
 def take_away(studio: Studio, user: User) -> None:
     """Draws the button, and the ZIPs that there are."""
-    st.subheader("Your data", anchor=False)
+    st.subheader(tr("Your data"), anchor=False)
     with st.container(border=True, key="take_away"):
         st.caption(
-            "Everything the studio keeps of you as a ZIP: all pictures with their settings, and your jobs, prompts, "
-            "lists, albums and account in plain files. It is made in the background and kept for two days."
+            tr(
+                "Everything the studio keeps of you as a ZIP: all pictures with their settings, and your jobs, "
+                "prompts, lists, albums and account in plain files. It is made in the background and kept for two "
+                "days."
+            )
         )
-        if st.button("Make a ZIP of everything", icon=":material/folder_zip:", key="take_away_order"):
+        if st.button(tr("Make a ZIP of everything"), icon=":material/folder_zip:", key="take_away_order"):
             try:
                 made = studio.personal_data.order(user)
             except StudioError as error:
@@ -28,8 +31,13 @@ def take_away(studio: Studio, user: User) -> None:
             else:
                 if made.left_out:
                     st.warning(
-                        f"Your {made.left_out:,} oldest pictures did not fit into {plural(len(made.exports), 'ZIP')}: "
-                        "choose them in the gallery, by their days.",
+                        tr_n(
+                            "Your oldest picture did not fit into {zips}: choose it in the gallery, by its day.",
+                            "Your {count} oldest pictures did not fit into {zips}: choose them in the gallery, by "
+                            "their days.",
+                            made.left_out,
+                            zips=tr_n("{count} ZIP", "{count} ZIPs", len(made.exports)),
+                        ),
                         icon=":material/inventory_2:",
                     )
         live_exports(studio, user)

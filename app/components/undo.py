@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
+from app.language import tr, tr_n
 from app.page_runner import errors_in_words
-from app.wording import plural
 from services.build import Studio
 from services.bulk import BulkResult
 from services.records import User
@@ -33,10 +33,15 @@ def show_undo(studio: Studio, user: User) -> None:
     if not ids:
         return
     with st.container(key="undo_bar", horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"{plural(len(ids), 'picture')} deleted", width="content")
-        back = st.button("Undo", icon=":material/undo:", key="undo", type="tertiary")
+        st.markdown(tr_n("{count} picture deleted", "{count} pictures deleted", len(ids)), width="content")
+        back = st.button(tr("Undo"), icon=":material/undo:", key="undo", type="tertiary")
         st.button(
-            "Hide", icon=":material/close:", key="undo_close", type="tertiary", help="Hide", on_click=_hide
+            tr("Hide"),
+            icon=":material/close:",
+            key="undo_close",
+            type="tertiary",
+            help=tr("Hide"),
+            on_click=_hide,
         )
     if back:
         with errors_in_words():
@@ -56,12 +61,21 @@ def forget_pictures() -> None:
     st.session_state.pop("facets_of", None)
 
 
-def tell_left_out(result: BulkResult, *, full: str = "took no more tags") -> None:
-    """Says what of a change to several pictures could not be done; `full` is what became of those without a place."""
+def no_more_tags(count: int) -> str:
+    """What became of so many pictures without a place for another tag."""
+    return tr_n("{count} picture took no more tags.", "{count} pictures took no more tags.", count)
+
+
+def tell_left_out(result: BulkResult, *, full: Callable[[int], str] = no_more_tags) -> None:
+    """Says what of a change to several pictures could not be done; `full` says it of so many without a place."""
     if result.missing:
         st.toast(
-            f"{plural(len(result.missing), 'picture')} could not be changed: no longer there.",
+            tr_n(
+                "{count} picture could not be changed: no longer there.",
+                "{count} pictures could not be changed: no longer there.",
+                len(result.missing),
+            ),
             icon=":material/info:",
         )
     if result.full:
-        st.toast(f"{plural(len(result.full), 'picture')} {full}.", icon=":material/info:")
+        st.toast(full(len(result.full)), icon=":material/info:")

@@ -7,7 +7,7 @@ import streamlit as st
 from app.components.error_banner import show_error
 from app.components.press import price_words
 from app.components.press_once import press_key
-from app.wording import plural
+from app.language import tr, tr_n
 from services.build import Studio
 from services.catalogue import MAX_SEED
 from services.errors import StudioError
@@ -24,7 +24,7 @@ def variation_panel(studio: Studio, user: User, job: Job) -> Job | None:
         count = most
         if most > 1:
             chosen = st.segmented_control(
-                "How many", list(range(1, most + 1)), default=most, required=True, key="variations_count"
+                tr("How many"), list(range(1, most + 1)), default=most, required=True, key="variations_count"
             )
             count = int(chosen or most)
         request = _fresh(studio, user, job, count)
@@ -34,13 +34,18 @@ def variation_panel(studio: Studio, user: User, job: Job) -> Job | None:
         return None
     first = request.seed or 0
     last = (first + count - 1) % (MAX_SEED + 1)
-    seeds = f"seed {first}" if count == 1 else f"seeds {first} to {last}"
+    seeds = tr("seed {first}", first=first)
+    if count > 1:
+        seeds = tr("seeds {first} to {last}", first=first, last=last)
     st.caption(
-        f"Everything as in this picture but the seed: {seeds}. Neighbouring seeds are no more alike than any "
-        "others."
+        tr(
+            "Everything as in this picture but the seed: {seeds}. Neighbouring seeds are no more alike than any "
+            "others.",
+            seeds=seeds,
+        )
     )
     pressed = st.button(
-        "Draw {pictures}".format(pictures=plural(count, "variation")),
+        tr_n("Draw {count} variation", "Draw {count} variations", count),
         type="primary",
         icon=":material/auto_awesome:",
         key="variations_draw",

@@ -19,6 +19,7 @@ from app.components.undo import delete
 from app.components.viewer_actions import picture_buttons, recall_buttons, star, star_or_tell
 from app.components.viewer_panels import REOPEN, forget_panels, panel_buttons, show_panel
 from app.components.zoom import asked, zoom
+from app.language import tr
 from app.navigation import GENERATE
 from app.page_runner import errors_in_words
 from services.build import Studio
@@ -71,7 +72,7 @@ def open_linked(studio: Studio, user: User, image_ids: Sequence[str]) -> None:
     except NotFound:
         st.query_params.pop("image", None)
         st.query_params.pop(COMPARE, None)
-        st.warning("There is no such picture.", icon=":material/info:")
+        st.warning(tr("There is no such picture."), icon=":material/info:")
         return
     if len(found) == 2:
         st.session_state[COMPARED] = (found[0], found[1])
@@ -84,7 +85,7 @@ def open_linked(studio: Studio, user: User, image_ids: Sequence[str]) -> None:
 def open_viewer(studio: Studio, user: User, image_ids: Sequence[str]) -> None:
     """The dialog on `st.session_state["viewed"]`; arrows go through `image_ids`."""
     st.session_state[IDS] = tuple(image_ids)
-    _dialog(studio, user, tuple(image_ids))
+    st.dialog(tr("Picture"), width="large", on_dismiss=closed)(_dialog)(studio, user, tuple(image_ids))
 
 
 def closed() -> None:
@@ -96,7 +97,6 @@ def closed() -> None:
     forget_panels()
 
 
-@st.dialog("Picture", width="large", on_dismiss=closed)
 def _dialog(studio: Studio, user: User, image_ids: tuple[str, ...]) -> None:
     with errors_in_words(), st.container(key="viewer"):
         if COMPARED in st.session_state:
@@ -188,19 +188,19 @@ def _show_source(studio: Studio, user: User, job: Job) -> None:
     try:
         source = studio.sources.look(user, job.id)
     except NotFound:
-        st.caption("Drawn over a picture that is no longer stored.")
+        st.caption(tr("Drawn over a picture that is no longer stored."))
         return
-    st.caption("Drawn over")
-    st.image(source.url, width=120, alt="The picture it was drawn over")
+    st.caption(tr("Drawn over"))
+    st.image(source.url, width=120, alt=tr("The picture it was drawn over"))
 
 
 def _show_facts(image: Image, job: Job | None) -> None:
     """Everything about how it was made, to be read and copied."""
-    texts = [Text("Prompt", "Copy the prompt", image.prompt)]
+    texts = [Text(tr("Prompt"), tr("Copy the prompt"), image.prompt)]
     if job is not None:
-        texts.append(Text("Parameters", "Copy all", facts.parameters_text(image, job)))
+        texts.append(Text(tr("Parameters"), tr("Copy all"), facts.parameters_text(image, job)))
         if job.spec.negative_prompt:
-            st.caption("Not in the picture")
+            st.caption(tr("Not in the picture"))
             show_text(job.spec.negative_prompt)
     rows = facts.settings(image, job) | facts.origin(job) | facts.account(image, job)
     copy_list(rows, texts, key="viewer_facts")
@@ -218,21 +218,21 @@ def show_comparison(studio: Studio, user: User) -> None:
     st.query_params[COMPARE] = f"{first},{second}"
     with st.container(horizontal=True, horizontal_alignment="center", gap="small", key="compare_buttons"):
         st.button(
-            "Open left",
+            tr("Open left"),
             icon=":material/open_in_new:",
             key="compare_left",
             on_click=view,
             args=(first,),
         )
         st.button(
-            "Swap",
+            tr("Swap"),
             icon=":material/swap_horiz:",
             key="compare_swap",
             on_click=compare_with,
             args=(second, first),
         )
         st.button(
-            "Open right",
+            tr("Open right"),
             icon=":material/open_in_new:",
             key="compare_right",
             on_click=view,

@@ -9,6 +9,7 @@ import streamlit as st
 from app.components import form_values as form
 from app.components.error_banner import show_error
 from app.components.undo import delete, forget_pictures, tell_left_out
+from app.language import tr
 from app.links import link
 from app.wording import DRAWN_OVER
 from services.build import Studio
@@ -21,7 +22,7 @@ def picture_buttons(studio: Studio, user: User, image: Image) -> bool:
     starred = image.favourite
     with st.container(horizontal=True, gap="small"):
         st.button(
-            "Starred" if starred else "Star",
+            tr("Starred") if starred else tr("Star"),
             icon=":material/kid_star:" if starred else ":material/star:",
             type="primary" if starred else "secondary",
             shortcut="S",
@@ -30,9 +31,9 @@ def picture_buttons(studio: Studio, user: User, image: Image) -> bool:
             args=(studio, user, image.id, not starred),
         )
         st.link_button(
-            "Download", link(studio, image, "download"), icon=":material/download:", key="viewer_download"
+            tr("Download"), link(studio, image, "download"), icon=":material/download:", key="viewer_download"
         )
-        deleted = st.button("Delete", icon=":material/delete:", shortcut="Delete", key="viewer_delete")
+        deleted = st.button(tr("Delete"), icon=":material/delete:", shortcut="Delete", key="viewer_delete")
     if deleted:
         delete(studio, user, [image.id])
     if (error := st.session_state.pop("viewer_error", None)) is not None:
@@ -44,12 +45,12 @@ def recall_buttons(studio: Studio, job: Job, image: Image) -> bool:
     """The ways back to the form with this picture's settings; True when it was just filled."""
     drawn_over = job.spec.task is not Task.TEXT_TO_IMAGE
     use_all = st.button(
-        "Use all",
+        tr("Use all"),
         icon=":material/replay:",
         key="viewer_all",
-        help=DRAWN_OVER if drawn_over else "Settings and this seed",
+        help=tr(DRAWN_OVER) if drawn_over else tr("Settings and this seed"),
     )
-    remix = st.button("Remix", icon=":material/shuffle:", key="viewer_remix", help="All but the seed")
+    remix = st.button(tr("Remix"), icon=":material/shuffle:", key="viewer_remix", help=tr("All but the seed"))
     if not (use_all or remix):
         return False
     try:

@@ -10,6 +10,7 @@ from app.components.passport_panel import REOPEN, passport_panel
 from app.components.picture_grid import picture_grid
 from app.components.share_panel import NEW_SHARE, share_panel
 from app.components.variation_panel import variation_panel
+from app.language import tr, tr_later
 from services.build import Studio
 from services.records import Image, Job, User
 
@@ -18,10 +19,10 @@ __all__ = ["PANEL", "REOPEN", "forget_panels", "panel_buttons", "show_panel"]
 PANEL = "viewer_panel"
 RECENT = 12
 PANELS = {
-    "variations": ("Variations", ":material/auto_awesome_motion:"),
-    "compare": ("Compare", ":material/compare:"),
-    "again": ("Draw again", ":material/verified:"),
-    "share": ("Share", ":material/share:"),
+    "variations": (tr_later("Variations"), ":material/auto_awesome_motion:"),
+    "compare": (tr_later("Compare"), ":material/compare:"),
+    "again": (tr_later("Draw again"), ":material/verified:"),
+    "share": (tr_later("Share"), ":material/share:"),
 }
 
 
@@ -29,7 +30,7 @@ def panel_buttons() -> None:
     """A button for each; the one that is open is marked, and closes it."""
     for name, (label, icon) in PANELS.items():
         st.button(
-            label,
+            tr(label),
             icon=icon,
             key=f"viewer_panel_{name}",
             type="primary" if st.session_state.get(PANEL) == name else "secondary",
@@ -83,21 +84,21 @@ def compare_panel(
     compare_with: Callable[[str, str], None],
 ) -> None:
     """Another picture to hold against this one: its neighbours here, or one of the newest."""
-    st.markdown("**Compare with**")
+    st.markdown(f"**{tr('Compare with')}**")
     here = image_ids.index(image.id) if image.id in image_ids else 0
-    near = {"The previous one": here - 1, "The next one": here + 1} if image.id in image_ids else {}
+    near = {here - 1: tr("The previous one"), here + 1: tr("The next one")} if image.id in image_ids else {}
     with st.container(horizontal=True, gap="small"):
-        for label, there in near.items():
+        for there, label in near.items():
             if 0 <= there < len(image_ids):
                 st.button(
                     label, key=f"compare_{there}", on_click=compare_with, args=(image.id, image_ids[there])
                 )
     recent = [one for one in studio.images.list(user, limit=RECENT + 1).items if one.id != image.id][:RECENT]
     if not recent and len(image_ids) < 2:
-        st.caption("There is no other picture yet.")
+        st.caption(tr("There is no other picture yet."))
         return
-    st.caption("Or one of the newest:")
-    action = picture_grid(studio, recent, key="compare_grid", label="Newest pictures", plain=True)
+    st.caption(tr("Or one of the newest:"))
+    action = picture_grid(studio, recent, key="compare_grid", label=tr("Newest pictures"), plain=True)
     if action is not None and action.kind == "open":
         compare_with(image.id, action.ids[0])
         st.rerun(scope="fragment")

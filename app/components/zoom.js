@@ -4,38 +4,38 @@ const STEP = 1.25
 const SWIPE_PX = 60
 const PAN_PX = 60
 
-const KEYS = [
-  ["← →", "previous, next picture; moves it while it is enlarged"],
-  ["Page Up, Page Down", "previous, next picture at any time"],
-  ["+ −", "larger, smaller"],
-  ["0", "fits the picture; when it fits, takes the rating away"],
-  ["F", "full screen"],
-  [". or S", "star"],
-  ["1 to 5", "rate"],
-  ["Delete", "into the trash"],
-  ["?", "these keys"],
-  ["Esc", "closes"],
+const keysInWords = () => [
+  ["← →", say("previous, next picture; moves it while it is enlarged")],
+  [say("Page Up, Page Down"), say("previous, next picture at any time")],
+  ["+ −", say("larger, smaller")],
+  ["0", say("fits the picture; when it fits, takes the rating away")],
+  ["F", say("full screen")],
+  [say(". or S"), say("star")],
+  [say("1 to 5"), say("rate")],
+  [say("Del"), say("into the trash")],
+  ["?", say("these keys")],
+  [say("Esc"), say("closes")],
 ]
 
 function makeStage(parent) {
   const image = make("img", "picture", { draggable: "false" })
-  const back = iconButton("nav back", "Previous picture (←)", "back")
-  const forth = iconButton("nav forth", "Next picture (→)", "forth")
-  const smaller = iconButton("tool", "Smaller (−)", "minus")
-  const larger = iconButton("tool", "Larger (+)", "plus")
-  const level = make("button", "tool level", { type: "button", title: "Fit (0)" })
-  const full = iconButton("tool", "Full screen (F)", "fit")
-  const help = iconButton("tool keys", "Keys (?)", "help")
-  const tools = make("div", "tools", { role: "toolbar", "aria-label": "Zoom" }, smaller, level, larger, full, help)
+  const back = iconButton("nav back", say("Previous picture (←)"), "back")
+  const forth = iconButton("nav forth", say("Next picture (→)"), "forth")
+  const smaller = iconButton("tool", say("Smaller (−)"), "minus")
+  const larger = iconButton("tool", say("Larger (+)"), "plus")
+  const level = make("button", "tool level", { type: "button", title: say("Fit (0)") })
+  const full = iconButton("tool", say("Full screen (F)"), "fit")
+  const help = iconButton("tool keys", say("Keys (?)"), "help")
+  const tools = make("div", "tools", { role: "toolbar", "aria-label": say("Zoom") }, smaller, level, larger, full, help)
   const place = make("div", "place", { "aria-live": "polite" })
   const list = make("dl", "")
-  for (const [keys, words] of KEYS) {
+  for (const [keys, words] of keysInWords()) {
     list.append(make("dt", "", {}, keys), make("dd", "", {}, words))
   }
-  const shut = iconButton("tool shut", "Close the list of keys (Esc)", "close")
-  const overlay = make("div", "help", { role: "dialog", "aria-label": "Keys" }, make("h3", "", {}, "Keys"), shut, list)
+  const shut = iconButton("tool shut", say("Close the list of keys (Esc)"), "close")
+  const overlay = make("div", "help", { role: "dialog", "aria-label": say("Keys") }, make("h3", "", {}, say("Keys")), shut, list)
   overlay.hidden = true
-  const broken = make("p", "broken", {}, "The link has expired. Reload the page.")
+  const broken = make("p", "broken", {}, say("The link has expired. Reload the page."))
   broken.hidden = true
   const stage = make("div", "stage", { tabindex: "0", role: "group" }, image, broken, back, forth, tools, place, overlay)
   parent.append(stage)
@@ -54,9 +54,9 @@ function show(view) {
   // Close up single pixels are what one wants to see.
   image.style.imageRendering = scale > 1 && (wide * scale) / (image.naturalWidth || wide) >= 6 ? "pixelated" : "auto"
   stage.classList.toggle("enlarged", scale > 1)
-  const words = scale > 1 ? `${Math.round(scale * 100)} %` : "Fit"
+  const words = scale > 1 ? `${Math.round(scale * 100)} %` : say("Fit")
   if (level.textContent !== words) level.textContent = words
-  level.setAttribute("aria-label", scale > 1 ? `Enlarged to ${words}, back to fit (0)` : "Fits (0)")
+  level.setAttribute("aria-label", scale > 1 ? say("Enlarged to {size}, back to fit (0)", { size: words }) : say("Fits (0)"))
   view.smaller.disabled = scale <= 1
   view.larger.disabled = scale >= MOST_SCALE
 }
@@ -159,10 +159,12 @@ const views = new WeakMap()
 
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component
+  speak(data.words)
   let view = views.get(parentElement)
-  const fresh = !view || !parentElement.contains(view.stage)
-  if (fresh) {
+  if (!view || !parentElement.contains(view.stage) || view.spoken !== spoken()) {
+    view?.stage.remove()
     view = makeStage(parentElement)
+    view.spoken = spoken()
     views.set(parentElement, view)
     view.send = () => {}
     view.step = (by) => {
@@ -205,7 +207,7 @@ export default function (component) {
     view.preloaded = data.preload.map((address) => Object.assign(new Image(), { src: address }))
   }
   view.image.alt = data.alt
-  view.stage.setAttribute("aria-label", "Picture; press ? for its keys")
+  view.stage.setAttribute("aria-label", say("Picture; press ? for its keys"))
   view.back.hidden = view.forth.hidden = !data.before && !data.after
   view.back.disabled = !data.before
   view.forth.disabled = !data.after

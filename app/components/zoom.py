@@ -11,7 +11,8 @@ from typing import Any, Literal
 import streamlit as st
 
 from app.components.prompt_text import one_line
-from app.components.script import script
+from app.components.script import script, words
+from app.language import tr
 from app.links import link, link_ahead
 from services.build import Studio
 from services.records import Image
@@ -49,8 +50,9 @@ def zoom(
         "height": image.height,
         "before": many and here > 0,
         "after": many and here < len(image_ids) - 1,
-        "place": f"{here + 1} of {len(image_ids)}" if many else "",
+        "place": tr("{place} of {count}", place=here + 1, count=len(image_ids)) if many else "",
         "preload": [link_ahead(studio, image, image_id) for image_id in ahead],
+        "words": words("zoom.js"),
     }
     _component()(key=KEY, data=data, on_act_change=on_act)
 
@@ -75,5 +77,5 @@ def _component() -> Callable[..., Any]:
     return st.components.v2.component(
         "atelier_zoom",
         css=(HERE / "zoom.css").read_text(encoding="utf-8"),
-        js=script("viewer_icons.js", "elements.js", "zoom.js"),
+        js=script("words.js", "viewer_icons.js", "elements.js", "zoom.js"),
     )

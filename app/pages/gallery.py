@@ -18,21 +18,22 @@ from app.components.export_dialog import offer_zip_of, offer_zip_of_view
 from app.components.gallery_filters import show_chips, show_filters, show_order
 from app.components.picture_grid import picture_grid
 from app.components.picture_marks import known_tags
-from app.components.trash_view import KEPT_WORDS, act_on_trashed, confirm_emptying
+from app.components.trash_view import act_on_trashed, confirm_emptying, kept_words
 from app.components.undo import undo_waits
 from app.components.viewer import act_on, open_linked
 from app.gallery_view import (
     SHOW,
     SHOWS,
     GalleryView,
+    Show,
     current_view,
     forget_cursor,
     restore_widgets,
     show_changed,
 )
+from app.language import number, tr, tr_later, tr_n
 from app.navigation import GENERATE
 from app.session import require, studio
-from app.wording import plural
 from services.build import Studio
 from services.errors import InvalidRequest, NotFound
 from services.records import Album, User
@@ -41,6 +42,12 @@ from services.search_query import Facets, Found
 user = require()
 
 PAGE_SIZE = 60
+SHOW_WORDS: dict[Show, str] = {
+    "All": tr_later("All"),
+    "Favourites": tr_later("Favourites"),
+    "Albums": tr_later("Albums"),
+    "Trash": tr_later("Trash"),
+}
 # So long other windows' and programs' new pictures may be missing in the numbers and names to filter by; in what is
 # listed nothing ever is.
 FACETS_S = 30.0
@@ -92,10 +99,16 @@ def list_pictures(studio: Studio, user: User, view: GalleryView, facets: Facets,
 def show_head() -> None:
     """The title, and which list is shown."""
     with st.container(horizontal=True, vertical_alignment="center", key="page_head"):
-        st.title("Gallery", anchor=False, width="content")
+        st.title(tr("Gallery"), anchor=False, width="content")
         st.space("stretch")
         st.segmented_control(
-            "Show", SHOWS, required=True, key=SHOW, label_visibility="collapsed", on_change=show_changed
+            tr("Show"),
+            SHOWS,
+            required=True,
+            format_func=lambda show: tr(SHOW_WORDS[show]),
+            key=SHOW,
+            label_visibility="collapsed",
+            on_change=show_changed,
         )
 
 
@@ -109,7 +122,7 @@ def paging(view: GalleryView, page: Found) -> None:
         horizontal=True, horizontal_alignment="center", vertical_alignment="center", key="paging"
     ):
         if st.button(
-            "Newest" if by_time else "First page",
+            tr("Newest") if by_time else tr("First page"),
             icon=":material/first_page:",
             disabled=not after,
             key="newest",
@@ -118,11 +131,17 @@ def paging(view: GalleryView, page: Found) -> None:
             st.rerun()
         if page.before or (page.next and not view.plain and view.show != "Trash"):
             st.caption(
-                f"{page.before + 1:,} to {page.before + len(page.items):,} of {page.total:,}", width="content"
+                tr(
+                    "{first} to {last} of {total}",
+                    first=number(page.before + 1),
+                    last=number(page.before + len(page.items)),
+                    total=number(page.total),
+                ),
+                width="content",
             )
         if (
             st.button(
-                "Older" if by_time else "Next page",
+                tr("Older") if by_time else tr("Next page"),
                 icon=":material/chevron_right:",
                 disabled=not page.next,
                 key="older",
@@ -136,28 +155,30 @@ def paging(view: GalleryView, page: Found) -> None:
 def nothing_here(view: GalleryView) -> None:
     """What to do when there is nothing to see, by what is looked for."""
     icon, words, help = (
-        "photo_library",
-        "Your gallery is empty.",
-        "Every picture you draw is kept here, with the settings that made it.",
+        ":material/photo_library:",
+        tr("Your gallery is empty."),
+        tr("Every picture you draw is kept here, with the settings that made it."),
     )
     if view.show == "Trash":
-        icon, words, help = "delete", "The trash is empty.", KEPT_WORDS
+        icon, words, help = ":material/delete:", tr("The trash is empty."), kept_words()
     elif view.filtered:
         icon, words, help = (
-            "filter_alt",
-            "No such pictures.",
-            "No picture fits all that is set. Take a filter away, or look for the beginning of a word: "
-            "“app” finds apple.",
+            ":material/filter_alt:",
+            tr("No such pictures."),
+            tr(
+                "No picture fits all that is set. Take a filter away, or look for the beginning of a word: "
+                "“app” finds apple."
+            ),
         )
     elif view.query.album:
-        icon, words = "photo_album", "This album is empty."
-        help = "Select pictures in the gallery and press Album in the bar that appears."
+        icon, words = ":material/photo_album:", tr("This album is empty.")
+        help = tr("Select pictures in the gallery and press Album in the bar that appears.")
     elif view.show == "Favourites":
-        icon, words = "star", "No favourites yet."
-        help = "Point at a picture and press the star, or press `.` with the picture in focus."
+        icon, words = ":material/star:", tr("No favourites yet.")
+        help = tr("Point at a picture and press the star, or press `.` with the picture in focus.")
     say_nothing(icon, words, help)
     if view.plain and st.button(
-        "Draw the first one", type="primary", icon=":material/auto_awesome:", key="draw_first"
+        tr("Draw the first one"), type="primary", icon=":material/auto_awesome:", key="draw_first"
     ):
         st.switch_page(GENERATE)
 
@@ -165,7 +186,7 @@ def nothing_here(view: GalleryView) -> None:
 def say_nothing(icon: str, words: str, help: str) -> None:
     """The frame that is shown in place of pictures."""
     with st.container(border=True, key="gallery_empty", horizontal_alignment="center", gap="small"):
-        st.markdown(f"### :material/{icon}:", text_alignment="center")
+        st.markdown(f"### {icon}", text_alignment="center")
         st.markdown(f"**{words}**", text_alignment="center")
         st.caption(help, text_alignment="center")
 
@@ -173,11 +194,19 @@ def say_nothing(icon: str, words: str, help: str) -> None:
 def show_trash(page: Found) -> None:
     """The pictures of the trash, and the way to empty it."""
     with st.container(horizontal=True, vertical_alignment="center", key="trash_head"):
-        st.caption(KEPT_WORDS, width="stretch")
-        if st.button("Empty the trash", icon=":material/delete_forever:", type="tertiary", key="trash_empty"):
+        st.caption(kept_words(), width="stretch")
+        if st.button(
+            tr("Empty the trash"), icon=":material/delete_forever:", type="tertiary", key="trash_empty"
+        ):
             confirm_emptying(studio(), user)
     action = picture_grid(
-        studio(), page.items, key="trash_grid", label="Trash", select=True, trash=True, lifted=undo_waits()
+        studio(),
+        page.items,
+        key="trash_grid",
+        label=tr("Trash"),
+        select=True,
+        trash=True,
+        lifted=undo_waits(),
     )
     if action is not None:
         act_on_trashed(studio(), user, action)
@@ -187,7 +216,7 @@ def show_pictures(view: GalleryView, page: Found) -> None:
     """The pictures of the gallery."""
     known_tags(tag for image in page.items for tag in image.tags)
     action = picture_grid(
-        studio(), page.items, key="gallery_grid", label="Gallery", select=True, lifted=undo_waits()
+        studio(), page.items, key="gallery_grid", label=tr("Gallery"), select=True, lifted=undo_waits()
     )
     if action is None:
         return
@@ -203,15 +232,15 @@ def show_pictures(view: GalleryView, page: Found) -> None:
 def show_albums(albums: tuple[Album, ...], facets: Facets) -> None:
     """All albums, and the way to a new one."""
     with st.container(horizontal=True, vertical_alignment="center", key="albums_head"):
-        st.caption(plural(len(albums), "album"), width="stretch")
+        st.caption(tr_n("{count} album", "{count} albums", len(albums)), width="stretch")
         show_new_album(studio(), user)
     if albums:
         show_shelf(studio(), user, albums, facets)
     else:
         say_nothing(
-            "photo_album",
-            "No albums yet.",
-            "Make one here, or select pictures in the gallery and press Album in the bar that appears.",
+            ":material/photo_album:",
+            tr("No albums yet."),
+            tr("Make one here, or select pictures in the gallery and press Album in the bar that appears."),
         )
 
 
@@ -223,14 +252,14 @@ def show_list(view: GalleryView, names: dict[str, str], facets: Facets) -> None:
     else:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="gallery_result"):
             if page.total:
-                st.caption(f"{page.total:,} {'picture' if page.total == 1 else 'pictures'}", width="content")
+                st.caption(tr_n("{count} picture", "{count} pictures", page.total), width="content")
             show_chips(view, names)
             st.space("stretch")
             if st.button(
-                "ZIP",
+                tr("ZIP"),
                 icon=":material/folder_zip:",
                 key="gallery_zip",
-                help="Download all of these as one file",
+                help=tr("Download all of these as one file"),
             ):
                 offer_zip_of_view(studio(), user, view.query)
             show_order()
@@ -239,8 +268,10 @@ def show_list(view: GalleryView, names: dict[str, str], facets: Facets) -> None:
     if page.items and view.show != "Trash":
         with st.container(key="gallery_keys"):
             st.caption(
-                "Arrow keys move, Enter opens, Space selects, Shift selects a range, Ctrl+A all. "
-                "`.` stars, 0 to 5 rate, `D` downloads, Delete deletes.",
+                tr(
+                    "Arrow keys move, Enter opens, Space selects, Shift selects a range, Ctrl+A all. "
+                    "`.` stars, 0 to 5 rate, `D` downloads, Delete deletes."
+                ),
                 text_alignment="center",
             )
     open_linked(studio(), user, [image.id for image in page.items])

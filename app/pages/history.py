@@ -13,6 +13,7 @@ from app.components.job_details import job_details
 from app.components.viewer import open_linked
 from app.history_csv import history_csv
 from app.job_filter import JobFilter, find_jobs
+from app.language import tr
 from app.session import require, studio
 from app.wording import STATUS_WORDS
 from services.build import Studio
@@ -34,26 +35,26 @@ def chosen_filter(studio: Studio) -> JobFilter:
     models = {card.id: card.name for card in studio.catalogue.models()}
     with st.container(horizontal=True, vertical_alignment="bottom", key="history_filters"):
         statuses = st.multiselect(
-            "State",
+            tr("State"),
             list(JobStatus),
-            format_func=lambda status: STATUS_WORDS[status],
+            format_func=lambda status: tr(STATUS_WORDS[status]),
             key="history_status",
-            placeholder="Any",
+            placeholder=tr("Any"),
             on_change=forget_cursor,
             width=280,
         )
         model = None
         if len(models) > 1:
             model = st.selectbox(
-                "Model",
+                tr("Model"),
                 [None, *models],
-                format_func=lambda key: models[key] if key else "Any",
+                format_func=lambda key: models[key] if key else tr("Any"),
                 key="history_model",
                 on_change=forget_cursor,
                 width=180,
             )
         since = st.date_input(
-            "From (UTC)",
+            tr("From (UTC)"),
             value=None,
             key="history_since",
             on_change=forget_cursor,
@@ -61,7 +62,7 @@ def chosen_filter(studio: Studio) -> JobFilter:
             format="YYYY-MM-DD",
         )
         until = st.date_input(
-            "To (UTC)",
+            tr("To (UTC)"),
             value=None,
             key="history_until",
             on_change=forget_cursor,
@@ -82,10 +83,12 @@ def read_jobs(studio: Studio, user: User, wanted: JobFilter) -> Page[Job]:
 
 
 with st.container(horizontal=True, vertical_alignment="center", key="page_head"):
-    st.title("History", anchor=False, width="content")
+    st.title(tr("History"), anchor=False, width="content")
     st.space("stretch")
     export = st.empty()
-    if st.button("Delete everything", icon=":material/delete_forever:", type="tertiary", key="delete_all"):
+    if st.button(
+        tr("Delete everything"), icon=":material/delete_forever:", type="tertiary", key="delete_all"
+    ):
         delete_everything(studio(), user)
 if (receipt := st.session_state.pop("receipt", None)) is not None:
     show_receipt(receipt)
@@ -97,14 +100,14 @@ except StudioError as error:
     st.stop()
 if not page.items:
     with st.container(border=True, key="history_empty", horizontal_alignment="center"):
-        st.markdown("**No jobs here.**", text_alignment="center")
+        st.markdown(f"**{tr('No jobs here.')}**", text_alignment="center")
         st.caption(
-            "Jobs appear as soon as you press Generate; filters may hide some.", text_alignment="center"
+            tr("Jobs appear as soon as you press Generate; filters may hide some."), text_alignment="center"
         )
 else:
     # Written when it is pressed, from the list itself: the table holds one page of it.
     export.download_button(
-        "Export CSV",
+        tr("Export CSV"),
         functools.partial(history_csv, functools.partial(studio().jobs.list, user), wanted),
         file_name="atelier-history.csv",
         mime="text/csv",
@@ -112,16 +115,16 @@ else:
         type="tertiary",
         key="export_csv",
         on_click="ignore",
-        help="All jobs that fit the filters",
+        help=tr("All jobs that fit the filters"),
     )
 selected = show_table(page.items) if page.items else None
 with st.container(horizontal=True, horizontal_alignment="center", key="paging"):
     if st.session_state.get("history_after") and st.button(
-        "Newest", icon=":material/first_page:", key="newest"
+        tr("Newest"), icon=":material/first_page:", key="newest"
     ):
         forget_cursor()
         st.rerun()
-    if page.next and st.button("Older", icon=":material/chevron_right:", key="older"):
+    if page.next and st.button(tr("Older"), icon=":material/chevron_right:", key="older"):
         st.session_state["history_after"] = page.next
         st.rerun()
 if selected is not None:

@@ -14,6 +14,8 @@ from services.records import Job
 
 LONGEST_PROMPT = 160
 LONGEST_REASON = 200
+# A pattern of the browser, whose names of months are English.
+MOMENT = tr_later("D MMM YYYY, HH:mm")
 REASON = tr_later("What happened")
 
 
@@ -60,9 +62,7 @@ def show_table(jobs: Sequence[Job]) -> Job | None:
         selection_mode="single-row",
         key=f"history_table_{jobs[0].id}",
         column_config={
-            "When": st.column_config.DatetimeColumn(
-                tr("When"), format="D MMM YYYY, HH:mm", timezone="UTC", width=150
-            ),
+            "When": st.column_config.DatetimeColumn(tr("When"), format=tr(MOMENT), timezone="UTC", width=150),
             "State": st.column_config.TextColumn(tr("State"), width=120),
             "Prompt": st.column_config.TextColumn(tr("Prompt"), width=380),
             REASON: st.column_config.TextColumn(tr(REASON), width=260),

@@ -148,10 +148,20 @@ function makeView(parent, data) {
     }
     view.live = make("div", "live", { "aria-live": "polite" })
     parent.append(view.dock, view.live)
+    new ResizeObserver(() => placeDock(view)).observe(frame)
   } else {
     grid.setAttribute("role", "group")
   }
   return view
+}
+
+// In the middle of the window, but beside the sidebar; without its words where they are too long for that.
+function placeDock({ frame, dock }) {
+  const room = frame.getBoundingClientRect()
+  dock.classList.remove("tight")
+  dock.classList.toggle("tight", dock.offsetWidth > room.width)
+  const half = dock.offsetWidth / 2
+  dock.style.left = `${Math.min(Math.max(innerWidth / 2, room.left + half), innerWidth - half - 12)}px`
 }
 
 // The dialog that a tile opens cannot give the focus back by itself: it does not see into this component.
@@ -248,6 +258,7 @@ export default function (component) {
     view.dock.classList.toggle("lifted", data.lifted === true)
     view.dock.inert = chosen.size === 0
     view.dock.querySelector("[data-act=compare]")?.toggleAttribute("hidden", chosen.size !== 2)
+    placeDock(view)
     grid.classList.toggle("choosing", chosen.size > 0)
   }
   const toggle = (tile) => {

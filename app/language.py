@@ -13,13 +13,14 @@ from contextvars import ContextVar
 from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import streamlit as st
 from babel import Locale, UnknownLocaleError, negotiate_locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, get_decimal_symbol, get_group_symbol
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from services.preferences import Language
@@ -54,15 +55,26 @@ def tr_later(text: str, /) -> str:
 def tr_sentence(message: str) -> str:
     """What a service says, in the reader's language; as it is when the catalogue does not know it.
 
-    Sentences among its values are said so too.
+    Sentences among its values are said so too, and figures with a format get the signs of the language.
     """
-    if isinstance(message, Sentence):
-        values = {
-            name: tr_sentence(value) if isinstance(value, Sentence) else value
-            for name, value in message.values.items()
-        }
-        return _texts().gettext(message.template).format(**values)
-    return _texts().gettext(message) if message else message
+    if not isinstance(message, Sentence):
+        return _texts().gettext(message) if message else message
+    said = _texts().gettext(message.template)
+    return _Values().vformat(said, (), message.values) if message.values else said
+
+
+class _Values(Formatter):
+    """Fills in the values of a sentence."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        """`value` as the sentence says it."""
+        shown: str = super().format_field(
+            tr_sentence(value) if isinstance(value, Sentence) else value, format_spec
+        )
+        if format_spec and isinstance(value, int | float):
+            signs = {",": get_group_symbol(current()), ".": get_decimal_symbol(current())}
+            return shown.translate({ord(sign): said for sign, said in signs.items()})
+        return shown
 
 
 def number(value: float) -> str:

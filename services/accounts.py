@@ -17,6 +17,7 @@ from services.errors import Conflict, InvalidRequest, LimitReached, NotFound, No
 from services.job_store import now
 from services.logs import event
 from services.records import Record, Role, User
+from services.sentences import sentence
 
 ADMIN_GROUP = "admins"
 MAX_KEYS = 20
@@ -32,7 +33,7 @@ PROFILE_FRESH_S = 60.0
 ENDED = "ENDED#"
 # Longer than any session lasts.
 ENDED_KEPT_S = 13 * 3600
-SIGNED_OUT = "This session was signed out. Sign in again."
+SIGNED_OUT = sentence("This session was signed out. Sign in again.")
 LOGIN_PK = "LOGIN"
 LOGIN_SK = "NAME#"
 _USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
@@ -152,9 +153,14 @@ class Accounts:
         """
         name = name.strip()
         if not name or len(name) > MAX_KEY_NAME or not name.isprintable():
-            raise InvalidRequest(f"Give the key a name of 1 to {MAX_KEY_NAME} characters.", param="name")
+            raise InvalidRequest(
+                sentence("Give the key a name of 1 to {most} characters.", most=MAX_KEY_NAME), param="name"
+            )
         if len(self.keys(user)) >= MAX_KEYS:
-            raise LimitReached(f"You have {MAX_KEYS} keys, the most. Revoke one first.", code="too_many_keys")
+            raise LimitReached(
+                sentence("You have {count} keys, the most. Revoke one first.", count=MAX_KEYS),
+                code="too_many_keys",
+            )
         secret = KEY_PREFIX + "".join(secrets.choice(KEY_ALPHABET) for _ in range(KEY_CHARACTERS))
         key = ApiKey(id=keys.new_id(), name=name, prefix=secret[: len(KEY_PREFIX) + 4], created_at=now())
         item: Item = {"name": name, "prefix": key.prefix, "created_at": key.created_at.isoformat()}
@@ -255,7 +261,7 @@ class Accounts:
         except TransactionRefused:
             stored = self._table.get(LOGIN_PK, LOGIN_SK + username)
             if stored is None or stored["user_id"] != user.user_id:
-                raise Conflict(f"There is a user {username} already.") from None
+                raise Conflict(sentence("There is a user {name} already.", name=username)) from None
         event("local_user_added", user=user.user_id, role=role.value)
         return user
 
@@ -282,7 +288,7 @@ class Accounts:
         """
         login = self._table.get(LOGIN_PK, LOGIN_SK + username)
         if login is None:
-            raise NotFound(f"There is no user {username}.")
+            raise NotFound(sentence("There is no user {name}.", name=username))
         user = User(id=login["user_id"], email=login["email"])
         for key in self.keys(user):
             self.revoke_key(user, key.id)
@@ -297,7 +303,7 @@ class Accounts:
             )
             return str(item["user_id"])
         except ConditionFailed:
-            raise NotFound(f"There is no user {username}.") from None
+            raise NotFound(sentence("There is no user {name}.", name=username)) from None
 
 
 def user_id_of(sub: str) -> str:
@@ -312,10 +318,13 @@ def hash_password(password: str) -> str:
     """bcrypt at cost 12. Raises InvalidRequest for one that is too short, or longer than bcrypt reads."""
     if len(password) < MIN_PASSWORD_CHARACTERS:
         raise InvalidRequest(
-            f"A password has at least {MIN_PASSWORD_CHARACTERS} characters.", param="password"
+            sentence("A password has at least {least} characters.", least=MIN_PASSWORD_CHARACTERS),
+            param="password",
         )
     if len(password.encode()) > MAX_PASSWORD_BYTES:
-        raise InvalidRequest(f"A password has at most {MAX_PASSWORD_BYTES} bytes.", param="password")
+        raise InvalidRequest(
+            sentence("A password has at most {most} bytes.", most=MAX_PASSWORD_BYTES), param="password"
+        )
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(12)).decode()
 
 

@@ -21,6 +21,7 @@ from services.job_store import now
 from services.logs import event
 from services.picture_labels import relabel
 from services.records import Album, User
+from services.sentences import sentence
 
 MOST_ALBUMS = 200
 MOST_ALBUMS_OF_A_PICTURE = 20
@@ -48,7 +49,8 @@ class Albums:
         _check_free(known, name)
         if len(known) >= MOST_ALBUMS:
             raise LimitReached(
-                f"You have {MOST_ALBUMS} albums, the most. Delete one first.", code="too_many_albums"
+                sentence("You have {count} albums, the most. Delete one first.", count=MOST_ALBUMS),
+                code="too_many_albums",
             )
         album = Album(id=keys.new_id(), name=name, created_at=now())
         item: Item = {"name": name, "created_at": album.created_at.isoformat()}
@@ -127,7 +129,12 @@ def clean_name(text: str) -> str:
     name = " ".join(unicodedata.normalize("NFC", text).split())
     if not 1 <= len(name) <= LONGEST_NAME:
         raise InvalidRequest(
-            f"An album's name has 1 to {LONGEST_NAME} characters; this one has {len(name)}.", param="name"
+            sentence(
+                "An album's name has 1 to {most} characters; this one has {count}.",
+                most=LONGEST_NAME,
+                count=len(name),
+            ),
+            param="name",
         )
     # Controls, direction marks and unassigned characters would hide or reorder what is beside them.
     if any(unicodedata.category(character).startswith("C") for character in name):

@@ -9,14 +9,17 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Annotated, Literal
 
 from PIL import Image as Pillow
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from services.errors import BadOutput
+from services.failures import REASONS, job_failure
 from services.metadata import verify_png
 from services.records import Hint, Job, JobFailure, Provenance, Timings, Withheld
+from services.sentences import Sentence, sentence
 
 # Four pictures of 2048 x 2048 pixels as PNG in base64 stay below this.
 MAX_ANSWER_BYTES = 96 * 1024 * 1024
@@ -172,17 +175,36 @@ def read_answer(raw: bytes, job: Job) -> tuple[Succeeded | Canceled, list[bytes 
     except ValidationError as exc:
         problem = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in problem["loc"])
-        raise BadOutput(f"The model's answer cannot be read: {where or 'body'}: {problem['msg']}.") from exc
+        raise BadOutput(
+            sentence(
+                "The model's answer cannot be read: {where}: {problem}.",
+                where=where or "body",
+                problem=problem["msg"],
+            )
+        ) from exc
     if isinstance(answer, Canceled):
         return answer, []
     spec = job.spec
     if len(answer.images) != spec.count:
-        raise BadOutput(f"The model returned {len(answer.images)} pictures instead of {spec.count}.")
+        raise BadOutput(
+            sentence(
+                "The model returned {count} pictures instead of {wanted}.",
+                count=len(answer.images),
+                wanted=spec.count,
+            )
+        )
     pictures: list[bytes | None] = []
     for n, picture in enumerate(answer.images):
         expected_seed = (spec.seed + n) % 2**32
         if picture.seed != expected_seed:
-            raise BadOutput(f"Picture {n + 1} was drawn with seed {picture.seed}, not {expected_seed}.")
+            raise BadOutput(
+                sentence(
+                    "Picture {number} was drawn with seed {seed}, not {wanted}.",
+                    number=n + 1,
+                    seed=picture.seed,
+                    wanted=expected_seed,
+                )
+            )
         pictures.append(picture.png(spec.width, spec.height))
     return answer, pictures
 
@@ -197,8 +219,14 @@ def _webp_as_png(raw: bytes, width: int, height: int) -> bytes:
         with Pillow.open(io.BytesIO(raw), formats=["WEBP"]) as picture:
             if picture.size != (width, height):
                 raise BadOutput(
-                    f"The model returned a picture of {picture.width} x {picture.height} pixels, "
-                    f"not {width} x {height}."
+                    sentence(
+                        "The model returned a picture of {width} x {height} pixels, not {wanted_width} x "
+                        "{wanted_height}.",
+                        width=picture.width,
+                        height=picture.height,
+                        wanted_width=width,
+                        wanted_height=height,
+                    )
                 )
             picture.convert("RGB").save(target, "PNG")
     except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as exc:
@@ -206,30 +234,38 @@ def _webp_as_png(raw: bytes, width: int, height: int) -> bytes:
     return target.getvalue()
 
 
-WITHHELD_REASONS = {"nsfw": "the output check took it for sexual content"}
+WITHHELD_REASONS = {"nsfw": sentence("the output check took it for sexual content")}
+REFUSED = sentence("the output check refused it")
 
 
-def withheld_words(withheld: Sequence[Withheld], count: int) -> str:
+def withheld_words(withheld: Sequence[Withheld], count: int) -> Sentence:
     """What was kept back of a job's `count` pictures, and why, in a sentence or two."""
-    reasons = [WITHHELD_REASONS.get(one.reason, "the output check refused it") for one in withheld]
-    why = "; ".join(dict.fromkeys(reasons))
+    reasons = dict.fromkeys(WITHHELD_REASONS.get(one.reason, REFUSED) for one in withheld)
+    why = reduce(lambda before, more: sentence("{before}; {more}", before=before, more=more), reasons)
+    kept = len(withheld)
     if count == 1:
-        return f"The picture was withheld: {why}. Nothing was charged."
-    if len(withheld) == count:
-        return f"All {count} pictures were withheld: {why}, each of them. Nothing was charged."
-    was = "was" if len(withheld) == 1 else "were"
-    return f"{len(withheld)} of {count} pictures {was} withheld: {why}. Only what is shown was charged."
+        return sentence("The picture was withheld: {why}. Nothing was charged.", why=why)
+    if kept == count:
+        return sentence(
+            "All {count} pictures were withheld: {why}, each of them. Nothing was charged.",
+            count=count,
+            why=why,
+        )
+    if kept == 1:
+        return sentence(
+            "{kept} of {count} pictures was withheld: {why}. Only what is shown was charged.",
+            kept=kept,
+            count=count,
+            why=why,
+        )
+    return sentence(
+        "{kept} of {count} pictures were withheld: {why}. Only what is shown was charged.",
+        kept=kept,
+        count=count,
+        why=why,
+    )
 
 
-REASONS = {
-    "invalid_request": "The model refused the request: {message}",
-    "model_error": "The model failed while drawing. Try again, or with another seed.",
-    "out_of_memory": "The picture is too large for the model's memory. Ask for a smaller one or fewer.",
-    "busy": "The endpoint was too busy for too long. Try again later.",
-    "shutting_down": "The endpoint was stopped in the middle of the job. Try again.",
-    "deadline_exceeded": "The model took too long and was stopped. Try fewer steps or a smaller picture.",
-    "timeout": "The model took too long and was stopped. Try fewer steps or a smaller picture.",
-}
 DEADLINE_EXCEEDED = "deadline_exceeded"
 # The container handed the job back undone: another attempt can succeed.
 HANDED_BACK = frozenset({"busy", "shutting_down"})
@@ -250,7 +286,4 @@ def read_failure(raw: bytes | None, reason: str) -> JobFailure:
         code = "timeout"
     elif code not in REASONS:
         code = "model_crashed"
-    words = REASONS.get(
-        code, "The model stopped without an answer. Try again; tell the admin if it happens again."
-    )
-    return JobFailure(code=code, message=words.replace("{message}", message[:300]))
+    return job_failure(code, message=message[:300])

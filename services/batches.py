@@ -11,6 +11,7 @@ from services.errors import InvalidRequest, LimitReached, StudioError
 from services.jobs import Admission, Jobs
 from services.ledger import Ledger
 from services.records import Draft, Estimate, Job, JobRequest, User
+from services.sentences import Sentence, sentence
 
 
 @dataclass(frozen=True)
@@ -109,28 +110,25 @@ class Batches:
         usage, count = self._ledger.usage(user), len(requests)
         pictures, most_usd = sum(each.count for each in requests), self.estimate(requests).at_most_usd
         if usage.open_jobs + count > usage.max_open_jobs:
-            why = f"of {usage.max_open_jobs} open jobs you have {usage.open_jobs}"
+            why = sentence(
+                "of {most} open jobs you have {count}", most=usage.max_open_jobs, count=usage.open_jobs
+            )
         elif usage.images_today + pictures > usage.daily_images:
-            why = f"of {usage.daily_images} pictures today you have made {usage.images_today}"
+            why = sentence(
+                "of {most} pictures today you have made {count}",
+                most=usage.daily_images,
+                count=usage.images_today,
+            )
         elif usage.spent_month_usd + most_usd > usage.monthly_usd:
-            why = (
-                f"of ${usage.monthly_usd:.2f} this month you have spent ${usage.spent_month_usd:.2f}, "
-                f"and these may cost ${most_usd:.2f}"
+            why = sentence(
+                "of ${most:.2f} this month you have spent ${spent:.2f}, and these may cost ${cost:.2f}",
+                most=usage.monthly_usd,
+                spent=usage.spent_month_usd,
+                cost=most_usd,
             )
         else:
             return
-        prompts = len({request.prompt for request in requests})
-        words = "These {what} are too many at once: {why}. Nothing was sent. {instead}"
-        if all(request.final_of is not None for request in requests):
-            what, instead = f"{pictures} pictures ({count} jobs)", "Pick fewer."
-        elif prompts == 1:
-            what, instead = f"{pictures} pictures ({count} jobs)", "Ask for fewer."
-        elif requests[0].draft is not None:
-            what = f"{pictures} drafts of {prompts} prompts ({count} jobs)"
-            instead = "Ask for fewer, or take out some alternatives."
-        else:
-            what, instead = f"{prompts} prompts ({pictures} pictures)", "Take out some alternatives."
-        raise LimitReached(words.format(what=what, why=why, instead=instead), code="batch_too_large")
+        raise LimitReached(_too_many(requests, pictures, why), code="batch_too_large")
 
     def find_same(self, user: User, requests: Sequence[JobRequest]) -> tuple[Job | None, ...]:
         """For each request the user's earlier job that drew the same, None where there is none.
@@ -146,3 +144,33 @@ class Batches:
 
 def _finished_alike(one: Draft, other: Draft | None) -> bool:
     return other is not None and (one.steps, one.quality) == (other.steps, other.quality)
+
+
+def _too_many(requests: Sequence[JobRequest], pictures: int, why: str) -> Sentence:
+    """What is too many for the limits, and what to do about it."""
+    prompts = len({request.prompt for request in requests})
+    numbers = {"pictures": pictures, "jobs": len(requests), "why": why}
+    if all(request.final_of is not None for request in requests):
+        return sentence(
+            "These {pictures} pictures ({jobs} jobs) are too many at once: {why}. Nothing was sent. Pick fewer.",
+            **numbers,
+        )
+    if prompts == 1:
+        return sentence(
+            "These {pictures} pictures ({jobs} jobs) are too many at once: {why}. Nothing was sent. Ask for fewer.",
+            **numbers,
+        )
+    if requests[0].draft is not None:
+        return sentence(
+            "These {pictures} drafts of {prompts} prompts ({jobs} jobs) are too many at once: {why}. "
+            "Nothing was sent. Ask for fewer, or take out some alternatives.",
+            prompts=prompts,
+            **numbers,
+        )
+    return sentence(
+        "These {prompts} prompts ({pictures} pictures) are too many at once: {why}. Nothing was sent. "
+        "Take out some alternatives.",
+        prompts=prompts,
+        pictures=pictures,
+        why=why,
+    )

@@ -8,6 +8,7 @@ from services.aws.table import Delete, Put, Table, TransactionRefused, Update
 from services.errors import InvalidRequest
 from services.image_records import Place
 from services.records import Record
+from services.sentences import sentence
 
 MOST_PICTURES = 100
 MOST_WRITES = 100
@@ -30,7 +31,12 @@ def places(user_id: str, ids: Sequence[str]) -> tuple[tuple[Place, ...], tuple[s
     wanted = tuple(dict.fromkeys(ids))
     if len(wanted) > MOST_PICTURES:
         raise InvalidRequest(
-            f"{len(wanted)} pictures are too many at once; choose {MOST_PICTURES} at most.", param="ids"
+            sentence(
+                "{count} pictures are too many at once; choose {most} at most.",
+                count=len(wanted),
+                most=MOST_PICTURES,
+            ),
+            param="ids",
         )
     found = {image_id: Place.find(user_id, image_id) for image_id in wanted}
     malformed = tuple(image_id for image_id, place in found.items() if place is None)

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from services.errors import InvalidRequest
 from services.records import JobRequest, JobSpec, Record
+from services.sentences import sentence, subject
 from services.sizes import Size, preset_sizes
 
 MAX_PROMPT_CHARACTERS = 2000
@@ -94,7 +95,10 @@ class Catalogue:
             return self._cards[model_id]
         except KeyError:
             raise InvalidRequest(
-                f"There is no model of that name here. Choose one of: {', '.join(self._cards)}.",
+                sentence(
+                    "There is no model of that name here. Choose one of: {models}.",
+                    models=", ".join(self._cards),
+                ),
                 param="model",
                 code="unknown_model",
             ) from None
@@ -109,39 +113,80 @@ class Catalogue:
         _check_text(request.prompt, param="prompt", required=True)
         _check_text(request.negative_prompt, param="negative_prompt", required=False)
         if request.negative_prompt.strip() and not card.negative_prompt:
-            _refuse("negative_prompt", f"{card.name} takes no negative prompt; leave it empty.")
+            _refuse(
+                "negative_prompt",
+                sentence("{model} takes no negative prompt; leave it empty.", model=card.name),
+            )
         width = card.default_width if request.width is None else request.width
         height = card.default_height if request.height is None else request.height
         for param, value in (("width", width), ("height", height)):
             if not card.min_px <= value <= card.max_px or value % card.grid_px:
                 _refuse(
                     param,
-                    f"The {param} is {value} pixels; {card.name} takes {card.min_px} to {card.max_px} "
-                    f"in steps of {card.grid_px}.",
+                    sentence(
+                        "{what} is {value} pixels; {model} takes {least} to {most} in steps of {step}.",
+                        what=subject(param),
+                        value=value,
+                        model=card.name,
+                        least=card.min_px,
+                        most=card.max_px,
+                        step=card.grid_px,
+                    ),
                 )
         quality = card.default_quality if request.quality is None else request.quality
         if quality not in card.qualities:
-            _refuse("quality", f"The quality must be one of: {', '.join(card.qualities)}.")
+            _refuse(
+                "quality", sentence("The quality must be one of: {names}.", names=", ".join(card.qualities))
+            )
         steps = card.qualities[quality] if request.steps is None else request.steps
         if not card.min_steps <= steps <= card.max_steps:
             _refuse(
-                "steps", f"The steps are {steps}; {card.name} takes {card.min_steps} to {card.max_steps}."
+                "steps",
+                sentence(
+                    "The steps are {steps}; {model} takes {least} to {most}.",
+                    steps=steps,
+                    model=card.name,
+                    least=card.min_steps,
+                    most=card.max_steps,
+                ),
             )
         guidance = card.default_guidance if request.guidance is None else request.guidance
         if not card.min_guidance <= guidance <= card.max_guidance:
             _refuse(
                 "guidance",
-                f"The guidance is {guidance:g}; {card.name} takes {card.min_guidance:g} to "
-                f"{card.max_guidance:g}.",
+                sentence(
+                    "The guidance is {guidance:g}; {model} takes {least:g} to {most:g}.",
+                    guidance=guidance,
+                    model=card.name,
+                    least=card.min_guidance,
+                    most=card.max_guidance,
+                ),
             )
         scheduler = card.default_scheduler if request.scheduler is None else request.scheduler
         if scheduler not in card.schedulers:
-            _refuse("scheduler", f"The scheduler must be one of: {', '.join(card.schedulers)}.")
+            _refuse(
+                "scheduler",
+                sentence("The scheduler must be one of: {names}.", names=", ".join(card.schedulers)),
+            )
         if not 1 <= request.count <= card.max_count:
-            _refuse("count", f"The count is {request.count}; ask for 1 to {card.max_count} pictures.")
+            _refuse(
+                "count",
+                sentence(
+                    "The count is {count}; ask for 1 to {most} pictures.",
+                    count=request.count,
+                    most=card.max_count,
+                ),
+            )
         seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
         if not 0 <= seed <= MAX_SEED:
-            _refuse("seed", f"The seed is {seed}; it must be 0 to {MAX_SEED}, or empty for a random one.")
+            _refuse(
+                "seed",
+                sentence(
+                    "The seed is {seed}; it must be 0 to {most}, or empty for a random one.",
+                    seed=seed,
+                    most=MAX_SEED,
+                ),
+            )
         strength = _strength(request, card)
         return JobSpec(
             prompt=request.prompt,
@@ -165,39 +210,62 @@ def _strength(request: JobRequest, card: ModelCard) -> float | None:
     if not request.drawn_over:
         for param, value in (("strength", request.strength), ("mask", request.mask)):
             if value is not None:
-                _refuse(param, f"The {param} goes with an image; send one, or leave it out.")
+                _refuse(
+                    param,
+                    sentence("{what} goes with an image; send one, or leave it out.", what=subject(param)),
+                )
         return None
     if not card.image_to_image:
-        _refuse("image", f"{card.name} draws over no pictures; leave the image out.")
+        _refuse("image", sentence("{model} draws over no pictures; leave the image out.", model=card.name))
     masked = request.mask is not None or (request.source is not None and request.source.mask is not None)
     if masked and not card.inpainting:
-        _refuse("mask", f"{card.name} takes no mask; leave it out.")
+        _refuse("mask", sentence("{model} takes no mask; leave it out.", model=card.name))
     strength = DEFAULT_STRENGTH if request.strength is None else request.strength
     if not MIN_STRENGTH <= strength <= 1:
-        _refuse("strength", f"The strength is {strength:g}; it must be {MIN_STRENGTH:g} to 1.")
+        _refuse(
+            "strength",
+            sentence(
+                "The strength is {strength:g}; it must be {least:g} to 1.",
+                strength=strength,
+                least=MIN_STRENGTH,
+            ),
+        )
     return strength
 
 
 def _check_text(text: str, *, param: str, required: bool) -> None:
-    label = param.replace("_", " ")
+    what = subject(param)
     if required and not text.strip():
-        _refuse(param, "The prompt is empty. Describe the picture you want.")
+        _refuse(param, sentence("The prompt is empty. Describe the picture you want."))
     if len(text) > MAX_PROMPT_CHARACTERS:
         _refuse(
             param,
-            f"The {label} has {len(text)} characters; at most {MAX_PROMPT_CHARACTERS} are possible. Shorten it.",
+            sentence(
+                "{what} has {count} characters; at most {most} are possible. Shorten it.",
+                what=what,
+                count=len(text),
+                most=MAX_PROMPT_CHARACTERS,
+            ),
         )
     for position, character in enumerate(text):
         if (ord(character) < 32 and character not in "\n\t") or 0x7F <= ord(character) <= 0x9F:
             _refuse(
                 param,
-                f"The {label} has a control character (U+{ord(character):04X}) at position {position + 1}. "
-                "Remove it.",
+                sentence(
+                    "{what} has a control character (U+{code:04X}) at position {position}. Remove it.",
+                    what=what,
+                    code=ord(character),
+                    position=position + 1,
+                ),
             )
         if 0xD800 <= ord(character) <= 0xDFFF:
             _refuse(
                 param,
-                f"The {label} has half a character (a lone surrogate) at position {position + 1}. Remove it.",
+                sentence(
+                    "{what} has half a character (a lone surrogate) at position {position}. Remove it.",
+                    what=what,
+                    position=position + 1,
+                ),
             )
 
 

@@ -15,6 +15,7 @@ from PIL import ImageCms, ImageOps
 from services.errors import InvalidRequest
 from services.picture_header import read_header
 from services.records import Fit
+from services.sentences import sentence, subject
 
 # No model here draws larger; what is larger is made smaller when it arrives.
 KEPT_SIDE_PX = 2048
@@ -51,16 +52,29 @@ def read_picture(file: bytes, *, param: str) -> Pillow.Image:
             with Pillow.open(io.BytesIO(file), formats=FORMATS) as picture:
                 # A JPEG with more than one picture is a telephone's: the others are its depth or its brightness.
                 if header.kind != "JPEG" and getattr(picture, "n_frames", 1) > 1:
-                    _refuse(param, f"The {param} is animated; send a picture of one frame.")
+                    _refuse(
+                        param,
+                        sentence("{what} is animated; send a picture of one frame.", what=subject(param)),
+                    )
                 turn = _turn(picture)
                 # Decodes a large JPEG at a half or less, where that is still large enough.
                 picture.draft(None, (KEPT_SIDE_PX, KEPT_SIDE_PX))
                 picture.load()
                 plain = _srgb(_small(picture), picture.info.get("icc_profile"))
         except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning):
-            _refuse(param, f"The {param} has more pixels than its front says; send another file.")
+            _refuse(
+                param,
+                sentence(
+                    "{what} has more pixels than its front says; send another file.", what=subject(param)
+                ),
+            )
         except BROKEN:
-            _refuse(param, f"The {param} cannot be read to its end: the file is cut off or broken.")
+            _refuse(
+                param,
+                sentence(
+                    "{what} cannot be read to its end: the file is cut off or broken.", what=subject(param)
+                ),
+            )
     return plain if turn is None else plain.transpose(turn)
 
 

@@ -22,6 +22,7 @@ from services.aws.objects import Objects
 from services.aws.table import Put
 from services.errors import BadOutput, InvalidRequest, NotFound
 from services.estimates import Estimator
+from services.failures import job_failure
 from services.images import Images
 from services.job_store import JobStore, now
 from services.ledger import Ledger
@@ -91,7 +92,7 @@ class Completion:
         if withheld:
             event("pictures_withheld", job=job.id, user=job.user_id, withheld=len(withheld), of=len(pictures))
         if len(withheld) == len(pictures):
-            failure = JobFailure(code="withheld", message=withheld_words(withheld, len(pictures)))
+            failure = JobFailure(code="withheld", message=str(withheld_words(withheld, len(pictures))))
             return self.end(drawn, JobStatus.FAILED, failure)
         images = self._images.store(job, answer, pictures)
         # Whoever gets no picture does not pay for it, though it was drawn.
@@ -174,11 +175,7 @@ class Completion:
 
         With `if_overdue` only when its record still says so.
         """
-        failure = JobFailure(
-            code="expired",
-            message="The job did not finish in time and was given up; nothing was charged. Try again.",
-        )
-        standing = self.end(job, JobStatus.EXPIRED, failure, if_overdue=if_overdue)
+        standing = self.end(job, JobStatus.EXPIRED, job_failure("expired"), if_overdue=if_overdue)
         if standing.status is JobStatus.EXPIRED:
             self._leave_marker(job)
         return standing

@@ -9,6 +9,7 @@ from services.answer import payload
 from services.aws.endpoints import MAX_INLINE_BYTES, Endpoints, Invocation
 from services.aws.objects import Objects
 from services.errors import BadOutput, InvalidRequest, NotFound, Unavailable
+from services.failures import job_failure
 from services.inputs import Inputs
 from services.job_store import JobStore
 from services.logs import event
@@ -49,19 +50,13 @@ class Dispatcher:
         """
         endpoint = self._settings.endpoints.get(job.spec.model)
         if endpoint is None:
-            return JobFailure(
-                code="model_withdrawn",
-                message="This model is no longer offered here. Choose another; nothing was charged.",
-            )
+            return job_failure("model_withdrawn")
         prefix = keys.job_prefix(job.user_id, job.id)
         try:
             pictures = self._inputs.of(job)
         except (NotFound, BadOutput) as exc:
             event("input_lost", level=logging.ERROR, exc=exc, job=job.id, user=job.user_id)
-            return JobFailure(
-                code="input_lost",
-                message="The picture to draw over is no longer there. Send it again; nothing was charged.",
-            )
+            return job_failure("input_lost")
         body = payload(
             job,
             outputs_bucket=self._outputs.bucket,
@@ -87,10 +82,7 @@ class Dispatcher:
             return job
         except InvalidRequest as exc:
             event("invoke_refused", level=logging.ERROR, exc=exc, job=job.id, user=job.user_id)
-            return JobFailure(
-                code="endpoint_refused",
-                message="The model's endpoint does not take this job. Tell the admin; nothing was charged.",
-            )
+            return job_failure("endpoint_refused")
         event("job_invoked", job=job.id, user=job.user_id, attempt=job.attempt)
         try:
             return self._store.confirm(job, failure_uri=failure_uri, due_s=CHECK_S)

@@ -21,6 +21,7 @@ from services.image_records import Place
 from services.job_store import now
 from services.logs import event
 from services.records import User
+from services.sentences import sentence
 
 KEPT = timedelta(hours=48)
 MOST_PICTURES = 10_000
@@ -99,14 +100,27 @@ class Exports:
         """Raises LimitReached when so many more ZIPs would be too many. One AWS call."""
         known = self.list(user)
         if (open_now := sum(export.status in OPEN for export in known)) + more > MOST_OPEN:
-            words = "is" if open_now == 1 else "are"
             raise LimitReached(
-                f"{open_now} of your ZIPs {words} being made; at most {MOST_OPEN} are at once. Wait, or cancel one.",
+                sentence(
+                    "{count} of your ZIPs is being made; at most {most} are at once. Wait, or cancel one.",
+                    count=open_now,
+                    most=MOST_OPEN,
+                )
+                if open_now == 1
+                else sentence(
+                    "{count} of your ZIPs are being made; at most {most} are at once. Wait, or cancel one.",
+                    count=open_now,
+                    most=MOST_OPEN,
+                ),
                 code="too_many_exports",
             )
         if len(known) + more > MOST_KEPT:
             raise LimitReached(
-                f"You have {len(known)} ZIPs; at most {MOST_KEPT} are kept. Delete one first.",
+                sentence(
+                    "You have {count} ZIPs; at most {most} are kept. Delete one first.",
+                    count=len(known),
+                    most=MOST_KEPT,
+                ),
                 code="too_many_exports",
             )
 
@@ -201,14 +215,22 @@ def _check(image_ids: Sequence[str], size_bytes: int, extras: Sequence[ExtraFile
         raise InvalidRequest("There are no pictures to put into the ZIP.", param="ids")
     if len(image_ids) > MOST_PICTURES:
         raise InvalidRequest(
-            f"{len(image_ids):,} pictures are too many for one ZIP; at most {MOST_PICTURES:,} are possible. "
-            "Choose fewer, for example by their days.",
+            sentence(
+                "{count:,} pictures are too many for one ZIP; at most {most:,} are possible. Choose fewer, "
+                "for example by their days.",
+                count=len(image_ids),
+                most=MOST_PICTURES,
+            ),
             param="ids",
         )
     if size_bytes > MOST_BYTES:
         raise InvalidRequest(
-            f"These pictures have {size_bytes / 1024**3:.1f} GB; at most {MOST_BYTES // 1024**3} GB fit into one ZIP. "
-            "Choose fewer, for example by their days.",
+            sentence(
+                "These pictures have {size:.1f} GB; at most {most} GB fit into one ZIP. Choose fewer, for "
+                "example by their days.",
+                size=size_bytes / 1024**3,
+                most=MOST_BYTES // 1024**3,
+            ),
             param="ids",
         )
     if any(Place.find("0" * 32, image_id) is None for image_id in image_ids):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from services.catalogue import MAX_PROMPT_CHARACTERS, MAX_SEED, ModelCard
 from services.recipe import Recipe
+from services.sentences import sentence, subject
 from services.sizes import on_grid
 
 # Two shapes are the same when their ratios differ by less than what rounding to a grid does.
@@ -50,11 +51,18 @@ def fit(recipe: Recipe, chosen: ModelCard, offered: Sequence[ModelCard]) -> Fitt
         seed=_seed(recipe, remarks),
         remarks=(),
     )
-    for what, text in (("prompt", recipe.prompt), ("negative prompt", fitted.negative_prompt)):
+    for param, text in (("prompt", recipe.prompt), ("negative_prompt", fitted.negative_prompt)):
         if text and len(text) > MAX_PROMPT_CHARACTERS:
-            remarks.append(f"The {what} has {len(text)} characters; shorten it to {MAX_PROMPT_CHARACTERS}.")
+            remarks.append(
+                sentence(
+                    "{what} has {count} characters; shorten it to {most}.",
+                    what=subject(param),
+                    count=len(text),
+                    most=MAX_PROMPT_CHARACTERS,
+                )
+            )
     if recipe.drawn_over:
-        remarks.append("It was drawn over another picture, which this file does not hold.")
+        remarks.append(sentence("It was drawn over another picture, which this file does not hold."))
     return fitted._replace(remarks=tuple(remarks))
 
 
@@ -66,16 +74,26 @@ def _card(recipe: Recipe, chosen: ModelCard, offered: Sequence[ModelCard], remar
         if wanted in (card.id.lower(), card.name.lower(), card.revision.lower()):
             if card.id != chosen.id:
                 remarks.append(
-                    f"It was made with {card.name}, not with {chosen.name}: all of it takes that model."
+                    sentence(
+                        "It was made with {model}, not with {chosen}: all of it takes that model.",
+                        model=card.name,
+                        chosen=chosen.name,
+                    )
                 )
             return card
-    remarks.append(f"The model {recipe.model} is not offered here; {chosen.name} stays chosen.")
+    remarks.append(
+        sentence(
+            "The model {model} is not offered here; {chosen} stays chosen.",
+            model=recipe.model,
+            chosen=chosen.name,
+        )
+    )
     return chosen
 
 
 def _negative(recipe: Recipe, card: ModelCard, remarks: list[str]) -> str | None:
     if recipe.negative_prompt and not card.negative_prompt:
-        remarks.append(f"{card.name} takes no negative prompt; it is left out.")
+        remarks.append(sentence("{model} takes no negative prompt; it is left out.", model=card.name))
         return None
     return recipe.negative_prompt
 
@@ -87,8 +105,18 @@ def _size(recipe: Recipe, card: ModelCard, remarks: list[str]) -> tuple[int, int
     size = nearest_size(width, height, card)
     if size != (width, height):
         remarks.append(
-            f"{card.name} draws {card.min_px} to {card.max_px} pixels a side in steps of {card.grid_px}: "
-            f"{width} x {height} becomes {size[0]} x {size[1]}."
+            sentence(
+                "{model} draws {least} to {most} pixels a side in steps of {step}: {width} x {height} becomes "
+                "{new_width} x {new_height}.",
+                model=card.name,
+                least=card.min_px,
+                most=card.max_px,
+                step=card.grid_px,
+                width=width,
+                height=height,
+                new_width=size[0],
+                new_height=size[1],
+            )
         )
     return size
 
@@ -115,7 +143,14 @@ def _steps(recipe: Recipe, card: ModelCard, remarks: list[str]) -> int | None:
     steps = min(max(recipe.steps, card.min_steps), card.max_steps)
     if steps != recipe.steps:
         remarks.append(
-            f"{card.name} takes {card.min_steps} to {card.max_steps} steps: {recipe.steps} becomes {steps}."
+            sentence(
+                "{model} takes {least} to {most} steps: {asked} becomes {steps}.",
+                model=card.name,
+                least=card.min_steps,
+                most=card.max_steps,
+                asked=recipe.steps,
+                steps=steps,
+            )
         )
     return steps
 
@@ -126,8 +161,14 @@ def _guidance(recipe: Recipe, card: ModelCard, remarks: list[str]) -> float | No
     guidance = min(max(recipe.guidance, card.min_guidance), card.max_guidance)
     if guidance != recipe.guidance:
         remarks.append(
-            f"{card.name} takes a guidance of {card.min_guidance:g} to {card.max_guidance:g}: "
-            f"{recipe.guidance:g} becomes {guidance:g}."
+            sentence(
+                "{model} takes a guidance of {least:g} to {most:g}: {asked:g} becomes {guidance:g}.",
+                model=card.name,
+                least=card.min_guidance,
+                most=card.max_guidance,
+                asked=recipe.guidance,
+                guidance=guidance,
+            )
         )
     return guidance
 
@@ -136,12 +177,24 @@ def _scheduler(recipe: Recipe, card: ModelCard, remarks: list[str]) -> str | Non
     if recipe.scheduler in card.schedulers:
         return recipe.scheduler
     if recipe.sampler is not None:
-        remarks.append(f"{card.name} has no scheduler {recipe.sampler}; the chosen one stays.")
+        remarks.append(
+            sentence(
+                "{model} has no scheduler {scheduler}; the chosen one stays.",
+                model=card.name,
+                scheduler=recipe.sampler,
+            )
+        )
     return None
 
 
 def _seed(recipe: Recipe, remarks: list[str]) -> int | None:
     if recipe.seed is not None and recipe.seed > MAX_SEED:
-        remarks.append(f"The seed {recipe.seed} is larger than {MAX_SEED}, the largest here; it is left out.")
+        remarks.append(
+            sentence(
+                "The seed {seed} is larger than {most}, the largest here; it is left out.",
+                seed=recipe.seed,
+                most=MAX_SEED,
+            )
+        )
         return None
     return recipe.seed

@@ -14,6 +14,7 @@ from services.image_records import VISIBLE
 from services.picture_labels import relabel
 from services.records import User
 from services.search_notes import change_note
+from services.sentences import sentence
 
 MOST_TAGS = 20
 LONGEST_TAG = 40
@@ -38,7 +39,12 @@ class ImageMarks:
         """Sets the rating, 0 (none) to 5. Raises InvalidRequest. Calls as `star_many`."""
         if not 0 <= rating <= HIGHEST_RATING:
             raise InvalidRequest(
-                f"The rating is {rating}; it is a whole number from 0 to {HIGHEST_RATING}.", param="rating"
+                sentence(
+                    "The rating is {rating}; it is a whole number from 0 to {most}.",
+                    rating=rating,
+                    most=HIGHEST_RATING,
+                ),
+                param="rating",
             )
         return self._assign(user, ids, {"rating": rating})
 
@@ -71,7 +77,10 @@ def clean_tag(text: str) -> str:
     tag = " ".join(unicodedata.normalize("NFC", text).split()).lower()
     if not 1 <= len(tag) <= LONGEST_TAG:
         raise InvalidRequest(
-            f"A tag has 1 to {LONGEST_TAG} characters; this one has {len(tag)}.", param="tags"
+            sentence(
+                "A tag has 1 to {most} characters; this one has {count}.", most=LONGEST_TAG, count=len(tag)
+            ),
+            param="tags",
         )
     # Controls, direction marks and unassigned characters would hide or reorder what is beside them.
     if any(unicodedata.category(character).startswith("C") for character in tag):

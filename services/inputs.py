@@ -14,6 +14,7 @@ from services.clean_pictures import as_png, fit, read_mask, read_picture
 from services.errors import InvalidRequest
 from services.picture_header import MAX_FILE_BYTES
 from services.records import Fit, Job, JobRequest, JobSpec, User
+from services.sentences import sentence, subject
 from services.sources import Sources
 
 # The pipelines take what is at least half white.
@@ -73,7 +74,11 @@ def decode(text: str, *, param: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         _refuse(
-            param, f"The {param} must be base64 of a picture file, without line breaks and without `data:`."
+            param,
+            sentence(
+                "{what} must be base64 of a picture file, without line breaks and without `data:`.",
+                what=subject(param),
+            ),
         )
 
 
@@ -100,7 +105,10 @@ def check_mask(files: Mapping[str, bytes]) -> None:
     """Raises InvalidRequest when there is a mask and it leaves nothing to draw."""
     if "mask" in files and not any(read_mask(files["mask"], param="mask").histogram()[WHITE:]):
         _refuse(
-            "mask", "The mask is nowhere white: nothing would be drawn. White is drawn anew, black is kept."
+            "mask",
+            sentence(
+                "The mask is nowhere white: nothing would be drawn. White is drawn anew, black is kept."
+            ),
         )
 
 

@@ -39,6 +39,7 @@ from services.records import (
     User,
     When,
 )
+from services.sentences import sentence
 from services.sweep import Sweeper
 
 IDEMPOTENCY_KEPT = timedelta(hours=24)
@@ -47,6 +48,12 @@ MIN_WITHIN_S = 60
 MAX_WITHIN_S = 24 * 3600
 DEFAULT_WITHIN_S = 6 * 3600
 MAX_KEY_CHARACTERS = 255
+ENDED = {
+    JobStatus.SUCCEEDED: sentence("The job has already ended: it succeeded."),
+    JobStatus.FAILED: sentence("The job has already ended: it failed."),
+    JobStatus.CANCELED: sentence("The job has already ended: it canceled."),
+    JobStatus.EXPIRED: sentence("The job has already ended: it expired."),
+}
 LATER_FIELDS = ("when", "within_s", "draft", "final_of")
 
 
@@ -255,7 +262,7 @@ class Jobs:
         """
         job = self.get(user, job_id)
         if job.status.terminal:
-            raise Conflict(f"The job has already ended: it {job.status.value}.")
+            raise Conflict(ENDED[job.status])
         if job.run_by is not None and job.status is JobStatus.QUEUED:
             waking = self._admission.estimate(job.spec)
             # What is reserved stays: the ledger gives back exactly that.
@@ -277,7 +284,7 @@ class Jobs:
             job = self._completion.cancel(job)
             self._sweeper.dispatch(closed=job.id)
         if job.status is not JobStatus.CANCELED:
-            raise Conflict(f"The job has already ended: it {job.status.value}.")
+            raise Conflict(ENDED[job.status])
         return job
 
     def delete(self, user: User, job_id: str) -> ErasureReceipt:
@@ -305,7 +312,12 @@ def check_wait(request: JobRequest) -> None:
         )
     if not MIN_WITHIN_S <= request.within_s <= MAX_WITHIN_S:
         raise InvalidRequest(
-            f"The job is to wait {request.within_s} seconds at most; {MIN_WITHIN_S} to {MAX_WITHIN_S} are possible.",
+            sentence(
+                "The job is to wait {seconds} seconds at most; {least} to {most} are possible.",
+                seconds=request.within_s,
+                least=MIN_WITHIN_S,
+                most=MAX_WITHIN_S,
+            ),
             param="within_s",
         )
 
@@ -313,7 +325,9 @@ def check_wait(request: JobRequest) -> None:
 def _check_key(key: str | None) -> None:
     if key is not None and not (1 <= len(key) <= MAX_KEY_CHARACTERS and key.isascii() and key.isprintable()):
         raise InvalidRequest(
-            f"The Idempotency-Key must be 1 to {MAX_KEY_CHARACTERS} printable ASCII characters.",
+            sentence(
+                "The Idempotency-Key must be 1 to {most} printable ASCII characters.", most=MAX_KEY_CHARACTERS
+            ),
             param="Idempotency-Key",
         )
 

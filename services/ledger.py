@@ -13,6 +13,7 @@ from services.aws.table import Item, Put, Table, Update
 from services.errors import LimitReached, StudioError
 from services.job_store import micros, now
 from services.records import Job, Record, Usage, User
+from services.sentences import sentence
 from services.settings import Settings
 
 STUDIO_PK = "STUDIO"
@@ -147,28 +148,38 @@ class Ledger:
         settings = self._settings
         if "open" in failed:
             return LimitReached(
-                f"You have {settings.user_open_jobs} jobs waiting or running, the most at once. "
-                "Wait for one to finish, or cancel one.",
+                sentence(
+                    "You have {count} jobs waiting or running, the most at once. Wait for one to finish, or "
+                    "cancel one.",
+                    count=settings.user_open_jobs,
+                ),
                 code="too_many_open_jobs",
                 retry_after_s=10,
             )
         if "day" in failed:
             midnight = (at + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
             return LimitReached(
-                f"This would pass your {settings.user_daily_images} pictures a day. "
-                "Ask for fewer, or come back after midnight UTC.",
+                sentence(
+                    "This would pass your {count} pictures a day. Ask for fewer, or come back after midnight UTC.",
+                    count=settings.user_daily_images,
+                ),
                 code="daily_quota",
                 retry_after_s=max(1, int((midnight - at).total_seconds())),
             )
         if "month" in failed:
             return LimitReached(
-                f"This would pass your budget of ${settings.user_monthly_usd:.2f} a month. "
-                "Ask for fewer or smaller pictures, or ask the admin for a larger budget.",
+                sentence(
+                    "This would pass your budget of ${budget:.2f} a month. Ask for fewer or smaller pictures, "
+                    "or ask the admin for a larger budget.",
+                    budget=settings.user_monthly_usd,
+                ),
                 code="user_budget",
             )
         return LimitReached(
-            f"This would pass the studio's budget of ${settings.studio_monthly_usd:.2f} a month. "
-            "Ask the admin.",
+            sentence(
+                "This would pass the studio's budget of ${budget:.2f} a month. Ask the admin.",
+                budget=settings.studio_monthly_usd,
+            ),
             code="studio_budget",
         )
 

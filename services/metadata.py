@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from services.errors import BadOutput
 from services.records import Record
+from services.sentences import sentence
 
 STUDIO_VERSION = "0.1.0"
 OWN_KEY = "atelier"
@@ -125,7 +126,9 @@ def embed(png: bytes, parameters: PictureParameters) -> bytes:
     try:
         kept = [c for c in chunks(png) if c.kind not in TEXT_CHUNKS or _text(c).keyword not in texts]
     except PngError as exc:
-        raise BadOutput(f"The model returned a picture that is not a whole PNG: {exc}.") from exc
+        raise BadOutput(
+            sentence("The model returned a picture that is not a whole PNG: {why}.", why=exc)
+        ) from exc
     first = next(index for index, chunk in enumerate(kept) if chunk.kind == b"IDAT")
     written = [_text_chunk(keyword, text) for keyword, text in texts.items()]
     return SIGNATURE + b"".join(
@@ -178,11 +181,19 @@ def verify_png(data: bytes, width: int, height: int) -> None:
             picture.load()
             decoded = picture.size
     except PngError as exc:
-        raise BadOutput(f"The model returned a picture that is not a whole PNG: {exc}.") from exc
+        raise BadOutput(
+            sentence("The model returned a picture that is not a whole PNG: {why}.", why=exc)
+        ) from exc
     except (OSError, SyntaxError, ValueError, EOFError, zlib.error, struct.error) as exc:
-        raise BadOutput(f"The model returned a PNG that cannot be decoded: {exc}.") from exc
+        raise BadOutput(sentence("The model returned a PNG that cannot be decoded: {why}.", why=exc)) from exc
     if decoded != (width, height):
-        raise BadOutput(f"The model returned a picture that decodes to {decoded[0]} x {decoded[1]} pixels.")
+        raise BadOutput(
+            sentence(
+                "The model returned a picture that decodes to {width} x {height} pixels.",
+                width=decoded[0],
+                height=decoded[1],
+            )
+        )
 
 
 def chunks(png: bytes) -> Iterator[Chunk]:

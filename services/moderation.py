@@ -15,7 +15,10 @@ from pydantic import Field, TypeAdapter, model_validator
 from services.disguise import MAX_RUN, Folded, fold
 from services.errors import Moderated
 from services.records import Record
+from services.sentences import sentence
 
+# Which text is to be changed, in the middle of a sentence.
+TEXTS = {"prompt": sentence("the prompt"), "negative_prompt": sentence("the negative prompt")}
 RULES_FILE = Path(__file__).with_name("moderation_rules.toml")
 
 # Digits and signs that stand for letters; `*` stands for any vowel.
@@ -93,8 +96,13 @@ class Moderation:
             if found is not None:
                 rule, span = compiled.rule, folded.span(*found)
                 raise Moderated(
-                    f"This studio does not draw {rule.about}. Reword the {param.replace('_', ' ')} at characters "
-                    f"{span[0] + 1} to {span[1]}.",
+                    sentence(
+                        "This studio does not draw {about}. Reword {what} at characters {first} to {last}.",
+                        about=sentence(rule.about),
+                        what=TEXTS.get(param, f"the {param.replace('_', ' ')}"),
+                        first=span[0] + 1,
+                        last=span[1],
+                    ),
                     param=param,
                     rule=rule.id,
                     category=rule.category,

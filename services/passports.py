@@ -25,6 +25,7 @@ from services.jobs import Jobs
 from services.logs import event
 from services.records import Image, Job, JobStatus, User
 from services.repeats import Repeats
+from services.sentences import sentence
 
 # The strongest difference of a map is bright, and one of a single level of 255 can still be seen.
 MOST_AMPLIFIED = 64
@@ -155,7 +156,13 @@ def difference(first: bytes, second: bytes) -> tuple[Difference, bytes | None]:
         ):
             if a.size != b.size:
                 raise BadOutput(
-                    f"The pictures are of different sizes: {a.width} x {a.height} and {b.width} x {b.height}."
+                    sentence(
+                        "The pictures are of different sizes: {width} x {height} and {other_width} x {other_height}.",
+                        width=a.width,
+                        height=a.height,
+                        other_width=b.width,
+                        other_height=b.height,
+                    )
                 )
             apart = ImageChops.difference(a.convert("RGB"), b.convert("RGB"))
     except BROKEN as exc:

@@ -10,6 +10,7 @@ import struct
 from typing import Literal, NamedTuple, NoReturn
 
 from services.errors import InvalidRequest
+from services.sentences import sentence, subject
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 MAX_SIDE_PX = 8192
@@ -47,8 +48,12 @@ def read_header(file: bytes, *, param: str) -> Header:
     if len(file) > MAX_FILE_BYTES:
         _refuse(
             param,
-            f"The {param} has {len(file) / 1024 / 1024:.0f} MiB; at most {MAX_FILE_BYTES // 1024 // 1024} MiB "
-            "are possible. Send a smaller file.",
+            sentence(
+                "{what} has {size:.0f} MiB; at most {most} MiB are possible. Send a smaller file.",
+                what=subject(param),
+                size=len(file) / 1024 / 1024,
+                most=MAX_FILE_BYTES // 1024 // 1024,
+            ),
         )
     if file.startswith(PNG):
         header = _png(file, param)
@@ -58,15 +63,26 @@ def read_header(file: bytes, *, param: str) -> Header:
         header = _webp(file, param)
     else:
         _refuse(
-            param, f"The {param} must be a PNG, JPEG or WebP picture; this file is none, whatever its name."
+            param,
+            sentence(
+                "{what} must be a PNG, JPEG or WebP picture; this file is none, whatever its name.",
+                what=subject(param),
+            ),
         )
     if not header.width or not header.height:
         _refuse_broken(param)
     if max(header.width, header.height) > MAX_SIDE_PX or header.width * header.height > MAX_PIXELS:
         _refuse(
             param,
-            f"The {param} is {header.width} x {header.height} pixels; at most {MAX_SIDE_PX} a side and "
-            f"{MAX_PIXELS // 1_000_000} megapixels in all are possible. Send a smaller one.",
+            sentence(
+                "{what} is {width} x {height} pixels; at most {longest} a side and {most} megapixels in all "
+                "are possible. Send a smaller one.",
+                what=subject(param),
+                width=header.width,
+                height=header.height,
+                longest=MAX_SIDE_PX,
+                most=MAX_PIXELS // 1_000_000,
+            ),
         )
     return header
 
@@ -103,7 +119,11 @@ def _jpeg(file: bytes, param: str) -> Header:
             # Within a scan 0xFF is never followed by this byte: each pair is a scan, or in a preview.
             if file.count(b"\xff\xda", at) * size[0] * size[1] > MAX_SCANNED_PIXELS:
                 _refuse(
-                    param, f"The {param} goes over its pixels too often. Save it anew in another program."
+                    param,
+                    sentence(
+                        "{what} goes over its pixels too often. Save it anew in another program.",
+                        what=subject(param),
+                    ),
                 )
             return Header("JPEG", *size)
         if length < 2:
@@ -139,15 +159,25 @@ def _canvas(kind: bytes, body: bytes) -> tuple[int, int]:
 
 
 def _refuse_cut(param: str) -> NoReturn:
-    _refuse(param, f"The {param} cannot be read to its end: the file is cut off or broken.")
+    _refuse(
+        param,
+        sentence("{what} cannot be read to its end: the file is cut off or broken.", what=subject(param)),
+    )
 
 
 def _refuse_broken(param: str) -> NoReturn:
-    _refuse(param, f"The {param} cannot be read: the file is broken at its start.")
+    _refuse(param, sentence("{what} cannot be read: the file is broken at its start.", what=subject(param)))
 
 
 def _refuse_parts(param: str) -> NoReturn:
-    _refuse(param, f"The {param} has more than {MAX_PARTS} parts. Save it anew in another program.")
+    _refuse(
+        param,
+        sentence(
+            "{what} has more than {most} parts. Save it anew in another program.",
+            what=subject(param),
+            most=MAX_PARTS,
+        ),
+    )
 
 
 def _refuse(param: str, message: str) -> NoReturn:

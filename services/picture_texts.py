@@ -9,6 +9,7 @@ from typing import NamedTuple, NoReturn
 from services.errors import InvalidRequest
 from services.exif import PREFIX, ExifTexts, read_exif
 from services.metadata import MAX_TEXT_BYTES, SIGNATURE, PngError, chunks, texts
+from services.sentences import sentence
 
 MAX_FILE_BYTES = 32 * 1024 * 1024
 _NO_EXIF = ExifTexts({}, None)
@@ -33,10 +34,14 @@ def read_texts(file: bytes) -> PictureTexts:
     MAX_TEXT_BYTES of text. What lies behind the last part of a JPEG or WebP is not looked at; a PNG ends at its end.
     """
     if not file:
-        _refuse("This file is empty.")
+        _refuse(sentence("This file is empty."))
     if len(file) > MAX_FILE_BYTES:
         _refuse(
-            f"This file has {len(file) / 1024 / 1024:.0f} MiB; at most {MAX_FILE_BYTES // 1024 // 1024} are read."
+            sentence(
+                "This file has {size:.0f} MiB; at most {most} are read.",
+                size=len(file) / 1024 / 1024,
+                most=MAX_FILE_BYTES // 1024 // 1024,
+            )
         )
     if file.startswith(SIGNATURE):
         return _of_png(file)
@@ -44,7 +49,7 @@ def read_texts(file: bytes) -> PictureTexts:
         return PictureTexts({}, _exif(_jpeg_exif(file)))
     if file[:4] == b"RIFF" and file[8:12] == b"WEBP":
         return PictureTexts({}, _exif(_webp_exif(file)))
-    _refuse("This is no PNG, JPEG or WebP picture, whatever its name says.")
+    _refuse(sentence("This is no PNG, JPEG or WebP picture, whatever its name says."))
 
 
 def _of_png(file: bytes) -> PictureTexts:
@@ -53,13 +58,13 @@ def _of_png(file: bytes) -> PictureTexts:
         # Only read where the usual place says nothing: some programs write EXIF into PNG too.
         block = b"" if found else next((part.data for part in chunks(file) if part.kind == b"eXIf"), b"")
     except PngError as exc:
-        _refuse(f"This PNG cannot be read: {exc}.")
+        _refuse(sentence("This PNG cannot be read: {why}.", why=str(exc)))
     return PictureTexts(found, _exif(block))
 
 
 def _exif(block: bytes) -> ExifTexts:
     if len(block) > MAX_TEXT_BYTES:
-        _refuse(f"This picture holds more than {MAX_TEXT_BYTES} bytes of text.")
+        _refuse(sentence("This picture holds more than {most} bytes of text.", most=MAX_TEXT_BYTES))
     return read_exif(block) if block else _NO_EXIF
 
 
@@ -80,7 +85,11 @@ def _jpeg_exif(file: bytes) -> bytes:
         if marker == _APP1 and file.startswith(PREFIX, at + 4):
             return file[at + 4 : end]
         at = end
-    _refuse(f"This JPEG cannot be read: it is cut off or damaged at byte {min(at, len(file))}.")
+    _refuse(
+        sentence(
+            "This JPEG cannot be read: it is cut off or damaged at byte {place}.", place=min(at, len(file))
+        )
+    )
 
 
 def _webp_exif(file: bytes) -> bytes:
@@ -88,18 +97,28 @@ def _webp_exif(file: bytes) -> bytes:
     (size,) = struct.unpack_from("<I", file, 4)
     end = 8 + size
     if end > len(file):
-        _refuse(f"This WebP cannot be read: it says {end} bytes, but ends at byte {len(file)}.")
+        _refuse(
+            sentence(
+                "This WebP cannot be read: it says {said} bytes, but ends at byte {place}.",
+                said=end,
+                place=len(file),
+            )
+        )
     at = 12
     for _ in range(_MAX_PARTS):
         if at + 8 > end:
             return b""
         kind, length = struct.unpack_from("<4sI", file, at)
         if at + 8 + length > end:
-            _refuse(f"This WebP cannot be read: the part at byte {at} is longer than the file.")
+            _refuse(
+                sentence(
+                    "This WebP cannot be read: the part at byte {place} is longer than the file.", place=at
+                )
+            )
         if kind == b"EXIF":
             return file[at + 8 : at + 8 + length]
         at += 8 + length + length % 2
-    _refuse(f"This WebP cannot be read: it has more than {_MAX_PARTS} parts.")
+    _refuse(sentence("This WebP cannot be read: it has more than {most} parts.", most=_MAX_PARTS))
 
 
 def _refuse(message: str) -> NoReturn:

@@ -19,6 +19,7 @@ from services.job_store import JobStore, now
 from services.logs import event
 from services.prompt_syntax import LIST_NAME, MAX_CHARACTERS, check_template, escape
 from services.records import Record, User
+from services.sentences import sentence, subject
 
 MAX_NAME = 40
 MAX_LISTS = 100
@@ -95,9 +96,13 @@ class PromptBook:
         if len(text) > MAX_TEMPLATE_CHARACTERS:
             _refuse(
                 "template",
-                f"The template has {len(text)} characters; at most {MAX_TEMPLATE_CHARACTERS} are possible.",
+                sentence(
+                    "The template has {count} characters; at most {most} are possible.",
+                    count=len(text),
+                    most=MAX_TEMPLATE_CHARACTERS,
+                ),
             )
-        _check_characters("template", "The template", text, also="\n")
+        _check_characters("template", subject("template"), text, also="\n")
         check_template(text)
         item: Item = {"SK": f"{keys.TEMPLATE}{name}", "text": text}
         self._keep(user, keys.TEMPLATE, item, new=new, most=MAX_TEMPLATES, what="template")
@@ -115,20 +120,26 @@ class PromptBook:
     def star(self, user: User, text: str) -> None:
         """Stars a prompt; twice is no error. Two AWS calls. Raises InvalidRequest, LimitReached at a hundred stars."""
         if not text.strip():
-            _refuse("prompt", "The prompt is empty: there is nothing to star.")
+            _refuse("prompt", sentence("The prompt is empty: there is nothing to star."))
         if len(text) > MAX_CHARACTERS:
             _refuse(
                 "prompt",
-                f"The prompt has {len(text)} characters; at most {MAX_CHARACTERS} can be starred.",
+                sentence(
+                    "The prompt has {count} characters; at most {most} can be starred.",
+                    count=len(text),
+                    most=MAX_CHARACTERS,
+                ),
             )
-        _check_characters("prompt", "The prompt", text, also="\n\t")
+        _check_characters("prompt", subject("prompt"), text, also="\n\t")
         item: Item = {"SK": _star_sk(text), "text": text, "starred_at": now().isoformat()}
         known = self._all(user, keys.PROMPT)
         if any(each["SK"] == item["SK"] for each in known):
             return
         if len(known) >= MAX_STARS:
             raise LimitReached(
-                f"You have starred {MAX_STARS} prompts, the most. Take a star away first.",
+                sentence(
+                    "You have starred {count} prompts, the most. Take a star away first.", count=MAX_STARS
+                ),
                 code="too_many_stars",
             )
         self._table.put({"PK": keys.user_pk(user.id)} | item)
@@ -154,14 +165,21 @@ class PromptBook:
         else:
             if len(self._all(user, kind)) >= most:
                 raise LimitReached(
-                    f"You have {most} {what}s, the most. Delete one first.", code=f"too_many_{what}s"
+                    sentence("You have {count} lists, the most. Delete one first.", count=most)
+                    if what == "list"
+                    else sentence("You have {count} templates, the most. Delete one first.", count=most),
+                    code=f"too_many_{what}s",
                 )
             try:
                 self._table.transact([Put(item=item, label=what, condition="attribute_not_exists(PK)")])
             except TransactionRefused as exc:
                 # After a lost answer it was sent again: then what is there is what was to be kept.
                 if self._table.get(item["PK"], item["SK"]) != item:
-                    raise Conflict(f"There is a {what} of that name. Choose it to change it.") from exc
+                    raise Conflict(
+                        sentence("There is a list of that name. Choose it to change it.")
+                        if what == "list"
+                        else sentence("There is a template of that name. Choose it to change it.")
+                    ) from exc
         event("prompt_text_kept", user=user.id, what=what)
 
     def _drop(self, user: User, kind: str, name: str) -> None:
@@ -191,7 +209,11 @@ def _check_name(name: str) -> None:
     if not _is_name(name):
         _refuse(
             "name",
-            f"A name has 1 to {MAX_NAME} of the characters a to z, 0 to 9, - and single _ between them: “sea-animals”.",
+            sentence(
+                "A name has 1 to {most} of the characters a to z, 0 to 9, - and single _ between them: "
+                "“sea-animals”.",
+                most=MAX_NAME,
+            ),
         )
 
 
@@ -201,21 +223,40 @@ def _entries(text: str) -> tuple[str, ...]:
         if len(line) > MAX_ENTRY_CHARACTERS:
             _refuse(
                 "entries",
-                f"Line {number} has {len(line)} characters; at most {MAX_ENTRY_CHARACTERS} are possible.",
+                sentence(
+                    "Line {number} has {count} characters; at most {most} are possible.",
+                    number=number,
+                    count=len(line),
+                    most=MAX_ENTRY_CHARACTERS,
+                ),
             )
-        _check_characters("entries", f"Line {number}", line)
+        _check_characters("entries", sentence("Line {number}", number=number), line)
     entries = tuple(dict.fromkeys(line for line in lines if line))
     if not entries:
-        _refuse("entries", "The list is empty. Write one entry a line.")
+        _refuse("entries", sentence("The list is empty. Write one entry a line."))
     if len(entries) > MAX_ENTRIES:
-        _refuse("entries", f"The list has {len(entries)} entries; at most {MAX_ENTRIES} are possible.")
+        _refuse(
+            "entries",
+            sentence(
+                "The list has {count} entries; at most {most} are possible.",
+                count=len(entries),
+                most=MAX_ENTRIES,
+            ),
+        )
     return entries
 
 
 def _check_characters(param: str, what: str, text: str, *, also: str = "") -> None:
     for character in text:
         if character not in also and unicodedata.category(character) in {"Cc", "Cs"}:
-            _refuse(param, f"{what} has a control character (U+{ord(character):04X}). Remove it.")
+            _refuse(
+                param,
+                sentence(
+                    "{what} has a control character (U+{code:04X}). Remove it.",
+                    what=what,
+                    code=ord(character),
+                ),
+            )
 
 
 def _refuse(param: str, message: str) -> NoReturn:

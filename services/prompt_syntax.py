@@ -19,6 +19,7 @@ from math import prod
 from typing import NoReturn
 
 from services.errors import InvalidRequest
+from services.sentences import sentence, subject
 
 MAX_PROMPTS = 50
 MAX_CHARACTERS = 4000
@@ -26,6 +27,9 @@ MAX_DEPTH = 20
 PLACE = "{prompt}"
 LIST_NAME = r"[a-z0-9-]+(?:_[a-z0-9-]+)*"
 _TOKEN = re.compile(rf"\\([{{}}|_\\])|__({LIST_NAME})__|\{{prompt\}}|[{{}}|]", re.IGNORECASE)
+# Which text it is about, in the middle of a sentence.
+_IN = {"prompt": sentence("in the prompt"), "template": sentence("in the template")}
+_OF = {"prompt": sentence("of the prompt"), "template": sentence("of the template")}
 _ESCAPED = re.compile(r"[\\{}|]|_(?=_)")
 
 Lists = Mapping[str, tuple[str, ...]]
@@ -66,10 +70,19 @@ def expand(text: str, lists: Lists, *, template: str | None = None) -> tuple[str
     # Both counts raise for a list that is missing or empty; with none of those every count is 1 or more.
     number = _count(prompt, lists, "prompt") * _count(frame, lists, "template")
     if number > MAX_PROMPTS:
-        many = f"{number:,}" if number < 1_000_000 else "over a million"
         _refuse(
-            f"The prompt stands for {many} combinations; at most {MAX_PROMPTS} can be drawn at once. "
-            "Take out some alternatives, or use a shorter list."
+            sentence(
+                "The prompt stands for {count:,} combinations; at most {most} can be drawn at once. Take out "
+                "some alternatives, or use a shorter list.",
+                count=number,
+                most=MAX_PROMPTS,
+            )
+            if number < 1_000_000
+            else sentence(
+                "The prompt stands for over a million combinations; at most {most} can be drawn at once. Take "
+                "out some alternatives, or use a shorter list.",
+                most=MAX_PROMPTS,
+            )
         )
     return tuple(dict.fromkeys(_each(frame, lists, prompt)))
 
@@ -91,10 +104,17 @@ def check_template(text: str) -> None:
     places = sum(1 for part in _flat(parts) if isinstance(part, _Place))
     if places != 1:
         raise InvalidRequest(
-            f"The template has {PLACE} {places} times. Write it once, where the prompt goes: "
-            f"“a photo of {PLACE}, 35 mm”."
+            sentence(
+                "The template has {place} {times} times. Write it once, where the prompt goes: “a photo of "
+                "{place}, 35 mm”.",
+                place=PLACE,
+                times=places,
+            )
             if places
-            else f"The template has no {PLACE}. Write it where the prompt goes: “a photo of {PLACE}, 35 mm”.",
+            else sentence(
+                "The template has no {place}. Write it where the prompt goes: “a photo of {place}, 35 mm”.",
+                place=PLACE,
+            ),
             param="template",
         )
 
@@ -114,8 +134,12 @@ def _parse(text: str, what: str, *, places: bool = False) -> _Parts:
     """The parts of a prompt or template; `places` says whether `{prompt}` is where the prompt goes."""
     if len(text) > MAX_CHARACTERS:
         _refuse(
-            f"The {what} has {len(text)} characters with all its alternatives; at most {MAX_CHARACTERS} are possible. "
-            "Shorten it."
+            sentence(
+                "{what} has {count} characters with all its alternatives; at most {most} are possible. Shorten it.",
+                what=subject(what),
+                count=len(text),
+                most=MAX_CHARACTERS,
+            )
         )
     # The outermost level and one for each open brace: where it stands, and its alternatives so far.
     levels: list[tuple[int, list[list[_Part]]]] = [(0, [[]])]
@@ -131,8 +155,14 @@ def _parse(text: str, what: str, *, places: bool = False) -> _Parts:
         elif token[0] == "{":
             if len(levels) > MAX_DEPTH:
                 _refuse(
-                    f"The braces in the {what} are nested over {MAX_DEPTH} deep at position {token.start() + 1}. "
-                    "Write \\{ for a brace that is only a character."
+                    sentence(
+                        "The braces {where} are nested over {most} deep at position {position}. Write {brace} "
+                        "for a brace that is only a character.",
+                        where=_IN[what],
+                        most=MAX_DEPTH,
+                        position=token.start() + 1,
+                        brace="\\{",
+                    )
                 )
             levels.append((token.start(), [[]]))
         elif token[0] == "|" and len(levels) > 1:
@@ -147,8 +177,14 @@ def _parse(text: str, what: str, *, places: bool = False) -> _Parts:
             here.append(token[0])
     if len(levels) > 1:
         _refuse(
-            f"The brace at position {levels[-1][0] + 1} of the {what} is never closed. Add a }}, or write \\{{ "
-            "for a brace that is only a character."
+            sentence(
+                "The brace at position {position} {where} is never closed. Add a {closing}, or write {brace} "
+                "for a brace that is only a character.",
+                position=levels[-1][0] + 1,
+                where=_OF[what],
+                closing="}",
+                brace="\\{",
+            )
         )
     [parts] = levels[0][1]
     return (*parts, text[read_to:])
@@ -176,10 +212,21 @@ def _count_part(part: _Part, lists: Lists, what: str) -> int:
         entries = lists.get(part.name)
         if not entries:
             _refuse(
-                f"There is no list called {part.name} (position {part.at + 1} of the {what}). Make one under "
-                f"“Lists and templates”, or write \\__{part.name}__ for the words themselves."
+                sentence(
+                    "There is no list called {name} (position {position} {where}). Make one under “Lists and "
+                    "templates”, or write {escaped} for the words themselves.",
+                    name=part.name,
+                    position=part.at + 1,
+                    where=_OF[what],
+                    escaped=f"\\__{part.name}__",
+                )
                 if entries is None
-                else f"The list {part.name} (position {part.at + 1} of the {what}) has no entries. Add some."
+                else sentence(
+                    "The list {name} (position {position} {where}) has no entries. Add some.",
+                    name=part.name,
+                    position=part.at + 1,
+                    where=_OF[what],
+                )
             )
         return len(entries)
     if isinstance(part, _Choice):

@@ -11,8 +11,9 @@ from services.foreign_metadata import of_a1111, of_dream, of_invoke, of_invoke_2
 from services.metadata import A1111_KEY, OWN_KEY, PictureParameters, parameters_from_json
 from services.picture_texts import read_texts
 from services.recipe import Recipe, as_object, recipe
+from services.sentences import sentence
 
-NOTHING_SAID = "This picture does not say how it was made."
+NOTHING_SAID = sentence("This picture does not say how it was made.")
 
 
 def read_recipe(file: bytes) -> Recipe:

@@ -10,6 +10,7 @@ from typing import Any
 from services.errors import InvalidRequest
 from services.metadata import SAMPLERS
 from services.records import Record
+from services.sentences import sentence, subject
 
 # Ten times what the form takes. A longer text is no prompt, and a page that shows it would be slow.
 MAX_TEXT_CHARACTERS = 20_000
@@ -69,7 +70,7 @@ def recipe(source: str, values: Mapping[str, object], *, schedule: object = None
     return Recipe(
         source=source,
         prompt=_text(values.get("prompt"), "prompt"),
-        negative_prompt=_text(values.get("negative_prompt"), "negative prompt"),
+        negative_prompt=_text(values.get("negative_prompt"), "negative_prompt"),
         seed=whole(values.get("seed"), 0, MAX_SEED),
         steps=whole(values.get("steps"), 1, MAX_STEPS),
         guidance=_number(values.get("guidance"), 0.0, MAX_GUIDANCE),
@@ -115,13 +116,18 @@ def _number(value: object, lowest: float, highest: float) -> float | None:
     return float(value) if lowest <= value <= highest else None
 
 
-def _text(value: object, what: str) -> str | None:
+def _text(value: object, param: str) -> str | None:
     """Line ends as here; what no prompt can hold (controls, half characters) as U+FFFD, which can be seen."""
     if not isinstance(value, str):
         return None
     if len(value) > MAX_TEXT_CHARACTERS:
         raise InvalidRequest(
-            f"The {what} in this file has {len(value)} characters; more than {MAX_TEXT_CHARACTERS} are not read.",
+            sentence(
+                "{what} in this file has {count} characters; more than {most} are not read.",
+                what=subject(param),
+                count=len(value),
+                most=MAX_TEXT_CHARACTERS,
+            ),
             param="file",
         )
     return _BROKEN.sub("\ufffd", value.replace("\r\n", "\n").replace("\r", "\n")).strip()

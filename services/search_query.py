@@ -12,6 +12,7 @@ from typing import Literal, get_args
 from services.errors import InvalidRequest
 from services.image_marks import HIGHEST_RATING
 from services.records import Image
+from services.sentences import sentence
 
 Sort = Literal["newest", "oldest", "rating"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
@@ -63,13 +64,22 @@ class PictureQuery:
         """The text taken apart. Raises InvalidRequest (param "text") for one that is too long."""
         if len(self.text) > LONGEST_SEARCH:
             raise InvalidRequest(
-                f"The search has {len(self.text)} characters; at most {LONGEST_SEARCH} are possible.",
+                sentence(
+                    "The search has {count} characters; at most {most} are possible.",
+                    count=len(self.text),
+                    most=LONGEST_SEARCH,
+                ),
                 param="text",
             )
         found = tuple(_terms(self.text))
         if len(found) > MOST_TERMS:
             raise InvalidRequest(
-                f"The search has {len(found)} words; at most {MOST_TERMS} are possible.", param="text"
+                sentence(
+                    "The search has {count} words; at most {most} are possible.",
+                    count=len(found),
+                    most=MOST_TERMS,
+                ),
+                param="text",
             )
         return found
 
@@ -77,11 +87,13 @@ class PictureQuery:
         """Raises InvalidRequest for what no search can mean."""
         self.terms()
         if not 0 <= self.rating <= HIGHEST_RATING:
-            raise InvalidRequest(f"The rating is 0 to {HIGHEST_RATING}.", param="rating")
+            raise InvalidRequest(sentence("The rating is 0 to {most}.", most=HIGHEST_RATING), param="rating")
         if self.since and self.until and self.since > self.until:
             raise InvalidRequest("The first day of the search is after its last.", param="since")
         if self.sort not in SORTS:
-            raise InvalidRequest(f"The order is one of: {', '.join(SORTS)}.", param="sort")
+            raise InvalidRequest(
+                sentence("The order is one of: {names}.", names=", ".join(SORTS)), param="sort"
+            )
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from services.job_store import now
 from services.logs import event
 from services.metadata import PngError, strip
 from services.records import Image, User
+from services.sentences import sentence
 
 LIVES = (timedelta(hours=1), timedelta(days=1), timedelta(days=7), timedelta(days=30))
 MOST_SHARES = 100
@@ -38,7 +39,7 @@ BACKUP = timedelta(days=7)
 TOKEN_BYTES = 24
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 _ID = re.compile(r"(.{28,29})-([0-7][0-9A-HJKMNP-TV-Z]{25})")
-GONE = "This picture is not shared, or no longer."
+GONE = sentence("This picture is not shared, or no longer.")
 
 
 class Shares:
@@ -60,7 +61,8 @@ class Shares:
         image = self._images.get(user, image_id)
         if len(self._items(user.id, keys.ATTACHED, limit=MOST_SHARES)) >= MOST_SHARES:
             raise LimitReached(
-                f"You have {MOST_SHARES} links, the most. Revoke one first.", code="too_many_shares"
+                sentence("You have {count} links, the most. Revoke one first.", count=MOST_SHARES),
+                code="too_many_shares",
             )
         token = secrets.token_urlsafe(TOKEN_BYTES)
         item = _item(image, token, now() + lives, with_prompt)

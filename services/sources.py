@@ -19,6 +19,7 @@ from services.images import MAX_PICTURE_BYTES, Images
 from services.job_store import JobStore
 from services.logs import event
 from services.records import Job, Record, Source, User
+from services.sentences import sentence
 
 # Newer ones push out the oldest; all go after 30 days.
 MOST_UPLOADS, MOST_MASKS = 100, 300
@@ -27,7 +28,7 @@ SAME_SHAPE = 0.03
 # One press can send many jobs over the same picture.
 READ_KEPT_S = 60.0
 MOST_READ = 2
-GONE = "The picture to draw over is no longer stored. Choose it again."
+GONE = sentence("The picture to draw over is no longer stored. Choose it again.")
 
 
 class SourcePicture(Record):
@@ -71,8 +72,14 @@ class Sources:
         mask, size = read_mask(file, param="mask"), (source.width, source.height)
         if abs(mask.width / mask.height / (source.width / source.height) - 1) > SAME_SHAPE:
             raise InvalidRequest(
-                f"The mask is {mask.width} x {mask.height} pixels and the picture {source.width} x "
-                f"{source.height}: they must have the same shape.",
+                sentence(
+                    "The mask is {width} x {height} pixels and the picture {wanted_width} x {wanted_height}: "
+                    "they must have the same shape.",
+                    width=mask.width,
+                    height=mask.height,
+                    wanted_width=source.width,
+                    wanted_height=source.height,
+                ),
                 param="mask",
             )
         return self._put(user, keys.MASKS, mask.resize(size, Pillow.Resampling.BILINEAR))
@@ -107,7 +114,7 @@ class Sources:
             key = _upload_key(user, keys.MASKS, mask_id)
         else:
             key = keys.input_key(user.id, self._drawn_over(user, mask_id).id, "mask")
-        return self._get(self._inputs, key, "The mask is no longer stored. Paint it again.")
+        return self._get(self._inputs, key, sentence("The mask is no longer stored. Paint it again."))
 
     def read(self, user: User, source: Source, size: tuple[int, int]) -> dict[str, bytes]:
         """Picture and mask of `source` as PNGs of `size`, by the payload's names. Two AWS calls, kept for a minute.

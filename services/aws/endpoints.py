@@ -15,11 +15,13 @@ from botocore.exceptions import (
 from services.aws.session import Client, error_code, passing, unavailable
 from services.errors import InvalidRequest, InvokeUncertain
 from services.records import EndpointInfo, EndpointState
+from services.sentences import sentence
 
 # InvokeEndpointAsync takes a body of at most this many bytes inline (botocore 1.44.5); more goes by S3.
 MAX_INLINE_BYTES = 128_000
 # Only these say that this very request can never be taken.
 FINAL = frozenset({"ValidationError", "ValidationException"})
+ENDPOINT = sentence("The SageMaker endpoint")
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,19 @@ class Endpoints:
         except ClientError as exc:
             if passing(exc) or error_code(exc) not in FINAL:
                 # Expired credentials or a missing permission are the operator's to mend, and no job's fault.
-                raise unavailable("The SageMaker endpoint", exc) from exc
+                raise unavailable(ENDPOINT, exc) from exc
             raise InvalidRequest(
-                f"The endpoint {invocation.endpoint} refuses the request: {exc.response['Error'].get('Message', '')}",
+                sentence(
+                    "The endpoint {endpoint} refuses the request: {message}",
+                    endpoint=invocation.endpoint,
+                    message=exc.response["Error"].get("Message", ""),
+                ),
                 code="endpoint_refused",
             ) from exc
         except (ReadTimeoutError, ConnectionClosedError) as exc:
             raise InvokeUncertain("The endpoint's answer was lost; the job may be running.") from exc
         except BotoCoreError as exc:
-            raise unavailable("The SageMaker endpoint", exc) from exc
+            raise unavailable(ENDPOINT, exc) from exc
         location = answer.get("FailureLocation")
         return str(location) if location else None
 

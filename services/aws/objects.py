@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from services.aws.session import Client, error_code, passing, translated, unavailable
 from services.errors import BadOutput, NotFound
+from services.sentences import sentence
 
 LINK_S = 3600
 DELETE_BATCH = 1000
@@ -28,12 +29,18 @@ class Objects:
             answer = self._client.get_object(Bucket=self.bucket, Key=key)
         except ClientError as exc:
             if error_code(exc) in {"NoSuchKey", "404"}:
-                raise NotFound(f"There is no object {key} in the bucket {self.bucket}.") from exc
+                raise NotFound(
+                    sentence("There is no object {key} in the bucket {bucket}.", key=key, bucket=self.bucket)
+                ) from exc
             raise
         with answer["Body"] as body:
             if answer["ContentLength"] > max_bytes:
                 raise BadOutput(
-                    f"The model's answer has {answer['ContentLength']} bytes; at most {max_bytes} are read."
+                    sentence(
+                        "The model's answer has {size} bytes; at most {most} are read.",
+                        size=answer["ContentLength"],
+                        most=max_bytes,
+                    )
                 )
             return bytes(body.read())
 

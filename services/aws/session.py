@@ -15,6 +15,7 @@ from botocore.exceptions import (
 )
 
 from services.errors import Unavailable
+from services.sentences import sentence
 from services.settings import Settings
 
 P = ParamSpec("P")
@@ -108,7 +109,11 @@ def passing(exc: BotoCoreError | ClientError) -> bool:
 def unavailable(service: str, exc: BotoCoreError | ClientError) -> Unavailable:
     """The studio's word for an AWS service that throttles or is away."""
     reason = error_code(exc) if isinstance(exc, ClientError) else type(exc).__name__
-    return Unavailable(f"{service} did not answer ({reason}). Try again in a few seconds.")
+    return Unavailable(
+        sentence(
+            "{service} did not answer ({reason}). Try again in a few seconds.", service=service, reason=reason
+        )
+    )
 
 
 def translated(service: str) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from app.language import tr
 from services.accounts import LocalUser
 from services.records import User
 
@@ -77,13 +78,13 @@ def show_form(studio: Studio) -> None:
         _write_cookie()
         return
     if not _users(studio):
-        st.info("There are no users yet. The operator adds one with `python -m services.users add`.")
+        st.info(tr("There are no users yet. The operator adds one with `python -m services.users add`."))
         return
     with st.form("local_sign_in", clear_on_submit=False):
-        st.subheader("Sign in")
-        username = st.text_input("User name", autocomplete="username")
-        password = st.text_input("Password", type="password", autocomplete="current-password")
-        asked = st.form_submit_button("Sign in")
+        st.subheader(tr("Sign in"))
+        username = st.text_input(tr("User name"), autocomplete="username")
+        password = st.text_input(tr("Password"), type="password", autocomplete="current-password")
+        asked = st.form_submit_button(tr("Sign in"))
     if asked:
         authenticator = _authenticator(studio)
         if authenticator.passwords.login(username, password):
@@ -92,7 +93,7 @@ def show_form(studio: Studio) -> None:
             authenticator.cookie.set_cookie()
             st.rerun()
     if st.session_state.get("authentication_status") is False:
-        st.error("User name or password is wrong.", icon=":material/error:")
+        st.error(tr("User name or password is wrong."), icon=":material/error:")
 
 
 def end(studio: Studio) -> None:
@@ -132,7 +133,7 @@ class _CookieWrites:
 def _write_cookie() -> None:
     """Has the browser write the noted cookie; its answer starts another run, which goes on to the page or the form."""
     write = st.session_state["cookie_write"]
-    st.caption("Signing you in…" if write["method"] == "set" else "Signing you out…")
+    st.caption(tr("Signing you in…") if write["method"] == "set" else tr("Signing you out…"))
     if _component()(**write, default=False):
         del st.session_state["cookie_write"]
         st.rerun()

@@ -10,11 +10,13 @@ from html import escape
 from pathlib import Path
 from string import Template
 
+from babel.dates import format_datetime
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from app.components.prompt_text import plain
+from app.language import current, fitting, locale, speaking, tr
 from services.attached_records import SharedPicture
 from services.build import Studio
 from services.errors import NotFound, StudioError, Unavailable
@@ -25,7 +27,7 @@ PAGE = Template((ASSETS / "shared.html").read_text(encoding="utf-8"))
 STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode("utf-8")).digest()).decode("ascii")
 SHARE_PATH = "/s/"
 SMALL_PX = 420
-ALTERNATIVE = "A picture that was drawn by a model"
+LONGEST_HEADER = 500
 
 
 def create_share_route(studio: Callable[[], Studio]) -> Route:
@@ -33,22 +35,39 @@ def create_share_route(studio: Callable[[], Studio]) -> Route:
 
     def show(request: Request) -> Response:
         # Not async on purpose: Starlette runs it on a thread, where waiting for AWS keeps nobody else waiting.
+        with speaking(fitting(_wanted(request.headers.get("accept-language", "")))):
+            return answer_in_words(request)
+
+    def answer_in_words(request: Request) -> Response:
         origins = studio().settings.picture_origins
         try:
             picture = studio().shares.look(request.path_params["token"])
         except NotFound:
-            words = "The link may have ended, been taken back, or be incomplete."
-            return _answer("Not shared", _nothing("This picture is not shared, or no longer", words), 404)
+            title = tr("This picture is not shared, or no longer")
+            words = tr("The link may have ended, been taken back, or be incomplete.")
+            return _answer(tr("Not shared"), _nothing(title, words), 404)
         except StudioError as error:
-            words = "Try again in a few seconds."
-            answer = _answer("Try again", _nothing("The picture cannot be shown just now", words), 503)
+            title, words = tr("The picture cannot be shown just now"), tr("Try again in a few seconds.")
+            answer = _answer(tr("Try again"), _nothing(title, words), 503)
             if isinstance(error, Unavailable):
                 answer.headers["retry-after"] = str(error.retry_after_s)
             return answer
-        return _answer("A shared picture", _figure(picture), 200, origins=origins)
+        return _answer(tr("A shared picture"), _figure(picture), 200, origins=origins)
 
     # With what follows a slash too: nothing below this path is a page of the studio.
     return Route(SHARE_PATH + "{token:path}", show, methods=["GET"])
+
+
+def _wanted(header: str) -> list[str]:
+    """The languages that an Accept-Language header asks for (RFC 9110, 12.5.4), the most wanted first."""
+    asked = []
+    for part in header[:LONGEST_HEADER].split(","):
+        name, _, weight = part.partition(";")
+        try:
+            asked.append((float(weight.strip().removeprefix("q=") or 1), name.strip()))
+        except ValueError:
+            continue
+    return [name for weight, name in sorted(asked, key=lambda one: -one[0]) if weight > 0 and name]
 
 
 def share_url(public_url: str, token: str) -> str:
@@ -59,24 +78,27 @@ def share_url(public_url: str, token: str) -> str:
 def _figure(picture: SharedPicture) -> str:
     look = "picture small" if max(picture.width, picture.height) <= SMALL_PX else "picture"
     caption = "" if picture.prompt is None else f"<figcaption>{escape(plain(picture.prompt))}</figcaption>"
-    until = f"{picture.expires_at.astimezone(UTC):%d %b %Y, %H:%M} UTC"
+    until = format_datetime(picture.expires_at.astimezone(UTC), tr("dd MMM yyyy, HH:mm"), locale=locale())
+    alternative = escape(tr("A picture that was drawn by a model"))
+    shared = escape(tr("Shared until {moment} UTC", moment=until))
+    download = escape(tr("Download"))
     return (
-        f'<figure><img class="{look}" src="{escape(picture.url)}" alt="{ALTERNATIVE}" '
+        f'<figure><img class="{look}" src="{escape(picture.url)}" alt="{alternative}" '
         f'width="{picture.width}" height="{picture.height}">'
         f"{caption}</figure>"
-        f'<p class="facts"><span>{picture.width} x {picture.height}</span><span>Shared until {until}</span>'
-        f'<a href="{escape(picture.download_url)}" rel="noreferrer">Download</a></p>'
+        f'<p class="facts"><span>{picture.width} x {picture.height}</span><span>{shared}</span>'
+        f'<a href="{escape(picture.download_url)}" rel="noreferrer">{download}</a></p>'
     )
 
 
 def _nothing(title: str, words: str) -> str:
-    return f'<section class="none"><h1>{title}</h1><p>{words}</p></section>'
+    return f'<section class="none"><h1>{escape(title)}</h1><p>{escape(words)}</p></section>'
 
 
 def _answer(title: str, content: str, status: int, *, origins: tuple[str, ...] = ()) -> HTMLResponse:
     images = f"img-src {' '.join(origins)}; " if origins else ""
     return HTMLResponse(
-        PAGE.substitute(title=title, style=STYLE, content=content),
+        PAGE.substitute(language=current(), title=escape(title), style=STYLE, content=content),
         status_code=status,
         headers={
             "content-security-policy": (
@@ -87,5 +109,6 @@ def _answer(title: str, content: str, status: int, *, origins: tuple[str, ...] =
             "referrer-policy": "no-referrer",
             "x-robots-tag": "noindex, nofollow, noarchive",
             "cache-control": "no-store",
+            "content-language": current(),
         },
     )

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app import local_sign_in
+from app.language import tr
 from services.settings import AuthMode
 
 if TYPE_CHECKING:
     from services.build import Studio
 
+NAME = "Atelier"
 MARK = Path(__file__).parent / "assets" / "mark.svg"
 
 
@@ -21,21 +23,23 @@ def show_sign_in(studio: Studio) -> None:
     with st.container(key="sign_in", horizontal_alignment="center", gap="medium"):
         with st.container(key="sign_in_card", width=400, border=True, gap="medium"):
             with st.container(horizontal_alignment="center", gap="small"):
-                st.image(MARK.read_text(encoding="utf-8"), width=64, alt="Atelier")
-                st.title("Atelier", text_alignment="center", anchor=False)
-                st.text("Your team's private image studio.", text_alignment="center")
+                st.image(MARK.read_text(encoding="utf-8"), width=64, alt=NAME)
+                st.title(NAME, text_alignment="center", anchor=False)
+                st.text(tr("Your team's private image studio."), text_alignment="center")
             if st.session_state.pop("signed_out_because", None) == "expired":
-                st.info("You were signed in for 12 hours; please sign in again.", icon=":material/schedule:")
+                st.info(
+                    tr("You were signed in for 12 hours; please sign in again."), icon=":material/schedule:"
+                )
             if studio.settings.auth_mode is AuthMode.LOCAL:
                 local_sign_in.show_form(studio)
             elif st.button(
-                "Sign in", type="primary", icon=":material/login:", width="stretch", key="sign_in_button"
+                tr("Sign in"), type="primary", icon=":material/login:", width="stretch", key="sign_in_button"
             ):
                 st.login()
-        st.caption("Prompts and pictures stay in your own cloud account.", text_alignment="center")
+        st.caption(tr("Prompts and pictures stay in your own cloud account."), text_alignment="center")
 
 
 def show_denied() -> None:
     """For a signed-in user on a page of another role."""
-    st.title("Not for this account", anchor=False)
-    st.text("This page is for admins. Ask one of them if you need it.")
+    st.title(tr("Not for this account"), anchor=False)
+    st.text(tr("This page is for admins. Ask one of them if you need it."))

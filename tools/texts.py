@@ -11,6 +11,7 @@ import ast
 import io
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,8 @@ LOCALES = "app/locale"
 NAME = re.compile(r"\{(\w*)[^{}]*\}")
 # Of the header, what changes with the day and the person.
 NOISE = re.compile('"(Project-Id|Report|POT-|PO-|Last|Language-Team|Generated)')
+# Of a model's card and of a moderation rule.
+SHOWN = ("description", "size_hint", "about", "category")
 Text = str | tuple[str, ...]
 
 
@@ -43,6 +46,8 @@ def said(root: Path) -> dict[Text, str]:
             texts = in_python(file.read_text(encoding="utf-8"), marks)
         elif file.suffix == ".js":
             texts = in_javascript(file.read_bytes())
+        elif file.suffix == ".toml":
+            texts = in_table(file.read_text(encoding="utf-8"))
         else:
             continue
         for text in texts:
@@ -77,6 +82,14 @@ def in_javascript(source: bytes) -> Iterator[Text]:
     for _, message, _, _ in extract("javascript", io.BytesIO(source), {"say": None}):
         if isinstance(message, str):
             yield message
+
+
+def in_table(source: str) -> Iterator[Text]:
+    """What pages say of the models, or of the rules for prompts."""
+    tables = tomllib.loads(source)
+    for entry in (*tables.get("rule", ()), *(table for table in tables.values() if isinstance(table, dict))):
+        yield from (entry[name] for name in SHOWN if entry.get(name))
+        yield from map(str.capitalize, entry.get("qualities", ()))
 
 
 def errors(root: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.language import tr
 from app.navigation import GENERATE
 from services.records import Image
 
@@ -11,10 +12,10 @@ from services.records import Image
 def draw_over_button(image: Image) -> None:
     """A button that takes the picture to the first page; its id is in the address there."""
     if st.button(
-        "Draw over",
+        tr("Draw over"),
         icon=":material/brush:",
         key="viewer_over",
-        help="Start the next picture from this one, or change a part of it",
+        help=tr("Start the next picture from this one, or change a part of it"),
     ):
         for name in ("image", "viewed"):
             st.query_params.pop(name, None)

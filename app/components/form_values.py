@@ -9,12 +9,13 @@ from typing import Any
 import streamlit as st
 
 from app.components import source_choice
+from app.language import tr_later
 from app.preferred import kept_preferences
 from services.catalogue import DEFAULT_STRENGTH, MAX_SEED, ModelCard
 from services.prompt_syntax import escape
 from services.records import JobRequest, JobSpec, Source
 
-CUSTOM = "Custom"
+CUSTOM = tr_later("Custom")
 KEYS = (
     "g_model", "g_prompt", "g_negative", "g_size", "g_width", "g_height", "g_upright", "g_lock", "g_quality", "g_steps",
     "g_guidance", "g_scheduler", "g_seed", "g_count", "g_template", "g_strength",

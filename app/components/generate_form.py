@@ -11,6 +11,7 @@ from app.components.prompt_tools import prompt_tools, prompts
 from app.components.size_picker import size_picker
 from app.components.slots import Slots
 from app.components.source_picture import NOTHING_PAINTED, lacks_mask, source_picture
+from app.language import tr
 from app.preferred import preferred
 from services.build import Studio
 from services.catalogue import ModelCard
@@ -38,7 +39,7 @@ def generate_form(studio: Studio, user: User) -> Job | None:
         # In sight, however long the form is (atelier.css).
         with st.container(key="press_bar", gap="xsmall"):
             clicked = st.button(
-                "Generate",
+                tr("Generate"),
                 type="primary",
                 icon=":material/auto_awesome:",
                 width="stretch",
@@ -47,7 +48,7 @@ def generate_form(studio: Studio, user: User) -> Job | None:
             )
             price = st.empty()
         if clicked and lacks_mask(card):
-            slots.by_param["mask"].markdown(f":red[:material/error: {NOTHING_PAINTED}]")
+            slots.by_param["mask"].markdown(f":red[:material/error: {tr(NOTHING_PAINTED)}]")
             clicked = False
         requests = _requests(studio, user, form.request(card, source), slots)
         if requests:
@@ -58,10 +59,10 @@ def generate_form(studio: Studio, user: User) -> Job | None:
 
 def _texts(studio: Studio, user: User, card: ModelCard, slots: Slots) -> None:
     st.text_area(
-        "Prompt",
+        tr("Prompt"),
         key="g_prompt",
         height=110,
-        placeholder="What should it draw?",
+        placeholder=tr("What should it draw?"),
         value=form.initial("g_prompt"),
         on_change=form.remember,
     )
@@ -72,13 +73,13 @@ def _texts(studio: Studio, user: User, card: ModelCard, slots: Slots) -> None:
         # By state, not by what is in it: filled from outside it opens, and while one types it stays as it is.
         st.session_state.setdefault(form.NEGATIVE_BOX, bool(st.session_state.get("g_negative") or value))
         with st.expander(
-            "Negative prompt", icon=":material/block:", key=form.NEGATIVE_BOX, on_change="rerun"
+            tr("Negative prompt"), icon=":material/block:", key=form.NEGATIVE_BOX, on_change="rerun"
         ):
             st.text_area(
-                "Negative prompt",
+                tr("Negative prompt"),
                 key="g_negative",
                 height=68,
-                placeholder="What should not be in it?",
+                placeholder=tr("What should not be in it?"),
                 label_visibility="collapsed",
                 value=value,
                 on_change=form.remember,
@@ -89,16 +90,16 @@ def _texts(studio: Studio, user: User, card: ModelCard, slots: Slots) -> None:
 def _amount(card: ModelCard, slots: Slots) -> None:
     quality, count = st.columns([4, 3])
     quality.segmented_control(
-        "Quality",
+        tr("Quality"),
         list(card.qualities),
         key="g_quality",
         required=True,
-        format_func=str.capitalize,
+        format_func=lambda quality: tr(quality.capitalize()),
         on_change=lambda: form.apply_quality(card),
         width="stretch",
     )
     count.segmented_control(
-        "Pictures",
+        tr("Pictures"),
         list(range(1, card.max_count + 1)),
         key="g_count",
         required=True,
@@ -109,47 +110,47 @@ def _amount(card: ModelCard, slots: Slots) -> None:
 
 
 def _advanced(card: ModelCard, slots: Slots) -> None:
-    with st.expander("Advanced", icon=":material/tune:", key="advanced_box"):
-        st.slider("Steps", card.min_steps, card.max_steps, key="g_steps", on_change=form.remember)
+    with st.expander(tr("Advanced"), icon=":material/tune:", key="advanced_box"):
+        st.slider(tr("Steps"), card.min_steps, card.max_steps, key="g_steps", on_change=form.remember)
         slots.by_param["steps"] = st.empty()
         if card.max_guidance > card.min_guidance:
             st.slider(
-                "Guidance",
+                tr("Guidance"),
                 float(card.min_guidance),
                 float(card.max_guidance),
                 step=0.5,
                 key="g_guidance",
-                help="How closely to follow the prompt.",
+                help=tr("How closely to follow the prompt."),
                 on_change=form.remember,
             )
             slots.by_param["guidance"] = st.empty()
         if len(card.schedulers) > 1:
-            st.selectbox("Scheduler", card.schedulers, key="g_scheduler", on_change=form.remember)
+            st.selectbox(tr("Scheduler"), card.schedulers, key="g_scheduler", on_change=form.remember)
             slots.by_param["scheduler"] = st.empty()
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="seed_row"):
             st.number_input(
-                "Seed",
+                tr("Seed"),
                 value=None,
                 step=1,
                 key="g_seed",
-                placeholder="Random",
-                help="The same seed and settings draw the same picture. Empty: a new one each time.",
+                placeholder=tr("Random"),
+                help=tr("The same seed and settings draw the same picture. Empty: a new one each time."),
                 on_change=form.remember,
             )
             # The labels are for those who hear the page: atelier.css shows the icons only.
             st.button(
-                "Fix a random seed",
+                tr("Fix a random seed"),
                 icon=":material/casino:",
                 key="roll",
                 on_click=form.roll_seed,
-                help="Fix a random seed",
+                help=tr("Fix a random seed"),
             )
             st.button(
-                "Back to a random seed",
+                tr("Back to a random seed"),
                 icon=":material/backspace:",
                 key="unroll",
                 on_click=form.clear_seed,
-                help="Back to a random seed",
+                help=tr("Back to a random seed"),
                 disabled=st.session_state["g_seed"] is None,
             )
         slots.by_param["seed"] = st.empty()

@@ -13,12 +13,12 @@ const ICONS = {
   clear: "M6.400 19 5 17.600l5.600-5.600L5 6.400 6.400 5l5.600 5.600L17.600 5 19 6.400 13.400 12l5.600 5.600-1.400 1.400-5.600-5.600z",
   invert: "M12 22q-2.100 0-3.900-.8t-3.200-2.100-2.100-3.200T2 12t.8-3.900 2.100-3.200 3.200-2.100T12 2t3.900.8 3.200 2.100 2.100 3.200.8 3.900-.8 3.900-2.100 3.200-3.200 2.100T12 22zm1-2.100q3-.4 5-2.600T20 12t-2-5.300-5-2.600z",
 }
-const TOOLS = [
-  ["brush", "Brush", "Brush (B)"],
-  ["eraser", "Eraser", "Eraser (E)"],
-  ["undo", "Undo", "Undo (Ctrl+Z)"],
-  ["clear", "Clear", "Clear (Delete)"],
-  ["invert", "Invert", "Invert (I)"],
+const tools = () => [
+  ["brush", say("Brush"), say("Brush (B)")],
+  ["eraser", say("Eraser"), say("Eraser (E)")],
+  ["undo", say("Undo"), say("Undo (Ctrl+Z)")],
+  ["clear", say("Clear"), say("Clear (Delete)")],
+  ["invert", say("Invert"), say("Invert (I)")],
 ]
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high)
@@ -31,10 +31,11 @@ function makeMask(width, height) {
   const canvas = make("canvas", "mask", {
     tabindex: "0",
     role: "application",
-    "aria-roledescription": "mask painter",
-    "aria-label":
+    "aria-roledescription": say("mask painter"),
+    "aria-label": say(
       "Paint what is drawn anew. Arrow keys move the brush, Space paints, [ and ] change its size, " +
-      "B brush, E eraser, I invert, Ctrl+Z undo, Delete clear.",
+        "B brush, E eraser, I invert, Ctrl+Z undo, Delete clear.",
+    ),
   })
   canvas.width = Math.max(1, Math.round(width * scale))
   canvas.height = Math.max(1, Math.round(height * scale))
@@ -157,15 +158,15 @@ function makeView(parent, data) {
   const cursor = make("div", "cursor", { "aria-hidden": "true" })
   const broken = make("p", "broken")
   broken.hidden = true
-  broken.textContent = "The link has expired. Reload the page."
+  broken.textContent = say("The link has expired. Reload the page.")
   image.addEventListener("error", () => (broken.hidden = false))
   image.addEventListener("load", () => (broken.hidden = true))
   tint.append(mask.canvas)
   sheet.append(image, tint, frame, cursor, broken)
   stage.append(sheet)
-  const bar = make("div", "bar", { role: "toolbar", "aria-label": "Mask" })
+  const bar = make("div", "bar", { role: "toolbar", "aria-label": say("Mask") })
   const buttons = {}
-  for (const [name, words, label] of TOOLS) {
+  for (const [name, words, label] of tools()) {
     const button = make("button", "tool", { type: "button", title: label, "aria-label": label })
     const text = make("span", "words")
     text.textContent = words
@@ -174,16 +175,16 @@ function makeView(parent, data) {
     buttons[name] = button
     bar.append(button)
   }
-  const sizer = make("label", "sizer", { title: "Brush size ([ and ])" })
+  const sizer = make("label", "sizer", { title: say("Brush size ([ and ])") })
   const size = make("input", "size", { type: "range", min: RADIUS.least, max: RADIUS.most, step: 0.5 })
   size.value = RADIUS.first
-  size.setAttribute("aria-label", "Brush size")
+  size.setAttribute("aria-label", say("Brush size"))
   sizer.append(make("span", "dot small"), size, make("span", "dot large"))
   bar.append(sizer)
   const live = make("div", "live", { "aria-live": "polite" })
   root.append(stage, bar, live)
   parent.append(root)
-  return { root, stage, sheet, image, tint, frame, cursor, bar, buttons, size, live, mask, erase: false, at: null, token: null }
+  return { root, stage, sheet, image, tint, frame, cursor, bar, buttons, size, live, mask, words: JSON.stringify(data.words), erase: false, at: null, token: null }
 }
 
 // The stage has the shape that is drawn where bars are added, and the picture's own where it is cut.
@@ -206,8 +207,11 @@ const views = new WeakMap()
 
 export default function (component) {
   const { data, parentElement, setStateValue } = component
+  speak(data.words)
   let view = views.get(parentElement)
-  if (!view || !parentElement.contains(view.root)) {
+  // In another language it is made anew; the mask comes back as it was sent.
+  if (!view || !parentElement.contains(view.root) || view.words !== JSON.stringify(data.words)) {
+    view?.root.remove()
     view = makeView(parentElement, data)
     views.set(parentElement, view)
   }
@@ -228,7 +232,7 @@ export default function (component) {
   }
 
   const radius = () => (Math.max(canvas.width, canvas.height) * Number(view.size.value)) / 100
-  const say = (words) => (view.live.textContent = words)
+  const tell = (words) => (view.live.textContent = words)
   const send = () => {
     view.buttons.undo.disabled = mask.steps.length === 0
     setStateValue("mask", { token: view.token, png: exported(mask) })
@@ -250,23 +254,23 @@ export default function (component) {
   const act = (tool) => {
     if (tool === "brush" || tool === "eraser") {
       view.erase = tool === "eraser"
-      say(view.erase ? "Eraser" : "Brush")
+      tell(view.erase ? say("Eraser") : say("Brush"))
     } else if (tool === "undo") {
       if (!mask.steps.pop()) return
       redraw(mask)
-      say("Undone")
+      tell(say("Undone"))
       send()
     } else {
       addStep(mask, { kind: tool })
       redraw(mask)
-      say(tool === "clear" ? "Cleared" : "Inverted")
+      tell(tool === "clear" ? say("Cleared") : say("Inverted"))
       send()
     }
     showTool()
   }
   const resize = (by) => {
     view.size.value = clamp(Number(view.size.value) + by, RADIUS.least, RADIUS.most)
-    say(`Brush size ${view.size.value}`)
+    tell(say("Brush size {size}", { size: view.size.value }))
     showCursor()
   }
   showTool()
@@ -325,11 +329,11 @@ export default function (component) {
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key
     const step = Math.max(canvas.width, canvas.height) / 50
     const ways = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }
-    const tools = { b: "brush", e: "eraser", i: "invert", Delete: "clear" }
+    const chosen = { b: "brush", e: "eraser", i: "invert", Delete: "clear" }
     if (command && key === "z") act("undo")
     else if (command || event.altKey) return
     else if (key === "[" || key === "]") resize(key === "[" ? -1 : 1)
-    else if (tools[key]) act(tools[key])
+    else if (chosen[key]) act(chosen[key])
     else if (ways[key] || key === " ") {
       const before = view.at ?? [canvas.width / 2, canvas.height / 2]
       const [across, down] = ways[key] ?? [0, 0]
@@ -339,7 +343,7 @@ export default function (component) {
         const points = key === " " ? [view.at] : [before, view.at]
         addStep(mask, { kind: "stroke", erase: view.erase, radius: radius(), points })
         redraw(mask)
-        say(view.erase ? "Erased" : "Painted")
+        tell(view.erase ? say("Erased") : say("Painted"))
         send()
         showTool()
       }

@@ -11,7 +11,8 @@ from typing import Any
 
 import streamlit as st
 
-from app.components.script import script
+from app.components.script import script, words
+from app.language import tr
 from services.records import Fit
 from services.sources import SourcePicture
 
@@ -39,7 +40,7 @@ def mask_painter(
     """
     data = {
         "src": picture.url,
-        "alt": "The picture to draw over",
+        "alt": tr("The picture to draw over"),
         "width": picture.width,
         "height": picture.height,
         "wanted": {"width": wanted[0], "height": wanted[1]},
@@ -47,6 +48,7 @@ def mask_painter(
         "paint": paint,
         "token": token,
         "mask": PNG_URL + base64.b64encode(mask).decode() if mask else "",
+        "words": words("mask_painter.js"),
     }
     result = _component()(key=key, data=data, on_mask_change=_nothing)
     return _painted(result.mask, token)
@@ -74,5 +76,5 @@ def _component() -> Callable[..., Any]:
     return st.components.v2.component(
         "atelier_mask_painter",
         css=(HERE / "mask_painter.css").read_text(encoding="utf-8"),
-        js=script("elements.js", "mask_painter.js"),
+        js=script("words.js", "elements.js", "mask_painter.js"),
     )

@@ -8,12 +8,12 @@ import streamlit as st
 
 from app import prompt_cache
 from app.components.error_banner import show_error
+from app.language import tr, tr_later, tr_n
 from app.page_runner import errors_in_words
-from app.wording import plural
 from services.build import Studio
 from services.errors import StudioError
 from services.prompt_book import MAX_ENTRIES, MAX_NAME
-from services.prompt_syntax import MAX_PROMPTS, PLACE
+from services.prompt_syntax import MAX_PROMPTS
 from services.records import User
 
 KIND = "book_kind"
@@ -23,36 +23,53 @@ OUTCOME = "book_outcome"
 
 @dataclass(frozen=True)
 class Kind:
-    """Words for one of the two kinds of text."""
+    """Words for one of the two kinds of text, in English: `tr` says them."""
 
     name: str
     title: str
+    one: str
+    new: str
     text: str
     placeholder: str
     about: str
+    gone: str
 
 
 LISTS = Kind(
-    "list",
-    "Lists",
-    "Entries, one a line",
-    "cat\ndog\nfox",
-    "With a list `animal`, the prompt `a __animal__` draws each of its entries; `{red|blue} apple` does the same "
-    f"without a list. A list has at most {MAX_ENTRIES} entries; one press draws at most {MAX_PROMPTS} prompts.",
+    name="list",
+    title=tr_later("Lists"),
+    one=tr_later("List"),
+    new=tr_later("New list"),
+    text=tr_later("Entries, one a line"),
+    placeholder=tr_later("cat\ndog\nfox"),
+    about=tr_later(
+        "With a list `animal`, the prompt `a __animal__` draws each of its entries; `{{red|blue}} apple` does the "
+        "same without a list. A list has at most {entries} entries; one press draws at most {prompts} prompts."
+    ),
+    gone=tr_later("The list `{name}` will be gone for good."),
 )
 TEMPLATES = Kind(
-    "template",
-    "Templates",
-    "Template",
-    f"a photo of {PLACE}, 35 mm",
-    f"What you type in the form goes where `{PLACE}` stands.",
+    name="template",
+    title=tr_later("Templates"),
+    one=tr_later("Template"),
+    new=tr_later("New template"),
+    text=tr_later("Template"),
+    placeholder=tr_later("a photo of {prompt}, 35 mm"),
+    about=tr_later("What you type in the form goes where `{{prompt}}` stands."),
+    gone=tr_later("The template `{name}` will be gone for good."),
 )
 KINDS = {kind.name: kind for kind in (LISTS, TEMPLATES)}
 
 
-@st.dialog("Lists and templates", width="medium", icon=":material/library_books:", on_dismiss="rerun")
 def open_prompt_book(studio: Studio, user: User) -> None:
     """The dialog; the page runs again when it is closed, with what was changed."""
+    dialog = st.dialog(
+        tr("Lists and templates"), width="medium", icon=":material/library_books:", on_dismiss="rerun"
+    )
+    dialog(_show)(studio, user)
+
+
+def _show(studio: Studio, user: User) -> None:
     with errors_in_words():
         edit_prompt_book(studio, user)
 
@@ -61,26 +78,26 @@ def edit_prompt_book(studio: Studio, user: User) -> None:
     """The dialog's content: which kind, which one, its text."""
     st.session_state.setdefault(KIND, LISTS.name)
     st.segmented_control(
-        "Kind",
+        tr("Kind"),
         list(KINDS),
         key=KIND,
         required=True,
-        format_func=lambda name: KINDS[name].title,
+        format_func=lambda name: tr(KINDS[name].title),
         label_visibility="collapsed",
         width="stretch",
     )
     kind = KINDS[st.session_state[KIND]]
-    st.caption(kind.about)
+    st.caption(tr(kind.about, entries=MAX_ENTRIES, prompts=MAX_PROMPTS))
     texts = _texts(studio, user, kind)
     which = _which(kind)
     if st.session_state.get(which) not in texts:
         st.session_state[which] = ""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
-            kind.name.capitalize(),
+            tr(kind.one),
             ["", *texts],
             key=which,
-            format_func=lambda name: name or f"New {kind.name}",
+            format_func=lambda name: name or tr(kind.new),
         )
         if chosen:
             _deletion(studio, user, kind, chosen)
@@ -96,21 +113,21 @@ def _editor(studio: Studio, user: User, kind: Kind, chosen: str, text: str) -> N
     with st.form(f"book_{kind.name}_form_{chosen}", border=False):
         if not chosen:
             st.text_input(
-                "Name",
+                tr("Name"),
                 key=f"book_{kind.name}_name",
                 max_chars=MAX_NAME,
-                placeholder="animal" if kind is LISTS else "film",
+                placeholder=tr("animal") if kind is LISTS else tr("film"),
                 autocomplete="off",
             )
         st.text_area(
-            kind.text,
+            tr(kind.text),
             value=text,
             key=_text_key(kind, chosen),
             height=220 if kind is LISTS else 110,
-            placeholder=kind.placeholder,
+            placeholder=tr(kind.placeholder),
         )
         st.form_submit_button(
-            "Save",
+            tr("Save"),
             type="primary",
             icon=":material/save:",
             key=f"book_{kind.name}_save",
@@ -120,10 +137,10 @@ def _editor(studio: Studio, user: User, kind: Kind, chosen: str, text: str) -> N
 
 
 def _deletion(studio: Studio, user: User, kind: Kind, chosen: str) -> None:
-    with st.popover("Delete", icon=":material/delete:", key=f"book_{kind.name}_delete"):
-        st.markdown(f"The {kind.name} `{chosen}` will be gone for good.")
+    with st.popover(tr("Delete"), icon=":material/delete:", key=f"book_{kind.name}_delete"):
+        st.markdown(tr(kind.gone, name=chosen))
         st.button(
-            "Delete",
+            tr("Delete"),
             type="primary",
             key=f"book_{kind.name}_sure",
             on_click=_delete,
@@ -138,10 +155,15 @@ def _save(studio: Studio, user: User, kind: Kind, chosen: str) -> None:
     try:
         if kind is LISTS:
             kept = studio.prompts.save_list(user, name, text, new=new)
-            said = f"Saved {plural(len(kept.entries), 'entry', 'entries')}: write `__{name}__` in a prompt."
+            said = tr_n(
+                "Saved {count} entry: write `__{name}__` in a prompt.",
+                "Saved {count} entries: write `__{name}__` in a prompt.",
+                len(kept.entries),
+                name=name,
+            )
         else:
             studio.prompts.save_template(user, name, text, new=new)
-            said = f"Saved: choose `{name}` under the prompt."
+            said = tr("Saved: choose `{name}` under the prompt.", name=name)
     except StudioError as error:
         st.session_state[OUTCOME] = error
         return
@@ -161,7 +183,7 @@ def _delete(studio: Studio, user: User, kind: Kind, name: str) -> None:
         st.session_state[OUTCOME] = error
         return
     prompt_cache.forget("lists", "entries", "templates")
-    st.session_state[OUTCOME] = f"Deleted `{name}`."
+    st.session_state[OUTCOME] = tr("Deleted `{name}`.", name=name)
     st.session_state.pop(_text_key(kind, name), None)
 
 

@@ -9,6 +9,7 @@ from app.components import form_values as form
 from app.components.error_banner import show_error
 from app.components.prompt_book import open_prompt_book
 from app.components.prompt_text import one_line, show_text
+from app.language import tr, tr_later
 from app.page_runner import errors_in_words
 from services import keys
 from services.build import Studio
@@ -21,16 +22,21 @@ RECENT_BOX = "recent_box"
 PROBLEM = "recent_problem"
 SHOWN_CHARACTERS = 140
 PREVIEW_CHARACTERS = 300
+STARRED, RECENT = tr_later("Starred"), tr_later("Recent")
 
 
 def prompt_tools(studio: Studio, user: User) -> None:
     """Draws the row under the prompt. Reads templates when they were not read of late, the rest when it is opened."""
     with st.container(horizontal=True, key="prompt_tools", gap="small"):
         box = st.popover(
-            "Recent", icon=":material/history:", type="tertiary", key=RECENT_BOX, on_change=_recent_toggled
+            tr("Recent"),
+            icon=":material/history:",
+            type="tertiary",
+            key=RECENT_BOX,
+            on_change=_recent_toggled,
         )
         opened = st.button(
-            "Lists and templates",
+            tr("Lists and templates"),
             icon=":material/library_books:",
             type="tertiary",
             key="open_prompt_book",
@@ -61,7 +67,9 @@ def prompts(studio: Studio, user: User, text: str) -> tuple[str, ...]:
 def preview(texts: tuple[str, ...]) -> None:
     """Several prompts as plain text, behind a line that opens them."""
     with st.expander(
-        f"Preview {len(texts)} prompts", icon=":material/format_list_numbered:", key="preview_box"
+        tr("Preview {count} prompts", count=len(texts)),
+        icon=":material/format_list_numbered:",
+        key="preview_box",
     ):
         show_text(
             "\n".join(f"{n}. {one_line(text, PREVIEW_CHARACTERS)}" for n, text in enumerate(texts, start=1))
@@ -88,10 +96,10 @@ def _template(studio: Studio, user: User) -> None:
             st.session_state["g_template"] = ""
     if names:
         st.selectbox(
-            "Template",
+            tr("Template"),
             ["", *names],
             key="g_template",
-            format_func=lambda name: name or "None",
+            format_func=lambda name: name or tr("None"),
             on_change=form.remember,
         )
         if (text := _chosen(studio, user)) is not None:
@@ -111,20 +119,20 @@ def _recent(studio: Studio, user: User) -> None:
     typed = str(st.session_state.get("g_prompt") or "")
     if typed.strip() and typed not in stars:
         st.button(
-            "Star the prompt in the form",
+            tr("Star the prompt in the form"),
             icon=":material/star:",
             key="star_typed",
             on_click=_star,
             args=(studio, user, typed),
         )
     with st.container(gap="xsmall", key="recent_rows"):
-        for title, texts in (("Starred", stars), ("Recent", recent)):
+        for title, texts in ((STARRED, stars), (RECENT, recent)):
             if texts:
-                st.caption(title)
+                st.caption(tr(title))
             for text in texts:
-                _row(studio, user, text, starred=title == "Starred")
+                _row(studio, user, text, starred=title == STARRED)
     if not stars and not recent:
-        st.caption("Your last 20 prompts will stand here, and those you star.")
+        st.caption(tr("Your last 20 prompts will stand here, and those you star."))
 
 
 def _row(studio: Studio, user: User, text: str, *, starred: bool) -> None:
@@ -135,20 +143,20 @@ def _row(studio: Studio, user: User, text: str, *, starred: bool) -> None:
     ):
         show_text(one_line(text, SHOWN_CHARACTERS))
         st.button(
-            "Put it into the form",
+            tr("Put it into the form"),
             icon=":material/edit_note:",
             type="tertiary",
             key=f"use_{key}",
-            help="Put it into the form",
+            help=tr("Put it into the form"),
             on_click=_use,
             args=(text,),
         )
         st.button(
-            "Take the star away" if starred else "Star it",
+            tr("Take the star away") if starred else tr("Star it"),
             icon=":material/star:" if starred else ":material/star_border:",
             type="tertiary",
             key=f"{'unstar' if starred else 'star'}_{key}",
-            help="Take the star away" if starred else "Star it",
+            help=tr("Take the star away") if starred else tr("Star it"),
             on_click=_unstar if starred else _star,
             args=(studio, user, text),
         )

@@ -8,6 +8,7 @@ import streamlit as st
 
 from app.components import form_values as form
 from app.components.prompt_text import as_label, show_text
+from app.language import tr, tr_sentence
 from app.uploads import ENDINGS, taken, uploader_key
 from services.build import Studio
 from services.catalogue import ModelCard
@@ -32,22 +33,25 @@ def recall_drop(studio: Studio) -> None:
     """
     said = st.session_state.get(RECALLED)
     with st.expander(
-        "Settings from a picture", icon=":material/image_search:", key="recall_box", expanded=said is not None
+        tr("Settings from a picture"),
+        icon=":material/image_search:",
+        key="recall_box",
+        expanded=said is not None,
     ):
         if isinstance(said, Recipe):
             _show(said, fit(said, _chosen(studio), studio.catalogue.models()))
             return
         st.file_uploader(
-            "Drop a picture made here, with A1111, ComfyUI, InvokeAI or SwarmUI",
+            tr("Drop a picture made here, with A1111, ComfyUI, InvokeAI or SwarmUI"),
             type=ENDINGS,
             key=uploader_key(FILE),
             max_upload_size=MAX_FILE_BYTES // 1024 // 1024,
             on_change=_take,
         )
         if said is not None:
-            st.warning(as_label(said, LONGEST_REMARK), icon=":material/info:")
+            st.warning(as_label(tr_sentence(said), LONGEST_REMARK), icon=":material/info:")
         else:
-            st.caption("It is read for its settings and not kept.")
+            st.caption(tr("It is read for its settings and not kept."))
 
 
 def _take() -> None:
@@ -74,29 +78,31 @@ def _show(recipe: Recipe, fitted: Fitted) -> None:
             show_text(recipe.prompt)
     with st.container(gap=None, key="recalled_facts"):
         if recipe.negative_prompt:
-            st.caption(f"Not in the picture: {as_label(recipe.negative_prompt, LONGEST_FACTS)}")
+            st.caption(tr("Not in the picture: {text}", text=as_label(recipe.negative_prompt, LONGEST_FACTS)))
         st.caption(as_label(" · ".join(_facts(recipe)), LONGEST_FACTS))
         for remark in fitted.remarks:
-            st.caption(f":orange[:material/info:] {as_label(remark, LONGEST_REMARK)}")
+            st.caption(f":orange[:material/info:] {as_label(tr_sentence(remark), LONGEST_REMARK)}")
     with st.container(horizontal=True, gap="small", key="recall_uses"):
-        _button("Use all", "all", fitted, type="primary", help="Everything the file says, the seed too")
-        _button("Remix", "remix", fitted, help="Everything but the seed, which becomes random")
-        _button("Use prompt", "prompt", fitted, disabled=fitted.prompt is None)
-        _button("Use seed", "seed", fitted, disabled=fitted.seed is None)
-        st.button("Close", key="recall_close", type="tertiary", on_click=_close)
+        _button(
+            tr("Use all"), "all", fitted, type="primary", help=tr("Everything the file says, the seed too")
+        )
+        _button(tr("Remix"), "remix", fitted, help=tr("Everything but the seed, which becomes random"))
+        _button(tr("Use prompt"), "prompt", fitted, disabled=fitted.prompt is None)
+        _button(tr("Use seed"), "seed", fitted, disabled=fitted.seed is None)
+        st.button(tr("Close"), key="recall_close", type="tertiary", on_click=_close)
 
 
 def _facts(recipe: Recipe) -> list[str]:
     """What the file says besides its texts, as it stands there."""
-    facts = [f"From {recipe.source}"]
+    facts = [tr("From {program}", program=recipe.source)]
     if recipe.seed is not None:
-        facts.append(f"seed {recipe.seed}")
+        facts.append(tr("seed {seed}", seed=recipe.seed))
     if recipe.steps is not None:
-        facts.append(f"{recipe.steps} steps")
+        facts.append(tr("{count} steps", count=recipe.steps))
     if recipe.sampler is not None:
         facts.append(recipe.sampler)
     if recipe.guidance is not None:
-        facts.append(f"guidance {recipe.guidance:g}")
+        facts.append(tr("guidance {value}", value=f"{recipe.guidance:g}"))
     if recipe.width is not None and recipe.height is not None:
         facts.append(f"{recipe.width} x {recipe.height}")
     if recipe.model is not None:
@@ -128,7 +134,7 @@ def _use(use: str, fitted: Fitted) -> None:
         values["g_seed"] = fitted.seed
     st.session_state[form.MEMORY] = memory | values
     st.session_state[form.RECALLED] = True
-    st.toast("The form is filled in.", icon=":material/check:")
+    st.toast(tr("The form is filled in."), icon=":material/check:")
 
 
 def _settings(fitted: Fitted, memory: dict[str, Any]) -> dict[str, Any]:

@@ -6,21 +6,24 @@ import streamlit as st
 
 from app.components import form_values as form
 from app.components.slots import Slots
+from app.language import tr, tr_later
 from services.catalogue import ModelCard
 from services.sizes import turned
 
 # The drawing of the shape; a size that is typed in may be anything.
 DRAWN_PX = 30
 FLATTEST = 4.0
+SIDES = {"width": tr_later("Width, px"), "height": tr_later("Height, px")}
 
 
 def size_picker(card: ModelCard, slots: Slots) -> None:
     """Draws the choice of a shape, what it is in pixels, and the sides of a custom size."""
     st.segmented_control(
-        "Size",
+        tr("Size"),
         [*form.shapes(card), form.CUSTOM],
         key="g_size",
         required=True,
+        format_func=_shape_words,
         on_change=lambda: form.shape_chosen(card),
         width="stretch",
     )
@@ -28,11 +31,11 @@ def size_picker(card: ModelCard, slots: Slots) -> None:
     # The place is there for every size: what follows would be drawn anew, and fold up, if it moved.
     with st.container(gap="small"):
         if custom:
-            for column, name in zip(st.columns(2), ("width", "height"), strict=True):
+            for column, name in zip(st.columns(2), SIDES, strict=True):
                 # Without bounds: the browser would keep a value outside them to itself, and the service's
                 # message would be about the value before.
                 column.number_input(
-                    f"{name.capitalize()}, px",
+                    tr(SIDES[name]),
                     step=card.grid_px,
                     key=f"g_{name}",
                     on_change=form.side_changed,
@@ -41,24 +44,29 @@ def size_picker(card: ModelCard, slots: Slots) -> None:
     width, height = form.size(card)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="size_row"):
         st.html(_drawing(width, height), width="content")
-        st.caption(f"{width} x {height} px", width="content")
+        st.caption(tr("{width} x {height} px", width=width, height=height), width="content")
         if custom:
-            st.checkbox("Keep the shape", key="g_lock", on_change=form.lock_changed)
+            st.checkbox(tr("Keep the shape"), key="g_lock", on_change=form.lock_changed)
         st.space("stretch")
         st.button(
-            "Swap width and height",
+            tr("Swap width and height"),
             icon=":material/crop_rotate:",
             type="tertiary",
             key="swap_size",
             on_click=form.swap,
             args=(card,),
-            help=f"Turn it to {turned(st.session_state['g_size'])}"
+            help=tr("Turn it to {shape}", shape=turned(st.session_state["g_size"]))
             if not custom and width != height
-            else "Turn it",
+            else tr("Turn it"),
         )
     if card.size_hint and (width, height) != (card.default_width, card.default_height):
-        st.caption(f":material/info: {card.size_hint}")
+        st.caption(f":material/info: {tr(card.size_hint)}")
     slots.by_param["width"] = slots.by_param["height"] = st.empty()
+
+
+def _shape_words(label: str) -> str:
+    """A shape says itself, as 4:3."""
+    return tr(label) if label == form.CUSTOM else label
 
 
 def _drawing(width: int, height: int) -> str:

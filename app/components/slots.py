@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app.components.error_banner import in_words, show_error
 from app.components.prompt_text import as_label
+from app.language import tr
 from services.errors import InvalidRequest, Moderated, StudioError
 from services.records import JobRequest
 
@@ -26,7 +27,8 @@ class Slots:
         words = in_words(error)
         if isinstance(error, Moderated):
             start, end = error.span
-            words += f" Found: “{as_label(getattr(request, str(error.param))[start:end])}”."
+            found = as_label(getattr(request, str(error.param))[start:end])
+            words += " " + tr("Found: “{text}”.", text=found)
         slot.markdown(f":red[:material/error: {words}]")
         return True
 

@@ -14,6 +14,7 @@ from app.components.mask_painter import mask_painter
 from app.components.prompt_text import as_label
 from app.components.slots import Slots
 from app.components.source_choice import Chosen
+from app.language import tr, tr_later, tr_sentence
 from app.links import RENEW_AFTER_S
 from app.uploads import ENDINGS, taken, uploader_key
 from services import keys
@@ -30,8 +31,8 @@ FILE, MASK_FILE = "source_file", "mask_file"
 LOOK, MASK, PROBLEM = "source_look", "source_mask", "source_problem"
 BOX = "source_box"
 SAME_SHAPE = 0.01
-FIT_WORDS = {Fit.CROP.value: "Cut to fit", Fit.PAD.value: "Add bars"}
-NOTHING_PAINTED = "Nothing is painted yet: paint over what should be drawn anew, or switch it off."
+FIT_WORDS = {Fit.CROP.value: tr_later("Cut to fit"), Fit.PAD.value: tr_later("Add bars")}
+NOTHING_PAINTED = tr_later("Nothing is painted yet: paint over what should be drawn anew, or switch it off.")
 
 
 def source_picture(studio: Studio, user: User, card: ModelCard, slots: Slots) -> Source | None:
@@ -46,11 +47,11 @@ def source_picture(studio: Studio, user: User, card: ModelCard, slots: Slots) ->
     if chosen is not None and chosen.fresh:
         st.session_state[BOX] = True
     with st.expander(
-        "Start from a picture", icon=":material/add_photo_alternate:", key=BOX, on_change="rerun"
+        tr("Start from a picture"), icon=":material/add_photo_alternate:", key=BOX, on_change="rerun"
     ):
         picture = _look(studio, user, chosen) if chosen else None
         if (problem := st.session_state.pop(PROBLEM, None)) is not None:
-            st.markdown(f":red[:material/error: {as_label(problem, 400)}]")
+            st.markdown(f":red[:material/error: {as_label(tr_sentence(problem), 400)}]")
         chosen = source_choice.current()
         if chosen is None:
             _uploader(studio, user)
@@ -113,7 +114,7 @@ def _seen(chosen: Chosen, picture: SourcePicture, card: ModelCard) -> Chosen:
 
 def _uploader(studio: Studio, user: User) -> None:
     st.file_uploader(
-        "A PNG, JPEG or WebP picture",
+        tr("A PNG, JPEG or WebP picture"),
         type=ENDINGS,
         key=uploader_key(FILE),
         max_upload_size=MAX_FILE_BYTES // 1024 // 1024,
@@ -121,8 +122,10 @@ def _uploader(studio: Studio, user: User) -> None:
         args=(studio, user),
     )
     st.caption(
-        "Or open one of your pictures and press “Draw over”. Uploads are kept for 30 days, "
-        "without what the camera wrote into them."
+        tr(
+            "Or open one of your pictures and press “Draw over”. Uploads are kept for 30 days, "
+            "without what the camera wrote into them."
+        )
     )
 
 
@@ -158,7 +161,7 @@ def _picture(studio: Studio, user: User, card: ModelCard, chosen: Chosen, pictur
         try:
             mask = _mask(studio, user, chosen.source.mask)
         except StudioError as error:
-            st.markdown(f":red[:material/error: {as_label(error.message, 400)}]")
+            st.markdown(f":red[:material/error: {as_label(tr_sentence(error.message), 400)}]")
             if isinstance(error, NotFound):
                 chosen = source_choice.change(chosen, mask=None)
     painted = mask_painter(
@@ -183,7 +186,7 @@ def _picture(studio: Studio, user: User, card: ModelCard, chosen: Chosen, pictur
     try:
         mask_id = studio.sources.keep_mask(user, picture, painted)
     except StudioError as error:
-        st.markdown(f":red[:material/error: {as_label(error.message, 400)}]")
+        st.markdown(f":red[:material/error: {as_label(tr_sentence(error.message), 400)}]")
         st.session_state.pop("source_painted")
         return chosen
     st.session_state[MASK] = (mask_id, painted)
@@ -208,11 +211,17 @@ def _controls(
     if abs(math.log(picture.width / picture.height / (width / height))) > SAME_SHAPE:
         st.session_state["source_fit"] = chosen.source.fit.value
         st.segmented_control(
-            f"From {picture.width} x {picture.height} to {width} x {height}",
+            tr(
+                "From {width} x {height} to {wanted_width} x {wanted_height}",
+                width=picture.width,
+                height=picture.height,
+                wanted_width=width,
+                wanted_height=height,
+            ),
             list(FIT_WORDS),
             key="source_fit",
             required=True,
-            format_func=FIT_WORDS.__getitem__,
+            format_func=lambda fit: tr(FIT_WORDS[fit]),
             on_change=_refit,
             args=(chosen,),
             width="stretch",
@@ -223,22 +232,30 @@ def _controls(
     with st.container(horizontal=True, gap="small", key="source_buttons"):
         if nearest != (width, height):
             st.button(
-                f"Take its size, {nearest[0]} x {nearest[1]}",
+                tr("Take its size, {width} x {height}", width=nearest[0], height=nearest[1]),
                 icon=":material/aspect_ratio:",
                 key="source_size",
                 on_click=form.set_size,
                 args=(card, nearest),
             )
         st.button(
-            "Remove", icon=":material/close:", key="source_remove", on_click=source_choice.put, args=(None,)
+            tr("Remove"),
+            icon=":material/close:",
+            key="source_remove",
+            on_click=source_choice.put,
+            args=(None,),
         )
     st.slider(
-        "Strength", MIN_STRENGTH, 1.0, step=0.01, key="g_strength", on_change=form.remember, format="%.2f"
+        tr("Strength"), MIN_STRENGTH, 1.0, step=0.01, key="g_strength", on_change=form.remember, format="%.2f"
     )
     steps = steps_over(st.session_state["g_steps"], st.session_state["g_strength"])
     st.caption(
-        f"Low keeps the picture and changes details, high keeps little but its layout. This draws {steps} of "
-        f"{st.session_state['g_steps']} steps."
+        tr(
+            "Low keeps the picture and changes details, high keeps little but its layout. "
+            "This draws {steps} of {all_steps} steps.",
+            steps=steps,
+            all_steps=st.session_state["g_steps"],
+        )
     )
     slots.by_param["strength"] = st.empty()
     if card.inpainting:
@@ -255,10 +272,10 @@ def _switch(chosen: Chosen) -> None:
 
 def _fit_words(chosen: Chosen) -> str:
     if chosen.source.fit is Fit.CROP:
-        return "What is dark around the frame is cut off."
+        return tr("What is dark around the frame is cut off.")
     if chosen.painting:
-        return "The white bars are drawn anew too."
-    return "The white bars are part of what is drawn over."
+        return tr("The white bars are drawn anew too.")
+    return tr("The white bars are part of what is drawn over.")
 
 
 def _part(studio: Studio, user: User, chosen: Chosen, picture: SourcePicture, slots: Slots) -> None:
@@ -266,16 +283,18 @@ def _part(studio: Studio, user: User, chosen: Chosen, picture: SourcePicture, sl
     st.session_state["source_part"] = chosen.painting
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="source_part_row"):
         st.toggle(
-            "Paint a mask",
+            tr("Paint a mask"),
             key="source_part",
-            help="Only what you paint over is drawn anew; the rest stays as it is.",
+            help=tr("Only what you paint over is drawn anew; the rest stays as it is."),
             on_change=_switch,
             args=(chosen,),
         )
         if chosen.painting:
-            with st.popover("From a file", icon=":material/upload:", type="tertiary", key="mask_file_box"):
+            with st.popover(
+                tr("From a file"), icon=":material/upload:", type="tertiary", key="mask_file_box"
+            ):
                 st.file_uploader(
-                    "A mask: white is drawn anew, black is kept",
+                    tr("A mask: white is drawn anew, black is kept"),
                     type=ENDINGS,
                     key=uploader_key(MASK_FILE),
                     max_upload_size=MAX_FILE_BYTES // 1024 // 1024,
@@ -284,4 +303,4 @@ def _part(studio: Studio, user: User, chosen: Chosen, picture: SourcePicture, sl
                 )
     slots.by_param["mask"] = st.empty()
     if chosen.painting and chosen.source.mask is None:
-        slots.by_param["mask"].caption(NOTHING_PAINTED)
+        slots.by_param["mask"].caption(tr(NOTHING_PAINTED))

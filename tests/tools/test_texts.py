@@ -28,6 +28,8 @@ def project(tmp_path: Path) -> Path:
         "services/albums.py": 'def get():\n    raise NotFound("There is no such album.")\n',
         "app/pages/gallery.py": PAGE,
         "app/components/grid.js": 'function f() { return say("Open {name}", { name }) }\n',
+        "services/catalogue.toml": '[a]\nname = "A"\ndescription = "Fast."\nqualities = { fine = 9 }\n',
+        "services/rules.toml": '[[rule]]\nid = "r"\ncategory = "gore"\nabout = "cruelty"\nterms = ["x"]\n',
         "app/api/jobs.py": 'tr("English for programs")\n',
         "app/locale/de.po": HEADER,
     }
@@ -49,20 +51,25 @@ def translate(project: Path, **said: str) -> None:
     file.write_text(content)
 
 
-def test_texts_are_found_in_pages_scripts_and_errors_and_not_in_the_api(project: Path) -> None:
+def test_texts_are_found_in_pages_scripts_errors_and_tables_and_not_in_the_api(project: Path) -> None:
     assert set(texts.said(project)) == {
         "Gallery",
         ("{count} picture", "{count} pictures"),
         "Open {name}",
         "There is no such album.",
+        "Fast.",
+        "Fine",
+        "cruelty",
+        "gore",
     }
 
 
 def test_a_catalogue_is_whole_when_everything_is_translated_and_nothing_is_left_over(project: Path) -> None:
-    assert len(texts.problems(project)) == 4
+    assert len(texts.problems(project)) == 8
     texts.update(project)
     assert {problem.split(": ")[1] for problem in texts.problems(project)} == {"not translated"}
     translate(project, Gallery="Galerie", Open="Öffne {name}", There="Dieses Album gibt es nicht.")
+    translate(project, Fast="Schnell.", Fine="Fein", cruelty="Grausamkeit", gore="Grausames")
     file = project / "app/locale/de.po"
     plural = 'msgstr[0] ""\nmsgstr[1] ""'
     assert plural in file.read_text()

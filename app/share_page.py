@@ -10,13 +10,13 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from babel.dates import format_datetime
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from app.components.prompt_text import plain
-from app.language import current, fitting, locale, speaking, tr
+from app.language import current, fitting, speaking, tr
+from app.wording import day
 from services.attached_records import SharedPicture
 from services.build import Studio
 from services.errors import NotFound, StudioError, Unavailable
@@ -78,9 +78,9 @@ def share_url(public_url: str, token: str) -> str:
 def _figure(picture: SharedPicture) -> str:
     look = "picture small" if max(picture.width, picture.height) <= SMALL_PX else "picture"
     caption = "" if picture.prompt is None else f"<figcaption>{escape(plain(picture.prompt))}</figcaption>"
-    until = format_datetime(picture.expires_at.astimezone(UTC), tr("dd MMM yyyy, HH:mm"), locale=locale())
+    until = picture.expires_at.astimezone(UTC)
     alternative = escape(tr("A picture that was drawn by a model"))
-    shared = escape(tr("Shared until {moment} UTC", moment=until))
+    shared = escape(tr("Shared until {day}, {time} UTC", day=day(until.date()), time=f"{until:%H:%M}"))
     download = escape(tr("Download"))
     return (
         f'<figure><img class="{look}" src="{escape(picture.url)}" alt="{alternative}" '

@@ -136,3 +136,22 @@ def test_an_outage_says_that_asking_again_helps(
     answer = stranger.get(path("A" * 32))
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "secret detail" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("asked", "spoken"),
+    [
+        ("de-AT,de;q=0.9,en;q=0.5", "de"),
+        ("es, en;q=0.3, fr;q=0.8", "fr"),
+        ("fr;q=0, de;q=0.1", "de"),
+        ("nl", "en"),
+        ("", "en"),
+        ("*;q=nan, <script>;q=1, ../../etc, de;q=x" + ",x" * 4000, "en"),
+    ],
+)
+def test_the_page_speaks_the_language_that_the_browser_asks_for(
+    stranger: TestClient, asked: str, spoken: str
+) -> None:
+    answer = stranger.get(path("A" * 32), headers={"accept-language": asked})
+    assert answer.status_code == 404 and f'<html lang="{spoken}">' in answer.text
+    assert answer.headers["content-language"] == spoken

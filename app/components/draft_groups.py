@@ -12,7 +12,8 @@ from app.components.error_banner import show_error
 from app.components.following import follow, forget_feed, watch
 from app.components.picture_grid import GridAction, picture_grid
 from app.components.press import Sent, partly_sent_words
-from app.wording import about, dollars, duration, plural
+from app.language import tr, tr_later, tr_n
+from app.wording import about, dollars, drafts, duration, sentence_case, steps
 from services import keys
 from services.build import Studio
 from services.drafts import Finish, draft_number, is_missing
@@ -25,16 +26,13 @@ ROUND = "picks_round"
 PARTLY = "partly_finished"
 # The address holds no more than these: more than one press can have.
 MOST_PICKS = 60
-ALL_THERE = "All of these are finished or being drawn already: nothing is charged."
-SOME_THERE = "{price} · {time} · {count} more finished or being drawn already"
 
 
 def draft_title(press: Sequence[Job]) -> bool:
     """Draws what stands above the drafts of several prompts; False (and nothing) for those of a single one."""
     prompts = len(prompts_of(press))
     if prompts > 1:
-        words = "**Drafts of {count} prompts**"
-        st.markdown(words.format(count=prompts))
+        st.markdown(tr("**Drafts of {count} prompts**", count=prompts))
     return prompts > 1
 
 
@@ -76,7 +74,7 @@ def draft_group(
     if picked:
         _finish(studio, user, picked, group)
     else:
-        st.caption("Pick those that are worth finishing: only their seeds are drawn in full.")
+        st.caption(tr("Pick those that are worth finishing: only their seeds are drawn in full."))
     return None
 
 
@@ -85,7 +83,7 @@ def _missing(studio: Studio, user: User, missing: Sequence[Job], group: str) -> 
     count = sum(job.spec.count for job in missing)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"missing_{group}"):
         pressed = st.button(
-            f"Draw the {plural(count, 'missing draft')} again",
+            tr_n("Draw the {count} missing draft again", "Draw the {count} missing drafts again", count),
             icon=":material/refresh:",
             key=f"again_{group}",
         )
@@ -94,7 +92,7 @@ def _missing(studio: Studio, user: User, missing: Sequence[Job], group: str) -> 
         except StudioError as error:
             show_error(error)
             return
-        st.caption(price.capitalize().replace("$", "\\$"), width="content")
+        st.caption(sentence_case(price).replace("$", "\\$"), width="content")
     if not pressed:
         return
     try:
@@ -111,11 +109,11 @@ def _missing(studio: Studio, user: User, missing: Sequence[Job], group: str) -> 
 
 
 def _group_words(job: Job, count: int) -> str:
-    words = "{drafts}, {few} each · finished with {many}"
-    return words.format(
-        drafts=plural(count, "draft"),
-        few=plural(job.spec.steps, "step"),
-        many=plural(job.draft.steps if job.draft else 0, "step"),
+    return tr(
+        "{drafts}, {few} each · finished with {many}",
+        drafts=drafts(count),
+        few=steps(job.spec.steps),
+        many=steps(job.draft.steps if job.draft else 0),
     )
 
 
@@ -129,13 +127,15 @@ def _finish(studio: Studio, user: User, picked: tuple[str, ...], group: str) -> 
     with st.container(key=f"finish_bar_{group}", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
             pressed = st.button(
-                f"Finish {finish.count} at full quality" if finish.count else "Show what is finished",
+                tr("Finish {count} at full quality", count=finish.count)
+                if finish.count
+                else tr("Show what is finished"),
                 icon=":material/auto_awesome:",
                 type="primary",
                 key=f"finish_{group}",
             )
             st.space("stretch")
-            if st.button("Clear", type="tertiary", key=f"unpick_{group}"):
+            if st.button(tr("Clear"), type="tertiary", key=f"unpick_{group}"):
                 _let_go(picked)
                 st.rerun()
         st.caption(_finish_words(finish, len(picked)))
@@ -149,14 +149,14 @@ def _finish(studio: Studio, user: User, picked: tuple[str, ...], group: str) -> 
 def _finish_words(finish: Finish, picked: int) -> str:
     """What the press costs and takes, and that some of those picked are paid for already; as a markdown label."""
     if finish.estimate is None:
-        return ALL_THERE
-    there = picked - finish.count
-    words = SOME_THERE if there else "{price} · {time}"
-    return words.format(
-        price=about(dollars(finish.estimate.cost_usd)).capitalize(),
-        time=about(duration(finish.estimate.total_s)),
-        count=there,
-    ).replace("$", "\\$")
+        return tr("All of these are finished or being drawn already: nothing is charged.")
+    words = [
+        sentence_case(about(dollars(finish.estimate.cost_usd))),
+        about(duration(finish.estimate.total_s)),
+    ]
+    if there := picked - finish.count:
+        words.append(tr("{count} more finished or being drawn already", count=there))
+    return " · ".join(words).replace("$", "\\$")
 
 
 def _send(studio: Studio, user: User, picked: tuple[str, ...]) -> None:
@@ -176,7 +176,7 @@ def _send(studio: Studio, user: User, picked: tuple[str, ...]) -> None:
     if batch.refused is not None:
         why = batch.refused.error
         sent = Sent(batch, goes_on=why.retryable or isinstance(why, LimitReached))
-        st.session_state[PARTLY] = (picked, partly_sent_words(sent, why, batch.asked, button="Finish"))
+        st.session_state[PARTLY] = (picked, partly_sent_words(sent, why, batch.asked, button=tr("Finish")))
     else:
         _let_go(picked)
     forget_feed()
@@ -215,8 +215,9 @@ def beside_drafts(
     action = None
     for image in images:
         pair = [drafts[image.n], image] if image.n in drafts else [image]
-        words = "Draft, then full quality with {steps}" if len(pair) == 2 else "Full quality with {steps}"
+        both = tr_later("Draft, then full quality with {steps}")
+        words = both if len(pair) == 2 else tr_later("Full quality with {steps}")
         with st.container(key=f"pair_{image.id}", gap="xsmall"):
-            st.caption(words.format(steps=plural(final.spec.steps, "step")) + f" · seed {image.seed}")
+            st.caption(f"{tr(words, steps=steps(final.spec.steps))} · {tr('seed {seed}', seed=image.seed)}")
             action = picture_grid(studio, pair, key=f"pair_grid_{image.id}", look="tiles") or action
     return action

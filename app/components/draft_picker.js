@@ -18,10 +18,13 @@ function showTile(tile, item, number) {
   const [pick, look] = tile.children
   const image = pick.querySelector("img")
   if (image.getAttribute("src") !== item.src) image.src = item.src
-  pick.setAttribute("aria-label", `Draft ${number}, seed ${item.seed}${item.finished ? ", drawn in full" : ""}`)
-  look.setAttribute("aria-label", `Look at draft ${number}`)
-  look.title = "Look at it"
-  pick.querySelector(".note").textContent = item.finished ? "finished" : ""
+  const name = item.finished
+    ? say("Draft {number}, seed {seed}, drawn in full", { number, seed: item.seed })
+    : say("Draft {number}, seed {seed}", { number, seed: item.seed })
+  pick.setAttribute("aria-label", name)
+  look.setAttribute("aria-label", say("Look at draft {number}", { number }))
+  look.title = say("Look at it")
+  pick.querySelector(".note").textContent = item.finished ? say("finished") : ""
 }
 
 function makePart() {
@@ -36,6 +39,7 @@ function makeRemark(remark) {
 
 export default function (component) {
   const { data, parentElement, setStateValue, setTriggerValue } = component
+  speak(data.words)
   let view = views.get(parentElement)
   if (!view || !parentElement.contains(view.root)) {
     // What was picked is known to the server from the first press on; until then it says what was picked before.
@@ -54,7 +58,7 @@ export default function (component) {
     prompt.hidden = !part.prompt
     prompt.textContent = prompt.title = part.prompt
     grid.hidden = !part.items.length
-    grid.setAttribute("aria-label", part.prompt ? `Drafts of ${part.prompt}` : "Drafts")
+    grid.setAttribute("aria-label", part.prompt ? say("Drafts of {prompt}", { prompt: part.prompt }) : say("Drafts"))
     part.items.forEach((item, place) => {
       const tile = known.get(item.id) ?? makeTile(item)
       known.delete(item.id)

@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from app.components.prompt_text import one_line
-from app.components.script import script
+from app.components.script import script, words
 from app.links import link
 from services.build import Studio
 from services.records import Image
@@ -54,6 +54,7 @@ def draft_picker(
     """
     images = [image for part in parts for image in part.images]
     data = {
+        "words": words("draft_picker.js"),
         "parts": [
             {
                 "prompt": one_line(part.prompt, PROMPT_CHARACTERS),
@@ -95,5 +96,5 @@ def _component() -> Callable[..., Any]:
     return st.components.v2.component(
         "atelier_draft_picker",
         css=(HERE / "draft_picker.css").read_text(encoding="utf-8"),
-        js=script("elements.js", "draft_picker.js"),
+        js=script("words.js", "elements.js", "draft_picker.js"),
     )

@@ -6,18 +6,21 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from app.components.draft_picker import DraftsOfPrompt, Remark
-from app.wording import ago, dollars, hint_words, plural
+from app.failure_words import failure_words
+from app.language import tr, tr_later, tr_sentence
+from app.wording import ESTIMATED, ago, dollars, drafts, hint_words
 from services import keys
 from services.answer import withheld_words
 from services.build import Studio
 from services.drafts import is_missing
 from services.records import Image, Job, JobStatus, User
 
-DRAWING = "{drafts} still being drawn."
+FREE = tr_later("Nothing was charged.")
+DRAWING = tr_later("{drafts} still being drawn.")
 MISSING = {
-    JobStatus.FAILED: "{drafts} failed.",
-    JobStatus.CANCELED: "{drafts} canceled.",
-    JobStatus.EXPIRED: "{drafts} not drawn in time.",
+    JobStatus.FAILED: tr_later("{drafts} failed."),
+    JobStatus.CANCELED: tr_later("{drafts} canceled."),
+    JobStatus.EXPIRED: tr_later("{drafts} not drawn in time."),
 }
 
 
@@ -74,12 +77,12 @@ def prompts_of(press: Iterable[Job]) -> tuple[str, ...]:
 def press_facts(press: Sequence[Job]) -> str:
     """When the press was, and what its drafts cost beside what was said before; as a markdown label."""
     drawn = [job for job in press if job.status is JobStatus.SUCCEEDED]
-    words = "{ago} · {cost} (estimated {said})"
-    return words.format(
-        ago=ago(press[0].created_at),
-        cost=dollars(sum(job.cost_usd or 0.0 for job in drawn)),
+    cost = tr(
+        ESTIMATED,
+        what=dollars(sum(job.cost_usd or 0.0 for job in drawn)),
         said=dollars(sum(job.estimate.cost_usd for job in drawn)),
-    ).replace("$", "\\$")
+    )
+    return f"{ago(press[0].created_at)} · {cost}".replace("$", "\\$")
 
 
 def standing_of(press: Sequence[Job]) -> tuple[Job, ...]:
@@ -106,7 +109,7 @@ def by_prompt(
         remarks = [remark for job in of_prompt for remark in _remarks(job)]
         drawing = sum(job.spec.count for job in of_prompt if job.id in open_ids)
         if drawing:
-            remarks.append(Remark(DRAWING.format(drafts=plural(drawing, "draft"))))
+            remarks.append(Remark(tr(DRAWING, drafts=drafts(drawing))))
         parts.append(
             DraftsOfPrompt(
                 prompt=prompt if len(prompts) > 1 else "",
@@ -120,13 +123,12 @@ def by_prompt(
 def _remarks(job: Job) -> list[Remark]:
     """What the drafts of a job do not say themselves, and why there are none."""
     if job.status in MISSING:
-        words = MISSING[job.status].format(drafts=plural(job.spec.count, "draft"))
-        why = job.failure.message if job.failure is not None else ""
-        free = "" if "nothing was charged" in why.lower() else "Nothing was charged."
+        words, why = tr(MISSING[job.status], drafts=drafts(job.spec.count)), failure_words(job)
+        free = "" if tr(FREE).lower() in why.lower() else tr(FREE)
         return [Remark(" ".join([words, why, free]), failed=True)]
     remarks = []
     if job.withheld and job.status is JobStatus.SUCCEEDED:
-        remarks.append(Remark(withheld_words(job.withheld, job.spec.count)))
+        remarks.append(Remark(tr_sentence(withheld_words(job.withheld, job.spec.count))))
     if job.hint is not None:
         remarks.append(Remark(hint_words(job.spec, job.hint)))
     return remarks

@@ -21,6 +21,8 @@ from app.components.poll_pace import POLL_S, poll_s, set_interval
 from app.components.prompt_text import as_label, one_line, show_text
 from app.components.tab_notice import tab_notice
 from app.components.viewer import act_on
+from app.failure_words import failure_words
+from app.language import tr
 from app.page_runner import errors_in_words
 from app.wording import (
     STATUS_WORDS,
@@ -228,19 +230,23 @@ def _ended(studio: Studio, job: Job) -> None:
     """A job that brought no pictures: why, and the way to try again."""
     with st.container(border=True, key=f"ended_{job.id}", gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{STATUS_WORDS[job.status]}** · {ago(job.created_at)}", width="content")
+            st.markdown(f"**{tr(STATUS_WORDS[job.status])}** · {ago(job.created_at)}", width="content")
             st.space("stretch")
             again = st.button(
-                "Edit and retry", icon=":material/edit:", type="tertiary", key=f"retry_{job.id}"
+                tr("Edit and retry"), icon=":material/edit:", type="tertiary", key=f"retry_{job.id}"
             )
             with st.container(key=f"icons_ended_{job.id}", width="content"):
                 gone = st.button(
-                    "Hide", icon=":material/close:", type="tertiary", key=f"dismiss_{job.id}", help="Hide"
+                    tr("Hide"),
+                    icon=":material/close:",
+                    type="tertiary",
+                    key=f"dismiss_{job.id}",
+                    help=tr("Hide"),
                 )
         show_text(one_line(job.spec.prompt, 160))
         if job.failure is not None:
-            st.markdown(f":red[:material/error: {as_label(job.failure.message, 400)}]")
-        st.caption("Nothing was charged.")
+            st.markdown(f":red[:material/error: {as_label(failure_words(job), 400)}]")
+        st.caption(tr("Nothing was charged."))
     if again or gone:
         st.session_state["ended"].pop(job.id, None)
         if st.query_params.get("job") == job.id:
@@ -286,18 +292,18 @@ def _pictures(
             if not draft_title(press):
                 show_text(one_line(first.prompt, 90))
                 remix = st.button(
-                    "Remix",
+                    tr("Remix"),
                     icon=":material/shuffle:",
                     type="tertiary",
                     key=f"remix_{first.job_id}",
-                    help="Remix: the same settings, a new seed",
+                    help=tr("Remix: the same settings, a new seed"),
                 )
                 again = st.button(
-                    "Use all settings",
+                    tr("Use all settings"),
                     icon=":material/replay:",
                     type="tertiary",
                     key=f"all_{first.job_id}",
-                    help="Use all settings, the seed too",
+                    help=tr("Use all settings, the seed too"),
                 )
         if press:
             action = draft_group(studio, user, feed.jobs, images, finished, open_ids)
@@ -330,7 +336,7 @@ def _short_facts(image: Image, job: Job | None) -> str:
 
 def _facts(job: Job) -> str:
     """Size, seed, time and price of the job on top."""
-    words = [f"{job.spec.width} x {job.spec.height}", f"seed {job.spec.seed}"]
+    words = [f"{job.spec.width} x {job.spec.height}", tr("seed {seed}", seed=job.spec.seed)]
     if (took := time_beside_estimate(job)) is not None:
         words.append(took)
     elif job.timings is not None:
@@ -342,8 +348,8 @@ def _facts(job: Job) -> str:
 def _nothing_yet() -> None:
     with st.container(key="nothing_yet", border=True, horizontal_alignment="center", gap="small"):
         st.markdown("### :material/draw:", text_alignment="center")
-        st.markdown("**Your pictures will appear here.**", text_alignment="center")
-        st.caption("Describe something on the left, or start from one of these.", text_alignment="center")
+        st.markdown(tr("**Your pictures will appear here.**"), text_alignment="center")
+        st.caption(tr("Describe something on the left, or start from one of these."), text_alignment="center")
         with st.container(horizontal=True, horizontal_alignment="center"):
             for example in EXAMPLES:
                 st.button(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from tools import advisories, declared, duplicates, licences, pins, programs, tree
+from tools import advisories, declared, duplicates, licences, pins, programs, texts, tree
 from tools.outcome import Outcome, State, from_problems
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,6 +34,7 @@ CHECKS: dict[str, Check] = {
     "duplicates": duplicates.duplicates,
     "pins": pinned,
     "declared": declared.declared,
+    "texts": texts.check,
     "long files": tree.long_files,
     "machine paths": tree.machine_paths,
     "registry hosts": tree.registry_hosts,

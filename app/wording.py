@@ -134,11 +134,6 @@ def file_size(size_bytes: int) -> str:
     return f"{format_decimal(size_bytes / 1_000_000, '#,##0.0', locale=locale())} MB"
 
 
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """`1 picture`, `3 pictures`."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
-
-
 def pictures(count: int) -> str:
     """`1 picture`, `3 pictures`."""
     return tr_n("{count} picture", "{count} pictures", count)

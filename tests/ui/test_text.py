@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from app.components.error_banner import in_words
 from app.components.prompt_text import as_label, one_line, plain
 from app.submission import DOUBLE_CLICK_S, Attempt, key_for
-from app.wording import about, ago, dollars, duration, file_size, plural
+from app.wording import about, ago, dollars, duration, file_size, jobs
 from services.errors import LimitReached, Moderated, Unavailable
 from services.records import JobRequest
 
@@ -100,7 +100,7 @@ def test_ages_sizes_and_counts_are_words() -> None:
     ages = [ago(now - timedelta(seconds=s), now) for s in (5, 300, 7200, 90000)]
     assert ages == ["just now", "5 min ago", "2 h ago", "03 May 2026"]
     assert [file_size(size) for size in (812, 34_000, 1_200_000)] == ["812 B", "34 kB", "1.2 MB"]
-    assert (plural(1, "job"), plural(2, "job")) == ("1 job", "2 jobs")
+    assert (jobs(1), jobs(2)) == ("1 job", "2 jobs")
 
 
 APPLE, ROCKET = (JobRequest(prompt="a red apple"),), (JobRequest(prompt="a rocket"),)

@@ -8,7 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from app.components.prompt_text import one_line
-from app.language import number, tr, tr_later, tr_sentence
+from app.failure_words import failure_words
+from app.language import number, tr, tr_later
 from app.wording import STATUS_WORDS, TASK_WORDS, dollars
 from services.records import Job
 
@@ -26,10 +27,7 @@ def as_frame(jobs: Sequence[Job]) -> pd.DataFrame:
             "When": [job.created_at for job in jobs],
             "State": [_state(job) for job in jobs],
             "Prompt": [one_line(job.spec.prompt, LONGEST_PROMPT) for job in jobs],
-            REASON: [
-                one_line(tr_sentence(job.failure.message), LONGEST_REASON) if job.failure else None
-                for job in jobs
-            ],
+            REASON: [one_line(failure_words(job), LONGEST_REASON) if job.failure else None for job in jobs],
             "Kind": [tr(TASK_WORDS[job.spec.task]) for job in jobs],
             "Pictures": [job.spec.count for job in jobs],
             "Price": [None if job.cost_usd is None else dollars(job.cost_usd) for job in jobs],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.components.prompt_text import as_label, plain
+from app.failure_words import failure_words
 from app.language import tr_sentence
 from app.wording import hint_words
 from services.answer import withheld_words
@@ -14,7 +15,7 @@ from services.records import Job, JobStatus
 def show_failure(job: Job) -> None:
     """Draws why the job did not succeed, when it did not."""
     if job.failure is not None:
-        st.markdown(f":red[:material/error: {as_label(job.failure.message, 400)}]")
+        st.markdown(f":red[:material/error: {as_label(failure_words(job), 400)}]")
 
 
 def show_remarks(job: Job) -> None:

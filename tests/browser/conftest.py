@@ -105,10 +105,10 @@ def start_studio(
     return started
 
 
-def sign_in(page: Page, url: str, person: dict[str, str]) -> None:
-    """Opens `url` and signs in on the hosted page."""
+def sign_in(page: Page, url: str, person: dict[str, str], *, button: str = "Sign in") -> None:
+    """Opens `url` and signs in on the hosted page; `button` says so in the browser's language."""
     page.goto(url)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name=button).click()
     page.locator("input[name=username]").fill(person["email"])
     page.locator("input[type=password]").fill(person["password"])
     page.keyboard.press("Enter")

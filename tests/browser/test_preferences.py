@@ -1,6 +1,8 @@
-"""The colours that a person chose are worn by every page, in a new window too."""
+"""The colours and the language that a person chose are those of every page, in a new window too."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -16,7 +18,13 @@ def wears(page: Page, colours: str) -> None:
     expect(page.locator(".stApp")).to_have_css("color-scheme", colours)
 
 
-def test_dark_is_chosen_once_and_worn_everywhere(
+def speak(page: Page, label: str, language: str) -> None:
+    """Chooses a language on the account page."""
+    page.get_by_role("combobox", name=re.compile(label)).click()
+    page.get_by_role("option", name=language, exact=True).click()
+
+
+def test_dark_and_german_are_chosen_once_and_kept_everywhere(
     running: RunningStudio, page: Page, chromium: Browser
 ) -> None:
     page.emulate_media(color_scheme="light")
@@ -29,20 +37,33 @@ def test_dark_is_chosen_once_and_worn_everywhere(
     expect(page.get_by_role("radio", name="Dark").or_(page.get_by_role("button", name="Dark"))).to_have_count(
         1
     )
-    page.get_by_role("link", name="Gallery").click()
-    heading(page, "Gallery")
+    speak(page, "Language", "Deutsch")
+    heading(page, "Konto")
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+    page.get_by_role("link", name="Galerie").click()
+    heading(page, "Galerie")
     page.reload()
-    heading(page, "Gallery")
+    heading(page, "Galerie")
+    expect(page.get_by_text("Deine Galerie ist leer.")).to_be_visible()
     wears(page, "dark")
 
-    second = chromium.new_context(color_scheme="light")
+    second = chromium.new_context(color_scheme="light", locale="fr-FR")
     second.set_default_timeout(TIMEOUT_MS)
     other = second.new_page()
-    sign_in(other, running.url, running.credentials["admin"])
+    sign_in(other, running.url, running.credentials["admin"], button="Se connecter")
     wears(other, "dark")
-    heading(other, "Create")
+    heading(other, "Erstellen")
+    other.get_by_label("Prompt", exact=True).fill("x" * 2001)
+    other.keyboard.press("Control+Enter")
+    other.get_by_text("Der Prompt hat 2001 Zeichen").wait_for()
+    other.get_by_role("link", name="Konto").click()
+    heading(other, "Konto")
+    speak(other, "Sprache", "Wie der Browser")
+    heading(other, "Compte")
     second.close()
 
+    page.reload()
+    heading(page, "Gallery")
     page.get_by_role("link", name="Account").click()
     heading(page, "Account")
     page.get_by_text("As the system", exact=True).click()

@@ -51,7 +51,7 @@ MAX_KEY_CHARACTERS = 255
 ENDED = {
     JobStatus.SUCCEEDED: sentence("The job has already ended: it succeeded."),
     JobStatus.FAILED: sentence("The job has already ended: it failed."),
-    JobStatus.CANCELED: sentence("The job has already ended: it canceled."),
+    JobStatus.CANCELED: sentence("The job has already ended: it was canceled."),
     JobStatus.EXPIRED: sentence("The job has already ended: it expired."),
 }
 LATER_FIELDS = ("when", "within_s", "draft", "final_of")

@@ -28,7 +28,7 @@ function showTile(tile, item, number) {
 }
 
 function makePart() {
-  return make("div", "part", {}, make("h3", "prompt"), make("div", "grid", { role: "group" }), make("div", "remarks"))
+  return make("div", "part", {}, make("h2", "prompt"), make("div", "grid", { role: "group" }), make("div", "remarks"))
 }
 
 function makeRemark(remark) {

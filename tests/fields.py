@@ -1,0 +1,47 @@
+"""Every place of the pages that takes a text or a file, read from the code: what hostile tests are held against."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from local.processes import ROOT
+
+TEXT_WIDGETS = {"text_input", "text_area", "chat_input", "data_editor"}
+FILE_WIDGETS = {"file_uploader", "camera_input", "audio_input"}
+
+
+def text_fields() -> set[str]:
+    """`account.keys: Name of a new key`, for each widget that takes a text of one's own: file, function and label."""
+    return {field for kind, field, takes_new in _widgets() if kind in TEXT_WIDGETS or takes_new}
+
+
+def file_fields() -> set[str]:
+    """The same for each widget that takes a file."""
+    return {field for kind, field, _ in _widgets() if kind in FILE_WIDGETS}
+
+
+def _widgets() -> Iterator[tuple[str, str, bool]]:
+    """Each call of a method in the pages' code: its name, where it is, whether it has `accept_new_options`."""
+    for file in (ROOT / "streamlit_app.py", *sorted((ROOT / "app").rglob("*.py"))):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for function in ast.walk(tree):
+            if not isinstance(function, ast.FunctionDef | ast.Module):
+                continue
+            for call in _calls(function):
+                label = call.args[0] if call.args else ast.Constant("")
+                words = label.value if isinstance(label, ast.Constant) else ast.unparse(label)
+                where = f"{file.stem}.{getattr(function, 'name', '')}: {words}"
+                new = any(keyword.arg == "accept_new_options" for keyword in call.keywords)
+                assert isinstance(call.func, ast.Attribute)
+                yield call.func.attr, where, new
+
+
+def _calls(inside: ast.AST) -> Iterator[ast.Call]:
+    """The calls of methods in a function itself, not in those within it."""
+    for node in ast.iter_child_nodes(inside):
+        if isinstance(node, ast.FunctionDef):
+            continue
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            yield node
+        yield from _calls(node)

@@ -3,6 +3,9 @@
 const LONGEST_PX = [512, 1024]
 const RADIUS = { least: 1, most: 25, first: 6 } // in per cent of the longer side
 const MOST_STEPS = 60
+// The buttons of a pointer that paint: a mouse's first, a finger, a pen's tip, and its other end.
+const PEN_ERASER = 5
+const PAINTING = new Set([0, PEN_ERASER])
 // Two colours in stripes: whatever is below, one of them shows.
 const TINT = ["#ec0c7a", "#ffd9ec"]
 const STRIPES = 40
@@ -184,7 +187,7 @@ function makeView(parent, data) {
   const live = make("div", "live", { "aria-live": "polite" })
   root.append(stage, bar, live)
   parent.append(root)
-  return { root, stage, sheet, image, tint, frame, cursor, bar, buttons, size, live, mask, words: JSON.stringify(data.words), erase: false, at: null, token: null }
+  return { root, stage, sheet, image, tint, frame, cursor, bar, buttons, size, live, mask, words: JSON.stringify(data.words), erase: false, at: null, token: null, stroke: null }
 }
 
 // The stage has the shape that is drawn where bars are added, and the picture's own where it is cut.
@@ -283,39 +286,42 @@ export default function (component) {
       ((event.clientY - box.top) * canvas.height) / box.height,
     ]
   }
-  let stroke = null
+  // In the view, not in this run: an answer of the studio may come in the middle of a stroke, and runs this again.
   canvas.onpointerdown = (event) => {
-    if (!data.paint || !event.isPrimary || event.button > 0) return
+    if (!data.paint || !event.isPrimary || !PAINTING.has(event.button)) return
     event.preventDefault()
     canvas.focus({ preventScroll: true })
     canvas.setPointerCapture(event.pointerId)
     view.at = point(event)
     // The other end of a pen erases.
-    const erase = view.erase || event.buttons === 32
-    stroke = { kind: "stroke", erase, radius: radius(), points: [view.at] }
-    drawStroke(mask.context, stroke, 0)
+    const erase = view.erase || event.button === PEN_ERASER
+    view.stroke = { kind: "stroke", erase, radius: radius(), points: [view.at] }
+    drawStroke(mask.context, view.stroke, 0)
     showCursor()
   }
   canvas.onpointermove = (event) => {
+    // A second finger and a palm draw nothing and do not move the brush.
+    if (!event.isPrimary) return
     view.at = point(event)
     showCursor()
-    if (!stroke || !event.isPrimary) return
+    const { stroke } = view
+    if (!stroke) return
     const from = stroke.points.length
     const passed = event.getCoalescedEvents?.() ?? []
     stroke.points.push(...(passed.length ? passed : [event]).map(point))
     drawStroke(mask.context, stroke, from)
   }
-  const finish = () => {
-    if (!stroke) return
-    addStep(mask, stroke)
-    stroke = null
+  const finish = (event) => {
+    if (!view.stroke || !event.isPrimary) return
+    addStep(mask, view.stroke)
+    view.stroke = null
     send()
     showTool()
   }
   canvas.onpointerup = finish
   canvas.onpointercancel = finish
   canvas.onpointerleave = () => {
-    if (stroke) return
+    if (view.stroke) return
     view.at = null
     showCursor()
   }

@@ -16,6 +16,10 @@ INVISIBLE = {
 _INVISIBLE = re.compile("[" + "".join(INVISIBLE) + "]")
 # Everything of ASCII that markdown, directives (`:material/x:`), LaTeX or HTML could begin with.
 _SPECIAL = re.compile(r"([!-/:-@\[-`{-~])")
+# Where addresses become links: that is done to the text after its escapes were read, so only what stands between
+# keeps it from happening. An empty directive leaves no character behind when the label is copied.
+_LINKS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", re.IGNORECASE)
+_NO_LINK = ":small[]"
 
 
 def plain(text: str) -> str:
@@ -31,7 +35,7 @@ def one_line(text: str, longest: int = 80) -> str:
 
 def as_label(text: str, longest: int = 80) -> str:
     """One line for where only a label is possible: every character that markdown could read is escaped."""
-    return _SPECIAL.sub(r"\\\1", one_line(text, longest))
+    return _NO_LINK.join(_SPECIAL.sub(r"\\\1", part) for part in _LINKS.split(one_line(text, longest)))
 
 
 def show_text(text: str, *, help: str | None = None) -> DeltaGenerator:

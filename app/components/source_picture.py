@@ -27,8 +27,8 @@ from services.records import Fit, Source, User, steps_over
 from services.sources import SourcePicture
 
 FILE, MASK_FILE = "source_file", "mask_file"
-# The last look at the chosen picture, the bytes of its mask, and why the last file was not taken.
-LOOK, MASK, PROBLEM = "source_look", "source_mask", "source_problem"
+# The last look at the chosen picture, the bytes of its mask, and why the last file of either was not taken.
+LOOK, MASK, PROBLEM, MASK_PROBLEM = "source_look", "source_mask", "source_problem", "mask_problem"
 BOX = "source_box"
 SAME_SHAPE = 0.01
 FIT_WORDS = {Fit.CROP.value: tr_later("Cut to fit"), Fit.PAD.value: tr_later("Add bars")}
@@ -148,7 +148,7 @@ def _take_mask(studio: Studio, user: User, chosen: Chosen, picture: SourcePictur
         try:
             mask = studio.sources.keep_mask(user, picture, file)
         except StudioError as error:
-            st.session_state[PROBLEM] = error.message
+            st.session_state[MASK_PROBLEM] = error.message
         else:
             source_choice.change(chosen, mask=mask, anew=True)
 
@@ -281,6 +281,7 @@ def _fit_words(chosen: Chosen) -> str:
 def _part(studio: Studio, user: User, chosen: Chosen, picture: SourcePicture, slots: Slots) -> None:
     """The switch between all of the picture and a part of it, and the way for a mask from a file."""
     st.session_state["source_part"] = chosen.painting
+    problem = st.session_state.pop(MASK_PROBLEM, None)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="source_part_row"):
         st.toggle(
             tr("Paint a mask"),
@@ -301,6 +302,9 @@ def _part(studio: Studio, user: User, chosen: Chosen, picture: SourcePicture, sl
                     on_change=_take_mask,
                     args=(studio, user, chosen, picture),
                 )
+                # Here, and not above the picture, which is out of sight by now.
+                if problem is not None:
+                    st.markdown(f":red[:material/error: {as_label(problem, 400)}]")
     slots.by_param["mask"] = st.empty()
     if chosen.painting and chosen.source.mask is None:
         slots.by_param["mask"].caption(tr(NOTHING_PAINTED))

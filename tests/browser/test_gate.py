@@ -19,6 +19,9 @@ from services.build import build
 from services.records import Role
 from services.settings import load_settings
 from tests.browser.conftest import heading
+from tests.browser.test_accessibility import faults_in_both_colours
+from tests.browser.test_hostile_text import ALL, HTML, Watch
+from tests.fields import text_fields
 
 StartStudio = Callable[..., AbstractContextManager[tuple[str, dict[str, str]]]]
 
@@ -40,47 +43,30 @@ def test_a_page_asked_first_thing_and_logged_out_shows_only_the_sign_in(
         unknown = page.request.get(f"{url}/v1")
         assert (unknown.status, unknown.url) == (404, f"{url}/v1/")
         assert "json" in unknown.headers["content-type"]
+        # A page on another port cannot open the studio's WebSocket.
+        assert upgrade_status(url, origin=url) == 101
+        assert upgrade_status(url, origin="http://localhost:1") == 403
 
 
 def test_a_private_install_signs_in_by_password_stays_signed_in_and_signs_out(
     start_studio: StartStudio, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The cookie component may never be on a page where its late answer could take a click.
+    component, watch = Component(page), Watch(page)
     with start_studio(AUTH_MODE="local") as (url, environment):
+        page.emulate_media(color_scheme="light")
         page.goto(f"{url}/gallery")
         page.get_by_text("There are no users yet.").wait_for()
         password = add_mia(environment, monkeypatch)
         page.reload()
         user_name, secret = page.get_by_label("User name"), page.get_by_label("Password", exact=True)
+        watch.type("local_sign_in.show_form: User name", user_name, HTML)
+        watch.type("local_sign_in.show_form: Password", secret, ALL, press="Enter")
+        watch.look("a sign-in that fails", "User name or password is wrong.")
+        assert faults_in_both_colours(page) == []
         user_name.fill("mia")
-        secret.fill("not it")
-        page.get_by_role("button", name="Sign in").click()
-        page.get_by_text("User name or password is wrong.").wait_for()
         secret.fill(password)
-        page.get_by_role("button", name="Sign in").click()
-        heading(page, "Gallery")
-        page.reload()
-        heading(page, "Gallery")
-        page.get_by_role("link", name="Account").click()
-        page.get_by_text("mia@example.com").wait_for()
-        page.locator(".st-key-account_sign_out").get_by_role("button").first.click()
-        page.get_by_label("User name").wait_for()
-        page.reload()
-        page.get_by_label("User name").wait_for()
-
-
-def test_the_cookie_component_is_never_on_a_page_where_its_late_answer_could_take_a_click(
-    start_studio: StartStudio, page: Page, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    component = Component(page)
-    with start_studio(AUTH_MODE="local") as (url, environment):
-        password = add_mia(environment, monkeypatch)
-        page.goto(f"{url}/gallery")
-        page.get_by_label("User name").fill("mia")
-        page.get_by_label("Password", exact=True).fill("not it")
-        page.get_by_role("button", name="Sign in").click()
-        page.get_by_text("User name or password is wrong.").wait_for()
         assert not component.held
-        page.get_by_label("Password", exact=True).fill(password)
         page.get_by_role("button", name="Sign in").click()
         component.alone_until_answered("Signing you in…")
         heading(page, "Gallery")
@@ -88,10 +74,24 @@ def test_the_cookie_component_is_never_on_a_page_where_its_late_answer_could_tak
         heading(page, "Gallery")
         page.locator(".tile").or_(page.get_by_text("Your gallery is empty.")).first.wait_for()
         assert not component.held
+        page.get_by_role("link", name="Account").click()
+        watch.look("a person's name", page.locator(".st-key-identity").get_by_text(HTML), "mia@example.com")
+        page.locator(".st-key-account_sign_out").get_by_role("button").first.click()
+        component.alone_until_answered("Signing you out…")
+        user_name.wait_for()
+        assert COOKIE not in {cookie["name"] for cookie in page.context.cookies()}
+        page.reload()
+        user_name.fill("mia")
+        secret.fill(password)
+        page.get_by_role("button", name="Sign in").click()
+        component.alone_until_answered("Signing you in…")
         page.locator(".st-key-icon_sign_out").get_by_role("button").first.click()
         component.alone_until_answered("Signing you out…")
-        page.get_by_label("User name").wait_for()
+        user_name.wait_for()
         assert COOKIE not in {cookie["name"] for cookie in page.context.cookies()}
+        assert watch.typed == {field for field in text_fields() if field.startswith("local_sign_in.")}
+        watch.hosts.discard("")
+        assert watch.hosts == {urlsplit(url).netloc}
 
 
 def add_mia(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
@@ -102,7 +102,7 @@ def add_mia(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str
     settings = load_settings(environment)
     studio = build(settings, make_clients(settings))
     studio.accounts.add_local_user(
-        "mia", email="mia@example.com", name="Mia", password=password, role=Role.MAKER
+        "mia", email="mia@example.com", name=f"Mia {HTML}", password=password, role=Role.MAKER
     )
     studio.close()
     return password
@@ -138,12 +138,6 @@ class Component:
             route.continue_()
         self.page.get_by_text(words).wait_for(state="detached")
         self.held, self.free = [], False
-
-
-def test_a_page_on_another_port_cannot_open_the_studios_websocket(start_studio: StartStudio) -> None:
-    with start_studio() as (url, _):
-        assert upgrade_status(url, origin=url) == 101
-        assert upgrade_status(url, origin="http://localhost:1") == 403
 
 
 def upgrade_status(url: str, *, origin: str) -> int:

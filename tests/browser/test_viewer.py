@@ -149,4 +149,23 @@ def test_two_chosen_pictures_are_compared_on_a_telephone_and_a_swipe_steps(
         points = [] if x is None else [{"x": x, "y": y}]
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     expect(place).to_contain_text("2 of ")
+
+    # Two fingers enlarge it, across and down, and do not step; two taps do so too.
+    box = stage.bounding_box()
+    assert box is not None
+    x, y, level = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, stage.locator(".level")
+    for across, down in ((1, 0), (0, 1)):
+        for kind, far in (("touchStart", 20), ("touchMove", 40), ("touchMove", 80), ("touchEnd", None)):
+            sides = () if far is None else (-far, far)
+            points = [{"x": x + across * side, "y": y + down * side, "id": n} for n, side in enumerate(sides)]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        expect(level).to_have_text("400 %")
+        assert page.evaluate("window.visualViewport.scale") == 1
+        level.tap()
+        expect(level).to_have_text("Fit")
+    for kind in ("touchStart", "touchEnd") * 2:
+        points = [{"x": x, "y": y}] if kind == "touchStart" else []
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    expect(level).to_have_text("300 %")
+    expect(place).to_contain_text("2 of ")
     context.close()

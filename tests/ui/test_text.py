@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,9 +20,17 @@ HOSTILE = "![x](http://evil.example/x.png) <img src=x> $x^2$ :material/home: `a`
 
 def test_every_character_that_markdown_could_read_is_escaped_in_a_label() -> None:
     label = as_label(HOSTILE, 500)
-    bare = label.replace("\\\\", "")
+    bare = label.replace("\\\\", "").replace(":small[]", "")
     for character in "![]()<>$:`*_~#|/=^":
         assert all(bare[at - 1] == "\\" for at, found in enumerate(bare) if found == character)
+
+
+def test_no_address_in_a_label_becomes_a_link() -> None:
+    for address in ("http://evil.example/x", "HTTPS://evil.example", "www.evil.example", "a@evil.example"):
+        label = as_label(address)
+        # The signs that make it one do not stand together, and what is read is the same.
+        assert not re.search(r"https?:\\?//|www\\?\.|@[a-z]", label.replace("\\", ""), re.IGNORECASE)
+        assert label.replace(":small[]", "").replace("\\", "") == address
 
 
 def test_reordering_and_invisible_characters_are_named() -> None:

@@ -29,12 +29,18 @@ def _widgets() -> Iterator[tuple[str, str, bool]]:
             if not isinstance(function, ast.FunctionDef | ast.Module):
                 continue
             for call in _calls(function):
-                label = call.args[0] if call.args else ast.Constant("")
-                words = label.value if isinstance(label, ast.Constant) else ast.unparse(label)
+                words = _words(call.args[0]) if call.args else ""
                 where = f"{file.stem}.{getattr(function, 'name', '')}: {words}"
                 new = any(keyword.arg == "accept_new_options" for keyword in call.keywords)
                 assert isinstance(call.func, ast.Attribute)
                 yield call.func.attr, where, new
+
+
+def _words(label: ast.expr) -> str:
+    """A label as it is written, also one that is said in the reader's language; else the expression for it."""
+    if isinstance(label, ast.Call) and isinstance(label.func, ast.Name) and label.func.id == "tr":
+        label = label.args[0]
+    return str(label.value) if isinstance(label, ast.Constant) else ast.unparse(label)
 
 
 def _calls(inside: ast.AST) -> Iterator[ast.Call]:

@@ -327,7 +327,7 @@ def _find_in_history(page: Page, watch: Watch) -> None:
     watch.look("a job of the history", page.get_by_test_id("stText").get_by_text("<img id=pwn"))
     page.get_by_role("button", name="Delete everything").click()
     dialog = page.get_by_role("dialog")
-    confirmed = "erase_all.ask_and_erase: f'Type **{CONFIRMATION}** to confirm'"
+    confirmed = "erase_all.ask_and_erase: Type **{words}** to confirm"
     watch.type(confirmed, dialog.get_by_role("textbox"), ALL, press="Enter")
     watch.look("the words that delete everything", dialog.get_by_text("Nothing was deleted."))
     page.keyboard.press("Escape")

@@ -304,7 +304,7 @@ def _part(studio: Studio, user: User, chosen: Chosen, picture: SourcePicture, sl
                 )
                 # Here, and not above the picture, which is out of sight by now.
                 if problem is not None:
-                    st.markdown(f":red[:material/error: {as_label(problem, 400)}]")
+                    st.markdown(f":red[:material/error: {as_label(tr_sentence(problem), 400)}]")
     slots.by_param["mask"] = st.empty()
     if chosen.painting and chosen.source.mask is None:
         slots.by_param["mask"].caption(tr(NOTHING_PAINTED))

@@ -242,14 +242,18 @@ def test_a_telephone_paints_over_a_picture_of_the_gallery_by_finger(
     path = [
         (box["x"] + 0.8 * box["width"], box["y"] + share * box["height"]) for share in (0.1, 0.4, 0.7, 0.9)
     ]
-    second = {"x": box["x"] + 0.1 * box["width"], "y": box["y"] + 0.1 * box["height"], "id": 1}
     for kind, (across, down) in zip(("touchStart", *["touchMove"] * 3), path, strict=True):
-        finger = {"x": across, "y": down, "id": 0}
-        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [finger]})
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": across, "y": down}]})
         if kind == "touchStart":
-            # Another finger, or the hand that holds it, neither paints nor ends what the first one does: it is gone
-            # again with the next event, which does not name it.
-            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [finger, second]})
+            # Another finger, or the hand that holds it, neither paints nor ends what the first one does.
+            canvas.evaluate(
+                """canvas => {
+                  for (const kind of ["down", "move", "up"])
+                    canvas.dispatchEvent(new PointerEvent("pointer" + kind, {
+                      pointerId: 99, pointerType: "touch", isPrimary: false, clientX: 20, clientY: 20, bubbles: true,
+                    }))
+                }"""
+            )
             begun = painted(canvas)
     assert painted(canvas) > begun + 0.02
     touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})

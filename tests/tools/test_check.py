@@ -27,6 +27,7 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
     "machine paths": [("docs/one.md", "see /" + "root/notes\n")],
     "registry hosts": [("docs/one.md", "from https://pypi." + "org/simple\n")],
     "secrets": [("app/one.py", f'"""One."""\n\nKEY = "{KEY}"\n')],
+    "texts": [("app/one.py", '"""One."""\n\nst.button("Save all")\n')],
 }
 IMPORTS = {
     "services import the app": ("services/one.py", "import app"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -13,11 +12,6 @@ from tests.browser.conftest import generate, heading, sign_in
 from tests.running import RunningStudio
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
-
-HOSTILE = (
-    "![x](http://evil.example/m.png) <img src=http://evil.example/h.png> "
-    "$\\includegraphics{x}$ [a](http://evil.example) https://evil.example/auto.png"
-)
 
 
 def test_from_sign_in_to_a_picture_starred_downloaded_deleted_and_out(
@@ -129,28 +123,6 @@ def test_a_reload_and_a_second_window_find_the_running_job(
         second.get_by_role("button", name="Cancel").click()
         second.get_by_text("Nothing was charged.").wait_for()
         page.get_by_text("Nothing was charged.").wait_for()
-
-
-def test_a_hostile_prompt_is_shown_as_typed_and_makes_no_foreign_request(
-    running: RunningStudio, page: Page
-) -> None:
-    hosts: set[str] = set()
-    page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
-    job = running.ask("POST", "/v1/jobs", {"prompt": HOSTILE, "steps": 1}, Prefer="wait=60")
-    assert job["status"] == "succeeded"
-    sign_in(page, running.url, running.credentials["maker"])
-    heading(page, "Create")
-    page.locator(".grid img").first.wait_for()
-    page.get_by_text("![x](http://evil.example/m.png)").first.wait_for()
-    page.locator(".grid .open").first.click()
-    page.get_by_role("dialog").get_by_text(HOSTILE, exact=True).wait_for()
-    page.goto(f"{running.url}/history")
-    page.locator("[data-testid=stDataFrame] canvas").first.wait_for()
-    page.goto(f"{running.url}/gallery")
-    page.locator(".grid img").first.wait_for()
-    assert page.locator("[href*='evil.example'], [src*='evil.example']").count() == 0
-    hosts.discard("")  # data: and blob: addresses have none
-    assert hosts <= {urlsplit(running.url).netloc, f"localhost:{running.ports()['cloud']}"}, hosts
 
 
 def test_the_page_asked_for_and_its_query_survive_the_sign_in(running: RunningStudio, page: Page) -> None:

@@ -3,9 +3,10 @@
 PYTHON ?= python3
 STUDIO := .venvs/studio/bin/python
 INFERENCE := .venvs/inference/bin/python
-# Both cores; a file's tests stay together, so that what they share is started once. In their order: the files with the
-# fewest tests are the longest stories, and one of them begun last would have the other core wait.
-PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
+# Both cores; a file's tests stay together, so that what they share is started once.
+PARALLEL ?= -n 2 --dist loadfile
+# The files with the fewest tests are the longest stories: one of them begun last would have the other core wait.
+IN_ORDER := --no-loadscope-reorder
 PYTEST_ARGS ?=
 
 # Says in one line what is missing, where the shell would only say "not found"; bootstrap.py checks the version.
@@ -28,7 +29,7 @@ test: test-studio test-inference  ## Install what the tests need and run all of 
 
 test-studio:  ## All tests but the model's
 	$(BOOTSTRAP) --dev --browser
-	$(STUDIO) -m pytest $(PARALLEL) --ignore=tests/inference $(PYTEST_ARGS)
+	$(STUDIO) -m pytest $(PARALLEL) $(IN_ORDER) --ignore=tests/inference $(PYTEST_ARGS)
 
 test-inference:  ## The model server's tests, in its own environment
 	$(BOOTSTRAP) --dev

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -17,19 +18,21 @@ from streamlit.web.server.starlette.starlette_app_utils import (
     generate_xsrf_token_string,
 )
 
+from app.components.poll_pace import LONG_AFTER_S
 from bench.table import print_table
-from bench.whole_studio import COOKIE, ask, running_studio, sign_cookie
+from bench.whole_studio import COOKIE, ask, model_pids, running_studio, sign_cookie
 
 PAGES = 100
 # Pages are opened so many a second: people do not come all at once, and it is the watching that is measured.
 OPENED_A_SECOND = 4
 MEASURED_S = 30.0
-# The longest that pocket can be asked for: the queue holds one while the others are drawn.
+# The longest that pocket can be asked for.
 LONG = {"prompt": "a red apple", "steps": 50, "count": 4, "width": 192, "height": 192}
 
 
 def measure(folder: Path) -> None:
-    """Starts a studio of its own, opens the pages, and prints the share while a job runs and while none does."""
+    """Starts a studio of its own, opens the pages, and prints the share without a job, with one, and with one after
+    the other."""
     with running_studio(folder / "home") as (url, home):
         person = json.loads((home / "credentials.json").read_text())["maker"]
         ask(url, person["api_key"], "POST", "/v1/jobs", {"prompt": "a rocket"}, wait_s=60)
@@ -48,15 +51,21 @@ async def _measure(url: str, home: Path, api_key: str) -> None:
             await asyncio.sleep(1 / OPENED_A_SECOND)
         await asyncio.sleep(10)
         rows = [await _row("no job", studio, pages)]
+        slowing = asyncio.create_task(_slow_down(model_pids(home)))
+        job = await asyncio.to_thread(ask, url, api_key, "POST", "/v1/jobs", LONG)
+        await _show(pages)
+        # Its first seconds are looked at more often.
+        await asyncio.sleep(LONG_AFTER_S)
+        rows.append(await _row("one job, all the while", studio, pages))
+        now = await asyncio.to_thread(ask, url, api_key, "GET", f"/v1/jobs/{job['id']}")
+        slowing.cancel()
+        if now["status"] != "processing" or not all(page.polls for page in pages):
+            raise RuntimeError(f"some pages did not watch the job, or it was over too soon: {now['status']}")
         keeping = asyncio.create_task(_keep_drawing(url, api_key))
-        # Pages learn of a job made elsewhere with their next run.
         await asyncio.sleep(5)
-        for page in pages:
-            await page.rerun()
+        await _show(pages)
         await asyncio.sleep(10)
-        rows.append(await _row("a job runs", studio, pages))
-        if not all(page.polls for page in pages):
-            raise RuntimeError("some pages do not watch the job: they are not signed in, or did not see it")
+        rows.append(await _row("one short job after the other", studio, pages))
         keeping.cancel()
     finally:
         for task in tasks:
@@ -67,6 +76,25 @@ async def _measure(url: str, home: Path, api_key: str) -> None:
         ["", "studio, % of one core (target 30)", "polls a page and second", "memory, MB"],
         rows,
     )
+
+
+async def _show(pages: list[Page]) -> None:
+    """Pages learn of a job made elsewhere with their next run."""
+    for page in pages:
+        await page.rerun()
+
+
+async def _slow_down(pids: list[int]) -> None:
+    """Lets the model draw for a tenth of the time only, as a larger model's job would go on; whole when canceled."""
+    try:
+        while True:
+            for signal_, pause_s in ((signal.SIGSTOP, 0.45), (signal.SIGCONT, 0.05)):
+                for pid in pids:
+                    os.kill(pid, signal_)
+                await asyncio.sleep(pause_s)
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 async def _row(name: str, pid: int, pages: list[Page]) -> list[str]:

@@ -49,6 +49,22 @@ def ask(
     return given
 
 
+def model_pids(home: Path) -> list[int]:
+    """The processes of the model server of the studio in `home`. Raises RuntimeError when none runs."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            ours = f"ATELIER_HOME={home}".encode() in (entry / "environ").read_bytes().split(b"\0")
+            if entry.name.isdecimal() and ours and b"inference.serve" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            # It has ended, or is another user's.
+            continue
+    if not found:
+        raise RuntimeError("no model server runs")
+    return found
+
+
 @contextmanager
 def running_studio(home: Path) -> Iterator[tuple[str, Path]]:
     """A studio as `make run` starts it, on a free port."""

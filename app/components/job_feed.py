@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app.components import form_values as form
 from app.components.draft_groups import beside_drafts, draft_group, draft_of, draft_title
@@ -17,7 +18,7 @@ from app.components.following import forget_feed
 from app.components.job_card import is_held, job_card
 from app.components.job_remarks import show_remarks
 from app.components.picture_grid import picture_grid
-from app.components.poll_pace import POLL_S, poll_s, set_interval
+from app.components.poll_pace import POLL_S, crowd, poll_s, set_interval
 from app.components.prompt_text import as_label, one_line, show_text
 from app.components.tab_notice import tab_notice
 from app.components.viewer import act_on
@@ -196,7 +197,9 @@ def _live(studio: Studio, user: User) -> None:
     if over:
         forget_feed()
         st.rerun()
-    pace = poll_s(shown, datetime.now(UTC))
+    context = get_script_run_ctx()
+    least_s = crowd.least_s(context.session_id, time.monotonic()) if context else 0.0
+    pace = poll_s(shown, datetime.now(UTC), least_s=least_s)
     if shown and pace != st.session_state["poll_s"]:
         st.session_state["poll_s"] = pace
         set_interval(pace)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -21,9 +24,36 @@ NEAR_END_S = 4.0
 HELD_POLL_S = 5.0
 
 
-def poll_s(jobs: Iterable[LiveJob], at: datetime) -> float:
+# So many looks a second one process has time for beside all else; a crowd looks less often, each page alike.
+MOST_LOOKS_A_S = 35.0
+# A page that has not looked for so long is closed, or watches nothing any more.
+AWAY_S = 12.0
+STEP_S = 0.5
+
+
+class Crowd:
+    """The pages of this process that look at jobs, by the time they looked last (monotonic seconds)."""
+
+    def __init__(self) -> None:
+        self._looked: OrderedDict[str, float] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def least_s(self, page: str, now: float) -> float:
+        """Counts a look of `page`; returns the seconds that must lie between two looks of each, in half seconds."""
+        with self._lock:
+            self._looked[page] = now
+            self._looked.move_to_end(page)
+            while now - next(iter(self._looked.values())) > AWAY_S:
+                self._looked.popitem(last=False)
+            return math.ceil(len(self._looked) / MOST_LOOKS_A_S / STEP_S) * STEP_S
+
+
+crowd = Crowd()
+
+
+def poll_s(jobs: Iterable[LiveJob], at: datetime, *, least_s: float = 0.0) -> float:
     """Return the seconds until the next look at a page's open jobs, by the one that needs it soonest."""
-    return min((_poll_s(live, at) for live in jobs), default=POLL_S)
+    return max(least_s, min((_poll_s(live, at) for live in jobs), default=POLL_S))
 
 
 def _poll_s(live: LiveJob, at: datetime) -> float:

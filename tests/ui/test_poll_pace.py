@@ -12,7 +12,17 @@ from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunCon
 from streamlit.testing.v1 import AppTest
 
 from app.components import poll_pace
-from app.components.poll_pace import HELD_POLL_S, LONG_AFTER_S, LONG_POLL_S, NEAR_END_S, POLL_S, poll_s
+from app.components.poll_pace import (
+    AWAY_S,
+    HELD_POLL_S,
+    LONG_AFTER_S,
+    LONG_POLL_S,
+    NEAR_END_S,
+    POLL_S,
+    STEP_S,
+    Crowd,
+    poll_s,
+)
 from services.build import Studio
 from services.records import JobRequest, JobStatus, LiveJob, User
 from tests.unit.made import made_job
@@ -49,6 +59,23 @@ def test_a_job_that_waits_for_its_model_is_looked_at_seldom() -> None:
 
 def test_the_job_that_needs_it_soonest_sets_the_pace() -> None:
     assert poll_s([live(eta_s=600.0), live(eta_s=1.0)], LATE) == POLL_S
+
+
+def test_a_crowd_looks_less_often_and_each_page_alike() -> None:
+    crowd = Crowd()
+    assert crowd.least_s("page 0", 0.0) == STEP_S
+    paces = [crowd.least_s(f"page {n}", 0.1) for n in range(1, 100)]
+    assert paces == sorted(paces) and paces[-1] == 3.0
+    assert crowd.least_s("page 0", 1.0) == 3.0
+    assert poll_s([live(eta_s=1.0)], LATE, least_s=3.0) == 3.0
+    assert poll_s([live(eta_s=1.0)], LATE, least_s=STEP_S) == POLL_S
+
+
+def test_pages_that_were_closed_are_not_of_the_crowd() -> None:
+    crowd = Crowd()
+    for n in range(100):
+        crowd.least_s(f"page {n}", 0.0)
+    assert crowd.least_s("page 7", AWAY_S + 0.1) == STEP_S
 
 
 def test_only_a_running_fragment_can_be_given_an_interval() -> None:

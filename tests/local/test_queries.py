@@ -1,7 +1,9 @@
-"""The quick way for one key condition: the same answers, and every other condition goes the long way."""
+"""The quick way for one key condition: the same answers as MiniStack's own, and every other condition goes that way."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,42 +13,134 @@ from local.resources import TABLE, Resources
 from services.aws.table import Table
 from tests.cloud import EmbeddedCloud
 
+# The same condition to DynamoDB, and not to the quick way.
+LONG_WAY = PREFIX.replace("(", " (")
+SORT_KEYS = ["A#1", "A#10", "A#2", "A#\uff5e", "A#\U0001f34e", "A", "B#1", "A#3", "A#4"]
+
 
 def text(value: str) -> dict[str, str]:
     return {"S": value}
 
 
+@pytest.fixture
+def table(cloud: EmbeddedCloud, resources: Resources) -> Iterator[Any]:
+    client = cloud.client("dynamodb")
+    for pk in ("x", "y"):
+        for n, sk in enumerate(SORT_KEYS):
+            client.put_item(TableName=TABLE, Item={"PK": text(pk), "SK": text(sk), "n": {"N": str(n)}})
+    yield client
+
+
+def pages(client: Any, condition: str, prefix: str, **more: Any) -> list[dict[str, Any]]:
+    """Every page of the answer, with all that is said about it but the request's own number."""
+    request = {
+        "TableName": TABLE,
+        "KeyConditionExpression": condition,
+        "ExpressionAttributeValues": {":pk": text("x"), ":prefix": text(prefix)} | more.pop("values", {}),
+        "ReturnConsumedCapacity": "TOTAL",
+        **more,
+    }
+    answers = []
+    while True:
+        answer = client.query(**request)
+        answers.append({name: value for name, value in answer.items() if name != "ResponseMetadata"})
+        if "LastEvaluatedKey" not in answer:
+            return answers
+        request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+WAYS: list[dict[str, Any]] = [
+    {},
+    {"Limit": 1},
+    {"Limit": 2},
+    {"Limit": 7},
+    {"Limit": 3, "FilterExpression": "n > :n", "values": {":n": {"N": "2"}}},
+    {"Limit": 2, "ProjectionExpression": "SK"},
+    {"Select": "COUNT"},
+]
+AFTER = {"ExclusiveStartKey": {"PK": text("x"), "SK": text("A#20")}}
+
+
+@pytest.mark.parametrize("forward", [True, False])
 @pytest.mark.parametrize(
-    ("pk", "sk", "expected"),
-    [("a", "IMAGE#1", True), ("a", "IMAGE#", True), ("a", "IMAG", False), ("b", "IMAGE#1", False)],
+    ("prefix", "more"), [("A#", AFTER), *((prefix, way) for prefix in ("A#", "B", "C") for way in WAYS)]
 )
-def test_the_short_way_says_what_the_condition_means(pk: str, sk: str, expected: bool) -> None:
-    def never(*_: Any, **__: Any) -> bool:
-        raise AssertionError("the long way was taken")
-
-    item = {"PK": text(pk), "SK": text(sk)}
-    values = {":pk": text("a"), ":prefix": text("IMAGE#")}
-    assert quick(never)(PREFIX, item, values, {}, slot="KeyConditionExpression") is expected
+def test_it_answers_what_the_long_way_answers(
+    table: Any, prefix: str, more: dict[str, Any], forward: bool
+) -> None:
+    more = more | {"ScanIndexForward": forward}
+    short, long = (pages(table, condition, prefix, **dict(more)) for condition in (PREFIX, LONG_WAY))
+    assert short == long
+    assert len(short) > 0
 
 
 @pytest.mark.parametrize(
-    ("condition", "item", "values"),
+    "wrong",
     [
-        ("PK = :pk", {"PK": text("a"), "SK": text("b")}, {":pk": text("a")}),
-        (PREFIX, {"PK": {"N": "1"}, "SK": text("b")}, {":pk": text("a"), ":prefix": text("b")}),
-        (PREFIX, {"PK": text("a")}, {":pk": text("a"), ":prefix": text("b")}),
-        (PREFIX, {"PK": text("a"), "SK": text("b")}, {":pk": text("a")}),
+        {":pk": text("x"), ":prefix": {"N": "1"}},
+        {":pk": text("x")},
+        {":pk": text("x"), ":prefix": text("")},
+        {":pk": {"N": "1"}, ":prefix": text("A")},
     ],
 )
-def test_anything_else_goes_the_long_way(condition: str, item: Any, values: Any) -> None:
-    asked: list[object] = []
+def test_it_refuses_what_the_long_way_refuses(table: Any, wrong: dict[str, Any]) -> None:
+    said = []
+    for condition in (PREFIX, LONG_WAY):
+        with pytest.raises(table.exceptions.ClientError) as refused:
+            table.query(TableName=TABLE, KeyConditionExpression=condition, ExpressionAttributeValues=wrong)
+        said.append(refused.value.response["Error"])
+    assert said[0] == said[1]
 
-    def long_way(*arguments: Any, **_: Any) -> bool:
-        asked.append(arguments)
-        return True
 
-    assert quick(long_way)(condition, item, values, {}, slot="x")
-    assert asked == [(condition, item, values, {})]
+def asked_with(data: dict[str, Any], items: dict[str, Any]) -> dict[str, Any]:
+    """What MiniStack's own query is shown of `items` for a request."""
+    table = {"items": items}
+    shown: list[dict[str, Any]] = []
+    lock = threading.Lock()
+
+    def query(_: dict[str, Any]) -> None:
+        assert lock.locked() == ("KeyConditionExpression" in data and data["KeyConditionExpression"] == PREFIX)
+        shown.append(table["items"])
+
+    quick(query, {"t": table}, lock)({"TableName": "t"} | data)
+    assert table["items"] is items
+    return shown[0]
+
+
+ITEMS = {"a": {f"I#{n}": {"n": n} for n in range(9)} | {"J#1": {"n": 9}}, "b": {"I#1": {"n": 10}}}
+VALUES = {":pk": text("a"), ":prefix": text("I#")}
+
+
+def test_little_is_looked_at() -> None:
+    request = {"KeyConditionExpression": PREFIX, "ExpressionAttributeValues": VALUES, "Limit": 2}
+    assert asked_with(request, ITEMS) == {"a": {"I#0": {"n": 0}, "I#1": {"n": 1}, "I#2": {"n": 2}}}
+    backwards = request | {"ScanIndexForward": False, "ExclusiveStartKey": {"PK": text("a"), "SK": text("I#7")}}
+    assert list(asked_with(backwards, ITEMS)["a"]) == ["I#6", "I#5", "I#4"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"KeyConditionExpression": "PK = :pk", "ExpressionAttributeValues": VALUES},
+        {"KeyConditionExpression": PREFIX, "ExpressionAttributeValues": {":pk": text("a")}},
+        {"KeyConditionExpression": PREFIX, "ExpressionAttributeValues": VALUES, "Limit": "many"},
+        {},
+    ],
+)
+def test_anything_else_is_shown_everything(data: dict[str, Any]) -> None:
+    assert asked_with(data, ITEMS) is ITEMS
+
+
+def test_an_error_leaves_the_table_whole() -> None:
+    table = {"items": ITEMS}
+
+    def fails(_: dict[str, Any]) -> None:
+        raise RuntimeError("in the middle")
+
+    asked: Callable[[dict[str, Any]], Any] = quick(fails, {"t": table}, threading.Lock())
+    with pytest.raises(RuntimeError):
+        asked({"TableName": "t", "KeyConditionExpression": PREFIX, "ExpressionAttributeValues": VALUES})
+    assert table["items"] is ITEMS
 
 
 def test_the_studio_asks_exactly_so(cloud: EmbeddedCloud, resources: Resources) -> None:

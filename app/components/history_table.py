@@ -22,13 +22,16 @@ REASON = tr_later("What happened")
 
 def as_frame(jobs: Sequence[Job]) -> pd.DataFrame:
     """One row a job; times are UTC, prices in words, seconds as the container measured them."""
+    # Said once for all rows.
+    states = {status: tr(words) for status, words in STATUS_WORDS.items()}
+    tasks = {task: tr(words) for task, words in TASK_WORDS.items()}
     return pd.DataFrame(
         {
             "When": [job.created_at for job in jobs],
-            "State": [_state(job) for job in jobs],
+            "State": [_state(job, states[job.status]) for job in jobs],
             "Prompt": [one_line(job.spec.prompt, LONGEST_PROMPT) for job in jobs],
             REASON: [one_line(failure_words(job), LONGEST_REASON) if job.failure else None for job in jobs],
-            "Kind": [tr(TASK_WORDS[job.spec.task]) for job in jobs],
+            "Kind": [tasks[job.spec.task] for job in jobs],
             "Pictures": [job.spec.count for job in jobs],
             "Price": [None if job.cost_usd is None else dollars(job.cost_usd) for job in jobs],
             "Seconds": [job.timings.total_s if job.timings else None for job in jobs],
@@ -40,9 +43,8 @@ def as_frame(jobs: Sequence[Job]) -> pd.DataFrame:
     )
 
 
-def _state(job: Job) -> str:
-    """What became of it, and how many of its pictures were withheld."""
-    words = tr(STATUS_WORDS[job.status])
+def _state(job: Job, words: str) -> str:
+    """What became of it in `words`, and how many of its pictures were withheld."""
     if not job.withheld:
         return words
     return tr("{state}, {count} withheld", state=words, count=number(len(job.withheld)))

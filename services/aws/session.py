@@ -14,6 +14,7 @@ from botocore.exceptions import (
     ClientError,
 )
 
+from services.aws.item_parsing import read_items_quickly
 from services.errors import Unavailable
 from services.sentences import sentence
 from services.settings import Settings
@@ -72,8 +73,10 @@ def make_clients(settings: Settings) -> Clients:
         }
         return session.client(service, config=Config(**(options | config)))
 
+    dynamodb = client("dynamodb")
+    read_items_quickly(dynamodb)
     return Clients(
-        dynamodb=client("dynamodb"),
+        dynamodb=dynamodb,
         s3=client(
             "s3",
             signature_version="s3v4",

@@ -99,7 +99,9 @@ def asked_with(data: dict[str, Any], items: dict[str, Any]) -> dict[str, Any]:
     lock = threading.Lock()
 
     def query(_: dict[str, Any]) -> None:
-        assert lock.locked() == ("KeyConditionExpression" in data and data["KeyConditionExpression"] == PREFIX)
+        assert lock.locked() == (
+            "KeyConditionExpression" in data and data["KeyConditionExpression"] == PREFIX
+        )
         shown.append(table["items"])
 
     quick(query, {"t": table}, lock)({"TableName": "t"} | data)
@@ -114,7 +116,10 @@ VALUES = {":pk": text("a"), ":prefix": text("I#")}
 def test_little_is_looked_at() -> None:
     request = {"KeyConditionExpression": PREFIX, "ExpressionAttributeValues": VALUES, "Limit": 2}
     assert asked_with(request, ITEMS) == {"a": {"I#0": {"n": 0}, "I#1": {"n": 1}, "I#2": {"n": 2}}}
-    backwards = request | {"ScanIndexForward": False, "ExclusiveStartKey": {"PK": text("a"), "SK": text("I#7")}}
+    backwards = request | {
+        "ScanIndexForward": False,
+        "ExclusiveStartKey": {"PK": text("a"), "SK": text("I#7")},
+    }
     assert list(asked_with(backwards, ITEMS)["a"]) == ["I#6", "I#5", "I#4"]
 
 

@@ -1,0 +1,106 @@
+"""Items read the quick way: the same as botocore reads them, and what is no page of items is botocore's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.resources import TABLE, Resources
+from services.aws.item_parsing import read_items_quickly
+from tests.cloud import EmbeddedCloud
+
+ITEM = {
+    "PK": {"S": "x"},
+    "text": {"S": 'a \U0001f34e in a "box"\n'},
+    "empty": {"S": ""},
+    "number": {"N": "1.5"},
+    "yes": {"BOOL": True},
+    "nothing": {"NULL": True},
+    "list": {"L": [{"S": "a"}, {"N": "1"}, {"M": {"deep": {"L": []}}}]},
+    "map": {"M": {"Items": {"S": "its name is that of the answer's own"}, "b": {"SS": ["c"]}}},
+    "words": {"SS": ["a", "b"]},
+}
+
+
+def both(cloud: EmbeddedCloud) -> tuple[Any, Any]:
+    """A client that reads items quickly, and boto3's own."""
+    quick, slow = cloud.client("dynamodb"), cloud.client("dynamodb")
+    read_items_quickly(quick)
+    return quick, slow
+
+
+def said(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer without what is of this one request."""
+    return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
+
+
+def test_a_page_is_what_botocore_reads(cloud: EmbeddedCloud, resources: Resources) -> None:
+    quick, slow = both(cloud)
+    for n in range(5):
+        slow.put_item(TableName=TABLE, Item=ITEM | {"SK": {"S": f"I#{n}"}})
+    asked = {
+        "TableName": TABLE,
+        "KeyConditionExpression": "PK = :pk",
+        "ExpressionAttributeValues": {":pk": {"S": "x"}},
+        "Limit": 3,
+        "ReturnConsumedCapacity": "TOTAL",
+    }
+    first = said(quick.query(**asked))
+    assert first == said(slow.query(**asked))
+    assert [item["SK"]["S"] for item in first["Items"]] == ["I#0", "I#1", "I#2"]
+    assert first["Items"][0] == ITEM | {"SK": {"S": "I#0"}}
+    rest = asked | {"ExclusiveStartKey": first["LastEvaluatedKey"]}
+    assert said(quick.query(**rest)) == said(slow.query(**rest))
+    nobody = asked | {"ExpressionAttributeValues": {":pk": {"S": "nobody"}}}
+    assert said(quick.query(**nobody)) == said(slow.query(**nobody))
+    counted = {name: value for name, value in asked.items() if name != "Limit"} | {"Select": "COUNT"}
+    assert said(quick.query(**counted)) == said(slow.query(**counted))
+    keys = {TABLE: {"Keys": [{"PK": {"S": "x"}, "SK": {"S": f"I#{n}"}} for n in (0, 4, 9)]}}
+    many = said(quick.batch_get_item(RequestItems=keys))
+    assert len(many["Responses"][TABLE]) == 2
+    assert many == said(slow.batch_get_item(RequestItems=keys))
+
+
+def test_a_refusal_is_botocores_own(cloud: EmbeddedCloud, resources: Resources) -> None:
+    quick, _ = both(cloud)
+    with pytest.raises(ClientError) as refused:
+        quick.query(TableName=TABLE, KeyConditionExpression="nonsense")
+    assert refused.value.response["Error"]["Code"] == "ValidationException"
+
+
+def test_a_binary_value_is_never_taken_for_text(cloud: EmbeddedCloud, resources: Resources) -> None:
+    quick, slow = both(cloud)
+    slow.put_item(TableName=TABLE, Item={"PK": {"S": "x"}, "SK": {"S": "b"}, "raw": {"B": b"\x00\xff"}})
+    answer = quick.query(
+        TableName=TABLE, KeyConditionExpression="PK = :pk", ExpressionAttributeValues={":pk": {"S": "x"}}
+    )
+    with pytest.raises(TypeError):
+        TypeDeserializer().deserialize(answer["Items"][0]["raw"])
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff", b"<html>", b'{"Items"'])
+def test_an_answer_that_is_none_is_read_by_botocore(
+    cloud: EmbeddedCloud, resources: Resources, body: bytes
+) -> None:
+    def replaced(response_dict: dict[str, Any], **_: Any) -> None:
+        response_dict["body"] = body
+
+    answers = []
+    for client in both(cloud):
+        client.meta.events.register_first("before-parse.dynamodb.Query", replaced)
+        try:
+            answers.append(
+                said(
+                    client.query(
+                        TableName=TABLE,
+                        KeyConditionExpression="PK = :pk",
+                        ExpressionAttributeValues={":pk": {"S": "x"}},
+                    )
+                )
+            )
+        except (AttributeError, ValueError, BotoCoreError, ClientError) as error:
+            answers.append({"error": repr(error)})
+    assert answers[0] == answers[1]

@@ -3,6 +3,7 @@ const MOST_SCALE = 12
 const STEP = 1.25
 const SWIPE_PX = 60
 const PAN_PX = 60
+const OPENING_MS = 2000
 
 const keysInWords = () => [
   ["← →", say("previous, next picture; moves it while it is enlarged")],
@@ -155,6 +156,25 @@ function toggleFull(view) {
   else view.stage.requestFullscreen?.().catch(() => {})
 }
 
+// The dialog puts the focus on itself or on its first button, sooner or later. While it opens the picture takes the
+// focus back, until somebody does something; not from a field in which one types.
+function giveKeys(stage) {
+  const over = new AbortController()
+  const take = () => {
+    if (!document.activeElement?.closest("input, textarea")) stage.focus({ preventScroll: true })
+  }
+  const options = { capture: true, signal: over.signal }
+  for (const act of ["keydown", "pointerdown"]) window.addEventListener(act, () => over.abort(), options)
+  window.addEventListener("focusin", (event) => event.composedPath().includes(stage) || take(), options)
+  setTimeout(() => over.abort(), OPENING_MS)
+  // As long as the dialog is not to be seen, nothing of it can have the focus.
+  const untilTaken = () => {
+    take()
+    if (!over.signal.aborted && !stage.matches(":focus-within")) requestAnimationFrame(untilTaken)
+  }
+  untilTaken()
+}
+
 const views = new WeakMap()
 
 export default function (component) {
@@ -188,11 +208,7 @@ export default function (component) {
       view.broken.hidden = false
     }
     new ResizeObserver(() => show(view)).observe(view.stage)
-    // The dialog puts the focus on its own first button: the picture has the keys.
-    setTimeout(() => {
-      const busy = document.activeElement
-      if (!busy || !busy.closest("input, textarea")) view.stage.focus({ preventScroll: true })
-    }, 80)
+    giveKeys(view.stage)
   }
   view.data = data
   view.send = (kind, more = {}) => setTriggerValue("act", { kind, ...more })

@@ -156,9 +156,8 @@ class Drafts:
         return Batches.together([self._admission.estimate(job.spec, together=len(jobs)) for job in jobs])
 
     def _sending_again(self, job: Job) -> Sending:
-        spec = job.spec
-        request = self._request(job, steps=spec.steps, quality=spec.quality, seed=spec.seed, count=spec.count)
-        return Sending(request.model_copy(update={"draft": job.draft}), keys.digest("again", job.id))
+        request = self._request(job).model_copy(update={"draft": job.draft})
+        return Sending(request, keys.digest("again", job.id))
 
     def look(self, user: User, image_ids: Sequence[str]) -> Finish:
         """What finishing these drafts would cost and take, and what of them is there. Raises NotFound, InvalidRequest.
@@ -196,35 +195,22 @@ class Drafts:
 
     def _sending(self, run: _Run) -> Sending:
         job = run.job
-        request = self._request(
-            job,
-            steps=run.draft.steps,
-            quality=run.draft.quality,
-            seed=(job.spec.seed + run.numbers[0]) % (MAX_SEED + 1),
-            count=len(run.numbers),
-        ).model_copy(update={"final_of": job.id})
+        request = self._request(job).model_copy(
+            update={
+                "steps": run.draft.steps,
+                "quality": run.draft.quality,
+                "seed": (job.spec.seed + run.numbers[0]) % (MAX_SEED + 1),
+                "count": len(run.numbers),
+                "final_of": job.id,
+            }
+        )
         # Whoever else looked at the same record sends the same; after one that brought nothing it is another key.
         before = [f"{number}:{job.finals.get(number, '')}" for number in run.numbers]
         return Sending(request, keys.digest("final", job.id, *before), _noting(run))
 
-    def _request(self, job: Job, *, steps: int, quality: str, seed: int, count: int) -> JobRequest:
-        """What the job was asked for, but for these. One AWS call a picture that was drawn over. Raises NotFound."""
-        spec = job.spec
-        return JobRequest(
-            prompt=spec.prompt,
-            negative_prompt=spec.negative_prompt,
-            model=spec.model,
-            width=spec.width,
-            height=spec.height,
-            steps=steps,
-            guidance=spec.guidance,
-            scheduler=spec.scheduler,
-            quality=quality,
-            seed=seed,
-            count=count,
-            strength=spec.strength,
-            **self._inputs.of(job),
-        )
+    def _request(self, job: Job) -> JobRequest:
+        """What the job was asked for. One AWS call a picture that was drawn over. Raises NotFound."""
+        return job.spec.request().model_copy(update=self._inputs.of(job))
 
     def _runs(self, user: User, image_ids: Sequence[str]) -> tuple[list[_Run], tuple[Job, ...]]:
         """What of the drafts is to be drawn in full, in rows of numbers that follow each other, and the finals that

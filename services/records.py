@@ -159,6 +159,23 @@ class JobSpec(Record):
             return Task.TEXT_TO_IMAGE
         return Task.IMAGE_TO_IMAGE if self.mask_sha256 is None else Task.INPAINTING
 
+    def request(self) -> JobRequest:
+        """What asks for the same again, every value fixed, but for what was drawn over: that is not in it."""
+        return JobRequest(
+            prompt=self.prompt,
+            negative_prompt=self.negative_prompt,
+            model=self.model,
+            width=self.width,
+            height=self.height,
+            steps=self.steps,
+            guidance=self.guidance,
+            scheduler=self.scheduler,
+            quality=self.quality,
+            seed=self.seed,
+            count=self.count,
+            strength=self.strength,
+        )
+
     @property
     def steps_to_draw(self) -> int:
         """Steps that are really made: drawing over a picture enters the schedule in the middle."""

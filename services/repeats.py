@@ -20,21 +20,7 @@ class Repeats:
         if spec.image_sha256 is not None:
             # What a job keeps is of its own size already.
             source = Source(id=job.id, fit=Fit.STRETCH, mask=job.id if spec.mask_sha256 else None)
-        return JobRequest(
-            prompt=spec.prompt,
-            negative_prompt=spec.negative_prompt,
-            model=spec.model,
-            width=spec.width,
-            height=spec.height,
-            steps=spec.steps,
-            guidance=spec.guidance,
-            scheduler=spec.scheduler,
-            quality=self._quality(job),
-            seed=spec.seed,
-            count=spec.count,
-            source=source,
-            strength=spec.strength,
-        )
+        return spec.request().model_copy(update={"quality": self._quality(job), "source": source})
 
     def picture(self, job: Job, image: Image) -> JobRequest:
         """What draws this one picture of the job again."""

@@ -24,6 +24,7 @@ from app.wording import (
     time_beside_estimate,
 )
 from services.build import Studio
+from services.drafts import is_missing
 from services.errors import StudioError
 from services.records import Job, JobStatus, Task, User
 
@@ -54,13 +55,23 @@ def job_details(studio: Studio, user: User, job: Job) -> None:
 def _retry(studio: Studio, user: User, job: Job) -> None:
     """Sends the same request as a new job, its source pictures too, and shows how it goes; or says why it cannot."""
     try:
-        request = studio.repeats.request(job)
-        again = studio.jobs.submit(user, request, idempotency_key=press_key(f"retry_{job.id}", request))
+        again = _sent_again(studio, user, job)
     except StudioError as error:
         show_error(error)
         return
     follow(again)
     st.switch_page(GENERATE, query_params={"job": again.id})
+
+
+def _sent_again(studio: Studio, user: User, job: Job) -> Job:
+    """The new job; of drafts, one that takes their place in their press. Raises StudioError."""
+    if not is_missing(job):
+        request = studio.repeats.request(job)
+        return studio.jobs.submit(user, request, idempotency_key=press_key(f"retry_{job.id}", request))
+    batch = studio.drafts.again(user, [job])
+    if batch.refused is not None:
+        raise batch.refused.error
+    return batch.sent[0]
 
 
 def _settings(job: Job) -> str:

@@ -13,6 +13,7 @@ from app.components.history_table import as_frame
 from app.components.job_details import job_details
 from app.job_filter import MOST_READ, READ_AT_ONCE, JobFilter, find_jobs
 from services.build import Studio
+from services.drafts import in_group, plan
 from services.errors import NotFound
 from services.keys import input_key
 from services.records import Job, JobRequest, JobStatus, Page, User
@@ -54,6 +55,19 @@ def test_a_failed_job_says_why_and_is_tried_again_with_one_press(
     assert again.spec == job.spec and again.id != job.id
     first, second = (invocation.payload for invocation in endpoint.accepted[-2:])
     assert {**first, "job": None} == {**second, "job": None}
+
+
+def test_drafts_that_are_tried_again_take_their_place_in_their_press(
+    in_dialog: Callable[..., AppTest], studio: Studio, maker: User
+) -> None:
+    asked = JobRequest(prompt="a red apple", seed=7, steps=20)
+    [request] = in_group(plan(studio.catalogue.card("pocket"), [asked], 4), "press")
+    canceled = studio.jobs.cancel(maker, studio.jobs.submit(maker, request).id)
+    at = in_dialog(job_details, canceled).run()
+    at.button(key="details_retry").click().run()
+    [again] = studio.jobs.open(maker)
+    assert again.draft == canceled.draft is not None
+    assert again.spec == canceled.spec and again.id != canceled.id
 
 
 def test_a_retry_without_its_source_picture_says_so(

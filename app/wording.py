@@ -6,12 +6,14 @@ import contextlib
 import math
 from datetime import UTC, datetime
 from datetime import date as date_type
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from babel import Locale
 from babel.dates import format_date, format_datetime
-from babel.numbers import format_decimal
+from babel.numbers import format_currency, format_decimal
 
-from app.language import locale, tr, tr_later, tr_n
+from app.language import current, locale, tr, tr_later, tr_n
 from services.records import Hint, Job, JobSpec, JobStatus, Task
 
 # Said by `tr`.
@@ -54,15 +56,30 @@ def hint_words(spec: JobSpec, hint: Hint) -> str:
 
 
 def dollars(usd: float) -> str:
-    """A price with as many digits as it takes to be told from nothing: `$1.20`, `$0.04`, `$0.0012`, `$0.000033`."""
+    """A price with as many digits as it takes to be told from nothing: `$1.20`, `$0.04`, `$0.0012`, `$0.000033`.
+
+    As the reader's language writes it: `0,0012 $`.
+    """
     if usd == 0:
-        return "$0"
+        return _dollars(usd, "0")
     if usd >= 0.01:
-        return f"${usd:,.2f}"
+        return _dollars(usd, "0.00")
     if usd >= 0.0001:
-        return f"${usd:.4f}"
+        return _dollars(usd, "0.0000")
     # The ledger counts millionths.
-    return f"${usd:.6f}" if usd >= 0.000001 else tr(UNDER_A_MILLIONTH)
+    return _dollars(usd, "0.000000") if usd >= 0.000001 else tr(UNDER_A_MILLIONTH)
+
+
+def _dollars(usd: float, digits: str) -> str:
+    return _in_language(usd, digits, current())
+
+
+# A page of the history has a hundred prices, most of them the same; Babel reads the pattern anew for each.
+@lru_cache(maxsize=4096)
+def _in_language(usd: float, digits: str, language: str) -> str:
+    # The pattern is "¤#,##0.00" or "#,##0.00 ¤": here with other digits.
+    pattern = Locale.parse(language).currency_formats["standard"].pattern.replace("0.00", digits)
+    return format_currency(usd, "USD", format=pattern, locale=language, currency_digits=False)
 
 
 def duration(seconds: float) -> str:

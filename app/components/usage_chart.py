@@ -7,8 +7,9 @@ from itertools import accumulate
 from typing import Any
 
 import streamlit as st
+from babel.numbers import get_decimal_symbol, get_group_symbol
 
-from app.language import tr
+from app.language import current, tr
 from app.wording import day_of_month, dollars, pictures
 from services.ledger import DayUsage
 
@@ -101,4 +102,20 @@ def chart(
             }
         )
     what = tr("US dollars") if money else tr("Pictures")
-    return {"height": HEIGHT_PX, "layer": layers, "description": tr("This month by day: {what}", what=what)}
+    return {
+        "height": HEIGHT_PX,
+        "layer": layers,
+        "description": tr("This month by day: {what}", what=what),
+        "config": {"locale": {"number": _number_signs()}},
+    }
+
+
+def _number_signs() -> dict[str, Any]:
+    """How the reader's language writes numbers and dollars, as Vega wants to know it."""
+    before, _, after = dollars(0).partition("0")
+    return {
+        "decimal": get_decimal_symbol(current()),
+        "thousands": get_group_symbol(current()),
+        "grouping": [3],
+        "currency": [before, after],
+    }

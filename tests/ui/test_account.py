@@ -8,6 +8,7 @@ from datetime import date
 from streamlit.testing.v1 import AppTest
 
 from app.components.usage_chart import chart, pictures_words
+from app.language import speaking
 from services.build import Studio
 from services.ledger import DayUsage
 from services.preferences import Preferences
@@ -68,6 +69,10 @@ def test_this_month_is_drawn_by_day_and_told_in_words(
 def test_the_limit_is_a_line_only_where_it_can_be_seen() -> None:
     days = [DayUsage(day=date(2026, 1, 1), images=4, cost_usd=0.1)]
     near, far = (chart(days, [4], limit=limit, mark="bar") for limit in (10, 500))
+    assert near["config"]["locale"]["number"]["currency"] == ["$", ""]
+    with speaking("de"):
+        signs = chart(days, [4], limit=10, mark="bar", money=True)["config"]["locale"]["number"]
+    assert signs == {"decimal": ",", "thousands": ".", "grouping": [3], "currency": ["", "\xa0$"]}
     assert len(near["layer"]) == 2 and len(far["layer"]) == 1
     assert near["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0, 10.5]
     assert pictures_words([], 10) == "None yet; 10 a day are possible."

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.components.error_banner import in_words
 from app.components.prompt_text import as_label, one_line, plain
+from app.language import speaking
 from app.submission import DOUBLE_CLICK_S, Attempt, key_for
 from app.wording import about, ago, dollars, duration, file_size, jobs
 from services.errors import LimitReached, Moderated, Unavailable
@@ -90,6 +91,21 @@ def test_an_unexpected_error_becomes_a_reference_and_no_details() -> None:
 )
 def test_prices_have_the_digits_they_need(usd: float, words: str) -> None:
     assert dollars(usd) == words
+
+
+@pytest.mark.parametrize(
+    ("language", "usd", "words"),
+    [
+        ("de", 0, "0\xa0$"),
+        ("de", 1234.5, "1.234,50\xa0$"),
+        ("de", 0.0012, "0,0012\xa0$"),
+        ("de", 1e-7, "unter 0,000001\xa0$"),
+        ("fr", 0.0012, "0,0012\xa0$US"),
+    ],
+)
+def test_prices_are_written_as_the_language_does(language: str, usd: float, words: str) -> None:
+    with speaking(language):
+        assert dollars(usd) == words
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ LANGUAGES = {Language.ENGLISH: "English", Language.GERMAN: "Deutsch", Language.F
 CHOSEN = "language"
 
 _outside_pages: ContextVar[str] = ContextVar("language", default=ENGLISH)
+# Of the thread that runs a session's script: a page says a hundred texts, and each look into the session costs.
+_of_script: ContextVar[str | None] = ContextVar("language of the script", default=None)
 
 
 def tr(text: str, /, **values: Any) -> str:
@@ -86,8 +88,11 @@ def current() -> str:
     """The code of the language of this run; outside of pages that of `speaking`, else English."""
     if get_script_run_ctx(suppress_warning=True) is None:
         return _outside_pages.get()
-    chosen: str = st.session_state.get(CHOSEN, ENGLISH)
-    return chosen
+    known = _of_script.get()
+    if known is None:
+        known = st.session_state.get(CHOSEN, ENGLISH)
+        _of_script.set(known)
+    return known
 
 
 def choose(wanted: str | None) -> None:
@@ -95,6 +100,7 @@ def choose(wanted: str | None) -> None:
     language = wanted if wanted in LANGUAGES else fitting([st.context.locale or ENGLISH])
     if st.session_state.get(CHOSEN) != language:
         st.session_state[CHOSEN] = language
+    _of_script.set(language)
 
 
 def fitting(wanted: list[str]) -> str:

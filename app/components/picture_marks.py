@@ -44,9 +44,11 @@ def show_marks(studio: Studio, user: User, image: Image) -> None:
                 on_click=_rate,
                 args=(studio, user, image.id, value),
             )
-    # What is stored is what is shown, whoever changed it and however it was typed.
+    # What is stored is what is shown, whoever changed it and however it was typed. The browser is told only what it
+    # does not show yet: it drops what is half typed when it is given a value.
     tags = f"viewer_tags_{image.id}"
-    st.session_state[tags] = list(image.tags)
+    if tags not in st.session_state or set(st.session_state[tags]) != set(image.tags):
+        st.session_state[tags] = list(image.tags)
     st.multiselect(
         tr("Tags"),
         known_tags(image.tags),

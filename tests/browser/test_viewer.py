@@ -72,6 +72,18 @@ def test_a_picture_is_looked_at_closely_copied_compared_drawn_again_and_shared(
     expect(page.locator(".facts .live")).to_have_text("Parameters copied")
     assert page.evaluate("navigator.clipboard.readText()").startswith("a red apple\nSteps: 4, Sampler: DDIM")
 
+    # Tags typed in one breath: each is kept whole, though the page answers to the first while the second is typed.
+    dialog.get_by_role("combobox", name="Tags").click()
+    for tag in ("breakfast", "orchard", "wallpaper"):
+        page.keyboard.type(tag, delay=20)
+        page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    # Presses are answered in their order: after this one the tags are stored.
+    dialog.get_by_role("button", name="Starred").click()
+    dialog.get_by_role("button", name=re.compile("^Star( |$)")).wait_for()
+    kept = running.ask("GET", f"/v1/images/{re.search('image=([^&]+)', page.url)[1]}")
+    assert kept["tags"] == ["breakfast", "orchard", "wallpaper"]
+
     # Drawn again from its recipe: the same pixels, told with what they were drawn with.
     dialog.get_by_role("button", name="Draw again").click()
     dialog.get_by_role("button", name="Draw it again and compare").click()

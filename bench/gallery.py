@@ -32,6 +32,7 @@ from app.garbage import collect_seldom
 from bench.stack import PUBLIC_URL, CallCounter, running_cloud
 from bench.table import print_table
 from local.processes import ROOT
+from local.signin import ADMINS
 from services import keys
 from services.aws.session import make_clients
 from services.build import Studio, build
@@ -46,6 +47,9 @@ SIZES = {100: 40, 10_000: 100, 100_000: 20}
 # As many as there are pairs of words below before one comes again.
 SEARCHES = 30
 PICTURES_A_JOB = 4
+ALBUMS = 10
+FIRST_PAGE = 80
+TRASHED = 60
 WRITES_AT_ONCE = 25
 TIMEOUT_S = 120.0
 LIMIT_MS = 50
@@ -57,6 +61,9 @@ PAGES: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("Create", "app/pages/generate.py", {}),
     ("History", "app/pages/history.py", {}),
     ("Account", "app/pages/account.py", {}),
+    ("Gallery, the trash", GALLERY, {"show": "trash"}),
+    ("Gallery, the albums", GALLERY, {"show": "albums"}),
+    ("Costs", "app/pages/admin_costs.py", {}),
 )
 THINGS = ("apple", "fox", "rocket", "lighthouse", "sailboat", "tiger", "snowman", "guitar", "castle", "whale")
 COLOURS = ("red", "green", "blue", "golden", "pale", "dark")
@@ -81,6 +88,7 @@ def measure(folder: Path) -> None:
         for size, reruns in SIZES.items():
             user = User(id=secrets.token_hex(16), email="bench@example.com")
             _write(clients.dynamodb, settings.table, user, size)
+            _put_aside(studio, user)
             search.append([f"{size:,}", *_measure_search(studio, user)])
             for name, page, query in PAGES:
                 pages.append([f"{size:,}", name, *_measure_page(counter, user, page, query, reruns)])
@@ -126,6 +134,8 @@ def _measure_page(
         "is_logged_in": True,
         "sub": f"{sub[:8]}-{sub[8:12]}-{sub[12:16]}-{sub[16:20]}-{sub[20:]}",
         "email": user.email,
+        # One page is for admins.
+        "cognito:groups": [ADMINS],
         "auth_time": int(time.time()),
     }
     at.switch_page(page)
@@ -230,6 +240,15 @@ def _write(dynamodb: Any, table: str, user: User, size: int) -> None:
         while batch := list(islice(items, WRITES_AT_ONCE * 200)):
             parts = [batch[n : n + WRITES_AT_ONCE] for n in range(0, len(batch), WRITES_AT_ONCE)]
             list(pool.map(send, parts))
+
+
+def _put_aside(studio: Studio, user: User) -> None:
+    """Pictures into albums, and a page of those after the first of the gallery into the trash."""
+    ids = [image.id for image in studio.images.list(user, limit=FIRST_PAGE + TRASHED).items]
+    for n in range(ALBUMS):
+        album = studio.albums.create(user, f"{THINGS[n]} and more")
+        studio.albums.put_in(user, album.id, ids[n:FIRST_PAGE])
+    studio.trash.put_many(user, ids[FIRST_PAGE:])
 
 
 def _items(user: User, size: int) -> Iterator[dict[str, Any]]:

@@ -161,20 +161,8 @@ class JobSpec(Record):
 
     def request(self) -> JobRequest:
         """What asks for the same again, every value fixed, but for what was drawn over: that is not in it."""
-        return JobRequest(
-            prompt=self.prompt,
-            negative_prompt=self.negative_prompt,
-            model=self.model,
-            width=self.width,
-            height=self.height,
-            steps=self.steps,
-            guidance=self.guidance,
-            scheduler=self.scheduler,
-            quality=self.quality,
-            seed=self.seed,
-            count=self.count,
-            strength=self.strength,
-        )
+        both = JobRequest.model_fields.keys() & type(self).model_fields.keys()
+        return JobRequest(**{name: getattr(self, name) for name in both})
 
     @property
     def steps_to_draw(self) -> int:

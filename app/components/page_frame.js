@@ -1,4 +1,5 @@
-// What every page has: the language and colours that were chosen, and a sidebar that folds away behind a choice on small screens.
+// What every page has: the language and colours that were chosen, dialogs that Escape closes, and a sidebar that folds
+// away behind a choice on small screens.
 const OVER_PAGE_PX = 768;
 const WATCHED = "data-atelier-fold";
 const RELOADED = "atelier-colours";
@@ -20,8 +21,16 @@ function wear(theme, paths) {
   }
 }
 
+// A button that is gone once it was pressed takes the focus along: Escape would not reach the dialog it was in.
+function closeByEscape(event) {
+  if (event.key !== "Escape" || document.activeElement !== document.body) return;
+  [...document.querySelectorAll('[data-testid="stDialog"]')].at(-1)?.querySelector('button[aria-label="Close"]')?.click();
+}
+
 export default function ({ data, parentElement }) {
   wear(data.theme, data.paths);
+  // The same function is listening once, however often this runs.
+  window.addEventListener("keydown", closeByEscape);
   // Screen readers pronounce, and browsers hyphenate and offer to translate, by it.
   document.documentElement.lang = data.language;
   // The component lives in a shadow root of its own.

@@ -1,8 +1,7 @@
 """Reads DynamoDB's answers with many items quickly.
 
 botocore walks through every value of an answer by its model, to decode what JSON cannot say: binary values. The studio
-stores none, and a page of a hundred records took 8 times as long to walk through as to read (bench/gallery.py shows
-what is left).
+stores none, and a page of the gallery or the history has thousands of values.
 """
 
 from __future__ import annotations

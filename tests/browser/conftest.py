@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
 from local.bootstrap import CHROMIUM_NAMES
-from local.processes import LOOPBACK, STUDIO_PYTHON, Child, answers, any_free_port
+from local.processes import LOOPBACK, ROOT, STUDIO_PYTHON, Child, answers, any_free_port
 from tests.cloud import EmbeddedCloud, studio_environment
 from tests.running import RunningStudio
 
@@ -27,6 +27,8 @@ FLAGS = [
     "--no-first-run",
 ]
 STUDIO_START_S = 60.0
+STORIES = ROOT / "build" / "stories"
+SCREENSHOT_MS = 5000
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +58,13 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def page(context: BrowserContext) -> Page:
-    """Its first window."""
-    return context.new_page()
+def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """Its first window; what it shows at the end of the story, well or badly ended, is left in build/stories."""
+    page = context.new_page()
+    yield page
+    # A window that was closed or is gone with its browser shows nothing; that is no fault of the story.
+    with suppress(Error):
+        page.screenshot(path=STORIES / f"{request.node.name}.png", timeout=SCREENSHOT_MS)
 
 
 @pytest.fixture(scope="session")

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.components import form_values
-from app.components.sidebar import sidebar
-from app.components.tab_notice import notice_elsewhere
-from app.components.undo import show_undo
-from app.language import choose
+from app.auth.session import current_user, require, studio
+from app.i18n.language import choose
 from app.navigation import pages_for
-from app.page_runner import errors_in_words
-from app.preferred import preferred
-from app.session import current_user, require, studio
+from app.state import form_values
+from app.state.preferences import preferred
+from app.ui.common.error_boundary import errors_in_words
+from app.ui.common.sidebar import sidebar
+from app.ui.common.tab_notice import notice_elsewhere
+from app.ui.common.undo import show_undo
 
 ASSETS = Path(__file__).parent / "app" / "assets"
 

@@ -23,13 +23,13 @@ from starlette.responses import FileResponse, RedirectResponse, Response  # noqa
 from starlette.routing import Mount, Route  # noqa: E402
 
 from app.api import create_api, create_health_route  # noqa: E402
-from app.garbage import collect_seldom  # noqa: E402
+from app.auth.session import studio  # noqa: E402
 from app.hosting import middleware, pin_options, sign_in_secrets  # noqa: E402
-from app.page_runner import show_uncaught  # noqa: E402
-from app.script_requests import install as install_script_requests  # noqa: E402
-from app.session import studio  # noqa: E402
 from app.share_page import create_share_route  # noqa: E402
-from app.theme_message import install as install_theme_message  # noqa: E402
+from app.streamlit_internals.garbage import collect_seldom  # noqa: E402
+from app.streamlit_internals.script_requests import install as install_script_requests  # noqa: E402
+from app.streamlit_internals.theme_message import install as install_theme_message  # noqa: E402
+from app.ui.common.error_boundary import show_uncaught  # noqa: E402
 from services.logs import configure  # noqa: E402
 from services.settings import SettingsError, load_settings  # noqa: E402
 

@@ -10,7 +10,8 @@ import streamlit
 from starlette.middleware import Middleware
 from streamlit import config
 
-from app.local_sign_in import component_folder
+from app.auth.local_sign_in import component_folder
+from app.auth.session import MAX_SESSION_S
 from app.middleware.closed_paths import ClosedPaths
 from app.middleware.one_address import OneAddress
 from app.middleware.request_id import RequestId
@@ -18,7 +19,6 @@ from app.middleware.same_origin import SameOrigin
 from app.middleware.security_headers import SecurityHeaders, content_security_policy, script_hashes
 from app.middleware.session_cookies import SessionCookies
 from app.middleware.sign_in_redirects import SignInRedirects, logout_location
-from app.session import MAX_SESSION_S
 from services.settings import AuthMode, Settings
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")

@@ -14,12 +14,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from app.components.prompt_text import plain
-from app.language import current, fitting, speaking, tr
-from app.wording import day
-from services.attached_records import SharedPicture
+from app.i18n.language import current, fitting, speaking, tr
+from app.i18n.wording import day
+from app.ui.common.prompt_text import plain
 from services.build import Studio
 from services.errors import NotFound, StudioError, Unavailable
+from services.images.attachment_records import SharedPicture
 
 ASSETS = Path(__file__).parent / "assets"
 STYLE = (ASSETS / "shared.css").read_text(encoding="utf-8")

@@ -27,20 +27,20 @@ from streamlit.runtime.scriptrunner.script_cache import ScriptCache
 from streamlit.testing.v1 import AppTest, local_script_runner
 from ulid import ULID
 
-from app import session
-from app.garbage import collect_seldom
+from app.auth import session
+from app.streamlit_internals.garbage import collect_seldom
 from bench.stack import PUBLIC_URL, CallCounter, running_cloud
 from bench.table import print_table
 from local.processes import ROOT
 from local.signin import ADMINS
-from services import keys
 from services.aws.session import make_clients
 from services.build import Studio, build
-from services.image_records import image_to_item
-from services.job_store import job_to_item
 from services.records import Estimate, Image, Job, JobSpec, JobStatus, User
-from services.search_query import PictureQuery
+from services.search.query import PictureQuery
 from services.settings import load_settings
+from services.store import keys
+from services.store.images import image_to_item
+from services.store.jobs import job_to_item
 
 # How many pictures, and how often each page is run again: the target is for the 95th percentile of the middle one.
 SIZES = {100: 40, 10_000: 100, 100_000: 20}

@@ -18,7 +18,7 @@ from streamlit.web.server.starlette.starlette_app_utils import (
     generate_xsrf_token_string,
 )
 
-from app.components.poll_pace import LONG_AFTER_S
+from app.ui.feed.poll_interval import LONG_AFTER_S
 from bench.table import print_table
 from bench.whole_studio import COOKIE, ask, model_pids, running_studio, sign_cookie
 

@@ -26,9 +26,9 @@ from local.resources import ENDPOINT, OUTPUTS_BUCKET, Resources, make_resources
 from services.aws.session import Clients, make_clients
 from services.aws.table import Table
 from services.build import Studio, build
-from services.job_store import JobStore
 from services.records import User
 from services.settings import load_settings
+from services.store.jobs import JobStore
 from services.worker import Worker
 
 PUBLIC_URL = "http://localhost:8501"

@@ -7,7 +7,7 @@ from typing import Any
 
 from local.resources import Resources, client_factory
 from local.signin import ADMINS, MAKERS, make_user
-from services.accounts import Accounts
+from services.accounts.accounts import Accounts
 from services.aws.session import make_clients
 from services.aws.table import Table
 from services.errors import Conflict, NotSignedIn

@@ -1,1 +1,1 @@
-"""What the studio does, one file a capability; no Streamlit, no FastAPI, and boto3 only under `services/aws`."""
+"""What the studio does, one package a domain; no Streamlit, no FastAPI, and boto3 only under `services/aws`."""

@@ -4,50 +4,50 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.accounts import Accounts
-from services.albums import Albums
-from services.attachments import Attachments
+from services.accounts.accounts import Accounts
+from services.accounts.preferences import PreferenceBook
 from services.aws.endpoints import Endpoints
 from services.aws.objects import Objects
 from services.aws.queues import Queue
 from services.aws.session import Clients, make_clients
 from services.aws.table import Table
 from services.aws.telemetry import Metrics
-from services.batches import Batches
-from services.catalogue import Catalogue
-from services.cold_starts import ColdStarts
-from services.completion import Completion
-from services.costs import Costs
-from services.dispatch import Dispatcher
-from services.drafts import Drafts
-from services.endpoint_status import EndpointStatus
-from services.erasure import Erasure
-from services.estimates import Estimator
-from services.export_build import ExportBuilder
-from services.exports import Exports
-from services.image_marks import ImageMarks
-from services.images import Images
-from services.inputs import Inputs
-from services.job_store import JobStore
-from services.jobs import Admission, Jobs
-from services.ledger import Ledger
-from services.live import LiveJobs
-from services.moderation import Moderation
-from services.passports import Passports
-from services.personal_data import PersonalData
-from services.preferences import PreferenceBook
-from services.prompt_book import PromptBook
-from services.reconcile import Reconciler
-from services.repeats import Repeats
-from services.search import Search
-from services.search_index import SearchIndex
+from services.backends.cold_starts import ColdStarts
+from services.backends.endpoint_status import EndpointStatus
+from services.backends.wake_times import Wakes
+from services.billing.costs import Costs
+from services.billing.estimates import Estimator
+from services.billing.ledger import Ledger
+from services.catalogue.cards import Catalogue
+from services.exports.build_zip import ExportBuilder
+from services.exports.orders import Exports
+from services.images.albums import Albums
+from services.images.attachments import Attachments
+from services.images.images import Images
+from services.images.marks import ImageMarks
+from services.images.reconcile import Reconciler
+from services.images.shares import Shares
+from services.images.trash import Trash
+from services.jobs.completion import Completion
+from services.jobs.dispatch import Dispatcher
+from services.jobs.drafts import Drafts
+from services.jobs.inputs import Inputs
+from services.jobs.jobs import Admission, Jobs
+from services.jobs.live import LiveJobs
+from services.jobs.multi_submit import Batches
+from services.jobs.repeats import Repeats
+from services.jobs.reproductions import Passports
+from services.jobs.scheduling import Turns
+from services.jobs.sources import Sources
+from services.jobs.sweep import Sweeper
+from services.moderation.rules import Moderation
+from services.privacy.erasure import Erasure
+from services.privacy.personal_data import PersonalData
+from services.prompts.book import PromptBook
+from services.search.index import SearchIndex
+from services.search.search import Search
 from services.settings import Settings
-from services.shares import Shares
-from services.sources import Sources
-from services.sweep import Sweeper
-from services.trash import Trash
-from services.turns import Turns
-from services.wakes import Wakes
+from services.store.jobs import JobStore
 
 
 @dataclass(frozen=True)

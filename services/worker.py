@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from services import keys
 from services.aws.queues import Message, Queue
 from services.aws.telemetry import Metrics
 from services.build import Studio, build
@@ -19,6 +18,7 @@ from services.errors import NotFound, StudioError, Unavailable
 from services.logs import configure, event
 from services.records import Job
 from services.settings import Settings, SettingsError, load_settings
+from services.store import keys
 
 RETRY_S = 5
 RECONCILE_S = 6 * 3600.0

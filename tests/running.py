@@ -19,7 +19,7 @@ import pytest
 from local.processes import ROOT, STUDIO_PYTHON, any_free_port
 from local.resources import client_factory
 from local.signin import ADMINS, MAKERS, make_user, new_password
-from services.accounts import Accounts
+from services.accounts.accounts import Accounts
 from services.aws.session import make_clients
 from services.aws.table import Table
 from services.settings import load_settings

@@ -1,8 +1,8 @@
 """The catalogue of the pages' texts, and the check that it is whole.
 
-`python -m tools.texts` writes what the code says into `app/locale/*.po`: new texts without a translation, and those
-that are said no more not at all. `python -m tools.check texts` fails while a text is untranslated, a name is lost on
-the way, or a page says something that went round the catalogue (`tools/unmarked.py`).
+`python -m tools.texts` writes what the code says into `app/i18n/locale/*.po`: new texts without a translation, and
+those that are said no more not at all. `python -m tools.check texts` fails while a text is untranslated, a name is
+lost on the way, or a page says something that went round the catalogue (`tools/unmarked.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tools.tree import tracked
 from tools.unmarked import unmarked
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCALES = "app/locale"
+LOCALES = "app/i18n/locale"
 NAME = re.compile(r"\{(\w*)[^{}]*\}")
 # Of the header, what changes with the day and the person.
 NOISE = re.compile('"(Project-Id|Report|POT-|PO-|Last|Language-Team|Generated)')

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from app.api import account, images, jobs, openapi, problems
-from app.api.callers import Door
+from app.api.authentication import Door
 from app.api.health import create_health_route
-from app.api.represent import PREFIX
+from app.api.presenters import PREFIX
 from app.api.waiting import WaitingRoom
 
 if TYPE_CHECKING:

@@ -7,20 +7,20 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import RedirectResponse
 
-from app.api import shapes
-from app.api.callers import SignedIn
+from app.api import schemas
+from app.api.authentication import SignedIn
+from app.api.presenters import image_given
 from app.api.problems import problem_responses
-from app.api.represent import image_given
 from app.api.threads import in_thread
 
 router = APIRouter(tags=["images"])
 
 
 @router.get("/images", operation_id="listImages", summary="List my images", responses=problem_responses(422))
-async def list_images(caller: SignedIn, query: Annotated[shapes.ImagesQuery, Query()]) -> shapes.ImageList:
+async def list_images(caller: SignedIn, query: Annotated[schemas.ImagesQuery, Query()]) -> schemas.ImageList:
     """The caller's pictures, newest first."""
 
-    def read() -> shapes.ImageList:
+    def read() -> schemas.ImageList:
         page = caller.studio.images.list(
             caller.user,
             limit=query.limit,
@@ -29,7 +29,7 @@ async def list_images(caller: SignedIn, query: Annotated[shapes.ImagesQuery, Que
             job_id=query.job,
         )
         data = [image_given(caller, image) for image in page.items]
-        return shapes.ImageList(data=data, has_more=page.next is not None, next=page.next)
+        return schemas.ImageList(data=data, has_more=page.next is not None, next=page.next)
 
     return await in_thread(read)
 
@@ -37,7 +37,7 @@ async def list_images(caller: SignedIn, query: Annotated[shapes.ImagesQuery, Que
 @router.get(
     "/images/{id}", operation_id="getImage", summary="Look at an image", responses=problem_responses(404)
 )
-async def get_image(id: str, caller: SignedIn) -> shapes.Image:
+async def get_image(id: str, caller: SignedIn) -> schemas.Image:
     """The picture's facts and fresh links."""
     return await in_thread(lambda: image_given(caller, caller.studio.images.get(caller.user, id)))
 

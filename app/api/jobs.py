@@ -6,11 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from app.api import shapes
-from app.api.bodies import read_json
-from app.api.callers import SignedIn
+from app.api import schemas
+from app.api.authentication import SignedIn
+from app.api.presenters import job_given, listed_jobs_given, new_job_given
 from app.api.problems import problem_responses
-from app.api.represent import job_given, listed_jobs_given, new_job_given
+from app.api.request_body import read_json
 from app.api.threads import in_thread
 from app.api.waiting import WaitingRoom, preferred_wait_s
 from services.errors import InvalidRequest, StudioError
@@ -54,14 +54,14 @@ async def create_job(
             description="`wait=N`: answer when the job ends, after N seconds (1 to 60) at the latest.",
         ),
     ] = None,
-) -> shapes.Job:
+) -> schemas.Job:
     """Checks, prices and queues a job: text-to-image, with `image` image-to-image, with `mask` too inpainting.
 
     With `Prefer: wait=N` the answer holds the pictures if they are ready in time.
     Nothing is charged unless the job succeeds.
     """
     _one_key(request)
-    body = await read_json(request, shapes.JobCreate)
+    body = await read_json(request, schemas.JobCreate)
     job = await in_thread(
         lambda: caller.studio.jobs.submit(caller.user, body.request(), idempotency_key=idempotency_key)
     )
@@ -89,20 +89,20 @@ def _one_key(request: Request) -> None:
 
 
 @router.get("/jobs", operation_id="listJobs", summary="List my jobs", responses=problem_responses(422))
-async def list_jobs(caller: SignedIn, query: Annotated[shapes.JobsQuery, Query()]) -> shapes.JobList:
+async def list_jobs(caller: SignedIn, query: Annotated[schemas.JobsQuery, Query()]) -> schemas.JobList:
     """The caller's jobs, newest first. The place in the queue is told by `GET /jobs/{id}` only."""
 
-    def read() -> shapes.JobList:
+    def read() -> schemas.JobList:
         statuses = frozenset(query.status) or None
         page = caller.studio.jobs.list(caller.user, limit=query.limit, after=query.after, statuses=statuses)
         data = listed_jobs_given(caller, page.items)
-        return shapes.JobList(data=data, has_more=page.next is not None, next=page.next)
+        return schemas.JobList(data=data, has_more=page.next is not None, next=page.next)
 
     return await in_thread(read)
 
 
 @router.get("/jobs/{id}", operation_id="getJob", summary="Look at a job", responses=problem_responses(404))
-async def get_job(id: str, caller: SignedIn) -> shapes.Job:
+async def get_job(id: str, caller: SignedIn) -> schemas.Job:
     """The job as it is now."""
     return await in_thread(lambda: job_given(caller, caller.studio.jobs.get(caller.user, id)))
 
@@ -113,7 +113,7 @@ async def get_job(id: str, caller: SignedIn) -> shapes.Job:
     summary="Cancel a job",
     responses=problem_responses(404, 409),
 )
-async def cancel_job(id: str, caller: SignedIn) -> shapes.Job:
+async def cancel_job(id: str, caller: SignedIn) -> schemas.Job:
     """Stops a job and gives back what it reserved. Twice is fine; a job that ended otherwise is a conflict."""
     return await in_thread(lambda: job_given(caller, caller.studio.jobs.cancel(caller.user, id)))
 
@@ -124,6 +124,6 @@ async def cancel_job(id: str, caller: SignedIn) -> shapes.Job:
     summary="Run a waiting job now",
     responses=problem_responses(404, 409),
 )
-async def run_job(id: str, caller: SignedIn) -> shapes.Job:
+async def run_job(id: str, caller: SignedIn) -> schemas.Job:
     """Has a job that waits for its model to be awake run like any other. Twice is fine, and for a running job."""
     return await in_thread(lambda: job_given(caller, caller.studio.jobs.run_now(caller.user, id)))

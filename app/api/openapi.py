@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app.api.problems import Problem
-from app.api.shapes import JobCreate
+from app.api.schemas import JobCreate
 
 TITLE = "Atelier"
 VERSION = "1"

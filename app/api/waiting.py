@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import anyio
 from fastapi import Request
 
-from app.api.callers import Caller
+from app.api.authentication import Caller
 from app.api.threads import in_thread
 from services.errors import StudioError
 from services.records import Job

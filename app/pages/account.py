@@ -6,19 +6,19 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from app.components.error_banner import in_words
-from app.components.preference_form import preference_form
-from app.components.prompt_text import show_text
-from app.components.share_panel import share_rows
-from app.components.take_away import take_away
-from app.components.usage_chart import usage_chart
-from app.language import tr, tr_later
-from app.page_runner import errors_in_words
-from app.session import require, sign_out, studio
-from app.wording import ago, dollars
+from app.ui.common.error_banner import in_words
+from app.ui.account.preference_form import preference_form
+from app.ui.common.prompt_text import show_text
+from app.ui.viewer.share_panel import share_rows
+from app.ui.account.export_my_data import take_away
+from app.ui.account.usage_chart import usage_chart
+from app.i18n.language import tr, tr_later
+from app.ui.common.error_boundary import errors_in_words
+from app.auth.session import require, sign_out, studio
+from app.i18n.wording import ago, dollars
 from services.build import Studio
 from services.errors import InvalidRequest
-from services.accounts import ApiKey
+from services.accounts.accounts import ApiKey
 from services.records import Role, User
 
 user = require()

@@ -7,12 +7,12 @@ import time
 import pandas as pd
 import streamlit as st
 
-from app.language import number, tr, tr_later, tr_n
-from app.page_runner import errors_in_words
-from app.session import require, studio
-from app.wording import day_of_month, dollars, jobs, per_cent
+from app.i18n.language import number, tr, tr_later, tr_n
+from app.ui.common.error_boundary import errors_in_words
+from app.auth.session import require, studio
+from app.i18n.wording import day_of_month, dollars, jobs, per_cent
 from services.build import Studio
-from services.costs import CostReport, CostRow
+from services.billing.costs import CostReport, CostRow
 from services.records import Role, User
 
 user = require(Role.ADMIN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.components.album_shelf import (
+from app.ui.gallery.album_shelf import (
     choose_album,
     find_album,
     open_chosen_album,
@@ -13,15 +13,15 @@ from app.components.album_shelf import (
     show_shelf,
     tell_album_error,
 )
-from app.components.error_banner import show_error
-from app.components.export_dialog import offer_zip_of, offer_zip_of_view
-from app.components.gallery_filters import show_chips, show_filters, show_order
-from app.components.picture_grid import picture_grid
-from app.components.picture_marks import known_tags
-from app.components.trash_view import act_on_trashed, confirm_emptying, kept_words
-from app.components.undo import undo_waits
-from app.components.viewer import act_on, open_linked
-from app.gallery_view import (
+from app.ui.common.error_banner import show_error
+from app.ui.gallery.export_dialog import offer_zip_of, offer_zip_of_view
+from app.ui.gallery.gallery_filters import show_chips, show_filters, show_order
+from app.ui.gallery.picture_grid import picture_grid
+from app.ui.gallery.picture_marks import known_tags
+from app.ui.gallery.trash_view import act_on_trashed, confirm_emptying, kept_words
+from app.ui.common.undo import undo_waits
+from app.ui.viewer.viewer import act_on, open_linked
+from app.state.gallery_address import (
     SHOW,
     SHOWS,
     GalleryView,
@@ -31,13 +31,13 @@ from app.gallery_view import (
     restore_widgets,
     show_changed,
 )
-from app.language import number, tr, tr_later, tr_n
+from app.i18n.language import number, tr, tr_later, tr_n
 from app.navigation import GENERATE
-from app.session import require, studio
+from app.auth.session import require, studio
 from services.build import Studio
 from services.errors import InvalidRequest, NotFound
 from services.records import Album, User
-from services.search_query import Facets, Found
+from services.search.query import Facets, Found
 
 user = require()
 

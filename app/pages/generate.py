@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.components import source_choice
-from app.components.form_values import MEMORY, RECALLED, recall
-from app.components.generate_form import generate_form
-from app.components.following import follow
-from app.components.job_feed import job_feed
-from app.components.recall_drop import recall_drop
-from app.components.viewer import open_linked
-from app.language import tr
-from app.page_runner import errors_in_words
-from app.session import require, studio
-from app.wording import dollars
+from app.state import source_choice
+from app.state.form_values import MEMORY, RECALLED, recall
+from app.ui.create.generate_form import generate_form
+from app.state.watched_jobs import follow
+from app.ui.feed.job_feed import job_feed
+from app.ui.create.recall_drop import recall_drop
+from app.ui.viewer.viewer import open_linked
+from app.i18n.language import tr
+from app.ui.common.error_boundary import errors_in_words
+from app.auth.session import require, studio
+from app.i18n.wording import dollars
 from services.build import Studio
 from services.errors import StudioError
 from services.records import User

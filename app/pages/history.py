@@ -6,16 +6,16 @@ import functools
 
 import streamlit as st
 
-from app.components.erase_all import delete_everything, show_receipt
-from app.components.error_banner import show_error
-from app.components.history_table import show_table
-from app.components.job_details import job_details
-from app.components.viewer import open_linked
-from app.history_csv import history_csv
-from app.job_filter import JobFilter, find_jobs
-from app.language import tr
-from app.session import require, studio
-from app.wording import STATUS_WORDS
+from app.ui.history.erase_all import delete_everything, show_receipt
+from app.ui.common.error_banner import show_error
+from app.ui.history.history_table import show_table
+from app.ui.history.job_details import job_details
+from app.ui.viewer.viewer import open_linked
+from app.ui.history.history_csv import history_csv
+from app.ui.history.job_filter import JobFilter, find_jobs
+from app.i18n.language import tr
+from app.auth.session import require, studio
+from app.i18n.wording import STATUS_WORDS
 from services.build import Studio
 from services.errors import InvalidRequest, StudioError
 from services.records import Job, JobStatus, Page, User

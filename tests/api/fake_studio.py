@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
-from services import inputs
 from services.build import Studio
-from services.catalogue import Catalogue
+from services.catalogue.cards import Catalogue
 from services.errors import (
     Conflict,
     IdempotencyMismatch,
@@ -19,8 +18,8 @@ from services.errors import (
     NotFound,
     NotSignedIn,
 )
-from services.jobs import DEFAULT_WITHIN_S, check_wait
-from services.keys import is_job_id, new_id, split_image_id
+from services.jobs import inputs
+from services.jobs.jobs import DEFAULT_WITHIN_S, check_wait
 from services.records import (
     EndpointInfo,
     EndpointState,
@@ -38,6 +37,7 @@ from services.records import (
     User,
     When,
 )
+from services.store.keys import is_job_id, new_id, split_image_id
 
 PUBLIC_URL = "http://localhost:8501"
 STORE = "http://store.test"

@@ -15,8 +15,8 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image as Pillow
 
-from services.clean_pictures import as_png, read_picture
 from services.errors import IdempotencyInFlight, LimitReached, Unavailable
+from services.formats.sanitize import as_png, read_picture
 from services.records import Hint, JobStatus, LiveJob, Withheld
 from tests.api.conftest import Person
 from tests.api.fake_studio import BAD_WORD, PUBLIC_URL, STORE, FakeStudio

@@ -20,7 +20,7 @@ from PIL import Image as Pillow
 from local.resources import Resources
 from services.aws.session import Clients, make_clients
 from services.build import Studio, build
-from services.metadata import read
+from services.formats.png_metadata import read
 from services.settings import load_settings
 from services.worker import Worker
 from tests.api.conftest import Person, mounted

@@ -11,12 +11,12 @@ from starlette.testclient import TestClient
 
 from app.hosting import middleware
 from app.share_page import create_share_route, share_url
-from services import shares
 from services.build import Studio
 from services.errors import Unavailable
-from services.job_store import now
+from services.images import shares
 from services.records import Image, JobRequest, User
 from services.settings import Settings
+from services.store.jobs import now
 from tests.endpoint import ScriptedEndpoint
 from tests.wire.conftest import endpoint, maker, other, settings, studio
 
@@ -91,7 +91,7 @@ def test_unknown_malformed_revoked_expired_and_deleted_cannot_be_told_apart(
     answers = [stranger.get(path(token)) for token in tokens]
     assert stranger.get(path(ending.token)).status_code == 200
     at = now() + HOUR + timedelta(seconds=1)
-    monkeypatch.setattr("services.shares.now", lambda: at)
+    monkeypatch.setattr("services.images.shares.now", lambda: at)
     answers.append(stranger.get(path(ending.token)))
     monkeypatch.undo()
     studio.trash.put_many(maker, [picture.id])

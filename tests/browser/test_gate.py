@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from app.local_sign_in import COOKIE
+from app.auth.local_sign_in import COOKIE
 from app.navigation import PAGES
 from local.signin import new_password
 from services.aws.session import make_clients

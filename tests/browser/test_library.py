@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from services import metadata
+from services.formats import png_metadata
 from tests.browser.conftest import heading, sign_in
 from tests.running import RunningStudio
 
@@ -90,16 +90,16 @@ def test_pictures_are_found_gathered_and_taken_home(
     pictures = [entry for entry in archive.namelist() if entry.startswith("pictures/")]
     assert len(pictures) == 2 and all("sailboat" in entry for entry in pictures)
     assert {"manifest.json", "manifest.csv"} < set(archive.namelist())
-    inside = [metadata.read(archive.read(entry)).parameters for entry in pictures]
+    inside = [png_metadata.read(archive.read(entry)).parameters for entry in pictures]
     assert [one.image for one in inside if one] == chosen[:2]
     page.locator(".dock").get_by_role("button", name="Clear").click()
     page.locator(".st-key-gallery_zip").get_by_role("button", name="ZIP").click()
     archive = fetch_zip(page, context, tmp_path / "album.zip", "Pictures only")
     assert archive.namelist() == ["pictures/00001.png", "pictures/00002.png", "pictures/00003.png"]
     bare = [archive.read(entry) for entry in archive.namelist()]
-    assert all(metadata.texts(png) == {} and b"sailboat" not in png for png in bare)
+    assert all(png_metadata.texts(png) == {} and b"sailboat" not in png for png in bare)
     assert bare[:2] == [
-        metadata.strip(zipfile.ZipFile(tmp_path / "chosen.zip").read(entry)) for entry in pictures
+        png_metadata.strip(zipfile.ZipFile(tmp_path / "chosen.zip").read(entry)) for entry in pictures
     ]
 
     # On a telephone: filters in their popover, nothing wider than the screen.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from services.metadata import read
+from services.formats.png_metadata import read
 from tests.browser.conftest import generate, heading, sign_in
 from tests.running import RunningStudio
 

@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from services.metadata import texts
+from services.formats.png_metadata import texts
 from tests.browser.conftest import TIMEOUT_MS, heading, sign_in
 from tests.browser.test_accessibility import faults
 from tests.running import RunningStudio

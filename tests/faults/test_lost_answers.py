@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from services import keys
 from services.aws.session import Clients
 from services.build import Studio
 from services.errors import Unavailable
 from services.records import Job, JobRequest, JobStatus, User
+from services.store import keys
 from services.worker import Worker
 from tests.endpoint import ScriptedEndpoint
 from tests.faults.lost import LostAnswers

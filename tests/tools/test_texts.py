@@ -28,10 +28,10 @@ def project(tmp_path: Path) -> Path:
         "services/albums.py": 'def get():\n    raise NotFound("There is no such album.")\n',
         "app/pages/gallery.py": PAGE,
         "app/components/grid.js": 'function f() { return say("Open {name}", { name }) }\n',
-        "services/catalogue.toml": '[a]\nname = "A"\ndescription = "Fast."\nqualities = { fine = 9 }\n',
+        "services/catalogue/cards.toml": '[a]\nname = "A"\ndescription = "Fast."\nqualities = { fine = 9 }\n',
         "services/rules.toml": '[[rule]]\nid = "r"\ncategory = "gore"\nabout = "cruelty"\nterms = ["x"]\n',
         "app/api/jobs.py": 'tr("English for programs")\n',
-        "app/locale/de.po": HEADER,
+        "app/i18n/locale/de.po": HEADER,
     }
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def project(tmp_path: Path) -> Path:
 
 def translate(project: Path, **said: str) -> None:
     """Puts translations into what `update` has written, by the first word of the text."""
-    file = project / "app/locale/de.po"
+    file = project / "app/i18n/locale/de.po"
     content = file.read_text()
     for first, german in said.items():
         head, _, tail = content.partition(f'msgid "{first}')
@@ -70,7 +70,7 @@ def test_a_catalogue_is_whole_when_everything_is_translated_and_nothing_is_left_
     assert {problem.split(": ")[1] for problem in texts.problems(project)} == {"not translated"}
     translate(project, Gallery="Galerie", Open="Öffne {name}", There="Dieses Album gibt es nicht.")
     translate(project, Fast="Schnell.", Fine="Fein", cruelty="Grausamkeit", gore="Grausames")
-    file = project / "app/locale/de.po"
+    file = project / "app/i18n/locale/de.po"
     plural = 'msgstr[0] ""\nmsgstr[1] ""'
     assert plural in file.read_text()
     file.write_text(file.read_text().replace(plural, 'msgstr[0] "ein Bild"\nmsgstr[1] "{count} Bilder"'))

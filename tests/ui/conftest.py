@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import session
+from app.auth import session
 from services.aws.session import make_clients
 from services.build import Studio, build
 from services.records import Job, JobRequest, User

@@ -7,13 +7,13 @@ from datetime import date
 
 from streamlit.testing.v1 import AppTest
 
-from app.components.usage_chart import chart, pictures_words
-from app.language import speaking
+from app.i18n.language import speaking
+from app.ui.account.usage_chart import chart, pictures_words
+from services.accounts.preferences import Preferences
+from services.billing.ledger import DayUsage
 from services.build import Studio
-from services.ledger import DayUsage
-from services.preferences import Preferences
+from services.images.shares import LIVES
 from services.records import Job, User
-from services.shares import LIVES
 from tests.ui.conftest import claims, words
 
 ACCOUNT = "app/pages/account.py"

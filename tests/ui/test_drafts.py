@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.wording import dollars
+from app.i18n.wording import dollars
 from services.build import Studio
-from services.drafts import in_group, plan
 from services.errors import Unavailable
+from services.jobs.drafts import in_group, plan
 from services.records import Job, JobRequest, User
 from tests.endpoint import ScriptedEndpoint
 from tests.ui.conftest import components, words

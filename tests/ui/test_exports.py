@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from streamlit.testing.v1 import AppTest
 
-from app.components import export_dialog
+from app.ui.gallery import export_dialog
 from services.build import Studio
-from services.export_records import ExportStatus
+from services.exports.records import ExportStatus
 from services.records import Job, User
 from tests.ui.conftest import words
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.components import picture_grid, viewer
-from app.components.picture_grid import GridAction
-from app.components.prompt_text import as_label
+from app.ui.common.prompt_text import as_label
+from app.ui.gallery import picture_grid
+from app.ui.gallery.picture_grid import GridAction
+from app.ui.viewer import viewer
 from services.build import Studio
 from services.errors import NotFound
 from services.records import Image, Job, User

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.components import album_shelf
-from app.components.prompt_text import as_label
+from app.ui.common.prompt_text import as_label
+from app.ui.gallery import album_shelf
 from services.build import Studio
 from services.records import Job, User
 from tests.ui.conftest import words

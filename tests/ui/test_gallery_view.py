@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.components import picture_marks, trash_view, viewer
-from app.wording import at_least_stars, days_left
+from app.i18n.wording import at_least_stars, days_left
+from app.ui.gallery import picture_marks, trash_view
+from app.ui.viewer import viewer
 from services.build import Studio
 from services.errors import NotFound
 from services.records import Image, Job, User

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.garbage import YOUNG, collect_seldom
+from app.streamlit_internals.garbage import YOUNG, collect_seldom
 
 
 class Node:

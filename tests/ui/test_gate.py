@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import session
+from app.auth import session
 from app.navigation import PAGES
 from services.build import Studio
 from services.records import Job, User
@@ -93,7 +93,7 @@ def test_a_page_of_admins_tells_a_maker_that_it_is_not_theirs(
     def admin_page() -> None:
         import streamlit as st
 
-        from app.session import require
+        from app.auth.session import require
         from services.records import Role
 
         require(Role.ADMIN)

@@ -8,9 +8,9 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from app import submission
-from app.components import form_values
-from app.components.prompt_text import as_label
+from app.state import form_values
+from app.ui.common import idempotency
+from app.ui.common.prompt_text import as_label
 from services.build import Studio
 from services.records import Job, JobRequest, JobStatus, User
 from services.worker import Worker
@@ -50,7 +50,7 @@ def test_a_double_click_makes_one_job(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # However slow this machine is, the second press counts as part of the first.
-    monkeypatch.setattr(submission, "DOUBLE_CLICK_S", 60.0)
+    monkeypatch.setattr(idempotency, "DOUBLE_CLICK_S", 60.0)
     at = submit(open_page(), "a red apple")
     at.button(key="generate").click().run()
     assert len(studio.jobs.list(maker).items) == 1
@@ -59,7 +59,7 @@ def test_a_double_click_makes_one_job(
 def test_a_later_press_makes_another_job(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(submission, "DOUBLE_CLICK_S", 0.0)
+    monkeypatch.setattr(idempotency, "DOUBLE_CLICK_S", 0.0)
     at = submit(open_page(), "a red apple")
     at.button(key="generate").click().run()
     assert len(studio.jobs.list(maker).items) == 2

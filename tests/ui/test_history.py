@@ -8,15 +8,15 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.components import erase_all
-from app.components.history_table import as_frame
-from app.components.job_details import job_details
-from app.job_filter import MOST_READ, READ_AT_ONCE, JobFilter, find_jobs
+from app.ui.history import erase_all
+from app.ui.history.history_table import as_frame
+from app.ui.history.job_details import job_details
+from app.ui.history.job_filter import MOST_READ, READ_AT_ONCE, JobFilter, find_jobs
 from services.build import Studio
-from services.drafts import in_group, plan
 from services.errors import NotFound
-from services.keys import input_key
+from services.jobs.drafts import in_group, plan
 from services.records import Job, JobRequest, JobStatus, Page, User
+from services.store.keys import input_key
 from tests.cloud import EmbeddedCloud
 from tests.endpoint import ScriptedEndpoint, picture
 from tests.ui.conftest import words

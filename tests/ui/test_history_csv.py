@@ -10,9 +10,9 @@ from datetime import UTC, date, datetime
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import history_csv as exported
-from app.history_csv import COLUMNS, history_csv
-from app.job_filter import JobFilter
+from app.ui.history import history_csv as exported
+from app.ui.history.history_csv import COLUMNS, history_csv
+from app.ui.history.job_filter import JobFilter
 from services.build import Studio
 from services.records import Job, JobFailure, JobStatus, Page, User
 from tests.unit.made import SPEC, made_job

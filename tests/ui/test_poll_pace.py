@@ -11,8 +11,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext
 from streamlit.testing.v1 import AppTest
 
-from app.components import poll_pace
-from app.components.poll_pace import (
+from app.ui.feed import poll_interval
+from app.ui.feed.poll_interval import (
     AWAY_S,
     HELD_POLL_S,
     LONG_AFTER_S,
@@ -80,7 +80,7 @@ def test_pages_that_were_closed_are_not_of_the_crowd() -> None:
 
 def test_only_a_running_fragment_can_be_given_an_interval() -> None:
     with pytest.raises(RuntimeError):
-        poll_pace.set_interval(1.0)
+        poll_interval.set_interval(1.0)
 
 
 @pytest.fixture
@@ -113,8 +113,8 @@ def test_the_browser_is_told_of_another_pace_once_and_by_every_run_of_the_page(
     (fragment, first), *more = intervals
     assert (first, more) == (POLL_S, [])
 
-    monkeypatch.setattr(poll_pace, "LONG_AFTER_S", 0.0)
-    monkeypatch.setattr(poll_pace, "NEAR_END_S", -1.0)
+    monkeypatch.setattr(poll_interval, "LONG_AFTER_S", 0.0)
+    monkeypatch.setattr(poll_interval, "NEAR_END_S", -1.0)
     at.run()
     assert intervals[1:] == [(fragment, POLL_S), (fragment, LONG_POLL_S)]
     at.run()

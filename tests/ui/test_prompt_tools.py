@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import prompt_cache, submission
-from app.components.prompt_book import edit_prompt_book
+from app.state import prompt_cache
+from app.ui.common import idempotency
+from app.ui.create.prompt_book import edit_prompt_book
 from services.aws.table import Table
 from services.build import Studio
 from services.errors import Unavailable
@@ -48,7 +49,7 @@ def test_alternatives_are_priced_and_previewed_before_they_are_sent(
 def test_one_press_sends_a_job_for_each_and_shows_them_all(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(submission, "DOUBLE_CLICK_S", 60.0)
+    monkeypatch.setattr(idempotency, "DOUBLE_CLICK_S", 60.0)
     at = submit(open_page(), "a {red|blue|green} apple")
     assert drawn(studio, maker) == ["a red apple", "a blue apple", "a green apple"]
     jobs = studio.jobs.list(maker).items

@@ -11,11 +11,11 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileRec
 from streamlit.testing.v1 import AppTest
 
-from app.components.prompt_text import as_label
-from services.metadata import PictureParameters, embed
-from services.picture_texts import MAX_FILE_BYTES
-from services.recall import NOTHING_SAID
-from services.recipe import Recipe
+from app.ui.common.prompt_text import as_label
+from services.formats.embedded_text import MAX_FILE_BYTES
+from services.formats.png_metadata import PictureParameters, embed
+from services.recipes.read_recipe import NOTHING_SAID
+from services.recipes.recipe import Recipe
 from tests import hostile_files as files
 from tests.ui.conftest import ROOT
 

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image as Pillow
 from streamlit.testing.v1 import AppTest
 
-from app.components import viewer
-from app.components.history_table import as_frame
-from app.components.job_details import job_details
-from services import keys
+from app.ui.history.history_table import as_frame
+from app.ui.history.job_details import job_details
+from app.ui.viewer import viewer
 from services.aws.session import make_clients
 from services.build import Studio
 from services.records import Job, JobRequest, JobStatus, User
+from services.store import keys
 from tests.endpoint import ScriptedEndpoint
 from tests.ui.conftest import components, words
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.components.model_picker import abilities
+from app.ui.create.model_picker import abilities
 from services.build import Studio
-from services.catalogue import Catalogue
+from services.catalogue.cards import Catalogue
 from services.records import Job, User
 from tests.ui.conftest import words
 

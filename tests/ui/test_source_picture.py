@@ -12,8 +12,9 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from streamlit.testing.v1 import AppTest
 
-from app.components import mask_painter as painter
-from app.components import source_picture, viewer
+from app.ui.create import mask_painter as painter
+from app.ui.create import source_picture
+from app.ui.viewer import viewer
 from services.aws.session import make_clients
 from services.build import Studio
 from services.errors import Unavailable

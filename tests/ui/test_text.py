@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.components.error_banner import in_words
-from app.components.prompt_text import as_label, one_line, plain
-from app.language import speaking
-from app.submission import DOUBLE_CLICK_S, Attempt, key_for
-from app.wording import about, ago, dollars, duration, file_size, jobs
+from app.i18n.language import speaking
+from app.i18n.wording import about, ago, dollars, duration, file_size, jobs
+from app.ui.common.error_banner import in_words
+from app.ui.common.idempotency import DOUBLE_CLICK_S, Attempt, key_for
+from app.ui.common.prompt_text import as_label, one_line, plain
 from services.errors import LimitReached, Moderated, Unavailable
 from services.records import JobRequest
 
@@ -46,7 +46,7 @@ def test_a_long_text_is_cut_on_one_line() -> None:
 
 def test_text_is_shown_by_an_element_that_reads_no_markdown() -> None:
     def page() -> None:
-        from app.components.prompt_text import show_text
+        from app.ui.common.prompt_text import show_text
 
         show_text("![x](http://evil.example/x.png)")
 
@@ -68,7 +68,7 @@ def test_a_refusal_names_its_rule_and_nothing_in_it_is_markdown() -> None:
 
 def test_an_unexpected_error_becomes_a_reference_and_no_details() -> None:
     def page() -> None:
-        from app.page_runner import errors_in_words
+        from app.ui.common.error_boundary import errors_in_words
 
         with errors_in_words():
             raise ValueError("a secret detail")

@@ -9,7 +9,7 @@ from streamlit.config import get_options_for_section
 from streamlit.proto.NewSession_pb2 import NewSession
 from streamlit.runtime import app_session
 
-from app import theme_message
+from app.streamlit_internals import theme_message
 
 SECTIONS = (
     "theme",

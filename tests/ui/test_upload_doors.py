@@ -11,11 +11,11 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileRec
 from streamlit.testing.v1 import AppTest
 
-from app.components import source_choice
+from app.state import source_choice
 from services.aws.session import make_clients
 from services.build import Studio
-from services.metadata import chunks
-from services.picture_header import read_header
+from services.formats.image_header import read_header
+from services.formats.png_metadata import chunks
 from services.records import User
 from tests import hostile_files as files
 from tests.fields import file_fields

@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.components import copy_list, picture_facts, share_panel, viewer, zoom
-from app.components.compare import differing
-from app.components.passport_panel import difference_words
-from app.components.viewer_panels import PANEL
-from services.attached_records import Difference, Share
+from app.ui.common import picture_facts
+from app.ui.viewer import share_panel, viewer, zoom
+from app.ui.viewer.compare import differing
+from app.ui.viewer.reproduction_panel import difference_words
+from app.ui.viewer.viewer_panels import PANEL
 from services.build import Studio
 from services.errors import NotFound
+from services.images.attachment_records import Difference, Share
+from services.images.shares import LIVES
 from services.records import Image, Job, JobStatus, User
-from services.shares import LIVES
 from tests.endpoint import ScriptedEndpoint
-from tests.ui.conftest import claims, components, words
+from tests.ui.conftest import ROOT, claims, components, words
 
 Dialog = Callable[..., AppTest]
 
@@ -75,7 +76,8 @@ def test_a_hostile_prompt_reaches_the_components_as_data_only(
     at = in_dialog(viewer.show_picture, draw(hostile).image_ids).run()
     assert not at.exception and "⟨RLO⟩" in words(at)
     for name in ("zoom.js", "copy_list.js", "compare.js", "elements.js"):
-        source = (copy_list.HERE / name).read_text()
+        [file] = (ROOT / "app" / "ui").rglob(name)
+        source = file.read_text()
         assert "innerHTML" not in source and "insertAdjacentHTML" not in source
 
 

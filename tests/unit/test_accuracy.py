@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from services.accuracy import PRICE, REACH, TIME, bucket, counts, median_error
+from services.billing.estimate_accuracy import PRICE, REACH, TIME, bucket, counts, median_error
 from services.records import Estimate, JobStatus, Timings
 from tests.unit.made import made_job
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from services.answer import read_failure
+from services.backends.container_contract import read_failure
 
 
 def error(code: str, message: str = "the width is odd") -> bytes:

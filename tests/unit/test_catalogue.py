@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.catalogue import MAX_PROMPT_CHARACTERS, Catalogue
+from services.catalogue.cards import MAX_PROMPT_CHARACTERS, Catalogue
 from services.errors import InvalidRequest
 from services.records import JobRequest
 

@@ -6,8 +6,8 @@ import json
 import re
 from pathlib import Path
 
-from services.answer import Succeeded, payload
-from services.keys import inference_id, split_inference_id
+from services.backends.container_contract import Succeeded, payload
+from services.store.keys import inference_id, split_inference_id
 from tests.unit.made import made_job
 
 PAGE = (Path(__file__).parents[2] / "docs/contracts.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image as Pillow
 
 from services.errors import BadOutput
-from services.passports import difference
+from services.jobs.reproductions import difference
 
 
 def png(picture: Pillow.Image) -> bytes:

@@ -7,12 +7,12 @@ from gettext import NullTranslations
 
 import pytest
 
-from app import language
-from app.failure_words import failure_words
-from app.language import speaking, tr_sentence
-from services.answer import read_failure
-from services.failures import FAILURES
-from services.moderation import TEXTS
+from app.i18n import language
+from app.i18n.failure_words import failure_words
+from app.i18n.language import speaking, tr_sentence
+from services.backends.container_contract import read_failure
+from services.backends.failures import FAILURES
+from services.moderation.rules import TEXTS
 from services.records import JobFailure, JobStatus, Withheld
 from services.sentences import sentence
 from tests.unit.made import made_job

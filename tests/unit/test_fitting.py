@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.catalogue import Catalogue, ModelCard
+from services.catalogue.cards import Catalogue, ModelCard
 from services.errors import InvalidRequest
-from services.fitting import fit
-from services.recipe import Recipe
+from services.recipes.fit_to_model import fit
+from services.recipes.recipe import Recipe
 from services.records import JobRequest
 
 CATALOGUE = Catalogue.load(frozenset({"pocket", "sd-turbo", "sdxl"}))

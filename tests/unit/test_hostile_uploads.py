@@ -13,10 +13,10 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from services.clean_pictures import KEPT_SIDE_PX, as_png, fit, read_mask, read_picture
 from services.errors import InvalidRequest
-from services.metadata import chunks
-from services.picture_header import MAX_FILE_BYTES, read_header
+from services.formats.image_header import MAX_FILE_BYTES, read_header
+from services.formats.png_metadata import chunks
+from services.formats.sanitize import KEPT_SIDE_PX, as_png, fit, read_mask, read_picture
 from services.records import Fit
 from tests import hostile_files as files
 
@@ -165,7 +165,7 @@ def test_the_largest_picture_takes_bounded_memory_by_the_kernels_own_count() -> 
     code = (
         "import re, sys\n"
         "from pathlib import Path\n"
-        "from services.clean_pictures import as_png, read_picture\n"
+        "from services.formats.sanitize import as_png, read_picture\n"
         "def peak_kib():\n"
         "    return int(re.search(r'VmHWM:\\s+(\\d+) kB', Path('/proc/self/status').read_text())[1])\n"
         "file = sys.stdin.buffer.read()\n"

@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
-from app import wording
-from app.language import LANGUAGES, fitting, number, speaking, tr, tr_n, tr_sentence
+from app.i18n import wording
+from app.i18n.language import LANGUAGES, fitting, number, speaking, tr, tr_n, tr_sentence
 from services.sentences import sentence
 
 

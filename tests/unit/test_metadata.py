@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 from pydantic import ValidationError
 
 from services.errors import BadOutput
-from services.metadata import (
+from services.formats.png_metadata import (
     MAX_TEXT_BYTES,
     SIGNATURE,
     Chunk,

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from services.errors import Moderated
-from services.moderation import Moderation
+from services.moderation.rules import Moderation
 
 MODERATION = Moderation.load()
 # Prompts that look like trouble to a careless filter, or that people simply type; one a line.

@@ -8,7 +8,7 @@ from typing import IO, cast
 
 import pytest
 
-from services.part_stream import PartStream
+from services.formats.multipart_writer import PartStream
 
 
 def zipped(entries: list[tuple[str, bytes]], part_bytes: int) -> tuple[list[bytes], int]:

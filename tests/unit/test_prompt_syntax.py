@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 from services.errors import InvalidRequest
-from services.prompt_syntax import MAX_PROMPTS, check_template, escape, expand, list_names
+from services.prompts.syntax import MAX_PROMPTS, check_template, escape, expand, list_names
 
 LISTS = {"animal": ("cat", "dog"), "none": ()}
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from services.errors import InvalidRequest
-from services.metadata import PictureParameters, embed
-from services.picture_texts import MAX_FILE_BYTES
-from services.recall import NOTHING_SAID, read_recipe
-from services.recipe import Recipe
+from services.formats.embedded_text import MAX_FILE_BYTES
+from services.formats.png_metadata import PictureParameters, embed
+from services.recipes.read_recipe import NOTHING_SAID, read_recipe
+from services.recipes.recipe import Recipe
 from tests import hostile_files as files
 
 STEADY = settings(derandomize=True, database=None, deadline=None)

@@ -13,8 +13,8 @@ from streamlit.runtime.scriptrunner import script_runner
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests, ScriptRequestType
 from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext
 
-from app import script_requests
-from app.script_requests import MOST_WAITING, PatientRequests, carries_press
+from app.streamlit_internals import script_requests
+from app.streamlit_internals.script_requests import MOST_WAITING, PatientRequests, carries_press
 
 TRIGGERS = ("trigger_value", "json_trigger_value")
 HERE, THERE = "page-1", "page-2"

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.errors import InvalidRequest
-from services.search_query import PictureQuery, Term, words_of
-from services.search_rows import Row
-from services.search_table import SearchTable
+from services.search.query import PictureQuery, Term, words_of
+from services.search.rows import Row
+from services.search.sqlite_table import SearchTable
 
 
 @pytest.mark.parametrize(

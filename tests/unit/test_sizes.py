@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.catalogue import Catalogue, ModelCard
-from services.sizes import RATIOS, preset_sizes, turned
+from services.catalogue.cards import Catalogue, ModelCard
+from services.catalogue.sizes import RATIOS, preset_sizes, turned
 
 CATALOGUE = Catalogue.load(frozenset({"pocket", "sd-turbo", "sdxl"}))
 STEADY = settings(derandomize=True, database=None, deadline=None)

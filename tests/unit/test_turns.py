@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from services.jobs.scheduling import turns
 from services.records import Job, JobStatus
-from services.turns import turns
 from tests.unit.made import made_job
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import bcrypt
 import pytest
 
-from services import users
 from services.build import Studio
+from services.commands import users
 from services.errors import Conflict, InvalidRequest, LimitReached, NotFound, NotSignedIn
 from services.records import Role
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from services import keys
-from services.albums import LONGEST_NAME, MOST_ALBUMS_OF_A_PICTURE
 from services.build import Studio
 from services.errors import Conflict, InvalidRequest, LimitReached, NotFound
+from services.images.albums import LONGEST_NAME, MOST_ALBUMS_OF_A_PICTURE
 from services.records import Job, User
-from services.search_query import PictureQuery
+from services.search.query import PictureQuery
+from services.store import keys
 from tests.faults.lost import LostAnswers
 from tests.wire.conftest import real_clients
 
@@ -79,7 +79,7 @@ def test_names_are_free_clean_and_not_too_many(
     for wrong in ("", "  ", "x" * (LONGEST_NAME + 1), "a\u202eb", "a\x00b"):
         with pytest.raises(InvalidRequest):
             studio.albums.create(maker, wrong)
-    monkeypatch.setattr("services.albums.MOST_ALBUMS", 2)
+    monkeypatch.setattr("services.images.images.albums.MOST_ALBUMS", 2)
     with pytest.raises(LimitReached):
         studio.albums.create(maker, "One more")
 

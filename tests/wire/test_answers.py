@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from PIL import Image as Pillow
 
-from services.answer import withheld_words
 from services.aws.objects import Objects
+from services.backends.container_contract import withheld_words
 from services.build import Studio
-from services.keys import progress_key
-from services.metadata import read
+from services.formats.png_metadata import read
 from services.records import Hint, Job, JobRequest, JobStatus, Provenance, User, Withheld
+from services.store.keys import progress_key
 from services.worker import Worker
 from tests.endpoint import REVISION, ScriptedEndpoint
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from services.aws.table import Table, Update
+from services.backends.cold_starts import ColdStarts
+from services.billing.ledger import usage_key
 from services.build import Studio, build
-from services.cold_starts import ColdStarts
 from services.errors import NotAllowed
-from services.job_store import now
-from services.ledger import usage_key
 from services.records import EndpointInfo, EndpointState, JobRequest, Role, User
+from services.store.jobs import now
 from services.worker import Worker
 from tests.endpoint import ScriptedEndpoint
 from tests.faults.lost import LostAnswers

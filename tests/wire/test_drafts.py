@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from services.batches import Batch
 from services.build import Studio, build
-from services.drafts import draft_number, draft_steps, each_of, in_group, plan
 from services.errors import Conflict, InvalidRequest, LimitReached, NotFound, Unavailable
+from services.jobs.drafts import draft_number, draft_steps, each_of, in_group, plan
+from services.jobs.multi_submit import Batch
 from services.records import Job, JobRequest, JobStatus, User
 from services.settings import Settings
 from services.worker import Worker

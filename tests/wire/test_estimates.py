@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from services import estimates
+from services.billing import estimates
 from services.build import Studio, build
 from services.records import JobRequest, User
 from services.worker import Worker

@@ -14,15 +14,17 @@ from typing import Any
 
 import pytest
 
-from services import export_build, keys, metadata
 from services.aws.table import Update
 from services.build import Studio
 from services.errors import Conflict, InvalidRequest, LimitReached, NotFound
-from services.export_build import MAX_ATTEMPTS
-from services.export_records import Export, ExportStatus
-from services.exports import MOST_BYTES, MOST_OPEN, MOST_PICTURES, ExtraFile
-from services.job_store import now
+from services.exports import build_zip
+from services.exports.build_zip import MAX_ATTEMPTS
+from services.exports.orders import MOST_BYTES, MOST_OPEN, MOST_PICTURES, ExtraFile
+from services.exports.records import Export, ExportStatus
+from services.formats import png_metadata
 from services.records import Job, JobRequest, User
+from services.store import keys
+from services.store.jobs import now
 from tests.endpoint import ScriptedEndpoint
 from tests.faults.lost import LostAnswers
 from tests.wire.conftest import real_clients
@@ -99,8 +101,8 @@ def test_without_settings_nothing_in_the_zip_tells_of_the_prompt(
     archive = fetch(studio, maker, export)
     assert archive.namelist() == ["pictures/00001.png"]
     [png] = [archive.read(name) for name in archive.namelist()]
-    assert b"apple" not in png and metadata.texts(png) == {}
-    assert png == metadata.strip(stored(studio, maker, image_id, cloud))
+    assert b"apple" not in png and png_metadata.texts(png) == {}
+    assert png == png_metadata.strip(stored(studio, maker, image_id, cloud))
 
 
 def test_hostile_prompts_make_harmless_names(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> None:
@@ -228,7 +230,7 @@ def test_a_zip_canceled_while_it_is_made_leaves_nothing(
     studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export = order(studio, maker, draw(count=4).image_ids)
-    monkeypatch.setattr(export_build, "TELL_EVERY_S", 0)
+    monkeypatch.setattr(build_zip, "TELL_EVERY_S", 0)
     read = studio.export_builder._read
 
     def read_then_cancel(image: Any) -> Any:
@@ -246,17 +248,17 @@ def test_a_zip_canceled_while_it_is_made_leaves_nothing(
 def test_a_zip_larger_than_a_part_is_sent_in_parts(
     studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_build, "PART_BYTES", 5 * 1024 * 1024)
+    monkeypatch.setattr(build_zip, "PART_BYTES", 5 * 1024 * 1024)
     ids = draw(count=4).image_ids
     bodies = {}
     for image_id in ids:
         image = studio.images.get(maker, image_id)
         # A chunk that readers pass over makes the picture heavy.
-        chunks = list(metadata.chunks(stored(studio, maker, image_id, cloud)))
-        heavy = metadata.SIGNATURE + b"".join(
+        chunks = list(png_metadata.chunks(stored(studio, maker, image_id, cloud)))
+        heavy = png_metadata.SIGNATURE + b"".join(
             [
                 *(c.raw for c in chunks[:-1]),
-                metadata._text_chunk("heavy", secrets.token_hex(3_000_000)),
+                png_metadata._text_chunk("heavy", secrets.token_hex(3_000_000)),
                 chunks[-1].raw,
             ]
         )
@@ -328,10 +330,10 @@ def test_after_two_days_a_zip_is_no_longer_there_and_no_link_outlives_it(
     studio.export_builder.build_due()
     ready = studio.exports.get(maker, export.id)
     almost = now() + timedelta(hours=47, minutes=50)
-    monkeypatch.setattr("services.exports.now", lambda: almost)
+    monkeypatch.setattr("services.exports.orders.now", lambda: almost)
     assert "X-Amz-Expires=6" in studio.exports.link(ready) or "X-Amz-Expires=5" in studio.exports.link(ready)
     later = almost + timedelta(minutes=11)
-    monkeypatch.setattr("services.exports.now", lambda: later)
+    monkeypatch.setattr("services.exports.orders.now", lambda: later)
     assert studio.exports.list(maker) == ()
     with pytest.raises(NotFound):
         studio.exports.get(maker, export.id)

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from services import keys
 from services.build import Studio
-from services.bulk import MOST_PICTURES, BulkResult
 from services.errors import InvalidRequest
-from services.image_marks import LONGEST_TAG, MOST_TAGS, ImageMarks, clean_tag
+from services.images.bulk_changes import MOST_PICTURES, BulkResult
+from services.images.marks import LONGEST_TAG, MOST_TAGS, ImageMarks, clean_tag
 from services.records import Job, User
-from services.search_query import PictureQuery
+from services.search.query import PictureQuery
+from services.store import keys
 from tests.faults.lost import LostAnswers
 from tests.wire.conftest import real_clients
 

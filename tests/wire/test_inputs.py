@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from PIL import Image as Pillow
 
-from services import keys
 from services.aws.objects import Objects
 from services.build import Studio
 from services.errors import IdempotencyMismatch, InvalidRequest, LimitReached, NotFound, Unavailable
-from services.metadata import chunks, read
+from services.formats.png_metadata import chunks, read
 from services.records import Fit, Image, JobRequest, JobStatus, Source, Task, User
+from services.store import keys
 from services.worker import Worker
 from tests import hostile_files as files
 from tests.endpoint import ScriptedEndpoint
@@ -316,7 +316,7 @@ def test_a_mask_of_another_shape_and_an_empty_one_are_refused(studio: Studio, ma
 def test_the_newest_uploads_push_out_the_oldest_and_erasing_everything_takes_all(
     studio: Studio, maker: User, inputs: Objects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.sources.MOST_UPLOADS", 3)
+    monkeypatch.setattr("services.jobs.jobs.sources.MOST_UPLOADS", 3)
     kept = [studio.sources.keep(maker, file(colour)).id for colour in ("red", "blue", "green", "teal")]
     assert [key.rpartition("/")[2] for key in inputs.keys(f"{maker.id}/uploads/")] == kept[1:]
     studio.sources.keep_mask(maker, studio.sources.look(maker, kept[-1]), file("white"))

@@ -14,7 +14,6 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from PIL import Image as Pillow
 
-from services import keys
 from services.aws.objects import Objects
 from services.build import Studio, build
 from services.errors import (
@@ -24,10 +23,11 @@ from services.errors import (
     LimitReached,
     NotFound,
 )
-from services.job_store import now
-from services.metadata import read
+from services.formats.png_metadata import read
 from services.records import Job, JobRequest, JobStatus, User
 from services.settings import Settings
+from services.store import keys
+from services.store.jobs import now
 from services.worker import Worker
 from tests.endpoint import ScriptedEndpoint
 from tests.wire.conftest import real_clients
@@ -366,7 +366,7 @@ def test_an_endpoint_that_is_not_there_fails_the_job_and_refunds_it(
 def test_a_payload_too_large_for_the_body_goes_by_s3(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.dispatch.MAX_INLINE_BYTES", 100)
+    monkeypatch.setattr("services.jobs.jobs.dispatch.MAX_INLINE_BYTES", 100)
     studio.jobs.submit(maker, APPLE)
     [invocation] = endpoint.accepted
     assert not invocation.inline

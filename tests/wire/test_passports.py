@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image as Pillow
 
-from services import keys
 from services.build import Studio
 from services.errors import NotFound
 from services.records import Image, Job, JobRequest, JobStatus, User
+from services.store import keys
 from tests.endpoint import ScriptedEndpoint, picture
 from tests.wire.test_answers import set_file
 from tests.wire.test_jobs import _keys
@@ -80,7 +80,7 @@ def test_another_picture_is_told_in_figures_with_a_map_that_goes_with_it(
     def compared_anew(*_: object) -> None:
         raise AssertionError("what was found is on the record")
 
-    monkeypatch.setattr("services.passports.difference", compared_anew)
+    monkeypatch.setattr("services.jobs.jobs.reproductions.difference", compared_anew)
     known = studio.passports.latest(maker, drawn.id)
     assert known is not None and known.rerun == found.rerun
     studio.images.delete(maker, f"{again.id}-0")

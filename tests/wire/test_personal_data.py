@@ -10,13 +10,14 @@ from collections.abc import Callable
 
 import pytest
 
-from services import exports, personal_data
+from services.accounts.preferences import Preferences, Theme
 from services.build import Studio
 from services.errors import LimitReached
-from services.export_records import Export
-from services.preferences import Preferences, Theme
+from services.exports import orders
+from services.exports.records import Export
+from services.images.shares import LIVES
+from services.privacy import personal_data
 from services.records import Job, User
-from services.shares import LIVES
 
 
 def fetch(studio: Studio, user: User, export: Export) -> zipfile.ZipFile:
@@ -90,7 +91,7 @@ def test_nothing_is_ordered_when_there_is_no_room_for_all(
 ) -> None:
     monkeypatch.setattr(personal_data, "MOST_PICTURES", 1)
     draw(count=3)
-    for _ in range(exports.MOST_OPEN - 2):
+    for _ in range(orders.MOST_OPEN - 2):
         studio.exports.order(
             maker, studio.images.list(maker).items[0].id.split(), size_bytes=1, settings=True
         )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from services import keys
+from services.accounts.preferences import Preferences, Theme
 from services.build import Studio
 from services.errors import InvalidRequest
-from services.preferences import Preferences, Theme
 from services.records import User
+from services.store import keys
 
 
 def test_preferences_are_the_studios_own_until_some_are_kept_for_this_person(

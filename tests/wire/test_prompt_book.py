@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from services import keys
 from services.build import Studio
 from services.errors import Conflict, InvalidRequest, LimitReached
-from services.prompt_book import MAX_LISTS, MAX_STARS, RECENT
-from services.prompt_syntax import expand
+from services.prompts.book import MAX_LISTS, MAX_STARS, RECENT
+from services.prompts.syntax import expand
 from services.records import JobRequest, User
+from services.store import keys
 from tests.endpoint import ScriptedEndpoint
 
 HOSTILE = "![x](http://evil.example/x.png) <img src=x> $x^2$ \u202etxt \u200b 😀"

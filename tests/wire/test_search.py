@@ -13,14 +13,16 @@ from typing import Any
 
 import pytest
 
-from services import keys, search_memory, search_rebuild
 from services.aws.table import Update
 from services.build import Studio
+from services.commands import rebuild_search
 from services.errors import InvalidRequest
 from services.records import Image, JobRequest, User
-from services.search import Search
-from services.search_index import SearchIndex
-from services.search_query import PictureQuery, words_of
+from services.search import memory
+from services.search.index import SearchIndex
+from services.search.query import PictureQuery, words_of
+from services.search.search import Search
+from services.store import keys
 from tests.endpoint import ScriptedEndpoint
 from tests.faults.lost import LostAnswers
 from tests.wire.conftest import real_clients
@@ -355,11 +357,11 @@ def test_the_command_makes_an_index_anew(
         Update((keys.user_pk(maker.id), "IMAGE#" + ids[0].replace("-", "#")), assign={"prompt": "by hand"})
     )
     assert found(studio, maker, "hand") == []
-    monkeypatch.setattr("services.search_rebuild.build", lambda settings: studio)
-    assert search_rebuild.main([maker.id]) == 0
+    monkeypatch.setattr("services.commands.rebuild_search.build", lambda settings: studio)
+    assert rebuild_search.main([maker.id]) == 0
     assert studio.search_index.head(maker.id).version == before.version + 1
     assert found(studio, maker, "hand") == [ids[0]]
-    assert search_rebuild.main(["../x"]) == 2
+    assert rebuild_search.main(["../x"]) == 2
 
 
 def test_many_small_folds_leave_few_segments(
@@ -438,16 +440,16 @@ def test_little_is_kept_in_memory_of_pictures_and_none_of_who_has_gone(
     other: User,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(search_memory, "MOST_IMAGES", 2)
-    monkeypatch.setattr(search_memory, "MOST_PAGES", 2)
+    monkeypatch.setattr(memory, "MOST_IMAGES", 2)
+    monkeypatch.setattr(memory, "MOST_PAGES", 2)
     paint(count=4)
     for text in ("", "red", "apple", "app"):
         assert len(found(studio, maker, text)) == 4
-    memory = studio.search._kept[maker.id]
-    assert (len(memory._images), len(memory._pages)) == (2, 2)
-    monkeypatch.setattr(search_memory, "IMAGE_MAX_AGE_S", 0.0)
+    kept = studio.search._kept[maker.id]
+    assert (len(kept._images), len(kept._pages)) == (2, 2)
+    monkeypatch.setattr(memory, "IMAGE_MAX_AGE_S", 0.0)
     found(studio, other)
-    assert len(memory._images) == 0
+    assert len(kept._images) == 0
 
 
 def test_a_record_removed_by_hand_is_not_shown_after_a_while_and_heals_the_index(
@@ -461,7 +463,7 @@ def test_a_record_removed_by_hand_is_not_shown_after_a_while_and_heals_the_index
     assert len(found(studio, maker)) == 2
     job_id, n = keys.split_image_id(gone) or ("", 0)
     studio.search._table.delete(keys.user_pk(maker.id), keys.image_sk(job_id, n))
-    monkeypatch.setattr(search_memory, "IMAGE_MAX_AGE_S", 0.0)
+    monkeypatch.setattr(memory, "IMAGE_MAX_AGE_S", 0.0)
     first = studio.search.find(maker, PictureQuery())
     assert [image.id for image in first.items] == [kept] and first.total == 1
     assert studio.search.find(maker, PictureQuery(), limit=1).next is None

@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 from PIL import Image as Pillow
 
-from services import keys, shares
-from services.attached_records import NewShare
 from services.aws.objects import Objects
 from services.build import Studio
 from services.errors import InvalidRequest, LimitReached, NotFound, Unavailable
-from services.job_store import now
-from services.metadata import texts
+from services.formats.png_metadata import texts
+from services.images import shares
+from services.images.attachment_records import NewShare
 from services.records import Image, JobRequest, User
+from services.store import keys
+from services.store.jobs import now
 from tests.endpoint import ScriptedEndpoint
 
 HOUR, MONTH = shares.LIVES[0], shares.LIVES[-1]
@@ -52,7 +53,7 @@ def rows(studio: Studio, cloud: Any) -> list[str]:
 
 def later(monkeypatch: pytest.MonkeyPatch, span: timedelta) -> None:
     at = now() + span
-    monkeypatch.setattr("services.shares.now", lambda: at)
+    monkeypatch.setattr("services.images.shares.now", lambda: at)
 
 
 def shared(studio: Studio, user: User, picture: Image, **asked: Any) -> NewShare:

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from services import keys
 from services.build import Studio
-from services.bulk import MOST_PICTURES
 from services.errors import InvalidRequest, NotFound, Unavailable
-from services.job_store import now
+from services.images.bulk_changes import MOST_PICTURES
+from services.images.trash import KEPT, until
 from services.records import Job, JobRequest, User
-from services.trash import KEPT, until
+from services.store import keys
+from services.store.jobs import now
 from services.worker import Worker
 from tests.endpoint import ScriptedEndpoint
 from tests.faults.lost import LostAnswers
@@ -30,7 +30,7 @@ GIVES_UP = 4
 def later(monkeypatch: pytest.MonkeyPatch, span: timedelta) -> None:
     """Has the trash see the clock `span` ahead."""
     at = now() + span
-    monkeypatch.setattr("services.trash.now", lambda: at)
+    monkeypatch.setattr("services.images.trash.now", lambda: at)
 
 
 def notes(studio: Studio, user: User, cloud: Any) -> list[str]:
@@ -206,7 +206,7 @@ def test_an_erasure_cut_off_at_the_objects_is_gone_from_the_trash_and_ended_by_t
     assert studio.trash.list(maker).items == () and studio.images.list(maker).items == ()
     assert studio.trash.restore_many(maker, job.image_ids).missing == job.image_ids, "it was for good"
     assert _versions(studio, keys.images_prefix(maker.id)) > 0
-    monkeypatch.setattr("services.images.UPKEEP_AFTER", timedelta(seconds=-10))
+    monkeypatch.setattr("services.images.images.UPKEEP_AFTER", timedelta(seconds=-10))
     assert studio.images.upkeep() == 2
     assert _versions(studio, keys.images_prefix(maker.id)) == 0
     assert studio.images.upkeep() == 0
@@ -222,7 +222,7 @@ def test_emptying_takes_all_that_is_in_the_trash_and_nothing_else(
     studio.trash._table.put(
         {"PK": f"USER#{maker.id}", "SK": f"TRASH#{kept.replace('-', '#')}", "trashed_at": now().isoformat()}
     )
-    monkeypatch.setattr("services.bulk.MOST_PICTURES", 3)
+    monkeypatch.setattr("services.images.bulk_changes.MOST_PICTURES", 3)
     assert studio.trash.empty(maker) == len(gone)
     assert [image.id for image in studio.images.list(maker).items] == [kept]
     assert notes(studio, maker, cloud) == []
@@ -251,7 +251,9 @@ def test_a_trashed_picture_without_a_thumbnail_gets_it_and_still_expires(
     job = studio.jobs.submit(maker, APPLE)
     endpoint.complete(endpoint.accepted[-1])
     with monkeypatch.context() as patch:
-        patch.setattr("services.images.thumbnail", lambda _: (_ for _ in ()).throw(OSError("no space")))
+        patch.setattr(
+            "services.images.images.thumbnail", lambda _: (_ for _ in ()).throw(OSError("no space"))
+        )
         studio.completion.finish(maker.id, job.id, job.attempt)
     [image] = studio.images.list(maker).items
     assert image.thumbnail_key is None

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from services import keys
-from services import live as live_jobs
 from services.aws.session import Clients
 from services.build import Studio, build
 from services.errors import NotFound, NotSignedIn, Unavailable
-from services.job_store import JobStore
+from services.jobs import live as live_jobs
 from services.records import JobRequest, JobStatus, Role, User
 from services.settings import Settings
+from services.store import keys
+from services.store.jobs import JobStore
 from services.worker import Worker
 from tests.endpoint import ScriptedEndpoint, notification
 from tests.wire.conftest import real_clients
@@ -46,7 +46,7 @@ def test_an_answer_too_large_to_read_fails_its_job(
     maker: User,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.completion.MAX_ANSWER_BYTES", 100)
+    monkeypatch.setattr("services.jobs.jobs.completion.MAX_ANSWER_BYTES", 100)
     job = studio.jobs.submit(maker, APPLE)
     worker.handle(endpoint.complete(endpoint.accepted[0]))
     done = studio.jobs.get(maker, job.id)
@@ -200,7 +200,7 @@ def test_a_cut_off_deletion_is_ended_by_the_upkeep(
     assert studio.images.list(maker).items == ()
     assert _versions(studio, keys.images_prefix(maker.id)) > 0
     assert studio.images.upkeep() == 0, "whoever asked may still be at it"
-    monkeypatch.setattr("services.images.UPKEEP_AFTER", timedelta(seconds=-10))
+    monkeypatch.setattr("services.images.images.UPKEEP_AFTER", timedelta(seconds=-10))
     assert studio.images.upkeep() == 1
     assert _versions(studio, keys.images_prefix(maker.id)) == 0
     assert studio.images.upkeep() == 0
@@ -219,7 +219,7 @@ def test_a_thumbnail_that_failed_is_made_later(
         def broken(_: bytes) -> bytes:
             raise OSError("no space")
 
-        patch.setattr("services.images.thumbnail", broken)
+        patch.setattr("services.images.images.thumbnail", broken)
         worker.handle(endpoint.complete(endpoint.accepted[0]))
     [image] = studio.images.list(maker).items
     assert image.thumbnail_key is None

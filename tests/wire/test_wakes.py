@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from app.components.job_card import progress_words
+from app.ui.feed.job_card import progress_words
 from services.aws.table import ConditionFailed, Table
+from services.backends.wake_times import KEPT, wake_times, wakes_key
 from services.build import Studio, build
 from services.errors import Unavailable
 from services.records import Job, JobRequest, JobStatus, LiveJob, User
-from services.wakes import KEPT, wake_times, wakes_key
 from services.worker import Worker
 from tests.endpoint import ScriptedEndpoint
 from tests.wire.conftest import real_clients

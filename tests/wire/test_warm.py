@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from services import endpoint_status, keys
+from services.backends import endpoint_status
 from services.build import Studio, build
 from services.errors import Conflict, InvalidRequest, NotFound
-from services.job_store import now
 from services.records import Job, JobRequest, JobStatus, User, When
+from services.store import keys
+from services.store.jobs import now
 from services.worker import Worker
 from tests.endpoint import ScriptedEndpoint
 from tests.faults.lost import LostAnswers
@@ -199,7 +200,7 @@ def test_killed_after_the_claim_it_is_invoked_once_by_the_next_sweep(
         raise Killed
 
     with monkeypatch.context() as dying:
-        dying.setattr("services.dispatch.Dispatcher.invoke", killed)
+        dying.setattr("services.jobs.jobs.dispatch.Dispatcher.invoke", killed)
         with pytest.raises(Killed):
             studio.sweeper.sweep()
     assert endpoint.accepted == []

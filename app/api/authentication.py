@@ -1,0 +1,99 @@
+"""Who is calling: an API key or an access token, turned into a user; a cookie never counts here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Annotated, cast
+
+from fastapi import Depends, Request
+
+from app.api.problems import BadCredentials
+from app.api.threads import in_thread
+from app.api.tokens import AccessTokens, SigningKeys
+from services.accounts.accounts import ADMIN_GROUP, KEY_PREFIX
+from services.errors import NotFound, NotSignedIn
+from services.records import Role, User
+
+if TYPE_CHECKING:
+    from services.build import Studio
+
+BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A signed-in user and the studio they use."""
+
+    user: User
+    studio: Studio
+
+
+class Door:
+    """Admits callers of one API application; everything here may block on the network."""
+
+    def __init__(self, get_studio: Callable[[], Studio]) -> None:
+        self.get_studio = get_studio
+        self._tokens: AccessTokens | None = None
+        self._lock = Lock()
+
+    def admit(self, *, bearer: str | None, api_key: str | None) -> Caller:
+        """The caller that a credential stands for. Raises NotSignedIn, Unavailable. Reads, never writes."""
+        studio = self.get_studio()
+        secret = api_key if api_key is not None else bearer
+        if secret is None:
+            raise NotSignedIn(
+                "Send an API key or an access token: `Authorization: Bearer ...`. Keys are made on the Account page."
+            )
+        if api_key is not None or secret.startswith(KEY_PREFIX):
+            return Caller(user=studio.accounts.by_api_key(secret), studio=studio)
+        if studio.settings.auth_mode != "cognito":
+            raise NotSignedIn("This studio takes API keys only (`atl_...`).", code="invalid_api_key")
+        return Caller(user=self._by_token(studio, secret), studio=studio)
+
+    def _by_token(self, studio: Studio, token: str) -> User:
+        claims = self._verifier(studio).verify(token)
+        try:
+            user = studio.accounts.user(claims.user_id, began_at=claims.began_at)
+        except NotFound as exc:
+            # Never made here: a token outlives its user by up to an hour, and must not bring a deleted one back.
+            raise NotSignedIn(
+                f"Nobody with this token has an account here yet. Sign in once at {studio.settings.public_url}.",
+                code="unknown_user",
+            ) from exc
+        # The lesser of what the token and the profile say: a demoted admin's old token is a maker's, and so is one
+        # whose groups are missing.
+        if user.role is Role.ADMIN and ADMIN_GROUP not in claims.groups:
+            return user.model_copy(update={"role": Role.MAKER})
+        return user
+
+    def _verifier(self, studio: Studio) -> AccessTokens:
+        with self._lock:
+            if self._tokens is None:
+                settings = studio.settings
+                self._tokens = AccessTokens(
+                    issuer=settings.cognito_issuer,
+                    client_id=settings.cognito_client_id,
+                    keys=SigningKeys(settings.cognito_jwks_url),
+                )
+            return self._tokens
+
+
+async def _signed_in(request: Request) -> Caller:
+    authorization = request.headers.getlist("authorization")
+    api_keys = request.headers.getlist("x-api-key")
+    if len(authorization) + len(api_keys) > 1:
+        raise BadCredentials("Send one credential: either `Authorization` or `X-Api-Key`, once.")
+    bearer = None
+    if authorization:
+        match = BEARER.fullmatch(authorization[0].strip())
+        if match is None:
+            raise NotSignedIn("The Authorization header must read `Bearer <API key or access token>`.")
+        bearer = match[1]
+    door = cast(Door, request.app.state.door)
+    return await in_thread(door.admit, bearer=bearer, api_key=api_keys[0] if api_keys else None)
+
+
+SignedIn = Annotated[Caller, Depends(_signed_in)]

@@ -1,0 +1,30 @@
+"""Why a job failed, in the reader's language."""
+
+from __future__ import annotations
+
+from app.i18n.language import ENGLISH, current, tr, tr_sentence
+from services.backends.container_contract import withheld_words
+from services.backends.failures import FAILURES
+from services.records import Job
+
+
+def failure_words(job: Job) -> str:
+    """The reason of a failed job in plain text, empty for one without; what models and libraries said stays English.
+
+    Records keep it in English. It is said by its code, and as it was kept where the code is not known.
+    """
+    failure = job.failure
+    if failure is None:
+        return ""
+    known = tr_sentence(failure.message)
+    if current() == ENGLISH or known != failure.message:
+        return known
+    if failure.code == "withheld" and job.withheld:
+        return tr_sentence(withheld_words(job.withheld, job.spec.count))
+    if failure.code == "bad_output":
+        return tr("The model's answer cannot be used: {message}", message=failure.message)
+    if failure.code in FAILURES:
+        english = FAILURES[failure.code]
+        models = failure.message.removeprefix(english.partition("{message}")[0])
+        return tr_sentence(english).replace("{message}", models)
+    return failure.message

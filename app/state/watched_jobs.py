@@ -1,0 +1,41 @@
+"""Which jobs this session shows progress of, and which one the address names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from app.i18n.language import tr
+from services.records import Job
+
+
+def follow(job: Job) -> None:
+    """Makes a job the one in the address, and has its progress shown if it is still going."""
+    st.query_params["job"] = job.id
+    if job.status.terminal:
+        forget_feed()
+    elif job.id not in st.session_state.setdefault("open_jobs", []):
+        watch([job])
+        # On a telephone the progress is below the form, out of sight.
+        words = tr("Waits for the model to be woken.") if _is_held(job) else tr("Drawing…")
+        st.toast(words, icon=":material/auto_awesome:")
+
+
+def watch(jobs: Sequence[Job]) -> None:
+    """Has the feed show the progress of jobs, in their order, above what it shows already."""
+    shown: list[str] = st.session_state.setdefault("open_jobs", [])
+    new = [job for job in jobs if not job.status.terminal and job.id not in shown]
+    shown[:0] = [job.id for job in new]
+    held: set[str] = st.session_state.setdefault("held_jobs", set())
+    held |= {job.id for job in new if _is_held(job)}
+
+
+def forget_feed() -> None:
+    """Has the next run read the pictures anew."""
+    st.session_state.pop("feed", None)
+
+
+def _is_held(job: Job) -> bool:
+    return job.waits_for_the_model(datetime.now(UTC))

@@ -1,0 +1,1 @@
+"""What pages are built from, one package a page, and `common` for what several pages show."""

@@ -1,0 +1,43 @@
+"""The account page's way to take everything away: ZIPs of all that the studio keeps of a person."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.i18n.language import tr, tr_n
+from app.ui.common.error_banner import show_error
+from app.ui.gallery.export_dialog import live_exports
+from services.build import Studio
+from services.errors import StudioError
+from services.records import User
+
+
+def take_away(studio: Studio, user: User) -> None:
+    """Draws the button, and the ZIPs that there are."""
+    st.subheader(tr("Your data"), anchor=False)
+    with st.container(border=True, key="take_away"):
+        st.caption(
+            tr(
+                "Everything the studio keeps of you as a ZIP: all pictures with their settings, and your jobs, "
+                "prompts, lists, albums and account in plain files. It is made in the background and kept for two "
+                "days."
+            )
+        )
+        if st.button(tr("Make a ZIP of everything"), icon=":material/folder_zip:", key="take_away_order"):
+            try:
+                made = studio.personal_data.order(user)
+            except StudioError as error:
+                show_error(error)
+            else:
+                if made.left_out:
+                    st.warning(
+                        tr_n(
+                            "Your oldest picture did not fit into {zips}: choose it in the gallery, by its day.",
+                            "Your {count} oldest pictures did not fit into {zips}: choose them in the gallery, by "
+                            "their days.",
+                            made.left_out,
+                            zips=tr_n("{count} ZIP", "{count} ZIPs", len(made.exports)),
+                        ),
+                        icon=":material/inventory_2:",
+                    )
+        live_exports(studio, user)

@@ -1,0 +1,1 @@
+"""Parts that several pages show, and what loads the scripts of components."""

@@ -1,0 +1,31 @@
+"""What a job's pictures do not say themselves: what was withheld, and that the model did not know the words."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.i18n.failure_words import failure_words
+from app.i18n.language import tr_sentence
+from app.i18n.wording import hint_words
+from app.ui.common.prompt_text import as_label, plain
+from services.backends.container_contract import withheld_words
+from services.records import Job, JobStatus
+
+
+def show_failure(job: Job) -> None:
+    """Draws why the job did not succeed, when it did not."""
+    if job.failure is not None:
+        st.markdown(f":red[:material/error: {as_label(failure_words(job), 400)}]")
+
+
+def show_remarks(job: Job) -> None:
+    """Draws a line for each; nothing for most jobs."""
+    # A failed job's own message says it already.
+    if job.withheld and job.status is JobStatus.SUCCEEDED:
+        words = as_label(tr_sentence(withheld_words(job.withheld, job.spec.count)), 300)
+        st.markdown(f":orange[:material/visibility_off: {words}]")
+    if job.hint is not None:
+        # Text of others in both, the prompt and the names: never read as markdown.
+        with st.container(horizontal=True, gap="xsmall", key=f"hint_{job.id}"):
+            st.markdown(":material/lightbulb:", width="content")
+            st.text(plain(hint_words(job.spec, job.hint)), width="stretch")

@@ -1,0 +1,64 @@
+"""Open jobs in the title of the tab, and a notification of the browser's own when they are done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app.ui.common.component_assets import script, words
+from services.build import Studio
+from services.errors import StudioError
+from services.records import JobStatus, User
+
+HERE = Path(__file__).parent
+ELSEWHERE_S = 3.0
+
+
+def tab_notice(open_ids: Sequence[str], *, failed: Sequence[str] = (), canceled: Sequence[str] = ()) -> None:
+    """Draws the button that asks for permission, while there is something to be told; the rest is not in the page.
+
+    `open_ids` are the jobs that are being drawn or in line, `failed` and `canceled` those known to have ended so. Says
+    nothing of what is drawn, and nothing leaves the browser.
+    """
+    data = {
+        "open": list(open_ids),
+        "failed": list(failed),
+        "canceled": list(canceled),
+        "words": words(HERE, "tab_notice.js"),
+    }
+    _component()(key="tab_notice", data=data)
+
+
+def notice_elsewhere(studio: Studio, user: User) -> None:
+    """Goes on telling of the jobs that the first page showed, on a page that does not; costs nothing without any."""
+    if st.session_state.get("open_jobs"):
+        st.fragment(_look, run_every=ELSEWHERE_S)(studio, user)
+
+
+def _look(studio: Studio, user: User) -> None:
+    in_line, failed = [], []
+    now = datetime.now(UTC)
+    for job_id in st.session_state.get("open_jobs", []):
+        try:
+            live = studio.live.watch(user, job_id)
+        except StudioError:
+            continue
+        if not live.status.terminal:
+            in_line += [] if live.job.waits_for_the_model(now) else [job_id]
+        elif live.status is not JobStatus.SUCCEEDED:
+            failed.append(job_id)
+    tab_notice(in_line, failed=failed)
+
+
+@cache
+def _component() -> Callable[..., Any]:
+    return st.components.v2.component(
+        "atelier_tab_notice",
+        css=(HERE / "tab_notice.css").read_text(encoding="utf-8"),
+        js=script(HERE, "words.js", "tab_notice.js"),
+    )

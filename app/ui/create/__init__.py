@@ -1,0 +1,1 @@
+"""Parts of the Create page: the form and what submits it."""

@@ -1,0 +1,38 @@
+"""Places under the form's widgets where an error about their parameter is put."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streamlit.delta_generator import DeltaGenerator
+
+from app.i18n.language import tr
+from app.ui.common.error_banner import in_words, show_error
+from app.ui.common.prompt_text import as_label
+from services.errors import InvalidRequest, Moderated, StudioError
+from services.records import JobRequest
+
+
+@dataclass
+class Slots:
+    """The places, by parameter."""
+
+    by_param: dict[str, DeltaGenerator]
+
+    def show(self, error: InvalidRequest, request: JobRequest) -> bool:
+        """Shows the error under what caused it; False when no widget stands for its parameter."""
+        slot = self.by_param.get(error.param or "")
+        if slot is None:
+            return False
+        words = in_words(error)
+        if isinstance(error, Moderated):
+            start, end = error.span
+            found = as_label(getattr(request, str(error.param))[start:end])
+            words += " " + tr("Found: “{text}”.", text=found)
+        slot.markdown(f":red[:material/error: {words}]")
+        return True
+
+    def tell(self, error: StudioError, request: JobRequest) -> None:
+        """Shows the error under what caused it, or as a banner where no widget stands for it."""
+        if not (isinstance(error, InvalidRequest) and self.show(error, request)):
+            show_error(error)

@@ -1,0 +1,166 @@
+"""The left side of the generate page: what to draw, what it will cost, and the button."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.i18n.language import tr
+from app.state import form_values as form
+from app.state.preferences import preferred
+from app.ui.create.field_errors import Slots
+from app.ui.create.model_picker import model_picker
+from app.ui.create.prompt_tools import prompt_tools, prompts
+from app.ui.create.size_picker import size_picker
+from app.ui.create.source_picture import NOTHING_PAINTED, lacks_mask, source_picture
+from app.ui.create.submit_panel import press
+from services.build import Studio
+from services.catalogue.cards import ModelCard
+from services.errors import StudioError
+from services.records import Job, JobRequest, User
+
+
+def generate_form(studio: Studio, user: User) -> Job | None:
+    """Draws the form; answers with the job that was just submitted or asked to be shown, else None.
+
+    Of several that were submitted it answers with the first; the feed watches the others too.
+    """
+    cards = {card.id: card for card in studio.catalogue.models()}
+    chosen = st.session_state.get(form.MEMORY, {}).get("g_model") or preferred(studio, user).model
+    card = cards.get(chosen or "") or next(iter(cards.values()))
+    form.restore(card)
+    slots = Slots({})
+    with st.container(border=True, key="generate_form", gap="small"):
+        _texts(studio, user, card, slots)
+        source = source_picture(studio, user, card, slots)
+        model_picker(studio, cards, slots)
+        size_picker(card, slots)
+        _amount(card, slots)
+        _advanced(card, slots)
+        # In sight, however long the form is (atelier.css).
+        with st.container(key="press_bar", gap="xsmall"):
+            clicked = st.button(
+                tr("Generate"),
+                type="primary",
+                icon=":material/auto_awesome:",
+                width="stretch",
+                shortcut="Ctrl+Enter",
+                key="generate",
+            )
+            price = st.empty()
+        if clicked and lacks_mask(card):
+            slots.by_param["mask"].markdown(f":red[:material/error: {tr(NOTHING_PAINTED)}]")
+            clicked = False
+        requests = _requests(studio, user, form.request(card, source), slots)
+        if requests:
+            return press(studio, user, requests, slots, price, clicked)
+        form.drawn()
+        return None
+
+
+def _texts(studio: Studio, user: User, card: ModelCard, slots: Slots) -> None:
+    st.text_area(
+        tr("Prompt"),
+        key="g_prompt",
+        height=110,
+        placeholder=tr("What should it draw?"),
+        value=form.initial("g_prompt"),
+        on_change=form.remember,
+    )
+    slots.by_param["prompt"] = st.empty()
+    prompt_tools(studio, user)
+    if card.negative_prompt:
+        value = form.initial("g_negative")
+        # By state, not by what is in it: filled from outside it opens, and while one types it stays as it is.
+        st.session_state.setdefault(form.NEGATIVE_BOX, bool(st.session_state.get("g_negative") or value))
+        with st.expander(
+            tr("Negative prompt"), icon=":material/block:", key=form.NEGATIVE_BOX, on_change="rerun"
+        ):
+            st.text_area(
+                tr("Negative prompt"),
+                key="g_negative",
+                height=68,
+                placeholder=tr("What should not be in it?"),
+                label_visibility="collapsed",
+                value=value,
+                on_change=form.remember,
+            )
+            slots.by_param["negative_prompt"] = st.empty()
+
+
+def _amount(card: ModelCard, slots: Slots) -> None:
+    quality, count = st.columns([4, 3])
+    quality.segmented_control(
+        tr("Quality"),
+        list(card.qualities),
+        key="g_quality",
+        required=True,
+        format_func=lambda quality: tr(quality.capitalize()),
+        on_change=lambda: form.apply_quality(card),
+        width="stretch",
+    )
+    count.segmented_control(
+        tr("Pictures"),
+        list(range(1, card.max_count + 1)),
+        key="g_count",
+        required=True,
+        on_change=form.remember,
+        width="stretch",
+    )
+    slots.by_param["quality"] = slots.by_param["count"] = st.empty()
+
+
+def _advanced(card: ModelCard, slots: Slots) -> None:
+    with st.expander(tr("Advanced"), icon=":material/tune:", key="advanced_box"):
+        st.slider(tr("Steps"), card.min_steps, card.max_steps, key="g_steps", on_change=form.remember)
+        slots.by_param["steps"] = st.empty()
+        if card.max_guidance > card.min_guidance:
+            st.slider(
+                tr("Guidance"),
+                float(card.min_guidance),
+                float(card.max_guidance),
+                step=0.5,
+                key="g_guidance",
+                help=tr("How closely to follow the prompt."),
+                on_change=form.remember,
+            )
+            slots.by_param["guidance"] = st.empty()
+        if len(card.schedulers) > 1:
+            st.selectbox(tr("Scheduler"), card.schedulers, key="g_scheduler", on_change=form.remember)
+            slots.by_param["scheduler"] = st.empty()
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="seed_row"):
+            st.number_input(
+                tr("Seed"),
+                value=None,
+                step=1,
+                key="g_seed",
+                placeholder=tr("Random"),
+                help=tr("The same seed and settings draw the same picture. Empty: a new one each time."),
+                on_change=form.remember,
+            )
+            # The labels are for those who hear the page: atelier.css shows the icons only.
+            st.button(
+                tr("Fix a random seed"),
+                icon=":material/casino:",
+                key="roll",
+                on_click=form.roll_seed,
+                help=tr("Fix a random seed"),
+            )
+            st.button(
+                tr("Back to a random seed"),
+                icon=":material/backspace:",
+                key="unroll",
+                on_click=form.clear_seed,
+                help=tr("Back to a random seed"),
+                disabled=st.session_state["g_seed"] is None,
+            )
+        slots.by_param["seed"] = st.empty()
+
+
+def _requests(studio: Studio, user: User, typed: JobRequest, slots: Slots) -> tuple[JobRequest, ...]:
+    """One request for each prompt that the form stands for; none (and it says why) where it stands for nothing."""
+    try:
+        texts = prompts(studio, user, typed.prompt)
+    except StudioError as error:
+        slots.tell(error, typed)
+        return ()
+    return tuple(typed.model_copy(update={"prompt": text}) for text in texts)

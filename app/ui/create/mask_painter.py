@@ -1,0 +1,80 @@
+"""The picture to draw over, as it will be fitted, and the mask that is painted upon it in the browser."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app.i18n.language import tr
+from app.ui.common.component_assets import script, words
+from services.jobs.sources import SourcePicture
+from services.records import Fit
+
+HERE = Path(__file__).parent
+PNG_URL = "data:image/png;base64,"
+# 1024 x 1024 pixels of two colours pack to some ten kB; a browser that sends more than this is not ours.
+MAX_MASK_CHARACTERS = 4_000_000
+
+
+def mask_painter(
+    picture: SourcePicture,
+    *,
+    wanted: tuple[int, int],
+    fit: Fit,
+    paint: bool,
+    mask: bytes | None,
+    token: str,
+    key: str,
+) -> bytes | None:
+    """Draws the picture, cut or with bars as it comes into `wanted`; answers with the PNG of what was painted last.
+
+    None: nothing was painted since `token`; empty bytes: all of it was taken away. `mask` is what is there to begin
+    with; it is loaded by a browser that has not seen `token` yet. The answer is the same at every run until the next
+    stroke. No AWS call: the browser loads the picture by its link.
+    """
+    data = {
+        "src": picture.url,
+        "alt": tr("The picture to draw over"),
+        "width": picture.width,
+        "height": picture.height,
+        "wanted": {"width": wanted[0], "height": wanted[1]},
+        "fit": fit.value,
+        "paint": paint,
+        "token": token,
+        "mask": PNG_URL + base64.b64encode(mask).decode() if mask else "",
+        "words": words(HERE, "mask_painter.js"),
+    }
+    result = _component()(key=key, data=data, on_mask_change=_nothing)
+    return _painted(result.mask, token)
+
+
+def _painted(raw: Any, token: str) -> bytes | None:
+    """Checks what the browser sent: only a PNG that was painted upon what is there now counts."""
+    match raw:
+        case {"token": str(sent), "png": str(url)} if sent == token and len(url) <= MAX_MASK_CHARACTERS:
+            if not url:
+                return b""
+            try:
+                return base64.b64decode(url.removeprefix(PNG_URL), validate=True)
+            except (binascii.Error, ValueError):
+                return None
+    return None
+
+
+def _nothing() -> None:
+    """Streamlit wants a callback before it lists a state in the result."""
+
+
+@cache
+def _component() -> Callable[..., Any]:
+    return st.components.v2.component(
+        "atelier_mask_painter",
+        css=(HERE / "mask_painter.css").read_text(encoding="utf-8"),
+        js=script(HERE, "words.js", "elements.js", "mask_painter.js"),
+    )

@@ -1,0 +1,65 @@
+"""The choice of a model, with what each can do, costs and takes by its card."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.i18n.language import tr
+from app.i18n.wording import about, dollars, duration
+from app.state import form_values as form
+from app.ui.create.field_errors import Slots
+from services.build import Studio
+from services.catalogue.cards import ModelCard
+from services.records import JobRequest
+
+
+def model_picker(studio: Studio, cards: dict[str, ModelCard], slots: Slots) -> None:
+    """Draws the choice, and what the chosen model can do; of several, each can be looked at."""
+    card = cards[st.session_state["g_model"]]
+    st.selectbox(
+        tr("Model"),
+        list(cards),
+        key="g_model",
+        format_func=lambda model: cards[model].name,
+        on_change=lambda: form.change_model(cards[st.session_state["g_model"]]),
+        help=f"{tr(card.description)} {abilities(card)}",
+    )
+    st.caption(_price(studio, card))
+    if len(cards) > 1:
+        with st.popover(
+            tr("Compare the models"), icon=":material/compare:", type="tertiary", key="models_box"
+        ):
+            for other in cards.values():
+                st.markdown(f"**{other.name}**")
+                for words in (tr(other.description), abilities(other), _price(studio, other)):
+                    st.caption(words)
+    slots.by_param["model"] = st.empty()
+
+
+def _price(studio: Studio, card: ModelCard) -> str:
+    estimate = studio.jobs.estimate(JobRequest(prompt="", model=card.id))
+    price, time = about(dollars(estimate.cost_usd)), about(duration(estimate.run_s))
+    return tr("{price} and {time} a picture", price=price[0].upper() + price[1:], time=time).replace(
+        "$", "\\$"
+    )
+
+
+def abilities(card: ModelCard) -> str:
+    """What a model takes and draws, in two sentences."""
+    if card.image_to_image and card.inpainting:
+        ways = tr("Draws from words, over a picture and under a mask")
+    elif card.image_to_image:
+        ways = tr("Draws from words and over a picture")
+    elif card.inpainting:
+        ways = tr("Draws from words and under a mask")
+    else:
+        ways = tr("Draws from words")
+    negative = tr("takes a negative prompt") if card.negative_prompt else tr("takes no negative prompt")
+    return tr(
+        "{ways}; {negative}. {least} to {most} px a side, {count} pictures at once.",
+        ways=ways,
+        negative=negative,
+        least=card.min_px,
+        most=card.max_px,
+        count=card.max_count,
+    )

@@ -1,0 +1,186 @@
+"""Beside the prompt: recent and starred prompts, the template, and what prompts all of it stands for."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.i18n.language import tr, tr_later
+from app.state import form_values as form
+from app.state import prompt_cache
+from app.ui.common.error_banner import show_error
+from app.ui.common.error_boundary import errors_in_words
+from app.ui.common.prompt_text import one_line, show_text
+from app.ui.create.prompt_book import open_prompt_book
+from services.build import Studio
+from services.errors import StudioError
+from services.prompts.syntax import expand, list_names
+from services.records import User
+from services.store import keys
+
+RECENT_BOX = "recent_box"
+# What went wrong in a callback, to be told by the run after it.
+PROBLEM = "recent_problem"
+SHOWN_CHARACTERS = 140
+PREVIEW_CHARACTERS = 300
+STARRED, RECENT = tr_later("Starred"), tr_later("Recent")
+
+
+def prompt_tools(studio: Studio, user: User) -> None:
+    """Draws the row under the prompt. Reads templates when they were not read of late, the rest when it is opened."""
+    with st.container(horizontal=True, key="prompt_tools", gap="small"):
+        box = st.popover(
+            tr("Recent"),
+            icon=":material/history:",
+            type="tertiary",
+            key=RECENT_BOX,
+            on_change=_recent_toggled,
+        )
+        opened = st.button(
+            tr("Lists and templates"),
+            icon=":material/library_books:",
+            type="tertiary",
+            key="open_prompt_book",
+            on_click=prompt_cache.forget,
+        )
+    if box.open:
+        with box, errors_in_words():
+            _recent(studio, user)
+    if opened:
+        open_prompt_book(studio, user)
+    # The place is there with and without templates: what follows would be drawn anew if it moved.
+    with st.container(), errors_in_words():
+        _template(studio, user)
+
+
+def prompts(studio: Studio, user: User, text: str) -> tuple[str, ...]:
+    """The prompts that `text` and the chosen template stand for. Raises InvalidRequest, Unavailable.
+
+    An empty text is one empty prompt, whatever the template: there is nothing to draw.
+    """
+    if not text.strip():
+        return (text,)
+    template = _chosen(studio, user)
+    lists = prompt_cache.entries(studio, user, list_names(text, template=template))
+    return expand(text, lists, template=template)
+
+
+def preview(texts: tuple[str, ...]) -> None:
+    """Several prompts as plain text, behind a line that opens them."""
+    with st.expander(
+        tr("Preview {count} prompts", count=len(texts)),
+        icon=":material/format_list_numbered:",
+        key="preview_box",
+    ):
+        show_text(
+            "\n".join(f"{n}. {one_line(text, PREVIEW_CHARACTERS)}" for n, text in enumerate(texts, start=1))
+        )
+
+
+def _chosen(studio: Studio, user: User) -> str | None:
+    """The text of the chosen template; None when there is none."""
+    name = st.session_state.get("g_template")
+    if not name:
+        return None
+    return next((each.text for each in prompt_cache.templates(studio, user) if each.name == name), None)
+
+
+def _template(studio: Studio, user: User) -> None:
+    """The choice of a template, for makers who have one."""
+    names: list[str] = []
+    try:
+        names = [template.name for template in prompt_cache.templates(studio, user)]
+    finally:
+        # Deleted in another window, or unreadable now: what is not shown is not applied either.
+        chosen = st.session_state.get("g_template")
+        if chosen is None or (chosen and chosen not in names):
+            st.session_state["g_template"] = ""
+    if names:
+        st.selectbox(
+            tr("Template"),
+            ["", *names],
+            key="g_template",
+            format_func=lambda name: name or tr("None"),
+            on_change=form.remember,
+        )
+        if (text := _chosen(studio, user)) is not None:
+            show_text(one_line(text, PREVIEW_CHARACTERS))
+
+
+def _recent_toggled() -> None:
+    prompt_cache.forget("recent", "stars")
+
+
+def _recent(studio: Studio, user: User) -> None:
+    """Starred prompts, then recent ones, each to be put into the form or starred."""
+    if (problem := st.session_state.pop(PROBLEM, None)) is not None:
+        show_error(problem)
+    stars = prompt_cache.stars(studio, user)
+    recent = [text for text in prompt_cache.recent(studio, user) if text not in stars]
+    typed = str(st.session_state.get("g_prompt") or "")
+    if typed.strip() and typed not in stars:
+        st.button(
+            tr("Star the prompt in the form"),
+            icon=":material/star:",
+            key="star_typed",
+            on_click=_star,
+            args=(studio, user, typed),
+        )
+    with st.container(gap="xsmall", key="recent_rows"):
+        for title, texts in ((STARRED, stars), (RECENT, recent)):
+            if texts:
+                st.caption(tr(title))
+            for text in texts:
+                _row(studio, user, text, starred=title == STARRED)
+    if not stars and not recent:
+        st.caption(tr("Your last 20 prompts will stand here, and those you star."))
+
+
+def _row(studio: Studio, user: User, text: str, *, starred: bool) -> None:
+    key = keys.digest(text)[:16]
+    # The labels are for those who hear the page: atelier.css shows the icons only.
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="small", wrap=False, key=f"recent_{key}"
+    ):
+        show_text(one_line(text, SHOWN_CHARACTERS))
+        st.button(
+            tr("Put it into the form"),
+            icon=":material/edit_note:",
+            type="tertiary",
+            key=f"use_{key}",
+            help=tr("Put it into the form"),
+            on_click=_use,
+            args=(text,),
+        )
+        st.button(
+            tr("Take the star away") if starred else tr("Star it"),
+            icon=":material/star:" if starred else ":material/star_border:",
+            type="tertiary",
+            key=f"{'unstar' if starred else 'star'}_{key}",
+            help=tr("Take the star away") if starred else tr("Star it"),
+            on_click=_unstar if starred else _star,
+            args=(studio, user, text),
+        )
+
+
+def _use(text: str) -> None:
+    """Puts a prompt into the form and closes the box; a recent one already holds what its template said."""
+    st.session_state["g_prompt"] = text
+    st.session_state["g_template"] = ""
+    st.session_state[RECENT_BOX] = False
+    form.remember()
+
+
+def _star(studio: Studio, user: User, text: str) -> None:
+    try:
+        studio.prompts.star(user, text)
+    except StudioError as error:
+        st.session_state[PROBLEM] = error
+    prompt_cache.forget("stars")
+
+
+def _unstar(studio: Studio, user: User, text: str) -> None:
+    try:
+        studio.prompts.unstar(user, text)
+    except StudioError as error:
+        st.session_state[PROBLEM] = error
+    prompt_cache.forget("stars")

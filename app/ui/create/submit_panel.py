@@ -1,0 +1,240 @@
+"""What a press of Generate does: its price beforehand, the offer of what was drawn before, and the jobs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from app.i18n.language import number, tr, tr_later
+from app.i18n.wording import about, ago, dollars, drafts, duration, pictures, sentence_case, steps
+from app.state import form_values as form
+from app.state.watched_jobs import watch
+from app.ui.common.error_banner import in_words, show_error
+from app.ui.common.idempotency import Attempt, key_for
+from app.ui.create.field_errors import Slots
+from app.ui.create.prompt_tools import preview
+from app.ui.create.submit_options import drafts_option, waiting_option
+from services.build import Studio
+from services.errors import InvalidRequest, LimitReached, StudioError
+from services.jobs.drafts import in_group
+from services.jobs.multi_submit import Batch
+from services.records import Estimate, Job, JobRequest, User
+
+Requests = tuple[JobRequest, ...]
+
+
+def press(
+    studio: Studio, user: User, requests: Requests, slots: Slots, price: DeltaGenerator, clicked: bool
+) -> Job | None:
+    """Draws what stands under the button; answers with the job to follow, when there is one now.
+
+    `requests` are what the form stands for, one for each prompt; `price` is the place for what they cost; `clicked` is
+    whether the button was pressed.
+    """
+    try:
+        wanted = drafts_option(studio, requests)
+        estimate = studio.batches.estimate(wanted)
+    except InvalidRequest as error:
+        if not clicked and not slots.show(error, requests[0]):
+            show_error(error)
+        form.drawn()
+        return _answer(studio, user, requests, slots, clicked)
+    price.caption(price_words(estimate, wanted))
+    if len(requests) > 1:
+        preview(tuple(request.prompt for request in requests))
+    wanted = waiting_option(studio, wanted)
+    form.drawn()
+    return _answer(studio, user, wanted, slots, clicked)
+
+
+def price_words(estimate: Estimate, requests: Sequence[JobRequest] = ()) -> str:
+    """The line under the button, as a markdown label (a dollar sign would start a formula).
+
+    With the `requests` of the form; what waking a sleeping model adds is then said beside it, where the maker chooses
+    whether to wake it. Without them it is for one job that runs at once.
+    """
+    price = about(dollars(estimate.cost_usd))
+    count = sum(request.count for request in requests)
+    if requests and requests[0].draft is not None:
+        few, prompts = steps(requests[0].steps or 0), len({request.prompt for request in requests})
+        words = tr("{drafts} of {steps}, {price}", drafts=drafts(count), steps=few, price=price)
+        if prompts > 1:
+            words = tr(
+                "{count} prompts x {each} = {all}", count=prompts, each=drafts(count // prompts), all=words
+            )
+    elif len(requests) <= 1:
+        words = sentence_case(price)
+    else:
+        words = tr(
+            "{count} prompts x {each} = {all}, {price}",
+            count=number(len(requests)),
+            each=pictures(requests[0].count),
+            all=pictures(count),
+            price=price,
+        )
+    words += f" · {about(duration(estimate.run_s + estimate.beyond_s))}"
+    if not requests and estimate.cold_start_s >= 1:
+        words += " · " + tr(
+            "the model is asleep: waking it adds {time}, and costs the studio {wake} that you are not charged",
+            time=about(duration(estimate.cold_start_s)),
+            wake=about(dollars(estimate.wake_usd)),
+        )
+    return words.replace("$", "\\$")
+
+
+def _answer(studio: Studio, user: User, requests: Requests, slots: Slots, clicked: bool) -> Job | None:
+    if clicked:
+        st.session_state.pop("same_jobs", None)
+        st.session_state.pop("partly_sent", None)
+        try:
+            same = studio.batches.find_same(user, requests)
+        except StudioError as error:
+            slots.tell(error, requests[0])
+            return None
+        if not any(same):
+            return _submit(studio, user, requests, slots)
+        st.session_state["same_jobs"] = (requests, same)
+    _show_partly_sent(requests)
+    return _offer_same(studio, user, requests, slots)
+
+
+def _offer_same(studio: Studio, user: User, requests: Requests, slots: Slots) -> Job | None:
+    """Offers the earlier pictures of identical requests for nothing, while the form still says the same."""
+    asked, same = st.session_state.get("same_jobs", ((), ()))
+    if not same or requests != asked:
+        return None
+    earlier = [job for job in same if job is not None]
+    others = tuple(request for request, job in zip(requests, same, strict=True) if job is None)
+    with st.container(key="same_job_offer", border=True):
+        st.markdown(_same_words(requests, earlier))
+        if others:
+            st.caption(_saving_words(studio, requests, others))
+        with st.container(horizontal=True):
+            if others:
+                only = st.button(
+                    tr("Draw only the other {count}", count=_counted(others)),
+                    key="draw_others",
+                    type="primary",
+                )
+                again = st.button(tr("Draw all {count} anyway", count=_counted(requests)), key="draw_again")
+                show = False
+            else:
+                words = tr("Show it for \\$0") if _counted(requests) == 1 else tr("Show them for \\$0")
+                show = st.button(words, key="show_same", type="primary")
+                again = st.button(tr("Draw again anyway"), key="draw_again")
+                only = False
+    if not (show or again or only):
+        return None
+    st.session_state.pop("same_jobs")
+    if again:
+        return _submit(studio, user, requests, slots)
+    st.session_state["shown_again"] = [job.id for job in earlier]
+    return _submit(studio, user, others, slots) if only else earlier[0]
+
+
+def _counted(requests: Requests) -> int:
+    """What the maker counts: drafts by picture, everything else by prompt."""
+    drafts = requests[0].draft is not None
+    return sum(request.count for request in requests) if drafts else len(requests)
+
+
+def _same_words(requests: Requests, earlier: Sequence[Job]) -> str:
+    every, are_drafts = _counted(requests), requests[0].draft is not None
+    if every == 1:
+        return tr(
+            "**You have drawn exactly this {ago}.** It would be the same again.",
+            ago=ago(earlier[0].created_at),
+        )
+    if len(earlier) == len(requests):
+        words = tr_later("**You have drawn all of these {every} before.** They would be the same again.")
+        of_drafts = tr_later(
+            "**You have drawn all of these {every} drafts before.** They would be the same again."
+        )
+        return tr(of_drafts if are_drafts else words, every=every)
+    words = tr_later(
+        "**{drawn} of these {every} you have drawn before, exactly so.** They are shown for \\$0."
+    )
+    of_drafts = tr_later(
+        "**{drawn} of these {every} drafts you have drawn before, exactly so.** They are shown for \\$0."
+    )
+    drawn = sum(job.spec.count for job in earlier) if are_drafts else len(earlier)
+    return tr(of_drafts if are_drafts else words, drawn=drawn, every=every)
+
+
+def _saving_words(studio: Studio, requests: Requests, others: Requests) -> str:
+    """What the others cost, and what is saved by not drawing the rest again."""
+    every, rest = (studio.batches.estimate(some).cost_usd for some in (requests, others))
+    words = tr(
+        "The other {count}: {price}. That saves {saved}.",
+        count=_counted(others),
+        price=about(dollars(rest)),
+        saved=about(dollars(every - rest)),
+    )
+    return words.replace("$", "\\$")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What became of a press: its jobs, and why it did not send all (None: it did); `goes_on` when the same press
+    again would send the rest."""
+
+    batch: Batch
+    goes_on: bool = False
+
+
+def send(studio: Studio, user: User, requests: Requests, *, place: str) -> Sent:
+    """One job a request and press; a press that was not answered, or only in part, is repeated under its own key.
+
+    `place` is the button: presses of one know nothing of another's.
+    """
+    last: Attempt | None = st.session_state.get(place)
+    attempt = Attempt(requests, key_for(last, requests, time.monotonic()))
+    st.session_state[place] = attempt
+    again = last is not None and last.key == attempt.key
+    batch = studio.batches.submit(user, in_group(requests, attempt.key), key=attempt.key, again=again)
+    if batch.refused is None:
+        st.session_state[place] = Attempt(requests, attempt.key, answered_at=time.monotonic())
+        return Sent(batch)
+    error = batch.refused.error
+    goes_on = error.retryable or (bool(batch.sent) and isinstance(error, LimitReached))
+    if not goes_on:
+        st.session_state.pop(place)
+    return Sent(batch, goes_on)
+
+
+def partly_sent_words(sent: Sent, error: StudioError, count: int, *, button: str) -> str:
+    """How much of a press was sent, and why not all. `button` is what to press for the rest."""
+    words = tr(
+        "{sent} of {count} jobs were sent and go on. The others were not: {why}",
+        sent=len(sent.batch.sent),
+        count=count,
+        why=in_words(error),
+    )
+    if not sent.goes_on:
+        return words
+    return words + " " + tr("{button} then sends only those that are missing.", button=button)
+
+
+def _submit(studio: Studio, user: User, requests: Requests, slots: Slots) -> Job | None:
+    sent = send(studio, user, requests, place="attempt")
+    batch = sent.batch
+    if batch.refused is not None:
+        if not batch.sent:
+            slots.tell(batch.refused.error, batch.refused.request)
+            return None
+        words = partly_sent_words(sent, batch.refused.error, len(requests), button=tr("Generate"))
+        st.session_state["partly_sent"] = (requests, words)
+        _show_partly_sent(requests)
+    watch(batch.sent[1:])
+    return batch.sent[0]
+
+
+def _show_partly_sent(requests: Requests) -> None:
+    """How much of the last press was sent, while the form still says the same."""
+    asked, words = st.session_state.get("partly_sent", (None, ""))
+    if asked == requests:
+        st.warning(words, icon=":material/speed:")

@@ -1,0 +1,141 @@
+"""The press that drafts belong to: all of its jobs in its order, by prompt, and why some brought nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from app.i18n.failure_words import failure_words
+from app.i18n.language import tr, tr_later, tr_sentence
+from app.i18n.wording import ESTIMATED, ago, dollars, drafts, hint_words
+from app.ui.feed.draft_picker import DraftsOfPrompt, Remark
+from services.backends.container_contract import withheld_words
+from services.build import Studio
+from services.jobs.drafts import is_missing
+from services.records import Image, Job, JobStatus, User
+from services.store import keys
+
+FREE = tr_later("Nothing was charged.")
+DRAWING = tr_later("{drafts} still being drawn.")
+MISSING = {
+    JobStatus.FAILED: tr_later("{drafts} failed."),
+    JobStatus.CANCELED: tr_later("{drafts} canceled."),
+    JobStatus.EXPIRED: tr_later("{drafts} not drawn in time."),
+}
+
+
+def whole_presses(
+    studio: Studio,
+    user: User,
+    images: tuple[Image, ...],
+    jobs: Mapping[str, Job],
+    ended: Iterable[Job],
+) -> tuple[tuple[Image, ...], dict[str, Job]]:
+    """The pictures and their jobs with all the other drafts of the same presses, and with what was finished of them.
+
+    `ended` are jobs that brought no pictures. No AWS call while all of them are there, otherwise up to four.
+    """
+    known = {**jobs, **{job.id: job for job in ended if job.draft is not None}}
+    rest = studio.drafts.rest(user, known.values())
+    known |= {job.id: job for job in rest}
+    # The oldest job of the feed may be cut in the middle.
+    there = Counter(image.job_id for image in images)
+    cut = [job for job in known.values() if job.draft is not None and there[job.id] < len(job.image_ids)]
+    if cut:
+        found, ids = studio.images.of_jobs(user, cut), {image.id for image in images}
+        images += tuple(image for of_job in found.values() for image in of_job if image.id not in ids)
+    finals = {final for job in known.values() for final in job.finals.values()}
+    if unread := finals - known.keys():
+        known |= studio.jobs.find_many(user, sorted(unread))
+    return images, known
+
+
+def press_of(jobs: Mapping[str, Job], job_id: str) -> tuple[Job, ...]:
+    """The jobs of the press that a job of drafts belongs to, in its order; none for what is no job of drafts."""
+    job = jobs.get(job_id)
+    if job is None or job.draft is None:
+        return ()
+    group = job.draft.group
+    press = [each for each in jobs.values() if each.draft is not None and each.draft.group == group]
+    return tuple(sorted(press, key=_place))
+
+
+def in_order(jobs: Mapping[str, Job]) -> Callable[[Image], tuple[int, str, int]]:
+    """What drafts of one press are sorted by: its order, whatever was drawn first."""
+    return lambda image: (*_place(jobs[image.job_id]), image.n)
+
+
+def _place(job: Job) -> tuple[int, str]:
+    return (job.draft.part if job.draft else 0, job.id)
+
+
+def prompts_of(press: Iterable[Job]) -> tuple[str, ...]:
+    """The prompts of the jobs, each once."""
+    return tuple(dict.fromkeys(job.spec.prompt for job in press))
+
+
+def press_facts(press: Sequence[Job]) -> str:
+    """When the press was, and what its drafts cost beside what was said before; as a markdown label."""
+    drawn = [job for job in press if job.status is JobStatus.SUCCEEDED]
+    cost = tr(
+        ESTIMATED,
+        what=dollars(sum(job.cost_usd or 0.0 for job in drawn)),
+        said=dollars(sum(job.estimate.cost_usd for job in drawn)),
+    )
+    return f"{ago(press[0].created_at)} · {cost}".replace("$", "\\$")
+
+
+def standing_of(press: Sequence[Job]) -> tuple[Job, ...]:
+    """The jobs of the press without those that brought nothing and in whose place another was sent."""
+    last = {_place(job)[0]: job.id for job in press}
+    return tuple(job for job in press if not is_missing(job) or last[_place(job)[0]] == job.id)
+
+
+def one_each(press: Sequence[Job]) -> bool:
+    """Whether there are several prompts, and one draft of each."""
+    prompts = Counter(job.spec.prompt for job in press for _ in range(job.spec.count))
+    return len(prompts) > 1 and set(prompts.values()) == {1}
+
+
+def by_prompt(
+    press: Sequence[Job], images: Sequence[Image], open_ids: Collection[str]
+) -> tuple[DraftsOfPrompt, ...]:
+    """The drafts by prompt, with what became of those that are missing. A single prompt stands above them already."""
+    prompts = prompts_of(press)
+    parts = []
+    for prompt in prompts:
+        of_prompt = [job for job in press if job.spec.prompt == prompt]
+        ids = {job.id for job in of_prompt}
+        remarks = [remark for job in of_prompt for remark in _remarks(job)]
+        drawing = sum(job.spec.count for job in of_prompt if job.id in open_ids)
+        if drawing:
+            remarks.append(Remark(tr(DRAWING, drafts=drafts(drawing))))
+        parts.append(
+            DraftsOfPrompt(
+                prompt=prompt if len(prompts) > 1 else "",
+                images=tuple(image for image in images if image.job_id in ids),
+                remarks=tuple(dict.fromkeys(remarks)),
+            )
+        )
+    return tuple(parts)
+
+
+def _remarks(job: Job) -> list[Remark]:
+    """What the drafts of a job do not say themselves, and why there are none."""
+    if job.status in MISSING:
+        words, why = tr(MISSING[job.status], drafts=drafts(job.spec.count)), failure_words(job)
+        free = "" if tr(FREE).lower() in why.lower() else tr(FREE)
+        return [Remark(" ".join([words, why, free]), failed=True)]
+    remarks = []
+    if job.withheld and job.status is JobStatus.SUCCEEDED:
+        remarks.append(Remark(tr_sentence(withheld_words(job.withheld, job.spec.count))))
+    if job.hint is not None:
+        remarks.append(Remark(hint_words(job.spec, job.hint)))
+    return remarks
+
+
+def is_draft(image_id: str, jobs: Mapping[str, Job]) -> bool:
+    """Whether it is a draft of a job in the feed."""
+    parts = keys.split_image_id(image_id)
+    job = jobs.get(parts[0]) if parts else None
+    return job is not None and job.draft is not None and image_id in job.image_ids

@@ -1,0 +1,372 @@
+"""The right side of the generate page: running jobs, live, and what was drawn, newest first."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from app.i18n.failure_words import failure_words
+from app.i18n.language import tr
+from app.i18n.wording import (
+    STATUS_WORDS,
+    ago,
+    cost_beside_estimate,
+    duration,
+    time_beside_estimate,
+)
+from app.state import form_values as form
+from app.state.watched_jobs import forget_feed
+from app.ui.common.error_banner import show_error
+from app.ui.common.error_boundary import errors_in_words
+from app.ui.common.job_remarks import show_remarks
+from app.ui.common.prompt_text import as_label, one_line, show_text
+from app.ui.common.tab_notice import tab_notice
+from app.ui.feed.draft_batches import in_order, press_facts, press_of, whole_presses
+from app.ui.feed.draft_groups import beside_drafts, draft_group, draft_of, draft_title
+from app.ui.feed.job_card import is_held, job_card
+from app.ui.feed.poll_interval import POLL_S, crowd, poll_s, set_interval
+from app.ui.gallery.picture_grid import picture_grid
+from app.ui.viewer.viewer import act_on
+from services.build import Studio
+from services.errors import Conflict, InvalidRequest, NotFound
+from services.records import Image, Job, JobStatus, LiveJob, User
+
+PICTURES = 24
+# Another window's new pictures and jobs show in this one within this time, with its next run.
+FEED_MAX_AGE_S = 30.0
+MOST_ENDED = 5
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What is shown below the open jobs: pictures, their jobs, and the drafts of those that were finished."""
+
+    read_at: float
+    images: tuple[Image, ...]
+    jobs: dict[str, Job]
+    drafts: dict[str, Image]
+
+
+def job_feed(studio: Studio, user: User) -> None:
+    """Draws the whole side. Reads jobs and pictures at most every 30 s, or when something ended."""
+    feed = _read(studio, user)
+    ids: list[str] = st.session_state["open_jobs"]
+    # The fragment polls only while something runs: an idle page costs the server nothing.
+    pace = st.session_state.setdefault("poll_s", POLL_S)
+    st.fragment(_live, run_every=pace if ids else None)(studio, user)
+    ended: dict[str, Job] = st.session_state.get("ended", {})
+    # Not in the fragment: what it tells changes with a run of the whole page, and not with each poll.
+    canceled = [job.id for job in ended.values() if job.status is JobStatus.CANCELED]
+    tab_notice(
+        [job_id for job_id in ids if job_id not in st.session_state["held_jobs"]],
+        failed=[job_id for job_id in ended if job_id not in canceled],
+        canceled=canceled,
+    )
+    groups = _groups(feed, ids)
+    drafted = {job.id for images in groups for job in press_of(feed.jobs, images[0].job_id)}
+    for job in list(ended.values()):
+        # Beside the other drafts of its press it is told there.
+        if job.id not in drafted:
+            _ended(studio, job)
+    if not groups and not ids and not ended:
+        _nothing_yet()
+    finished = {
+        image_id
+        for job in feed.jobs.values()
+        if job.status is JobStatus.SUCCEEDED
+        for image_id in _drafts_of(job, feed)
+    }
+    for index, images in enumerate(groups):
+        _pictures(studio, user, images, feed, finished, ids, large=index == 0)
+
+
+def _groups(feed: Feed, open_ids: list[str]) -> list[list[Image]]:
+    """The pictures by job, and drafts by press; what the address names comes first, then the newest."""
+    asked = [*st.query_params.get_all("job"), *st.session_state.get("shown_again", [])]
+
+    def group_of(image: Image) -> str:
+        job = feed.jobs.get(image.job_id)
+        return f"drafts {job.draft.group}" if job and job.draft else image.job_id
+
+    groups: dict[str, list[Image]] = {}
+    for image in feed.images:
+        if image.job_id not in open_ids:
+            groups.setdefault(group_of(image), []).append(image)
+    for name, images in groups.items():
+        if name.startswith("drafts "):
+            images.sort(key=in_order(feed.jobs))
+
+    def place(images: list[Image]) -> int:
+        places = [asked.index(image.job_id) for image in images if image.job_id in asked]
+        return min(places, default=len(asked))
+
+    return sorted(groups.values(), key=place)
+
+
+def _drafts_of(job: Job, feed: Feed) -> dict[str, int]:
+    """For a job that finished drafts: the draft of each of its pictures, by id, with the picture's number."""
+    if job.final_of is None or (draft := feed.jobs.get(job.final_of)) is None:
+        return {}
+    return {draft_id: n for n in range(job.spec.count) if (draft_id := draft_of(job, draft, n)) is not None}
+
+
+def _read(studio: Studio, user: User) -> Feed:
+    known: Feed | None = st.session_state.get("feed")
+    if known is not None and time.monotonic() - known.read_at < FEED_MAX_AGE_S:
+        return known
+    images = studio.images.list(user, limit=PICTURES).items
+    open_jobs, now = studio.jobs.open(user), datetime.now(UTC)
+    st.session_state["open_jobs"] = [job.id for job in open_jobs]
+    st.session_state["held_jobs"] = {job.id for job in open_jobs if job.waits_for_the_model(now)}
+    focused = st.query_params.get("job")
+    for asked in [focused, *st.session_state.get("shown_again", [])]:
+        if asked and asked not in st.session_state["open_jobs"]:
+            images = _with_focused(studio, user, asked, images)
+    feed = _with_jobs(studio, user, images)
+    st.session_state["feed"] = feed
+    return feed
+
+
+def _with_jobs(studio: Studio, user: User, images: tuple[Image, ...]) -> Feed:
+    """The pictures with their jobs, the other drafts of their presses, and the drafts of those that were finished.
+
+    Two AWS calls, three with finals; and those of `whole_presses`.
+    """
+    jobs = studio.jobs.find_many(user, [image.job_id for image in images])
+    finals = [job for job in jobs.values() if job.final_of is not None]
+    drafted = studio.jobs.find_many(user, [str(job.final_of) for job in finals])
+    stored = studio.images.of_jobs(user, list(drafted.values())) if drafted else {}
+    drafts = {image.id: image for of_job in stored.values() for image in of_job}
+    ended: dict[str, Job] = st.session_state.get("ended", {})
+    images, jobs = whole_presses(studio, user, images, drafted | jobs, ended.values())
+    return Feed(time.monotonic(), images, jobs, drafts)
+
+
+def _with_focused(studio: Studio, user: User, job_id: str, images: tuple[Image, ...]) -> tuple[Image, ...]:
+    """The pictures with those of a job that is asked for first, when it is older than the newest ones."""
+    if any(image.job_id == job_id for image in images):
+        return images
+    try:
+        job = studio.jobs.get(user, job_id)
+    except NotFound:
+        if st.query_params.get("job") == job_id:
+            del st.query_params["job"]
+        return images
+    if job.status is not JobStatus.SUCCEEDED:
+        _keep_ended(job)
+        return images
+    return studio.images.list(user, job_id=job_id).items + images
+
+
+def _live(studio: Studio, user: User) -> None:
+    """One poll: every open job's card; a whole new run of the page when one of them is over."""
+    over, shown = False, list[LiveJob]()
+    held: set[str] = st.session_state.setdefault("held_jobs", set())
+    with errors_in_words():
+        for job_id in list(st.session_state["open_jobs"]):
+            try:
+                live = studio.live.watch(user, job_id)
+            except NotFound:
+                _leave(job_id)
+                over = True
+                continue
+            if live.status.terminal:
+                _leave(job_id)
+                if live.status is not JobStatus.SUCCEEDED:
+                    _keep_ended(live.job)
+                over = True
+                continue
+            waits = is_held(live)
+            asked = job_card(live)
+            if asked == "cancel":
+                _cancel(studio, user, job_id)
+            elif asked == "run":
+                studio.jobs.run_now(user, job_id)
+            elif waits is not (job_id in held):
+                # It is told of in the tab's title from here on, or no longer.
+                held ^= {job_id}
+            else:
+                shown.append(live)
+                continue
+            over = True
+    if over:
+        forget_feed()
+        st.rerun()
+    context = get_script_run_ctx()
+    least_s = crowd.least_s(context.session_id, time.monotonic()) if context else 0.0
+    pace = poll_s(shown, datetime.now(UTC), least_s=least_s)
+    if shown and pace != st.session_state["poll_s"]:
+        st.session_state["poll_s"] = pace
+        set_interval(pace)
+
+
+def _cancel(studio: Studio, user: User, job_id: str) -> None:
+    """Ends the job; one that was over already shows as what it became."""
+    try:
+        _keep_ended(studio.jobs.cancel(user, job_id))
+    except Conflict:
+        job = studio.jobs.get(user, job_id)
+        if job.status is not JobStatus.SUCCEEDED:
+            _keep_ended(job)
+    _leave(job_id)
+
+
+def _leave(job_id: str) -> None:
+    """Watches a job no longer. Should a run of the page cut this one short here, that one reads all anew."""
+    forget_feed()
+    st.session_state["open_jobs"].remove(job_id)
+
+
+def _keep_ended(job: Job) -> None:
+    ended: dict[str, Job] = st.session_state.setdefault("ended", {})
+    ended[job.id] = job
+    while len(ended) > MOST_ENDED:
+        ended.pop(next(iter(ended)))
+
+
+def _ended(studio: Studio, job: Job) -> None:
+    """A job that brought no pictures: why, and the way to try again."""
+    with st.container(border=True, key=f"ended_{job.id}", gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{tr(STATUS_WORDS[job.status])}** · {ago(job.created_at)}", width="content")
+            st.space("stretch")
+            again = st.button(
+                tr("Edit and retry"), icon=":material/edit:", type="tertiary", key=f"retry_{job.id}"
+            )
+            with st.container(key=f"icons_ended_{job.id}", width="content"):
+                gone = st.button(
+                    tr("Hide"),
+                    icon=":material/close:",
+                    type="tertiary",
+                    key=f"dismiss_{job.id}",
+                    help=tr("Hide"),
+                )
+        show_text(one_line(job.spec.prompt, 160))
+        if job.failure is not None:
+            st.markdown(f":red[:material/error: {as_label(failure_words(job), 400)}]")
+        st.caption(tr("Nothing was charged."))
+    if again or gone:
+        st.session_state["ended"].pop(job.id, None)
+        if st.query_params.get("job") == job.id:
+            del st.query_params["job"]
+        if again:
+            reuse(studio, job, seed=False)
+        st.rerun()
+
+
+def reuse(studio: Studio, job: Job, *, seed: bool) -> bool:
+    """Fills the form with a job's values and what it was drawn over; False (and says so) when its model is no longer
+    offered."""
+    try:
+        form.recall(job.spec, studio.catalogue.card(job.spec.model), seed=seed, job_id=job.id)
+    except InvalidRequest as error:
+        show_error(error)
+        return False
+    return True
+
+
+def _pictures(
+    studio: Studio,
+    user: User,
+    images: list[Image],
+    feed: Feed,
+    finished: set[str],
+    open_ids: list[str],
+    *,
+    large: bool,
+) -> None:
+    first = images[0]
+    job = feed.jobs.get(first.job_id)
+    press = press_of(feed.jobs, first.job_id)
+    with st.container(key=f"drawn_{first.job_id}", gap="small"):
+        with st.container(
+            horizontal=True,
+            vertical_alignment="center",
+            gap="small",
+            wrap=False,
+            key=f"icons_drawn_{first.job_id}",
+        ):
+            remix, again = False, False
+            if not draft_title(press):
+                show_text(one_line(first.prompt, 90))
+                remix = st.button(
+                    tr("Remix"),
+                    icon=":material/shuffle:",
+                    type="tertiary",
+                    key=f"remix_{first.job_id}",
+                    help=tr("Remix: the same settings, a new seed"),
+                )
+                again = st.button(
+                    tr("Use all settings"),
+                    icon=":material/replay:",
+                    type="tertiary",
+                    key=f"all_{first.job_id}",
+                    help=tr("Use all settings, the seed too"),
+                )
+        if press:
+            action = draft_group(studio, user, feed.jobs, images, finished, open_ids)
+        elif job is not None and (drafts := _drafts_of(job, feed)):
+            beside = {n: feed.drafts[draft_id] for draft_id, n in drafts.items() if draft_id in feed.drafts}
+            action = beside_drafts(studio, job, images, beside)
+            images = [*images, *beside.values()]
+        else:
+            look: Literal["tiles", "large"] = "large" if large else "tiles"
+            action = picture_grid(studio, images, key=f"grid_{first.job_id}", look=look)
+        if press:
+            st.caption(press_facts(press))
+        else:
+            if job is not None and large:
+                show_remarks(job)
+            st.caption(_facts(job) if job is not None and large else _short_facts(first, job))
+    if remix or again:
+        if reuse(studio, studio.jobs.get(user, first.job_id), seed=again):
+            st.rerun()
+    elif action is not None:
+        act_on(studio, user, action, images)
+
+
+def _short_facts(image: Image, job: Job | None) -> str:
+    words = [ago(image.created_at)]
+    if job is not None:
+        words.append(cost_beside_estimate(job).replace("$", "\\$"))
+    return " · ".join(words)
+
+
+def _facts(job: Job) -> str:
+    """Size, seed, time and price of the job on top."""
+    words = [f"{job.spec.width} x {job.spec.height}", tr("seed {seed}", seed=job.spec.seed)]
+    if (took := time_beside_estimate(job)) is not None:
+        words.append(took)
+    elif job.timings is not None:
+        words.append(duration(job.timings.total_s))
+    words.append(cost_beside_estimate(job).replace("$", "\\$"))
+    return " · ".join(words)
+
+
+def _nothing_yet() -> None:
+    with st.container(key="nothing_yet", border=True, horizontal_alignment="center", gap="small"):
+        st.markdown("### :material/draw:", text_alignment="center")
+        st.markdown(tr("**Your pictures will appear here.**"), text_alignment="center")
+        st.caption(tr("Describe something on the left, or start from one of these."), text_alignment="center")
+        with st.container(horizontal=True, horizontal_alignment="center"):
+            for example in EXAMPLES:
+                st.button(
+                    example,
+                    key=f"example_{example}",
+                    on_click=_use_example,
+                    args=(example,),
+                    type="secondary",
+                )
+
+
+EXAMPLES = ("a red apple", "a rocket", "a grinning cat")
+
+
+def _use_example(prompt: str) -> None:
+    st.session_state["g_prompt"] = prompt
+    form.remember()

@@ -1,0 +1,1 @@
+"""Parts of the Gallery page: grid, albums, filters, trash and exports."""

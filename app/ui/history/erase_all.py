@@ -1,0 +1,96 @@
+"""Deleting all of one's jobs and pictures: the words to type first, the receipt afterwards."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.i18n.language import tr, tr_later, tr_n
+from app.ui.common.error_boundary import errors_in_words
+from services.build import Studio
+from services.records import ErasureReceipt, User
+
+# What is to be typed, in the reader's language.
+CONFIRMATION = tr_later("delete everything")
+# What a session remembers of things that are gone afterwards.
+FORGOTTEN = (
+    "feed",
+    "history_after",
+    "open_jobs",
+    "ended",
+    "links",
+    "viewer_jobs",
+    "viewer_ids",
+    "new_share",
+    "top_jobs",
+    "usage",
+    "deleted",
+    "known_tags",
+    "prompt_book",
+    "same_job",
+    "partly_sent",
+)
+
+
+def delete_everything(studio: Studio, user: User) -> None:
+    """The dialog; `show_receipt` shows what it did in the next run."""
+    st.dialog(tr("Delete everything"))(_everything)(studio, user)
+
+
+def _everything(studio: Studio, user: User) -> None:
+    with errors_in_words():
+        ask_and_erase(studio, user)
+
+
+def ask_and_erase(studio: Studio, user: User) -> None:
+    """Erases all jobs and pictures once the words were typed; the receipt is left in the session."""
+    st.markdown(
+        tr(
+            "All your jobs, pictures, favourites, shared links, lists, templates and starred prompts will be erased "
+            "for good. API keys stay."
+        )
+    )
+    wanted = tr(CONFIRMATION)
+    # A form: its button sends what is typed, where one of its own would wait for the field to be left.
+    with st.form("erase_all", border=False):
+        typed = st.text_input(
+            tr("Type **{words}** to confirm", words=wanted), key="confirm_all", autocomplete="off"
+        )
+        problem = st.empty()
+        pressed = st.form_submit_button(tr("Delete everything"), type="primary", key="sure_all")
+    if pressed and " ".join(typed.split()).casefold() != wanted.casefold():
+        sorry = tr("Type the words “{words}” first. Nothing was deleted.", words=wanted)
+        problem.markdown(f":red[:material/error: {sorry}]")
+    elif pressed:
+        with st.spinner(tr("Erasing…")):
+            st.session_state["receipt"] = studio.jobs.delete_all(user)
+        for key in FORGOTTEN:
+            st.session_state.pop(key, None)
+        st.rerun()
+
+
+def erased_words(receipt: ErasureReceipt) -> list[str]:
+    """What went, kind by kind; links and texts only where there were some."""
+    words = [
+        tr_n("{count} job", "{count} jobs", receipt.jobs),
+        tr_n("{count} picture", "{count} pictures", receipt.images),
+    ]
+    if receipt.shares:
+        words.append(tr_n("{count} shared link", "{count} shared links", receipt.shares))
+    if receipt.texts:
+        words.append(
+            tr_n("{count} list, template or star", "{count} lists, templates and stars", receipt.texts)
+        )
+    return words
+
+
+def show_receipt(receipt: ErasureReceipt) -> None:
+    """What was erased, in figures; the list was read again to be sure."""
+    st.success(
+        tr(
+            "Erased {things} and {objects} at {time} UTC. Listed again afterwards: nothing is left.",
+            things=", ".join(erased_words(receipt)),
+            objects=tr_n("{count} stored object", "{count} stored objects", receipt.objects),
+            time=f"{receipt.completed_at:%H:%M:%S}",
+        ),
+        icon=":material/verified:",
+    )

@@ -1,0 +1,1 @@
+"""The picture viewer, its panels, and the comparison of two pictures."""

@@ -1,0 +1,147 @@
+"""Does the recipe still draw this picture? Draws it again, and says pixel by pixel and part by part what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+from babel.numbers import format_decimal
+
+from app.i18n.language import locale, number, tr
+from app.i18n.wording import STATUS_WORDS, day
+from app.ui.common import picture_facts as facts
+from app.ui.common.button_idempotency import press_key
+from app.ui.common.error_banner import show_error
+from app.ui.common.error_boundary import errors_in_words
+from app.ui.common.job_remarks import show_failure
+from app.ui.create.submit_panel import price_words
+from app.ui.viewer.compare import differing
+from services.build import Studio
+from services.errors import StudioError
+from services.images.attachment_records import Difference
+from services.jobs.reproductions import Passport
+from services.records import Image, Job, User
+
+POLL_S = 1.0
+# Asks the page to open the viewer again, as it was.
+REOPEN = "viewer_reopen"
+
+
+def passport_panel(
+    studio: Studio, user: User, image: Image, job: Job, compare_with: Callable[[str, str], None]
+) -> None:
+    """Draws the panel."""
+    st.caption(
+        tr(
+            "Draws this picture anew from its recipe, also if it was drawn just so before, and compares the two "
+            "pixel by pixel."
+        )
+    )
+    try:
+        card = studio.catalogue.card(job.spec.model)
+        request = studio.repeats.picture(job, image)
+        estimate = studio.jobs.estimate(request)
+    except StudioError as error:
+        show_error(error)
+        if (earlier := studio.passports.latest(user, image.id)) is not None:
+            _result(image, earlier, compare_with)
+        return
+    if card.revision != job.spec.model_revision:
+        st.warning(
+            tr(
+                "The model has changed since: it was {before}, now it is {now}. Another picture is to be expected.",
+                before=f"`{job.spec.model_revision}`",
+                now=f"`{card.revision}`",
+            ),
+            icon=":material/model_training:",
+        )
+    pressed = st.button(tr("Draw it again and compare"), icon=":material/verified:", key="passport_draw")
+    st.caption(price_words(estimate))
+    if pressed:
+        try:
+            studio.passports.start(user, image.id, key=press_key("passport", request))
+            st.session_state.pop("feed", None)
+        except StudioError as error:
+            show_error(error)
+    found = studio.passports.latest(user, image.id)
+    if found is not None and found.open:
+        st.fragment(_watch, run_every=POLL_S)(studio, user, found)
+    elif found is not None:
+        _result(image, found, compare_with)
+
+
+def _watch(studio: Studio, user: User, passport: Passport) -> None:
+    """One poll; when the re-run is over, a whole run of the page opens the dialog again with what it brought.
+
+    The dialog could not be drawn anew from here: this is a fragment within it.
+    """
+    with errors_in_words():
+        live = studio.live.watch(user, passport.rerun.job_id)
+        if live.status.terminal:
+            st.session_state[REOPEN] = True
+            st.rerun()
+        said = [tr(STATUS_WORDS[live.status])]
+        if live.step and live.steps:
+            said.append(tr("step {step} of {steps}", step=live.step, steps=live.steps))
+        st.markdown(f":material/hourglass_top: {', '.join(said)}")
+
+
+def _result(image: Image, passport: Passport, compare_with: Callable[[str, str], None]) -> None:
+    """What the last re-run brought."""
+    again, found = passport.again, passport.rerun.difference
+    drawn_at = passport.rerun.created_at
+    when = tr("{day}, {time} UTC", day=day(drawn_at), time=f"{drawn_at:%H:%M}")
+    if found is None:
+        if again is None or again.failure is None:
+            st.markdown(tr("Drawn again {when}: there is no picture of it any more.", when=when))
+        else:
+            show_failure(again)
+        return
+    st.markdown(f"**{difference_words(found)}**")
+    st.caption(tr("Drawn again {when}", when=when))
+    if passport.map_url:
+        st.image(passport.map_url, width="stretch", alt=tr("Map of the differences"))
+        st.caption(
+            tr("Where they differ, {count} times as strong. Black is the same.", count=found.amplified)
+        )
+    _parts(passport)
+    if passport.picture is not None:
+        st.button(
+            tr("Compare the two"),
+            icon=":material/compare:",
+            key="passport_compare",
+            on_click=compare_with,
+            args=(image.id, passport.picture.id),
+        )
+
+
+def difference_words(found: Difference) -> str:
+    """What was found, in a sentence."""
+    if found.identical:
+        return tr("Identical: all {count} pixels are the same.", count=number(found.pixels))
+    share = found.differing / found.pixels
+    tenth = format_decimal(max(share * 100, 0.1), "0.0", locale=locale())
+    return tr(
+        "{differing} of {pixels} pixels differ ({part}), by {largest} of 255 levels at most.",
+        differing=number(found.differing),
+        pixels=number(found.pixels),
+        part=tr("under {share} %", share=tenth) if share < 0.001 else tr("{share} %", share=tenth),
+        largest=found.largest,
+    )
+
+
+def _parts(passport: Passport) -> None:
+    """What drew them, then and now; what differs is marked."""
+    if passport.first is None or passport.again is None:
+        return
+    sides = [facts.origin(job) for job in (passport.first, passport.again)]
+    if not all(sides):
+        st.caption(tr("What drew the first one was not recorded then."))
+        return
+    differ, same = differing(sides[0], sides[1])
+    for name, (then, now) in differ.items():
+        st.markdown(f":orange[:material/change_circle: {tr('**{name}** has changed', name=name)}]")
+        st.text(tr("then {then}\nnow  {now}", then=then, now=now))
+    if same:
+        st.caption(tr("Drawn with the same:"))
+        st.text("\n".join(f"{name}: {value}" for name, value in same.items()))

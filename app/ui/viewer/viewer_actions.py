@@ -1,0 +1,78 @@
+"""What can be done with the picture in the viewer by one press: star, download, delete, use its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from app.i18n.language import tr
+from app.i18n.wording import DRAWN_OVER
+from app.state import form_values as form
+from app.state.signed_links import link
+from app.ui.common.error_banner import show_error
+from app.ui.common.undo import delete, forget_pictures, tell_left_out
+from services.build import Studio
+from services.errors import StudioError
+from services.records import Image, Job, Task, User
+
+
+def picture_buttons(studio: Studio, user: User, image: Image) -> bool:
+    """Star, download, delete; True when the picture was just deleted."""
+    starred = image.favourite
+    with st.container(horizontal=True, gap="small"):
+        st.button(
+            tr("Starred") if starred else tr("Star"),
+            icon=":material/kid_star:" if starred else ":material/star:",
+            type="primary" if starred else "secondary",
+            shortcut="S",
+            key="viewer_star",
+            on_click=star_or_tell,
+            args=(studio, user, image.id, not starred),
+        )
+        st.link_button(
+            tr("Download"), link(studio, image, "download"), icon=":material/download:", key="viewer_download"
+        )
+        deleted = st.button(tr("Delete"), icon=":material/delete:", shortcut="Delete", key="viewer_delete")
+    if deleted:
+        delete(studio, user, [image.id])
+    if (error := st.session_state.pop("viewer_error", None)) is not None:
+        show_error(error)
+    return deleted
+
+
+def recall_buttons(studio: Studio, job: Job, image: Image) -> bool:
+    """The ways back to the form with this picture's settings; True when it was just filled."""
+    drawn_over = job.spec.task is not Task.TEXT_TO_IMAGE
+    use_all = st.button(
+        tr("Use all"),
+        icon=":material/replay:",
+        key="viewer_all",
+        help=tr(DRAWN_OVER) if drawn_over else tr("Settings and this seed"),
+    )
+    remix = st.button(tr("Remix"), icon=":material/shuffle:", key="viewer_remix", help=tr("All but the seed"))
+    if not (use_all or remix):
+        return False
+    try:
+        card = studio.catalogue.card(job.spec.model)
+    except StudioError as error:
+        show_error(error)
+        return False
+    # This picture's own seed with one picture draws this one again, whichever of its job it was.
+    spec = job.spec.model_copy(update={"seed": image.seed, "count": 1}) if use_all else job.spec
+    form.recall(spec, card, seed=use_all, job_id=job.id)
+    return True
+
+
+def star_or_tell(studio: Studio, user: User, image_id: str, favourite: bool) -> None:
+    """A callback runs before anything is drawn: its error waits for the place to be shown at."""
+    try:
+        star(studio, user, [image_id], favourite)
+    except StudioError as error:
+        st.session_state["viewer_error"] = error
+
+
+def star(studio: Studio, user: User, ids: Sequence[str], favourite: bool) -> None:
+    """Marks or unmarks favourites and says which could not be; the pictures of the first page are read anew."""
+    tell_left_out(studio.marks.star_many(user, ids, favourite))
+    forget_pictures()

@@ -1,0 +1,154 @@
+"""Price and time of a job beforehand: from measured history, with the card's figures until there is any."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from services.aws.table import Table
+from services.backends.wake_times import WakeTimes, wake_times, wakes_key
+from services.billing.ledger import MOST_TOGETHER, USAGE_SHARDS, together, usage_key
+from services.catalogue.cards import Catalogue
+from services.errors import Unavailable
+from services.records import EndpointState, Estimate, JobSpec
+from services.store.jobs import JobStore
+
+# What is reserved is this many times the estimate: room for a busy machine, and the most that is ever charged.
+RESERVE_FACTOR = 2.0
+HISTORY_S = 60.0
+# Who else waits for a wake changes with each press; a form that is typed into must not ask each time.
+CROWD_S = 3.0
+# Fewer jobs than this say little about a model's speed.
+ENOUGH_JOBS = 5
+
+
+@dataclass(frozen=True)
+class _Rate:
+    """Seconds a megapixel: each step's, and what comes once a picture."""
+
+    step_s: float
+    once_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Speed:
+    """What was measured of a model: its rates by the number of pictures of a job (0: all), and what comes on top."""
+
+    read_at: float
+    rates: dict[int, _Rate] = field(default_factory=dict)
+    beyond_s: float = 0.0
+    wakes: WakeTimes | None = None
+
+
+class Estimator:
+    """Seconds from steps x pixels x the model's measured speed; dollars from its instance's price."""
+
+    def __init__(self, table: Table, catalogue: Catalogue, store: JobStore) -> None:
+        self._table = table
+        self._catalogue = catalogue
+        self._store = store
+        self._speeds: dict[str, _Speed] = {}
+        self._crowd: tuple[float, Counter[str]] = (float("-inf"), Counter())
+        self._lock = threading.Lock()
+
+    def estimate(self, spec: JobSpec, state: EndpointState, *, together: int = 1) -> Estimate:
+        """The estimate for one of `together` jobs that are sent at once, while the endpoint is in `state`.
+
+        run_s = megapixels x (steps x measured seconds a step + measured seconds a picture), as measured on jobs of as
+        many pictures once there were enough; cost_usd = run_s x the instance's price, as the ledger charges. A job that
+        finds the model asleep also has the instance billed while it wakes: AWS bills an instance from its start, so
+        wake_usd = (the median of the measured wakes x the price) / (jobs that the endpoint has already + together).
+        The idle time before it sleeps again is in nobody's share.
+        At most one AWS call a minute and model, and one in three seconds while the model is asleep.
+        """
+        card = self._catalogue.card(spec.model)
+        megapixels = spec.width * spec.height * spec.count / 1e6
+        measured = self._measured(spec.model)
+        rates, count = measured.rates, min(spec.count, MOST_TOGETHER)
+        rate = rates.get(count) or rates.get(0) or _Rate(card.step_s_per_mpx)
+        run_s = megapixels * (spec.steps_to_draw * rate.step_s + rate.once_s)
+        cost = self.price(spec.model, run_s)
+        cold = state in {EndpointState.COLD, EndpointState.STARTING}
+        wake_s = (measured.wakes.p50_s if measured.wakes else card.wake_s) if cold else 0.0
+        sharing = self._waiting_for(spec.model) + together if cold else 1
+        return Estimate(
+            cost_usd=cost,
+            # Never less than a millionth, so that every job has a charge that can be checked.
+            at_most_usd=max(1e-6, cost * RESERVE_FACTOR),
+            run_s=run_s,
+            cold_start_s=wake_s,
+            cold_start_p90_s=measured.wakes.p90_s if cold and measured.wakes else None,
+            wake_usd=self.price(spec.model, wake_s) / sharing,
+            beyond_s=measured.beyond_s,
+        )
+
+    def price(self, model: str, seconds: float) -> float:
+        """What `seconds` of the model's instance cost, in dollars."""
+        return seconds * self._catalogue.card(model).usd_per_hour / 3600
+
+    def _waiting_for(self, model: str) -> int:
+        """How many jobs are with the model's sleeping endpoint already, as of a few seconds ago."""
+        with self._lock:
+            read_at, crowd = self._crowd
+            if time.monotonic() - read_at < CROWD_S:
+                return crowd[model]
+        try:
+            fresh = Counter(job.spec.model for job in self._store.running())
+        except Unavailable:
+            return crowd[model]
+        with self._lock:
+            self._crowd = (time.monotonic(), fresh)
+        return fresh[model]
+
+    def _measured(self, model: str) -> _Speed:
+        """What was measured over today and yesterday, and the last wakes; None until enough were seen."""
+        with self._lock:
+            known = self._speeds.get(model)
+            if known and time.monotonic() - known.read_at < HISTORY_S:
+                return known
+            # Set before the reading, so that a hundred open pages do not all read.
+            stale = replace(known or _Speed(0.0), read_at=time.monotonic())
+            self._speeds[model] = stale
+        today = datetime.now(UTC)
+        keys = [
+            usage_key(day, model, shard)
+            for day in (today, today - timedelta(days=1))
+            for shard in range(USAGE_SHARDS)
+        ]
+        try:
+            found = self._table.get_many([*keys, wakes_key(model)])
+        except Unavailable:
+            return stale
+        wakes = wake_times(found.pop(wakes_key(model), None))
+        fresh = replace(_speed(found.values()), wakes=wakes)
+        with self._lock:
+            self._speeds[model] = fresh
+        return fresh
+
+
+def _speed(items: Collection[dict[str, Any]]) -> _Speed:
+    """The speed that usage items tell of; no rate where they count too few jobs."""
+
+    def total(name: str) -> int:
+        return sum(item.get(name, 0) for item in items)
+
+    def rate(count: int) -> _Rate | None:
+        jobs, run_ms, denoise_ms, pixel_steps, pixels = (
+            total(together(name, count) if count else name)
+            for name in ("speed_jobs", "speed_ms", "denoise_ms", "pixel_steps", "pixels")
+        )
+        if jobs < ENOUGH_JOBS or not pixel_steps or not pixels:
+            return None
+        return _Rate(denoise_ms / pixel_steps * 1000, max(0, run_ms - denoise_ms) / pixels * 1000)
+
+    found = {count: rate(count) for count in range(MOST_TOGETHER + 1)}
+    return _Speed(
+        time.monotonic(),
+        rates={count: each for count, each in found.items() if each is not None},
+        beyond_s=total("beyond_ms") / 1000 / max(1, total("beyond_jobs")),
+    )

@@ -1,0 +1,1 @@
+"""The models the studio offers: one card each, with limits, sizes and prices."""

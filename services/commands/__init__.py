@@ -1,0 +1,1 @@
+"""Commands an operator runs: `python -m services.commands.<name>`."""

@@ -1,0 +1,326 @@
+"""Making the ZIPs that were ordered, one after the other, in bounded memory, whatever dies in between.
+
+Who makes one holds it by a token and a lease that each sign of progress renews. A ZIP that was cut off is begun again
+from nothing: parts of it that S3 still has are dropped first. Pictures are stored in it as they are, since a PNG does
+not get smaller.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import IO, Any, cast
+
+from services.aws.objects import Objects
+from services.aws.table import ConditionFailed, Item, Table, Update
+from services.errors import NotFound, StudioError
+from services.exports.orders import Exports, Plan, export_of, zip_key
+from services.exports.records import Export, ExportStatus
+from services.formats import png_metadata
+from services.formats.csv_cells import harmless
+from services.formats.multipart_writer import PartStream
+from services.images.images import MAX_PICTURE_BYTES
+from services.logs import event
+from services.records import Image
+from services.search.query import words_of
+from services.store import keys
+from services.store.images import Place, image_from_item, is_visible
+from services.store.jobs import now
+
+LEASE = timedelta(seconds=60)
+MAX_ATTEMPTS = 3
+DUE_BATCH = 10
+# 10,000 parts are the most that S3 takes: 160 GB, far more than an export may have.
+PART_BYTES = 16 * 1024 * 1024
+RECORDS_AT_ONCE = 100
+TELL_EVERY_S = 1.0
+LONGEST_NAME = 40
+MINE = "#token = :token AND #status = :working"
+COLUMNS = (
+    "file", "id", "created_at", "prompt", "negative_prompt", "model", "model_revision", "seed", "width", "height",
+    "steps", "scheduler", "guidance", "strength", "favourite", "rating", "tags",
+)  # fmt: skip
+
+
+class _Taken(Exception):
+    """The export is no longer ours to make: canceled, or begun again elsewhere."""
+
+
+class _Stopped(Exception):
+    """The worker stops: another one goes on."""
+
+
+class ExportBuilder:
+    """Makes exports; any number of workers may."""
+
+    def __init__(self, table: Table, exports: Exports, library: Objects, pictures: Objects) -> None:
+        self._table = table
+        self._exports = exports
+        self._library = library
+        self._pictures = pictures
+
+    def build_due(self, stopped: Callable[[], bool] = lambda: False) -> int:
+        """Makes the exports that are due; returns how many were finished. One AWS call when there are none.
+
+        One that makes trouble is logged and tried again when its lease has ended, three times in all. `stopped` is
+        asked between pictures: then what was begun is left to the next worker.
+        """
+        finished = 0
+        for item in self._table.index(keys.EXPORTS, up_to=now().isoformat(), limit=DUE_BATCH):
+            if stopped():
+                break
+            finished += self._build_safely(export_of(item), stopped)
+        return finished
+
+    def _build_safely(self, export: Export, stopped: Callable[[], bool]) -> bool:
+        token = keys.new_id()
+        try:
+            if not self._claim(export, token):
+                return False
+            self._build(export, token, stopped)
+        except _Taken:
+            self._library.abort_uploads(zip_key(export, token))
+            return False
+        except _Stopped:
+            self._library.abort_uploads(zip_key(export, token))
+            self._give_back(export, token)
+            return False
+        except StudioError as exc:
+            event("export_failed", level=logging.ERROR, exc=exc, user=export.user_id, export=export.id)
+            return False
+        return True
+
+    def _claim(self, export: Export, token: str) -> bool:
+        """Takes the export for making; False when another worker has it, it is gone, or was tried too often."""
+        due = f"{now().isoformat()}~"
+        try:
+            item = self._table.update(
+                Update(
+                    _key(export),
+                    assign={
+                        "status": ExportStatus.WORKING.value,
+                        "token": token,
+                        "done": 0,
+                        "GSI1SK": _lease(export),
+                    },
+                    add={"attempts": 1},
+                    condition="attribute_exists(GSI1PK) AND #GSI1SK <= :due",
+                    values={":due": due},
+                )
+            )
+        except ConditionFailed as exc:
+            if not exc.current or exc.current.get("token") != token:
+                return False
+            item = exc.current
+        if item["attempts"] <= MAX_ATTEMPTS:
+            return True
+        self._clean(export)
+        self._close(export, token, ExportStatus.FAILED)
+        return False
+
+    def _clean(self, export: Export) -> None:
+        """Drops what those who began it before left."""
+        self._library.abort_uploads(zip_key(export))
+        self._library.erase(zip_key(export))
+
+    def _build(self, export: Export, token: str, stopped: Callable[[], bool]) -> None:
+        key = zip_key(export, token)
+        self._clean(export)
+        try:
+            plan = self._exports.plan(export)
+        except NotFound:
+            # Its order was taken back this very moment, or the plan has expired.
+            self._close(export, token, ExportStatus.FAILED)
+            return
+        upload = self._library.begin_upload(key, content_type="application/zip")
+        parts: list[str] = []
+        stream = PartStream(
+            lambda part: parts.append(self._library.upload_part(key, upload, len(parts) + 1, part)),
+            PART_BYTES,
+        )
+        told = _Told(lambda done: self._tell(export, token, done), stopped)
+        with zipfile.ZipFile(cast(IO[bytes], stream), "w", zipfile.ZIP_STORED) as archive:
+            missing = self._fill(archive, stream, export, plan, told)
+        stream.finish()
+        self._library.complete_upload(key, upload, parts)
+        said = {"size_bytes": stream.size, "missing": missing, "done": export.pictures, "file": token}
+        if not self._close(export, token, ExportStatus.READY, said):
+            # Taken back, or begun again, while the last part was on its way.
+            self._library.erase(key)
+            return
+        event("export_ready", user=export.user_id, export=export.id, size_bytes=stream.size, missing=missing)
+
+    def _fill(
+        self, archive: zipfile.ZipFile, stream: PartStream, export: Export, plan: Plan, told: _Told
+    ) -> int:
+        """Writes all files into the archive; returns how many pictures are no longer there."""
+        rows: list[dict[str, Any]] = []
+        number = done = 0
+        for image in self._images(export.user_id, plan.image_ids):
+            done += 1
+            told(done)
+            png = self._read(image) if image else None
+            if image is None or png is None:
+                continue
+            number += 1
+            name = f"pictures/{_name(number, image if plan.settings else None)}"
+            if plan.settings:
+                rows.append(_row(name, image, png))
+            else:
+                png = png_metadata.strip(png)
+            archive.writestr(_entry(name, image.created_at), png)
+            stream.hand_on()
+        for index, extra in enumerate(plan.extras):
+            data = self._exports.extra_file(export, index)
+            archive.writestr(_entry(extra, export.created_at, deflate=True), data)
+            stream.hand_on()
+        if plan.settings and rows:
+            for name, text in (("manifest.json", _as_json(rows)), ("manifest.csv", _as_csv(rows))):
+                archive.writestr(_entry(name, export.created_at, deflate=True), text)
+                stream.hand_on()
+        return len(plan.image_ids) - number
+
+    def _images(self, user_id: str, image_ids: Sequence[str]) -> Iterator[Image | None]:
+        """The records of the pictures in their order, None for one that is not to be seen; an AWS call a hundred."""
+        for start in range(0, len(image_ids), RECORDS_AT_ONCE):
+            places = [
+                Place.find(user_id, image_id) for image_id in image_ids[start : start + RECORDS_AT_ONCE]
+            ]
+            items = self._table.get_many(place.key for place in places if place)
+            for place in places:
+                item = items.get(place.key) if place else None
+                yield image_from_item(item) if item and is_visible(item) else None
+
+    def _read(self, image: Image) -> bytes | None:
+        try:
+            return self._pictures.get(image.key, max_bytes=MAX_PICTURE_BYTES)
+        except NotFound:
+            return None
+
+    def _tell(self, export: Export, token: str, done: int) -> None:
+        """Says how far it is, and renews the lease. Raises _Taken when the export is no longer ours."""
+        try:
+            self._table.update(
+                Update(
+                    _key(export),
+                    assign={"done": done, "GSI1SK": _lease(export)},
+                    condition=MINE,
+                    values={":token": token, ":working": ExportStatus.WORKING.value},
+                )
+            )
+        except ConditionFailed as exc:
+            raise _Taken from exc
+
+    def _give_back(self, export: Export, token: str) -> None:
+        """Has the next worker take the export at once, without counting this attempt."""
+        with suppress(ConditionFailed):
+            self._table.update(
+                Update(
+                    _key(export),
+                    assign={"GSI1SK": f"{now().isoformat()}#{export.id}"},
+                    add={"attempts": -1},
+                    condition=MINE,
+                    values={":token": token, ":working": ExportStatus.WORKING.value},
+                )
+            )
+
+    def _close(
+        self, export: Export, token: str, status: ExportStatus, said: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Ends the export; False when it is no longer ours. A lost answer to our own write is no refusal."""
+        change = Update(
+            _key(export),
+            assign={"status": status.value, **(said or {})},
+            remove=["GSI1PK", "GSI1SK"],
+            condition=MINE,
+            values={":token": token, ":working": ExportStatus.WORKING.value},
+        )
+        try:
+            self._table.update(change)
+        except ConditionFailed as exc:
+            current: Item = exc.current or {}
+            return current.get("token") == token and current.get("status") == status.value
+        return True
+
+
+class _Told:
+    """Passes progress on, not more often than once a second."""
+
+    def __init__(self, tell: Callable[[int], None], stopped: Callable[[], bool]) -> None:
+        self._tell = tell
+        self._stopped = stopped
+        self._last = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        if self._stopped():
+            raise _Stopped
+        if time.monotonic() - self._last >= TELL_EVERY_S:
+            self._tell(done)
+            self._last = time.monotonic()
+
+
+def _key(export: Export) -> tuple[str, str]:
+    return keys.user_pk(export.user_id), f"{keys.EXPORT}{export.id}"
+
+
+def _lease(export: Export) -> str:
+    return f"{(now() + LEASE).isoformat()}#{export.id}"
+
+
+def _entry(name: str, at: datetime, *, deflate: bool = False) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, date_time=at.timetuple()[:6])
+    entry.compress_type = zipfile.ZIP_DEFLATED if deflate else zipfile.ZIP_STORED
+    entry.external_attr = 0o644 << 16
+    return entry
+
+
+def _name(number: int, image: Image | None) -> str:
+    """A file name for any system: a number that makes it the only one, words of the prompt unless it stays private."""
+    if image is None:
+        return f"{number:05d}.png"
+    words = "-".join(words_of(image.prompt))[:LONGEST_NAME].strip("-")
+    return f"{number:05d}-{words}-{image.seed}.png" if words else f"{number:05d}-{image.seed}.png"
+
+
+def _row(name: str, image: Image, png: bytes) -> dict[str, Any]:
+    """What the manifest says of a picture: its record, and the settings that are written into it."""
+    try:
+        inside = png_metadata.read(png).parameters
+    except png_metadata.PngError:
+        inside = None
+    said = inside.model_dump(mode="json") if inside else {}
+    own = {
+        "file": name,
+        "id": image.id,
+        "created_at": image.created_at.isoformat(),
+        "prompt": image.prompt,
+        "model": image.model,
+        "seed": image.seed,
+        "width": image.width,
+        "height": image.height,
+        "favourite": image.favourite,
+        "rating": image.rating,
+        "tags": list(image.tags),
+    }
+    return {column: own.get(column, said.get(column)) for column in COLUMNS}
+
+
+def _as_json(rows: Sequence[dict[str, Any]]) -> bytes:
+    return json.dumps(rows, ensure_ascii=False, indent=1).encode()
+
+
+def _as_csv(rows: Sequence[dict[str, Any]]) -> bytes:
+    target = io.StringIO(newline="")
+    writer = csv.writer(target)
+    writer.writerow(COLUMNS)
+    for row in rows:
+        values = (", ".join(value) if isinstance(value, list) else value for value in row.values())
+        writer.writerow([harmless(value) for value in values])
+    return target.getvalue().encode("utf-8-sig")

@@ -1,0 +1,294 @@
+"""Pictures as one ZIP, ordered here, made by the worker (`export_build`), fetched by a link, kept for 2 days.
+
+What an export holds lies as a plan beside it in the library bucket. Open ones are in the index at `OPEN#exports` by the
+time they are due: at once, or when whoever makes one has not been heard of for a while.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from services.aws.objects import LINK_S, Objects
+from services.aws.table import ConditionFailed, Item, Put, Table, TransactionRefused, Update
+from services.errors import Conflict, InvalidRequest, LimitReached, NotFound
+from services.exports.records import Export, ExportStatus
+from services.logs import event
+from services.records import User
+from services.sentences import sentence
+from services.store import keys
+from services.store.images import Place
+from services.store.jobs import now
+
+KEPT = timedelta(hours=48)
+MOST_PICTURES = 10_000
+MOST_BYTES = 10 * 1024**3
+MOST_OPEN = 3
+MOST_KEPT = 20
+MOST_EXTRA_BYTES = 32 * 1024 * 1024
+MOST_PLAN_BYTES = 8 * 1024 * 1024
+OPEN = frozenset({ExportStatus.WAITING, ExportStatus.WORKING})
+
+
+@dataclass(frozen=True)
+class ExtraFile:
+    """A small file that goes into the ZIP beside the pictures; `name` is its path in there."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an export is made of: ids of pictures in their order, names of extra files, and whether the pictures keep
+    the settings that are written into them."""
+
+    image_ids: tuple[str, ...]
+    extras: tuple[str, ...]
+    settings: bool
+
+
+class Exports:
+    """The exports of all users; each method checks whose they are."""
+
+    def __init__(self, table: Table, objects: Objects) -> None:
+        self._table = table
+        self._objects = objects
+
+    def order(
+        self,
+        user: User,
+        image_ids: Sequence[str],
+        *,
+        size_bytes: int,
+        settings: bool,
+        extras: Sequence[ExtraFile] = (),
+    ) -> Export:
+        """Orders a ZIP of the user's pictures of these ids, in this order; ids of others are left out when it is made.
+
+        `size_bytes` is what the files of the pictures weigh, as the search says it. With `settings` each picture keeps
+        how it was made, and a manifest lists it; without, nothing in the ZIP tells of prompts but the `extras`.
+        Three AWS calls and one for each extra file. Raises InvalidRequest, LimitReached.
+        """
+        wanted = tuple(dict.fromkeys(image_ids))
+        _check(wanted, size_bytes, extras)
+        self.check_room(user)
+        export = Export(
+            id=keys.new_id(),
+            user_id=user.id,
+            status=ExportStatus.WAITING,
+            pictures=len(wanted),
+            settings=settings,
+            created_at=now(),
+            expires_at=now() + KEPT,
+        )
+        for number, extra in enumerate(extras):
+            self._objects.put(_extra_key(export, number), extra.data, content_type="application/octet-stream")
+        plan = {"ids": wanted, "extras": [extra.name for extra in extras], "settings": settings}
+        self._objects.put(_plan_key(export), json.dumps(plan).encode(), content_type="application/json")
+        item = _item(export) | {"GSI1PK": keys.EXPORTS, "GSI1SK": _due(export.created_at, export.id)}
+        # The id is new: what refuses it is our own write, sent again after a lost answer.
+        with suppress(TransactionRefused):
+            self._table.transact([Put(item, label="export", condition="attribute_not_exists(PK)")])
+        event("export_ordered", user=user.id, export=export.id, pictures=export.pictures)
+        return export
+
+    def check_room(self, user: User, more: int = 1) -> None:
+        """Raises LimitReached when so many more ZIPs would be too many. One AWS call."""
+        known = self.list(user)
+        if (open_now := sum(export.status in OPEN for export in known)) + more > MOST_OPEN:
+            raise LimitReached(
+                sentence(
+                    "{count} of your ZIPs is being made; at most {most} are at once. Wait, or cancel one.",
+                    count=open_now,
+                    most=MOST_OPEN,
+                )
+                if open_now == 1
+                else sentence(
+                    "{count} of your ZIPs are being made; at most {most} are at once. Wait, or cancel one.",
+                    count=open_now,
+                    most=MOST_OPEN,
+                ),
+                code="too_many_exports",
+            )
+        if len(known) + more > MOST_KEPT:
+            raise LimitReached(
+                sentence(
+                    "You have {count} ZIPs; at most {most} are kept. Delete one first.",
+                    count=len(known),
+                    most=MOST_KEPT,
+                ),
+                code="too_many_exports",
+            )
+
+    def list(self, user: User) -> tuple[Export, ...]:
+        """The user's exports, newest first. One AWS call."""
+        items, _ = self._table.query(keys.user_pk(user.id), keys.EXPORT, limit=2 * MOST_KEPT, consistent=True)
+        exports = (export_of(item) for item in items)
+        return tuple(export for export in exports if export.expires_at > now())
+
+    def get(self, user: User, export_id: str) -> Export:
+        """The user's export. Raises NotFound. One AWS call."""
+        item = self._table.get(*_key(user.id, export_id)) if keys.is_job_id(export_id) else None
+        export = export_of(item) if item else None
+        if export is None or export.expires_at <= now():
+            raise NotFound("There is no such ZIP.")
+        return export
+
+    def link(self, export: Export) -> str:
+        """A link to the finished ZIP, good for an hour and no longer than the ZIP; no AWS call. Raises Conflict."""
+        if export.status is not ExportStatus.READY or export.file is None:
+            raise Conflict("The ZIP is not ready.")
+        left_s = int((export.expires_at - now()).total_seconds())
+        name = f"atelier-{export.created_at:%Y-%m-%d-%H%M}-{export.pictures}-pictures.zip"
+        return self._objects.link(
+            zip_key(export, export.file), download_as=name, valid_s=max(1, min(LINK_S, left_s))
+        )
+
+    def delete(self, user: User, export_id: str) -> None:
+        """Removes the export and its files; one that is being made is canceled. Four AWS calls. Raises NotFound."""
+        self._remove(self.get(user, export_id))
+
+    def forget(self, user_id: str) -> int:
+        """Removes all of a user's exports, with everything in S3; returns how many objects went."""
+        for item in list(self._table.each(keys.user_pk(user_id), keys.EXPORT)):
+            self._table.delete(item["PK"], item["SK"])
+        self._objects.abort_uploads(keys.exports_prefix(user_id))
+        return self._objects.erase(keys.exports_prefix(user_id))
+
+    def drop_holding(self, user_id: str, image_ids: Collection[str]) -> None:
+        """Removes the finished exports that hold one of these pictures, and has open ones begin again without them.
+
+        One AWS call when there are no exports; one more for each.
+        """
+        erased = set(image_ids)
+        for item in list(self._table.each(keys.user_pk(user_id), keys.EXPORT)):
+            export = export_of(item)
+            try:
+                held = bool(erased.intersection(self.plan(export).image_ids))
+            except NotFound:
+                continue
+            if not held:
+                continue
+            if export.status in OPEN:
+                self._begin_again(export)
+            else:
+                self._remove(export)
+
+    def plan(self, export: Export) -> Plan:
+        """What the export is made of. Raises NotFound. One AWS call."""
+        said = json.loads(self._objects.get(_plan_key(export), max_bytes=MOST_PLAN_BYTES))
+        return Plan(tuple(said["ids"]), tuple(said["extras"]), bool(said["settings"]))
+
+    def extra_file(self, export: Export, number: int) -> bytes:
+        """The n-th extra file's bytes. Raises NotFound. One AWS call."""
+        return self._objects.get(_extra_key(export, number), max_bytes=MOST_EXTRA_BYTES)
+
+    def _begin_again(self, export: Export) -> None:
+        with suppress(ConditionFailed):
+            self._table.update(
+                Update(
+                    _key(export.user_id, export.id),
+                    assign={
+                        "status": ExportStatus.WAITING.value,
+                        "token": keys.new_id(),
+                        "attempts": 0,
+                        "GSI1SK": _due(now(), export.id),
+                    },
+                    condition="attribute_exists(GSI1PK)",
+                )
+            )
+
+    def _remove(self, export: Export) -> None:
+        """The record goes first: without it nobody goes on making the ZIP, and what is left of it expires."""
+        self._table.delete(*_key(export.user_id, export.id))
+        self._objects.abort_uploads(keys.exports_prefix(export.user_id, export.id))
+        self._objects.erase(keys.exports_prefix(export.user_id, export.id))
+        event("export_removed", user=export.user_id, export=export.id)
+
+
+def _check(image_ids: Sequence[str], size_bytes: int, extras: Sequence[ExtraFile]) -> None:
+    if not image_ids and not extras:
+        raise InvalidRequest("There are no pictures to put into the ZIP.", param="ids")
+    if len(image_ids) > MOST_PICTURES:
+        raise InvalidRequest(
+            sentence(
+                "{count:,} pictures are too many for one ZIP; at most {most:,} are possible. Choose fewer, "
+                "for example by their days.",
+                count=len(image_ids),
+                most=MOST_PICTURES,
+            ),
+            param="ids",
+        )
+    if size_bytes > MOST_BYTES:
+        raise InvalidRequest(
+            sentence(
+                "These pictures have {size:.1f} GB; at most {most} GB fit into one ZIP. Choose fewer, for "
+                "example by their days.",
+                size=size_bytes / 1024**3,
+                most=MOST_BYTES // 1024**3,
+            ),
+            param="ids",
+        )
+    if any(Place.find("0" * 32, image_id) is None for image_id in image_ids):
+        raise InvalidRequest("One of the ids is not a picture's.", param="ids")
+    if sum(len(extra.data) for extra in extras) > MOST_EXTRA_BYTES:
+        raise InvalidRequest("The files beside the pictures are too large.", param="extras")
+
+
+def _key(user_id: str, export_id: str) -> tuple[str, str]:
+    return keys.user_pk(user_id), f"{keys.EXPORT}{export_id}"
+
+
+def _due(at: datetime, export_id: str) -> str:
+    return f"{at.isoformat()}#{export_id}"
+
+
+def zip_key(export: Export, file: str = "") -> str:
+    """S3 key of a ZIP made for the export; without the id of its `file`, what the keys of all of them begin with.
+
+    Each who makes it writes one of its own, so that nobody spoils another's.
+    """
+    return f"{keys.exports_prefix(export.user_id, export.id)}zip/{f'{file}.zip' if file else ''}"
+
+
+def _plan_key(export: Export) -> str:
+    return f"{keys.exports_prefix(export.user_id, export.id)}plan.json"
+
+
+def _extra_key(export: Export, number: int) -> str:
+    return f"{keys.exports_prefix(export.user_id, export.id)}extra-{number}"
+
+
+def _item(export: Export) -> Item:
+    pk, sk = _key(export.user_id, export.id)
+    return {
+        "PK": pk,
+        "SK": sk,
+        "status": export.status.value,
+        "pictures": export.pictures,
+        "settings": export.settings,
+        "created_at": export.created_at.isoformat(),
+        "expires_at": int(export.expires_at.timestamp()),
+        "attempts": 0,
+    }
+
+
+def export_of(item: Item) -> Export:
+    """The export that an item of the table tells of."""
+    return Export(
+        id=item["SK"].removeprefix(keys.EXPORT),
+        user_id=item["PK"].removeprefix("USER#"),
+        status=ExportStatus(item["status"]),
+        pictures=item["pictures"],
+        done=item.get("done", 0),
+        missing=item.get("missing", 0),
+        size_bytes=item.get("size_bytes"),
+        file=item.get("file"),
+        settings=item["settings"],
+        created_at=datetime.fromisoformat(item["created_at"]),
+        expires_at=datetime.fromtimestamp(item["expires_at"], UTC),
+    )

@@ -1,0 +1,108 @@
+"""The few texts of an EXIF block in which picture programs write how a picture was made.
+
+EXIF is a TIFF file without pixels (EXIF 2.32, section 4.5): a byte order, then tables of 12-byte entries. Only the
+first table and the one of the camera's settings are read, and of those only entries of text. The table of places
+(GPS) is never opened.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from services.formats.png_metadata import FIRST_FIELD
+
+PREFIX = b"Exif\0\0"
+BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+USER_COMMENT = 0x9286
+_EXIF_TABLE = 0x8769
+_ASCII, _LONG, _UNDEFINED = 2, 4, 7
+# A table of a camera has some 60 entries.
+_MAX_ENTRIES = 500
+_UNICODE, _PLAIN = b"UNICODE\0", (b"ASCII\0\0\0", b"\0" * 8)
+
+
+class ExifTexts(NamedTuple):
+    """The texts of the first table by tag, and the comment, None without one."""
+
+    by_tag: dict[int, str]
+    comment: str | None
+
+
+class _Entry(NamedTuple):
+    tag: int
+    kind: int
+    value: bytes
+
+
+def read_exif(block: bytes) -> ExifTexts:
+    """The texts of an EXIF block, with or without its prefix; nothing of what is broken or points outside of it."""
+    data = block.removeprefix(PREFIX)
+    order = BYTE_ORDERS.get(data[:4])
+    if order is None or len(data) < 8:
+        return ExifTexts({}, None)
+    (first,) = struct.unpack_from(f"{order}I", data, 4)
+    table = list(_entries(data, order, first))
+    settings = next((entry for entry in table if entry.tag == _EXIF_TABLE and len(entry.value) == 4), None)
+    inner = _entries(data, order, struct.unpack(f"{order}I", settings.value)[0]) if settings else ()
+    comments = (_comment(entry.value, order) for entry in (*table, *inner) if entry.tag == USER_COMMENT)
+    return ExifTexts(
+        {e.tag: e.value.rstrip(b"\0").decode("utf-8", "replace") for e in table if e.kind == _ASCII},
+        next(comments, None),
+    )
+
+
+def _entries(data: bytes, order: str, at: int) -> Iterator[_Entry]:
+    """The entries of the table at `at` whose values are text, bytes or an offset, and lie within the block.
+
+    It ends where they are larger together than the block: they share their bytes then, to fill memory.
+    """
+    if at + 2 > len(data):
+        return
+    (count,) = struct.unpack_from(f"{order}H", data, at)
+    total = 0
+    for number in range(min(count, _MAX_ENTRIES)):
+        start = at + 2 + 12 * number
+        if start + 12 > len(data):
+            return
+        tag, kind, length = struct.unpack_from(f"{order}HHI", data, start)
+        if kind not in (_ASCII, _LONG, _UNDEFINED):
+            continue
+        size = length * (4 if kind == _LONG else 1)
+        where = start + 8 if size <= 4 else struct.unpack_from(f"{order}I", data, start + 8)[0]
+        if where + size > len(data):
+            continue
+        total += size
+        if total > len(data):
+            return
+        yield _Entry(tag, kind, data[where : where + size])
+
+
+def _comment(value: bytes, order: str) -> str | None:
+    """The text of a UserComment: eight bytes that name the encoding, then the text (EXIF 2.32, 4.6.5)."""
+    code, body = value[:8], value[8:]
+    if code == _UNICODE:
+        return _utf16(body, order)
+    if code in _PLAIN:
+        return body.rstrip(b"\0").decode("utf-8", "replace") or None
+    # Some programs write the text without naming its encoding.
+    return value.rstrip(b"\0").decode("utf-8", "replace") or None
+
+
+def _utf16(body: bytes, order: str) -> str | None:
+    """UTF-16 in either order: by its mark, else by what is recognized, else as what has more ASCII.
+
+    The order of the block says nothing: piexif writes big-endian text, ImageSharp little-endian, into any block. ASCII
+    alone would not do: some Chinese characters are Latin letters in the other order.
+    """
+    if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return body.decode("utf-16", "replace").rstrip("\0") or None
+    named, other = ("utf-16-le", "utf-16-be") if order == "<" else ("utf-16-be", "utf-16-le")
+    candidates = [body.decode(codec, "replace").rstrip("\0") for codec in (named, other)]
+    return max(candidates, key=_likeness) or None
+
+
+def _likeness(text: str) -> tuple[bool, int]:
+    known = FIRST_FIELD in text or text.lstrip().startswith("{")
+    return known, sum(character.isascii() for character in text)

@@ -1,0 +1,1 @@
+"""Finished pictures: storing, marking, sorting into albums, sharing, trash and reconciliation."""

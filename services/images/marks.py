@@ -1,0 +1,88 @@
+"""What people say about their pictures: stars, ratings and tags, on many pictures at once."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from services.aws.table import Table, Update
+from services.errors import InvalidRequest
+from services.images import bulk_changes
+from services.images.bulk_changes import BulkResult
+from services.images.labels import relabel
+from services.records import User
+from services.sentences import sentence
+from services.store.change_notes import change_note
+from services.store.images import VISIBLE
+
+MOST_TAGS = 20
+LONGEST_TAG = 40
+HIGHEST_RATING = 5
+
+
+class ImageMarks:
+    """Marks on the pictures of all users; a foreign or malformed id counts as missing.
+
+    At most `bulk_changes.MOST_PICTURES` a call, else InvalidRequest. The same call again changes nothing. What is in
+    the trash is missing too.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def star_many(self, user: User, ids: Sequence[str], favourite: bool) -> BulkResult:
+        """Marks or unmarks favourites. One AWS call for each 99, and one more each time that some are missing."""
+        return self._assign(user, ids, {"favourite": favourite})
+
+    def rate_many(self, user: User, ids: Sequence[str], rating: int) -> BulkResult:
+        """Sets the rating, 0 (none) to 5. Raises InvalidRequest. Calls as `star_many`."""
+        if not 0 <= rating <= HIGHEST_RATING:
+            raise InvalidRequest(
+                sentence(
+                    "The rating is {rating}; it is a whole number from 0 to {most}.",
+                    rating=rating,
+                    most=HIGHEST_RATING,
+                ),
+                param="rating",
+            )
+        return self._assign(user, ids, {"rating": rating})
+
+    def tag_many(
+        self, user: User, ids: Sequence[str], *, add: Iterable[str] = (), remove: Iterable[str] = ()
+    ) -> BulkResult:
+        """Adds and removes tags; `full` holds the pictures that would get more than `MOST_TAGS`.
+
+        Raises InvalidRequest for what is no tag, and Unavailable when others keep changing the same tags. Two AWS
+        calls, and two more for each time that a tag was changed in between.
+        """
+        plus, minus = {clean_tag(tag) for tag in add}, {clean_tag(tag) for tag in remove}
+        return relabel(self._table, user, ids, "tags", lambda had: (set(had) - minus) | plus, most=MOST_TAGS)
+
+    def _assign(self, user: User, ids: Sequence[str], values: dict[str, Any]) -> BulkResult:
+        found, malformed = bulk_changes.places(user.id, ids)
+        refused = bulk_changes.apply(
+            self._table,
+            {
+                place.id: (Update(key=place.key, label=place.id, assign=values, condition=VISIBLE),)
+                for place in found
+            },
+            note=lambda group: change_note(user.id, group),
+        )
+        return bulk_changes.result(ids, [*malformed, *refused])
+
+
+def clean_tag(text: str) -> str:
+    """A tag as it is kept: lower case, single spaces. Raises InvalidRequest for what is no tag."""
+    tag = " ".join(unicodedata.normalize("NFC", text).split()).lower()
+    if not 1 <= len(tag) <= LONGEST_TAG:
+        raise InvalidRequest(
+            sentence(
+                "A tag has 1 to {most} characters; this one has {count}.", most=LONGEST_TAG, count=len(tag)
+            ),
+            param="tags",
+        )
+    # Controls, direction marks and unassigned characters would hide or reorder what is beside them.
+    if any(unicodedata.category(character).startswith("C") for character in tag):
+        raise InvalidRequest("A tag holds letters, digits, signs and spaces only.", param="tags")
+    return tag

@@ -1,0 +1,302 @@
+"""Drafts: many seeds in few steps, of one prompt or of several, of which those that are picked are drawn in full.
+
+Each job of drafts remembers by picture which job draws it in full; that is written in the transaction that creates the
+final's job, on condition that nothing else was remembered since. So a draft that is being finished, or is finished, is
+never paid for again: not by a second click, another window, or a press that was cut short and is repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from services.aws.table import Update
+from services.catalogue.cards import MAX_SEED, ModelCard
+from services.errors import InvalidRequest, NotFound
+from services.images.images import Images
+from services.jobs.inputs import Inputs
+from services.jobs.jobs import Admission
+from services.jobs.multi_submit import Batch, Batches, Sending
+from services.records import Draft, Estimate, Job, JobRequest, JobStatus, User
+from services.store import keys
+from services.store.jobs import FINAL, JobStore
+
+COUNTS = (4, 8, 12)
+# Presses whose jobs are looked for at once: each may have as many as a prompt can have alternatives.
+MOST_PRESSES = 4
+
+
+def is_missing(job: Job) -> bool:
+    """Whether the job is over and brought no drafts."""
+    return job.draft is not None and job.status.terminal and job.status is not JobStatus.SUCCEEDED
+
+
+def draft_steps(card: ModelCard, request: JobRequest) -> int | None:
+    """The steps of a draft of the request: the card's lowest quality; None when the request has no more than those."""
+    steps = max(card.min_steps, min(card.qualities.values()))
+    asked = card.default_steps if request.steps is None else request.steps
+    return steps if steps < asked else None
+
+
+def each_of(count: int, prompts: int) -> int:
+    """How many drafts each of the prompts gets of `count` in all: the same number, at least one."""
+    return max(1, count // prompts)
+
+
+def plan(card: ModelCard, requests: Sequence[JobRequest], count: int) -> tuple[JobRequest, ...]:
+    """The requests that draw `count` drafts of the requests, one for each prompt and otherwise alike.
+
+    Each prompt gets the same number of seeds, in jobs of as many as the card allows. With a seed the drafts of each
+    prompt have it and those that follow; without one each job draws its own by chance.
+    """
+    steps = draft_steps(card, requests[0])
+    if steps is None:
+        return tuple(requests)
+    quality = min(card.qualities, key=card.qualities.__getitem__)
+    each = each_of(count, len(requests))
+    return tuple(
+        request.model_copy(
+            update={
+                "steps": steps,
+                "quality": quality,
+                "count": min(card.max_count, each - first),
+                "seed": None if request.seed is None else (request.seed + first) % (MAX_SEED + 1),
+                "draft": Draft(
+                    group="",
+                    steps=card.default_steps if request.steps is None else request.steps,
+                    quality=request.quality or card.default_quality,
+                ),
+            }
+        )
+        for request in requests
+        for first in range(0, each, card.max_count)
+    )
+
+
+def in_group(requests: Sequence[JobRequest], key: str) -> tuple[JobRequest, ...]:
+    """The requests of one press, its drafts named as belonging together; the same for the same `key`."""
+    group = keys.digest("drafts", key)[:20]
+    return tuple(
+        request.model_copy(
+            update={
+                "draft": request.draft.model_copy(
+                    update={"group": group, "part": part, "parts": len(requests)}
+                )
+            }
+        )
+        if request.draft is not None
+        else request
+        for part, request in enumerate(requests)
+    )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Drafts of one job whose numbers follow each other: they can be drawn in full by one job."""
+
+    job: Job
+    draft: Draft
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What finishing picked drafts means now: how many pictures are to be drawn, for how much (None: there is nothing
+    to draw), and the jobs that draw the others, or have drawn them."""
+
+    count: int
+    estimate: Estimate | None
+    there: tuple[Job, ...]
+
+
+class Drafts:
+    """Finds the drafts of a press, and has those that are picked drawn in full."""
+
+    def __init__(
+        self, store: JobStore, images: Images, admission: Admission, inputs: Inputs, batches: Batches
+    ) -> None:
+        self._store = store
+        self._images = images
+        self._admission = admission
+        self._inputs = inputs
+        self._batches = batches
+
+    def rest(self, user: User, jobs: Iterable[Job]) -> tuple[Job, ...]:
+        """The other jobs of the presses that these jobs of drafts belong to; of a few presses, the first ones.
+
+        Those that brought nothing are among them, or what was sent in their place. No AWS call when `jobs` has all of
+        a press and none of them failed, otherwise two, and more for over a hundred jobs.
+        """
+        presses: dict[str, tuple[int, set[int]]] = {}
+        for job in jobs:
+            if job.draft is not None:
+                known = presses.setdefault(job.draft.group, (job.draft.parts, set()))[1]
+                if not is_missing(job):
+                    known.add(job.draft.part)
+        missing = [
+            [keys.drafts_sk(group, part) for part in range(parts) if part not in known]
+            for group, (parts, known) in presses.items()
+            if len(known) < parts
+        ]
+        notes = self._store.notes(user.id, [sk for each in missing[:MOST_PRESSES] for sk in each])
+        found = self._store.find_many([(user.id, note["job"]) for note in notes.values()])
+        return tuple(found.values())
+
+    def again(self, user: User, jobs: Sequence[Job]) -> Batch:
+        """Has drafts drawn that failed, expired or were canceled: the same seeds, in their places of their press.
+
+        Whoever asks, the same job is sent again only once. Raises NotFound when a picture to draw over is gone. AWS
+        calls: those of `Batches.send`, one more a picture that was drawn over.
+        """
+        return self._batches.send(user, [self._sending_again(job) for job in jobs if is_missing(job)])
+
+    def price(self, jobs: Sequence[Job]) -> Estimate:
+        """What `again` would cost and take. Raises InvalidRequest for a model that is no longer offered."""
+        return Batches.together([self._admission.estimate(job.spec, together=len(jobs)) for job in jobs])
+
+    def _sending_again(self, job: Job) -> Sending:
+        request = self._request(job).model_copy(update={"draft": job.draft})
+        return Sending(request, keys.digest("again", job.id))
+
+    def look(self, user: User, image_ids: Sequence[str]) -> Finish:
+        """What finishing these drafts would cost and take, and what of them is there. Raises NotFound, InvalidRequest.
+
+        One AWS call, three when some were finished before.
+        """
+        runs, there = self._runs(user, image_ids)
+        specs = [
+            run.job.spec.model_copy(
+                update={
+                    "steps": run.draft.steps,
+                    "quality": run.draft.quality,
+                    "count": len(run.numbers),
+                }
+            )
+            for run in runs
+        ]
+        estimates = [self._admission.estimate(spec, together=len(specs)) for spec in specs]
+        return Finish(
+            count=sum(spec.count for spec in specs),
+            estimate=Batches.together(estimates) if estimates else None,
+            there=there,
+        )
+
+    def finish(self, user: User, image_ids: Sequence[str]) -> tuple[Batch, tuple[Job, ...]]:
+        """Has those of these drafts drawn in full that are not yet: just their seeds, as they were to be drawn.
+
+        Answers with what became of that, and with the jobs that draw the others, or have drawn them. Seeds that follow
+        each other go into one job. Raises NotFound for what is no draft of the user's or whose picture to draw over is
+        gone, InvalidRequest for none. AWS calls: those of `look` and of `Batches.send`, one more a picture that was
+        drawn over.
+        """
+        runs, there = self._runs(user, image_ids)
+        return self._batches.send(user, [self._sending(run) for run in runs]), there
+
+    def _sending(self, run: _Run) -> Sending:
+        job = run.job
+        request = self._request(job).model_copy(
+            update={
+                "steps": run.draft.steps,
+                "quality": run.draft.quality,
+                "seed": (job.spec.seed + run.numbers[0]) % (MAX_SEED + 1),
+                "count": len(run.numbers),
+                "final_of": job.id,
+            }
+        )
+        # Whoever else looked at the same record sends the same; after one that brought nothing it is another key.
+        before = [f"{number}:{job.finals.get(number, '')}" for number in run.numbers]
+        return Sending(request, keys.digest("final", job.id, *before), _noting(run))
+
+    def _request(self, job: Job) -> JobRequest:
+        """What the job was asked for. One AWS call a picture that was drawn over. Raises NotFound."""
+        return job.spec.request().model_copy(update=self._inputs.of(job))
+
+    def _runs(self, user: User, image_ids: Sequence[str]) -> tuple[list[_Run], tuple[Job, ...]]:
+        """What of the drafts is to be drawn in full, in rows of numbers that follow each other, and the finals that
+        are there."""
+        picked: dict[str, set[int]] = {}
+        for image_id in image_ids:
+            parts = keys.split_image_id(image_id)
+            if parts is None:
+                raise NotFound("There is no such draft.")
+            picked.setdefault(parts[0], set()).add(parts[1])
+        if not picked:
+            raise InvalidRequest("Pick a draft to finish.")
+        jobs = {job.id: job for job in self._store.find_many([(user.id, one) for one in picked]).values()}
+        for job_id, numbers in picked.items():
+            job = jobs.get(job_id)
+            if job is None or job.draft is None:
+                raise NotFound("There is no such draft.")
+            if not {keys.image_id(job_id, number) for number in numbers} <= set(job.image_ids):
+                raise NotFound("There is no such draft.")
+        finals = self._finals(user, [jobs[job_id] for job_id in picked], picked)
+        runs, there = [], dict[str, Job]()
+        for job in sorted((jobs[job_id] for job_id in picked), key=_in_press):
+            todo = []
+            for number in sorted(picked[job.id]):
+                if (final := finals.get((job.id, number))) is not None:
+                    there[final.id] = final
+                else:
+                    todo.append(number)
+            for _, row in groupby(enumerate(todo), key=lambda pair: pair[1] - pair[0]):
+                if job.draft is not None:
+                    runs.append(_Run(job, job.draft, tuple(number for _, number in row)))
+        return runs, tuple(there.values())
+
+    def _finals(
+        self, user: User, drafted: Sequence[Job], picked: dict[str, set[int]]
+    ) -> dict[tuple[str, int], Job]:
+        """The job that draws a picked draft in full, or has drawn it and its picture is still there. Two AWS calls,
+        none when none was ever finished."""
+        noted = {
+            (job.id, number): job.finals[number]
+            for job in drafted
+            for number in picked[job.id]
+            if number in job.finals
+        }
+        if not noted:
+            return {}
+        finals = self._store.find_many([(user.id, job_id) for job_id in noted.values()])
+        stored = self._images.of_jobs(user, list(finals.values()))
+        by_id, found = {job.id: job for job in drafted}, {}
+        for (draft_id, number), job_id in noted.items():
+            final = finals.get((user.id, job_id))
+            if final is None:
+                continue
+            drawn = {draft_number(final, by_id[draft_id], image.n) for image in stored[job_id]}
+            if not final.status.terminal or number in drawn:
+                found[draft_id, number] = final
+        return found
+
+
+def _in_press(job: Job) -> tuple[int, str]:
+    return (job.draft.part if job.draft else 0, job.id)
+
+
+def _noting(run: _Run) -> Callable[[Job], Update]:
+    """The write that has the job of drafts know which job draws these pictures of it in full.
+
+    Refused (label "final") when one of them was given to another job after the drafts were read, or they were erased.
+    """
+    known = {number: run.job.finals.get(number) for number in run.numbers}
+    conditions = ["attribute_exists(PK)"] + [
+        f"attribute_not_exists(#{FINAL}{number})" if before is None else f"#{FINAL}{number} = :was_{number}"
+        for number, before in known.items()
+    ]
+
+    def note(final: Job) -> Update:
+        return Update(
+            key=(keys.user_pk(run.job.user_id), keys.job_sk(run.job.id)),
+            label="final",
+            assign={f"{FINAL}{number}": final.id for number in run.numbers},
+            condition=" AND ".join(conditions),
+            values={f":was_{number}": before for number, before in known.items() if before is not None},
+        )
+
+    return note
+
+
+def draft_number(final: Job, draft: Job, n: int) -> int:
+    """Which picture of the draft job (from 0) the final's n-th was drawn from."""
+    return (final.spec.seed + n - draft.spec.seed) % (MAX_SEED + 1)

@@ -1,0 +1,116 @@
+"""What goes into a job besides words: pictures, made ours when they arrive and kept until the job is erased."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from typing import NoReturn
+
+from services.aws.objects import Objects
+from services.errors import InvalidRequest
+from services.formats.image_header import MAX_FILE_BYTES
+from services.formats.sanitize import as_png, fit, read_mask, read_picture
+from services.jobs.sources import Sources
+from services.records import Fit, Job, JobRequest, JobSpec, User
+from services.sentences import sentence, subject
+from services.store import keys
+
+# The pipelines take what is at least half white.
+WHITE = 128
+
+
+class Inputs:
+    """The inputs bucket: `<user>/<job>/image` and `.../mask`, and payloads too large to go inline."""
+
+    def __init__(self, objects: Objects, sources: Sources) -> None:
+        self._objects = objects
+        self._sources = sources
+
+    def pictures(self, user: User, request: JobRequest, spec: JobSpec) -> tuple[dict[str, bytes], JobSpec]:
+        """The pictures of the request as the model sees them, by the payload's names, and `spec` with their hashes.
+
+        They are PNGs of the job's size with nothing in them but pixels. A stored source is read: two AWS calls, one
+        more with a mask. Raises InvalidRequest naming the field, NotFound for a source that is not the user's.
+        """
+        size = (spec.width, spec.height)
+        if request.source is not None:
+            files = self._sources.read(user, request.source, size)
+        else:
+            files = prepared(request, size)
+        check_mask(files)
+        return files, with_hashes(spec, files)
+
+    def put(self, user_id: str, job_id: str, pictures: Mapping[str, bytes]) -> None:
+        """Stores the pictures of a job; one AWS call each. Raises Unavailable."""
+        for name, data in pictures.items():
+            self._objects.put(keys.input_key(user_id, job_id, name), data, content_type="image/png")
+
+    def of(self, job: Job) -> dict[str, bytes]:
+        """The job's pictures by the payload's names for them; one AWS call each. Raises NotFound."""
+        wanted = (("image", job.spec.image_sha256), ("mask", job.spec.mask_sha256))
+        return {
+            name: self._objects.get(keys.input_key(job.user_id, job.id, name), max_bytes=MAX_FILE_BYTES)
+            for name, there in wanted
+            if there is not None
+        }
+
+    def put_payload(self, job: Job, body: bytes) -> str:
+        """Stores the payload of the job's attempt, too large to go inline; returns its S3 URI. One AWS call."""
+        key = f"{keys.job_prefix(job.user_id, job.id)}/{keys.attempt_file(job.attempt)}"
+        self._objects.put(key, body, content_type="application/json")
+        return f"s3://{self._objects.bucket}/{key}"
+
+    def discard(self, user_id: str, job_id: str, pictures: Mapping[str, bytes]) -> None:
+        """Erases what `put` stored for a job that did not come to be; two AWS calls a picture."""
+        for name in pictures:
+            self._objects.erase(keys.input_key(user_id, job_id, name))
+
+
+def decode(text: str, *, param: str) -> bytes:
+    """The file in base64 `text`. Raises InvalidRequest."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        _refuse(
+            param,
+            sentence(
+                "{what} must be base64 of a picture file, without line breaks and without `data:`.",
+                what=subject(param),
+            ),
+        )
+
+
+def prepared(request: JobRequest, size: tuple[int, int]) -> dict[str, bytes]:
+    """The files that came with the request as PNGs of `size`, by name; none without one.
+
+    Both are pulled into the size, as `/v1` says. Up to a second for large ones. Raises InvalidRequest.
+    """
+    files = {}
+    if request.image is not None:
+        files["image"] = as_png(fit(read_picture(request.image, param="image"), size, Fit.STRETCH))
+    if request.mask is not None:
+        files["mask"] = as_png(fit(read_mask(request.mask, param="mask"), size, Fit.STRETCH))
+    return files
+
+
+def with_hashes(spec: JobSpec, files: Mapping[str, bytes]) -> JobSpec:
+    """`spec` with the hashes of its pictures."""
+    hashes = {f"{name}_sha256": hashlib.sha256(file).hexdigest() for name, file in files.items()}
+    return spec.model_copy(update=hashes)
+
+
+def check_mask(files: Mapping[str, bytes]) -> None:
+    """Raises InvalidRequest when there is a mask and it leaves nothing to draw."""
+    if "mask" in files and not any(read_mask(files["mask"], param="mask").histogram()[WHITE:]):
+        _refuse(
+            "mask",
+            sentence(
+                "The mask is nowhere white: nothing would be drawn. White is drawn anew, black is kept."
+            ),
+        )
+
+
+def _refuse(param: str, message: str) -> NoReturn:
+    raise InvalidRequest(message, param=param)

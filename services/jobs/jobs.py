@@ -1,0 +1,370 @@
+"""A maker's jobs: submitted once, watched, listed, canceled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from services.aws.table import Put, TransactionRefused, Update
+from services.backends.endpoint_status import EndpointStatus
+from services.billing.estimates import Estimator
+from services.billing.ledger import Ledger
+from services.catalogue.cards import Catalogue
+from services.errors import (
+    Conflict,
+    IdempotencyInFlight,
+    IdempotencyMismatch,
+    InvalidRequest,
+    NotFound,
+)
+from services.jobs.completion import Completion, same_sk
+from services.jobs.inputs import Inputs
+from services.jobs.sweep import Sweeper
+from services.logs import event
+from services.moderation.rules import Moderation
+from services.privacy.erasure import Erasure
+from services.records import (
+    Draft,
+    EndpointState,
+    ErasureReceipt,
+    Estimate,
+    Job,
+    JobRequest,
+    JobSpec,
+    JobStatus,
+    Page,
+    User,
+    When,
+)
+from services.sentences import sentence
+from services.store import keys
+from services.store.jobs import JobStore, now
+
+IDEMPOTENCY_KEPT = timedelta(hours=24)
+# How long a job may wait for somebody else to wake its model.
+MIN_WITHIN_S = 60
+MAX_WITHIN_S = 24 * 3600
+DEFAULT_WITHIN_S = 6 * 3600
+MAX_KEY_CHARACTERS = 255
+ENDED = {
+    JobStatus.SUCCEEDED: sentence("The job has already ended: it succeeded."),
+    JobStatus.FAILED: sentence("The job has already ended: it failed."),
+    JobStatus.CANCELED: sentence("The job has already ended: it was canceled."),
+    JobStatus.EXPIRED: sentence("The job has already ended: it expired."),
+}
+LATER_FIELDS = ("when", "within_s", "draft", "final_of")
+
+
+class Admission:
+    """What a request passes before it becomes a job: its model's card, moderation, and a price."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        moderation: Moderation,
+        estimator: Estimator,
+        endpoints: EndpointStatus,
+        pictures: Inputs,
+    ) -> None:
+        self._catalogue = catalogue
+        self._moderation = moderation
+        self._estimator = estimator
+        self._endpoints = endpoints
+        self.inputs = pictures
+
+    def resolve(self, request: JobRequest) -> JobSpec:
+        """The request with every value filled in, its pictures not looked at. Raises InvalidRequest, Moderated."""
+        spec = self._catalogue.resolve(request)
+        check_wait(request)
+        self._moderation.check(spec.prompt, param="prompt")
+        return spec
+
+    def estimate(self, spec: JobSpec, *, together: int = 1) -> Estimate:
+        """Price and time of it now, as one of `together`."""
+        return self._estimator.estimate(spec, self._endpoints.state(spec.model).state, together=together)
+
+    def estimate_awake(self, spec: JobSpec) -> Estimate:
+        """Price and time of it when the model is awake."""
+        return self._estimator.estimate(spec, EndpointState.READY)
+
+    def price(self, request: JobRequest, *, together: int = 1) -> Estimate:
+        """Price and time of a request that may not have a prompt yet, one of `together`. Raises InvalidRequest."""
+        spec = self._catalogue.resolve(request.model_copy(update={"prompt": request.prompt.strip() or "-"}))
+        state = EndpointState.READY if request.when is When.WARM else self._endpoints.state(spec.model).state
+        return self._estimator.estimate(spec, state, together=together)
+
+    def held_until(self, request: JobRequest, model: str, at: datetime) -> datetime | None:
+        """Until when a request that is made at `at` waits for its model to be awake; None when it need not.
+
+        One AWS call for a request that would wait.
+        """
+        if request.when is When.NOW or self._endpoints.fresh(model).state is EndpointState.READY:
+            return None
+        return at + timedelta(seconds=DEFAULT_WITHIN_S if request.within_s is None else request.within_s)
+
+
+class Jobs:
+    """The jobs of all users; each method checks whose they are."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        admission: Admission,
+        ledger: Ledger,
+        sweeper: Sweeper,
+        completion: Completion,
+        erasure: Erasure,
+    ) -> None:
+        self._store = store
+        self._admission = admission
+        self._ledger = ledger
+        self._sweeper = sweeper
+        self._completion = completion
+        self._erasure = erasure
+
+    def estimate(self, request: JobRequest, *, together: int = 1) -> Estimate:
+        """What the request, one of `together`, would cost and take, without a prompt too. Raises InvalidRequest."""
+        return self._admission.price(request, together=together)
+
+    def submit(
+        self,
+        user: User,
+        request: JobRequest,
+        *,
+        idempotency_key: str | None = None,
+        beside: Callable[[Job], Put | Update] | None = None,
+    ) -> Job:
+        """Creates the job, reserves its price, and invokes the endpoint when there is room; once for a key.
+
+        `beside` makes a write of the transaction that creates the job.
+
+        The same key with the same request within 24 hours returns the job that is. Four AWS calls, and one for each
+        picture that comes along: those are stored first, so that there is no job without them. Raises InvalidRequest,
+        Moderated, LimitReached, IdempotencyMismatch, NotFound for a source that is gone, Conflict for drafts that were
+        finished or erased meanwhile; nothing is left written then.
+        After Unavailable the job may be there: asking again with the same key finds it. A request
+        for WARM is only recorded while the model is asleep.
+        """
+        _check_key(idempotency_key)
+        pictures, spec = self._admission.inputs.pictures(user, request, self._admission.resolve(request))
+        created = now()
+        run_by = self._admission.held_until(request, spec.model, created)
+        room = run_by is None and self._sweeper.has_room()
+        job = Job(
+            id=keys.new_id(),
+            user_id=user.id,
+            status=JobStatus.STARTING if room else JobStatus.QUEUED,
+            spec=spec,
+            attempt=1 if room else 0,
+            created_at=created,
+            deadline_at=self._sweeper.deadline(run_by or created),
+            estimate=self._admission.estimate_awake(spec) if run_by else self._admission.estimate(spec),
+            run_by=run_by,
+            draft=request.draft,
+            final_of=request.final_of,
+        )
+        writes: list[Put | Update] = list(self._ledger.reservation(job))
+        if idempotency_key is not None:
+            writes.append(_idempotency(user, request, idempotency_key, job))
+        if job.draft is not None:
+            writes.append(_part_of_press(job, job.draft))
+        if beside is not None:
+            writes.append(beside(job))
+        self._admission.inputs.put(user.id, job.id, pictures)
+        try:
+            self._store.create(job, writes)
+        except TransactionRefused as exc:
+            self._admission.inputs.discard(user.id, job.id, pictures)
+            if "idempotency" in exc.failed and idempotency_key is not None:
+                if earlier := self._replay(user, request, idempotency_key):
+                    return earlier
+                raise IdempotencyInFlight("The same request is being worked on. Ask again.") from exc
+            if "final" in exc.failed:
+                raise Conflict(
+                    "Some of these drafts were just finished elsewhere, or erased. Look at them again."
+                ) from exc
+            raise self._ledger.refusal(exc.failed, created) from exc
+        event("job_submitted", job=job.id, user=user.id, model=spec.model, count=spec.count, waiting=not room)
+        return self._sweeper.invoke(job) if room else job
+
+    def _replay(self, user: User, request: JobRequest, key: str) -> Job | None:
+        item = self._store.note(user.id, _idempotency_sk(key))
+        if item is None or item["expires_at"] < now().timestamp():
+            return None
+        if item["request"] != _fingerprint(request):
+            raise IdempotencyMismatch(
+                "This Idempotency-Key was used for another request. Use a new key for a new request."
+            )
+        job = self._store.find(user.id, item["job"])
+        if job is None:
+            raise Conflict("The job that was made with this Idempotency-Key has been erased. Use a new key.")
+        return job
+
+    def get(self, user: User, job_id: str) -> Job:
+        """The user's job. Raises NotFound, also for a foreign or malformed id. One AWS call."""
+        job = self._store.find(user.id, job_id) if keys.is_job_id(job_id) else None
+        if job is None:
+            raise NotFound("There is no such job.")
+        return job
+
+    def list(
+        self,
+        user: User,
+        *,
+        limit: int = 20,
+        after: str | None = None,
+        statuses: frozenset[JobStatus] | None = None,
+    ) -> Page[Job]:
+        """The user's jobs, newest first. Raises InvalidRequest for a cursor that no list returned."""
+        return self._store.page(user.id, limit=limit, after=after, statuses=statuses)
+
+    def open(self, user: User) -> tuple[Job, ...]:
+        """The user's jobs that have not ended, newest first. Two AWS calls; eventually consistent."""
+        found = [*self._store.waiting(), *self._store.running()]
+        mine = {job.id: job for job in found if job.user_id == user.id}
+        return tuple(mine[job_id] for job_id in sorted(mine, reverse=True))
+
+    def find_same(self, user: User, request: JobRequest) -> Job | None:
+        """The user's earlier job with the same model revision, parameters and seed, pictures still there.
+
+        None for a request without a seed: it draws something new. Raises InvalidRequest.
+        """
+        return self.find_same_many(user, [request])[0]
+
+    def find_same_many(self, user: User, requests: Sequence[JobRequest]) -> tuple[Job | None, ...]:
+        """`find_same` of each request. Three AWS calls for up to a hundred, none when none has a seed."""
+        notes = [
+            None if request.seed is None else same_sk(self._whole(user, request)) for request in requests
+        ]
+        noted = self._store.notes(user.id, [sk for sk in notes if sk is not None])
+        ids = [noted[sk]["job"] if sk in noted else None for sk in notes]
+        jobs = self._store.find_many([(user.id, job_id) for job_id in ids if job_id is not None])
+        whole = self._erasure.with_all_images(list(jobs.values()))
+        return tuple(
+            jobs[user.id, job_id] if job_id is not None and job_id in whole else None for job_id in ids
+        )
+
+    def _whole(self, user: User, request: JobRequest) -> JobSpec:
+        """The request resolved, with the pictures that come along. Raises InvalidRequest, NotFound."""
+        return self._admission.inputs.pictures(user, request, self._admission.resolve(request))[1]
+
+    def find_many(self, user: User, job_ids: Sequence[str]) -> dict[str, Job]:
+        """Those of the user's jobs that are there, by id; one AWS call for each hundred."""
+        wanted = [(user.id, job_id) for job_id in dict.fromkeys(job_ids) if keys.is_job_id(job_id)]
+        return {job.id: job for job in self._store.find_many(wanted).values()} if wanted else {}
+
+    def run_now(self, user: User, job_id: str) -> Job:
+        """Has a job that waits for its model to be awake run like any other, waking it if need be.
+
+        Twice, or for a job that runs already, is no error. Raises NotFound, and Conflict for one that has ended.
+        """
+        job = self.get(user, job_id)
+        if job.status.terminal:
+            raise Conflict(ENDED[job.status])
+        if job.run_by is not None and job.status is JobStatus.QUEUED:
+            waking = self._admission.estimate(job.spec)
+            # What is reserved stays: the ledger gives back exactly that.
+            estimate = job.estimate.model_copy(
+                update=waking.model_dump(include={"cold_start_s", "cold_start_p90_s", "wake_usd"})
+            )
+            self._store.release(job, deadline_at=self._sweeper.deadline(now()), estimate=estimate)
+            self._sweeper.dispatch()
+            job = self.get(user, job_id)
+        return job
+
+    def cancel(self, user: User, job_id: str) -> Job:
+        """Ends an open job now and refunds it; the container stops at its next step. Twice is no error.
+
+        Raises NotFound, and Conflict when the job ended in another way.
+        """
+        job = self.get(user, job_id)
+        if not job.status.terminal:
+            job = self._completion.cancel(job)
+            self._sweeper.dispatch(closed=job.id)
+        if job.status is not JobStatus.CANCELED:
+            raise Conflict(ENDED[job.status])
+        return job
+
+    def delete(self, user: User, job_id: str) -> ErasureReceipt:
+        """Erases an ended job with its pictures and everything stored for it. Raises NotFound, Conflict."""
+        job = self.get(user, job_id)
+        if not job.status.terminal:
+            raise Conflict("The job is still open. Cancel it first.")
+        return self._erasure.erase_job(job)
+
+    def delete_all(self, user: User) -> ErasureReceipt:
+        """Cancels what is open and erases all of the user's jobs and pictures; resumable by asking again."""
+        for job in self._store.every(user.id):
+            if not job.status.terminal:
+                self._completion.cancel(job)
+        return self._erasure.erase_all(user.id)
+
+
+def check_wait(request: JobRequest) -> None:
+    """Raises InvalidRequest when what is said about waiting for the model cannot be."""
+    if request.within_s is None:
+        return
+    if request.when is When.NOW:
+        raise InvalidRequest(
+            "`within_s` says how long to wait for the model; it goes with `when`: `warm`.", param="within_s"
+        )
+    if not MIN_WITHIN_S <= request.within_s <= MAX_WITHIN_S:
+        raise InvalidRequest(
+            sentence(
+                "The job is to wait {seconds} seconds at most; {least} to {most} are possible.",
+                seconds=request.within_s,
+                least=MIN_WITHIN_S,
+                most=MAX_WITHIN_S,
+            ),
+            param="within_s",
+        )
+
+
+def _check_key(key: str | None) -> None:
+    if key is not None and not (1 <= len(key) <= MAX_KEY_CHARACTERS and key.isascii() and key.isprintable()):
+        raise InvalidRequest(
+            sentence(
+                "The Idempotency-Key must be 1 to {most} printable ASCII characters.", most=MAX_KEY_CHARACTERS
+            ),
+            param="Idempotency-Key",
+        )
+
+
+def _idempotency_sk(key: str) -> str:
+    return f"IDEM#{keys.digest(key)}"
+
+
+def _fingerprint(request: JobRequest) -> str:
+    fields = request.model_dump(mode="json", exclude={"image", "strength", "mask", *LATER_FIELDS})
+    # What came later counts only where it is used: keys from before stay good.
+    fields |= request.model_dump(mode="json", include=set(LATER_FIELDS), exclude_defaults=True)
+    if request.source is not None:
+        fields["strength"] = request.strength
+    if request.image is not None:
+        fields["image"] = hashlib.sha256(request.image).hexdigest()
+        fields["mask"] = None if request.mask is None else hashlib.sha256(request.mask).hexdigest()
+        fields["strength"] = request.strength
+    return keys.digest(json.dumps(fields, sort_keys=True))
+
+
+def _part_of_press(job: Job, draft: Draft) -> Put:
+    """The note by which a press for drafts finds its jobs; a part that is drawn anew replaces the one before."""
+    sk = keys.drafts_sk(draft.group, draft.part)
+    return Put(item={"PK": keys.user_pk(job.user_id), "SK": sk, "job": job.id}, label="part")
+
+
+def _idempotency(user: User, request: JobRequest, key: str, job: Job) -> Put:
+    return Put(
+        item={
+            "PK": keys.user_pk(user.id),
+            "SK": _idempotency_sk(key),
+            "request": _fingerprint(request),
+            "job": job.id,
+            "expires_at": int((job.created_at + IDEMPOTENCY_KEPT).timestamp()),
+        },
+        label="idempotency",
+        condition="attribute_not_exists(PK) OR #expires_at < :now",
+        values={":now": int(job.created_at.timestamp())},
+    )

@@ -1,0 +1,181 @@
+"""What open pages watch: one background thread reads the watched jobs and their progress into a shared map."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+
+from services.aws.objects import Objects
+from services.backends.progress import read_progress
+from services.errors import NotFound, Unavailable
+from services.jobs.completion import Completion, output_key
+from services.logs import event
+from services.records import Job, JobStatus, LiveJob, User
+from services.store import keys
+from services.store.jobs import JobStore, now
+
+REFRESH_S = 0.5
+HELD_REFRESH_S = 5.0
+# A job nobody asked about for this long is no longer read.
+WATCHED_S = 10.0
+
+
+@dataclass
+class _Watch:
+    live: LiveJob
+    asked_at: float = field(default_factory=time.monotonic)
+    read_at: float = field(default_factory=time.monotonic)
+
+    def is_due(self) -> bool:
+        """Whether to read it in this round; what may wait for hours for its model is read less often."""
+        if self.live.job.status.terminal:
+            return False
+        held = self.live.job.waits_for_the_model(now())
+        return not held or time.monotonic() - self.read_at >= HELD_REFRESH_S
+
+
+class LiveJobs:
+    """The shared map. A page's question costs no AWS call while the job is being watched."""
+
+    def __init__(self, store: JobStore, outputs: Objects, completion: Completion) -> None:
+        self._store = store
+        self._outputs = outputs
+        self._completion = completion
+        self._watched: dict[tuple[str, str], _Watch] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+
+    def watch(self, user: User, job_id: str) -> LiveJob:
+        """The job as it was at most about a second ago. Raises NotFound, also for a foreign id.
+
+        The first question about a job reads it (two AWS calls); after that the background thread does.
+        """
+        key = (user.id, job_id)
+        with self._lock:
+            known = self._watched.get(key)
+            if known:
+                known.asked_at = time.monotonic()
+        if known:
+            self._ensure_running()
+            return known.live
+        job = self._store.find(user.id, job_id) if keys.is_job_id(job_id) else None
+        if job is None:
+            raise NotFound("There is no such job.")
+        live = LiveJob(job=job, status=job.status)
+        if not job.status.terminal:
+            live = self._observe(job, self._positions(), self._at_endpoint([job]))
+            with self._lock:
+                self._watched[key] = _Watch(live)
+            self._ensure_running()
+        return live
+
+    def close(self) -> None:
+        """Ends the background thread."""
+        self._stop.set()
+        self._wake.set()
+
+    def refresh(self) -> None:
+        """Reads every watched job once: a batch of records, and the progress of those that run."""
+        deadline = time.monotonic() - WATCHED_S
+        with self._lock:
+            self._watched = {key: watch for key, watch in self._watched.items() if watch.asked_at > deadline}
+            watched = dict(self._watched)
+        pending = [key for key, watch in watched.items() if watch.is_due()]
+        if not pending:
+            return
+        jobs = self._store.find_many(pending)
+        positions = self._positions() if any(job.attempt == 0 for job in jobs.values()) else {}
+        at_endpoint = self._at_endpoint(list(jobs.values()))
+        for key in pending:
+            job = jobs.get(key)
+            with self._lock:
+                if job is None:
+                    # Erased while it was watched: the next question finds nothing.
+                    self._watched.pop(key, None)
+                    continue
+            try:
+                live = self._observe(job, positions, at_endpoint)
+            except Unavailable:
+                raise
+            except Exception as exc:  # noqa: BLE001 - one job's trouble must not stop what other pages watch
+                event("live_job_failed", level=logging.ERROR, exc=exc, job=job.id, user=job.user_id)
+                continue
+            with self._lock:
+                if key in self._watched:
+                    self._watched[key].live = live
+                    self._watched[key].read_at = time.monotonic()
+
+    def _observe(self, job: Job, positions: dict[str, int], at_endpoint: list[Job]) -> LiveJob:
+        if job.status.terminal:
+            return LiveJob(job=job, status=job.status)
+        if job.attempt == 0 or job.status is JobStatus.QUEUED:
+            return LiveJob(job=job, status=JobStatus.QUEUED, queue_position=positions.get(job.id))
+        progress = read_progress(self._outputs, job)
+        if progress is None:
+            ahead = [o for o in at_endpoint if o.id < job.id and o.spec.model == job.spec.model]
+            return LiveJob(
+                job=job,
+                status=JobStatus.STARTING,
+                ahead=len(ahead),
+                eta_s=job.estimate.total_s + sum(o.estimate.run_s for o in ahead),
+            )
+        if progress.step >= progress.steps and (finished := self._finish_early(job)):
+            return LiveJob(job=finished, status=finished.status, step=progress.step, steps=progress.steps)
+        elapsed = (progress.updated_at - progress.started_at).total_seconds()
+        left = elapsed / progress.step * (progress.steps - progress.step) if progress.step else None
+        preview = f"{keys.job_prefix(job.user_id, job.id)}/{job.attempt}.preview.webp"
+        return LiveJob(
+            job=job,
+            status=JobStatus.PROCESSING,
+            step=progress.step,
+            steps=progress.steps,
+            preview_url=self._outputs.link(preview) if progress.step else None,
+            eta_s=max(0.0, left - (now() - progress.updated_at).total_seconds())
+            if left is not None
+            else None,
+        )
+
+    def _finish_early(self, job: Job) -> Job | None:
+        """Finishes a job whose output is there before the worker heard of it; both may race (DESIGN 4)."""
+        if not self._outputs.exists(output_key(job.user_id, job.id, job.attempt)):
+            return None
+        try:
+            return self._completion.finish(job.user_id, job.id, job.attempt)
+        except NotFound:
+            return None
+
+    def _positions(self) -> dict[str, int]:
+        at = now()
+        earnest = (job for job in self._store.waiting() if not job.waits_for_the_model(at))
+        return {job.id: place for place, job in enumerate(earnest, start=1)}
+
+    def _at_endpoint(self, watched: list[Job]) -> list[Job]:
+        """The jobs that the endpoint has, read only when one of `watched` may be waiting among them."""
+        if not any(job.status is JobStatus.STARTING for job in watched):
+            return []
+        return self._store.running()
+
+    def _ensure_running(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="live-jobs", daemon=True)
+                self._thread.start()
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.refresh()
+            except Exception as exc:  # noqa: BLE001 - the thread's edge: the next round tries again
+                event("live_refresh_failed", level=logging.WARNING, exc=exc)
+            # Cleared before the look, so that a question that comes between them still wakes the thread.
+            self._wake.clear()
+            with self._lock:
+                idle = all(watch.live.job.status.terminal for watch in self._watched.values())
+            if idle:
+                self._wake.wait(WATCHED_S)
+            self._stop.wait(REFRESH_S)

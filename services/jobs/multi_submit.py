@@ -1,0 +1,176 @@
+"""Several jobs from one press: looked at together, sent one by one, each under a key of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from services.aws.table import Put, Update
+from services.billing.ledger import Ledger
+from services.errors import InvalidRequest, LimitReached, StudioError
+from services.jobs.jobs import Admission, Jobs
+from services.records import Draft, Estimate, Job, JobRequest, User
+from services.sentences import Sentence, sentence
+from services.store import keys
+
+
+@dataclass(frozen=True)
+class Sending:
+    """A request, the key under which it makes one job, and a write that goes into the transaction creating that."""
+
+    request: JobRequest
+    key: str
+    beside: Callable[[Job], Put | Update] | None = None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What stopped a batch, and the request that met it."""
+
+    request: JobRequest
+    error: StudioError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What became of one press of `asked` jobs: those that are there, and why the rest is not (None: all are)."""
+
+    asked: int
+    sent: tuple[Job, ...] = ()
+    refused: Refused | None = None
+
+
+class Batches:
+    """Sends requests that belong together."""
+
+    def __init__(self, jobs: Jobs, admission: Admission, ledger: Ledger) -> None:
+        self._jobs = jobs
+        self._admission = admission
+        self._ledger = ledger
+
+    def estimate(self, requests: Sequence[JobRequest]) -> Estimate:
+        """Price and time of all of them, one after another, woken for once. Raises InvalidRequest."""
+        return self.together([self._jobs.estimate(request, together=len(requests)) for request in requests])
+
+    @staticmethod
+    def together(each: Sequence[Estimate]) -> Estimate:
+        """The estimates of jobs of one model as one: run one after another, woken for once."""
+        return each[0].model_copy(
+            update={
+                "cost_usd": sum(one.cost_usd for one in each),
+                "at_most_usd": sum(one.at_most_usd for one in each),
+                "run_s": sum(one.run_s for one in each),
+                "wake_usd": sum(one.wake_usd for one in each),
+            }
+        )
+
+    def submit(self, user: User, requests: Sequence[JobRequest], *, key: str, again: bool = False) -> Batch:
+        """One job for each of the requests (of one model), in their order, until one is refused.
+
+        The same `key` makes nothing twice: what was sent before is found, the rest is sent. Otherwise as `send`.
+        """
+        sendings = [
+            Sending(request, key if len(requests) == 1 else keys.digest(key, str(number), request.prompt))
+            for number, request in enumerate(requests)
+        ]
+        return self.send(user, sendings, again=again)
+
+    def send(self, user: User, sendings: Sequence[Sending], *, again: bool = False) -> Batch:
+        """One job for each of the sendings (of one model), in their order, until one is refused.
+
+        All are checked before the first is sent, and several are held against the limits together, unless `again`
+        says that this is a repeated press: some of them may be there already. Four AWS calls a job, one more for
+        several.
+        """
+        requests = [sending.request for sending in sendings]
+        for request in requests:
+            try:
+                self._admission.resolve(request)
+            except InvalidRequest as error:
+                return Batch(len(requests), refused=Refused(request, error))
+        sent: list[Job] = []
+        if len(requests) > 1 and not again:
+            try:
+                self._check_limits(user, requests)
+            except StudioError as error:
+                return Batch(len(requests), refused=Refused(requests[0], error))
+        for sending in sendings:
+            try:
+                sent.append(
+                    self._jobs.submit(
+                        user, sending.request, idempotency_key=sending.key, beside=sending.beside
+                    )
+                )
+            except StudioError as error:
+                return Batch(len(requests), tuple(sent), Refused(sending.request, error))
+        return Batch(len(requests), tuple(sent))
+
+    def _check_limits(self, user: User, requests: Sequence[JobRequest]) -> None:
+        """Raises LimitReached when not all of them can be sent, as far as the user's own limits tell now."""
+        usage, count = self._ledger.usage(user), len(requests)
+        pictures, most_usd = sum(each.count for each in requests), self.estimate(requests).at_most_usd
+        if usage.open_jobs + count > usage.max_open_jobs:
+            why = sentence(
+                "of {most} open jobs you have {count}", most=usage.max_open_jobs, count=usage.open_jobs
+            )
+        elif usage.images_today + pictures > usage.daily_images:
+            why = sentence(
+                "of {most} pictures today you have made {count}",
+                most=usage.daily_images,
+                count=usage.images_today,
+            )
+        elif usage.spent_month_usd + most_usd > usage.monthly_usd:
+            why = sentence(
+                "of ${most:.2f} this month you have spent ${spent:.2f}, and these may cost ${cost:.2f}",
+                most=usage.monthly_usd,
+                spent=usage.spent_month_usd,
+                cost=most_usd,
+            )
+        else:
+            return
+        raise LimitReached(_too_many(requests, pictures, why), code="batch_too_large")
+
+    def find_same(self, user: User, requests: Sequence[JobRequest]) -> tuple[Job | None, ...]:
+        """For each request the user's earlier job that drew the same, None where there is none.
+
+        For drafts only a job of drafts that are finished in the same way: others could not be picked from. Raises
+        InvalidRequest. Three AWS calls for up to a hundred requests, none for requests without a seed.
+        """
+        return tuple(
+            job if job is None or request.draft is None or _finished_alike(request.draft, job.draft) else None
+            for request, job in zip(requests, self._jobs.find_same_many(user, requests), strict=True)
+        )
+
+
+def _finished_alike(one: Draft, other: Draft | None) -> bool:
+    return other is not None and (one.steps, one.quality) == (other.steps, other.quality)
+
+
+def _too_many(requests: Sequence[JobRequest], pictures: int, why: str) -> Sentence:
+    """What is too many for the limits, and what to do about it."""
+    prompts = len({request.prompt for request in requests})
+    numbers = {"pictures": pictures, "jobs": len(requests), "why": why}
+    if all(request.final_of is not None for request in requests):
+        return sentence(
+            "These {pictures} pictures ({jobs} jobs) are too many at once: {why}. Nothing was sent. Pick fewer.",
+            **numbers,
+        )
+    if prompts == 1:
+        return sentence(
+            "These {pictures} pictures ({jobs} jobs) are too many at once: {why}. Nothing was sent. Ask for fewer.",
+            **numbers,
+        )
+    if requests[0].draft is not None:
+        return sentence(
+            "These {pictures} drafts of {prompts} prompts ({jobs} jobs) are too many at once: {why}. "
+            "Nothing was sent. Ask for fewer, or take out some alternatives.",
+            prompts=prompts,
+            **numbers,
+        )
+    return sentence(
+        "These {prompts} prompts ({pictures} pictures) are too many at once: {why}. Nothing was sent. "
+        "Take out some alternatives.",
+        prompts=prompts,
+        pictures=pictures,
+        why=why,
+    )

@@ -1,0 +1,190 @@
+"""Does a recipe still draw its picture? Drawn again by a job of its own, compared by pixel, and kept with the picture.
+
+The note that says which job is the re-run of which picture is written in the transaction that creates the job, so that
+neither is ever there alone. What a comparison found is written by whoever looks first; twice writes the same.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+
+from PIL import Image as Pillow
+from PIL import ImageChops
+
+from services.aws.objects import Objects
+from services.aws.table import ConditionFailed, Item, Put, Table, Update
+from services.errors import BadOutput, NotFound
+from services.images.attachment_records import Difference, Rerun
+from services.images.images import MAX_PICTURE_BYTES, Images
+from services.jobs.jobs import Jobs
+from services.jobs.repeats import Repeats
+from services.logs import event
+from services.records import Image, Job, JobStatus, User
+from services.sentences import sentence
+from services.store import keys
+from services.store.images import Place, is_visible
+
+# The strongest difference of a map is bright, and one of a single level of 255 can still be seen.
+MOST_AMPLIFIED = 64
+# A comparison of the largest pictures holds about 60 MB; others wait for their turn.
+AT_ONCE = 2
+BROKEN = (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError)
+
+
+@dataclass(frozen=True)
+class Passport:
+    """A picture's last re-run: the job that drew it first and the one that drew it again (None: erased since), its new
+    picture when it brought one, and a link to the map of the differences."""
+
+    rerun: Rerun
+    first: Job | None
+    again: Job | None
+    picture: Image | None
+    map_url: str | None = None
+
+    @property
+    def open(self) -> bool:
+        """True while the re-run's job goes on."""
+        return self.again is not None and not self.again.status.terminal
+
+
+class Passports:
+    """The re-runs of all users; each method checks whose they are."""
+
+    def __init__(self, table: Table, jobs: Jobs, images: Images, repeats: Repeats, objects: Objects) -> None:
+        self._table = table
+        self._jobs = jobs
+        self._images = images
+        self._repeats = repeats
+        self._objects = objects
+        self._slots = threading.BoundedSemaphore(AT_ONCE)
+
+    def start(self, user: User, image_id: str, *, key: str) -> Job:
+        """Draws the picture again from its recipe, as a job that is priced and charged like any; the same `key` makes
+        one job. Raises NotFound, also for a source picture that is gone, and as `Jobs.submit`."""
+        image = self._images.get(user, image_id)
+        request = self._repeats.picture(self._jobs.get(user, image.job_id), image)
+
+        def note(job: Job) -> Put:
+            sk = keys.rerun_sk(image.job_id, image.n, job.id)
+            return Put(
+                item={"PK": keys.user_pk(user.id), "SK": sk, "created_at": job.created_at.isoformat()},
+                label="rerun",
+            )
+
+        return self._jobs.submit(user, request, idempotency_key=key, beside=note)
+
+    def latest(self, user: User, image_id: str) -> Passport | None:
+        """The picture's last re-run, compared once its job has succeeded; None when there was none.
+
+        Two AWS calls for none, four later; the first look after its end reads both pictures and writes what it found.
+        Raises NotFound.
+        """
+        image = self._images.get(user, image_id)
+        prefix = f"{keys.attached_prefix(image.job_id, image.n)}RERUN#"
+        items, _ = self._table.query(keys.user_pk(user.id), prefix, limit=1, consistent=True)
+        if not items:
+            return None
+        rerun = _rerun(items[0], image_id)
+        first, again = (self._job(user, job_id) for job_id in (image.job_id, rerun.job_id))
+        if again is None or again.status is not JobStatus.SUCCEEDED:
+            return Passport(rerun, first, again, None)
+        try:
+            picture = self._images.get(user, rerun.again_id)
+        except NotFound:
+            return Passport(rerun, first, again, None)
+        if rerun.difference is None:
+            rerun = self._compare(items[0], rerun, image, picture)
+        found = rerun.difference
+        map_url = self._objects.link(found.map_key) if found and found.map_key else None
+        return Passport(rerun, first, again, picture, map_url)
+
+    def _job(self, user: User, job_id: str) -> Job | None:
+        try:
+            return self._jobs.get(user, job_id)
+        except NotFound:
+            return None
+
+    def _compare(self, item: Item, rerun: Rerun, image: Image, picture: Image) -> Rerun:
+        """Compares the two, stores the map and the figures; the re-run as it stands then."""
+        with self._slots:
+            one, other = (
+                self._objects.get(each.key, max_bytes=MAX_PICTURE_BYTES) for each in (image, picture)
+            )
+            found, drawn = difference(one, other)
+        place = Place(picture.user_id, picture.job_id, picture.n)
+        if drawn is not None:
+            key = keys.difference_key(place.user_id, place.job_id, place.n)
+            self._objects.put(key, drawn, content_type="image/png")
+            found = found.model_copy(update={"map_key": key})
+        kept = self._keep(item, found)
+        # A picture erased meanwhile took its objects along, before this map was put.
+        if not kept or not is_visible(self._table.get(*place.key)):
+            if found.map_key:
+                self._objects.erase(found.map_key)
+            raise NotFound("There is no such picture.")
+        event("rerun_compared", user=image.user_id, image=image.id, job=picture.job_id, largest=found.largest)
+        return rerun.model_copy(update={"difference": found})
+
+    def _keep(self, item: Item, found: Difference) -> bool:
+        """Writes what was found into the note; False when it was erased meanwhile."""
+        change = Update(
+            key=(item["PK"], item["SK"]),
+            assign={"difference": found.model_dump_json()},
+            condition="attribute_exists(PK)",
+        )
+        try:
+            self._table.update(change)
+        except ConditionFailed:
+            return False
+        return True
+
+
+def difference(first: bytes, second: bytes) -> tuple[Difference, bytes | None]:
+    """How two PNGs differ, and the map of it as a PNG; None for identical pixels.
+
+    A pixel differs when any of its three channels does. Works on one plane a channel, without a copy a pixel. Raises
+    BadOutput for pictures that cannot be read or are not of one size.
+    """
+    try:
+        with (
+            Pillow.open(io.BytesIO(first), formats=["PNG"]) as a,
+            Pillow.open(io.BytesIO(second), formats=["PNG"]) as b,
+        ):
+            if a.size != b.size:
+                raise BadOutput(
+                    sentence(
+                        "The pictures are of different sizes: {width} x {height} and {other_width} x {other_height}.",
+                        width=a.width,
+                        height=a.height,
+                        other_width=b.width,
+                        other_height=b.height,
+                    )
+                )
+            apart = ImageChops.difference(a.convert("RGB"), b.convert("RGB"))
+    except BROKEN as exc:
+        raise BadOutput("One of the pictures cannot be read.") from exc
+    red, green, blue = apart.split()
+    levels = ImageChops.lighter(ImageChops.lighter(red, green), blue).histogram()
+    pixels = apart.width * apart.height
+    if levels[0] == pixels:
+        return Difference(largest=0, differing=0, pixels=pixels), None
+    largest = max(level for level, count in enumerate(levels) if count)
+    amplified = max(1, min(MOST_AMPLIFIED, 255 // largest))
+    target = io.BytesIO()
+    apart.point(lambda level: min(255, level * amplified)).save(target, "PNG")
+    found = Difference(largest=largest, differing=pixels - levels[0], pixels=pixels, amplified=amplified)
+    return found, target.getvalue()
+
+
+def _rerun(item: Item, image_id: str) -> Rerun:
+    found = item.get("difference")
+    return Rerun(
+        image_id=image_id,
+        job_id=item["SK"].rpartition("#")[2],
+        created_at=datetime.fromisoformat(item["created_at"]),
+        difference=Difference.model_validate_json(found) if found else None,
+    )

@@ -1,0 +1,134 @@
+"""What nobody told us: lost notifications, lost invocations and jobs past their deadline, found by looking."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from services.aws.objects import Objects
+from services.errors import Unavailable
+from services.jobs.completion import Completion, output_key
+from services.jobs.dispatch import CHECK_S, Dispatcher
+from services.jobs.scheduling import Turns
+from services.logs import event
+from services.records import Job, JobFailure, JobStatus, Record
+from services.store import keys
+from services.store.jobs import JobStore, now
+
+
+class SweepReport(Record):
+    """What one sweep did. `held` are jobs that wait for their model to be awake: they ask for no instance."""
+
+    waiting: int = 0
+    held: int = 0
+    checked: int = 0
+    finished: int = 0
+    invoked: int = 0
+    expired: int = 0
+
+
+class Sweeper:
+    """Looks at open jobs that are due, and brings each a step on."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        turns: Turns,
+        dispatcher: Dispatcher,
+        completion: Completion,
+        outputs: Objects,
+    ) -> None:
+        self._store = store
+        self._turns = turns
+        self._dispatcher = dispatcher
+        self._completion = completion
+        self._outputs = outputs
+
+    def sweep(self) -> SweepReport:
+        """One pass over everything that is due. An outage of AWS ends it, a job that makes trouble does not."""
+        due = self._store.running(due_by=now())
+        outcomes = [self._check_safely(job) for job in due]
+        waiting = self._store.waiting()
+        late = [job for job in waiting if job.deadline_at and job.deadline_at < now()]
+        for job in late:
+            self._completion.expire(job)
+        left = [job for job in waiting if job not in late]
+        claimed = self._claim() if left else []
+        taken = {job.id for job in claimed}
+        held = [job for job in left if job.waits_for_the_model(now()) and job.id not in taken]
+        invoked = len(claimed)
+        return SweepReport(
+            waiting=max(0, len(left) - invoked - len(held)),
+            held=len(held),
+            checked=len(due),
+            finished=outcomes.count("finished"),
+            invoked=invoked + outcomes.count("invoked"),
+            expired=len(late) + outcomes.count("expired"),
+        )
+
+    def has_room(self) -> bool:
+        """True when another job may be invoked at once. One AWS call."""
+        return self._turns.has_room()
+
+    def deadline(self, start: datetime) -> datetime:
+        """When a job that starts at `start` must have ended."""
+        return self._turns.deadline(start)
+
+    def dispatch(self, *, closed: str | None = None) -> int:
+        """Invokes as many waiting jobs as there is room for; returns how many. One AWS call when nobody waits."""
+        return len(self._claim(closed=closed))
+
+    def _claim(self, *, closed: str | None = None) -> list[Job]:
+        claimed = self._turns.next_jobs(closed=closed)
+        for job in claimed:
+            self.invoke(job)
+        return claimed
+
+    def invoke(self, job: Job) -> Job:
+        """Invokes a claimed job; one that can never run is closed as failed and refunded."""
+        try:
+            result = self._dispatcher.invoke(job)
+        except Unavailable as exc:
+            # The input could not be written: nothing is with the endpoint, and the sweeper tries again.
+            event("input_postponed", level=logging.WARNING, exc=exc, job=job.id, user=job.user_id)
+            return job
+        if isinstance(result, JobFailure):
+            return self._completion.end(job, JobStatus.FAILED, result)
+        return result
+
+    def _check_safely(self, job: Job) -> str:
+        """A look at one job whose trouble stays its own: it is looked at again later, and expires at its deadline."""
+        try:
+            return self._check(job)
+        except Unavailable:
+            raise
+        except Exception as exc:  # noqa: BLE001 - one job must not stop the sweep for everybody
+            event("job_check_failed", level=logging.ERROR, exc=exc, job=job.id, user=job.user_id)
+            if job.deadline_at and job.deadline_at < now():
+                self._completion.expire(job)
+                return "expired"
+            self._store.postpone(job, due=now() + timedelta(seconds=CHECK_S))
+            return "failed"
+
+    def _check(self, job: Job) -> str:
+        for attempt in range(job.attempt, 0, -1):
+            if self._outputs.exists(output_key(job.user_id, job.id, attempt)):
+                self._completion.finish(job.user_id, job.id, attempt)
+                event("output_found_by_sweep", job=job.id, user=job.user_id, attempt=attempt)
+                return "finished"
+        if self._completion.failed_already(job):
+            self._completion.fail(job.user_id, job.id, job.attempt, "failure object found")
+            return "finished"
+        if job.deadline_at and job.deadline_at < now():
+            self._completion.expire(job)
+            return "expired"
+        if job.invoked_at is None and not self._has_progress(job):
+            event("invoking_again", level=logging.WARNING, job=job.id, user=job.user_id)
+            self._store.postpone(job, due=now() + timedelta(seconds=CHECK_S))
+            self.invoke(job)
+            return "invoked"
+        self._store.postpone(job, due=now() + timedelta(seconds=CHECK_S))
+        return "postponed"
+
+    def _has_progress(self, job: Job) -> bool:
+        return self._outputs.exists(keys.progress_key(job.user_id, job.id, job.attempt))

@@ -1,0 +1,1 @@
+"""Prompts as makers write them: alternatives, lists, templates, and recent and starred ones."""

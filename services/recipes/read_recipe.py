@@ -1,0 +1,72 @@
+"""From a picture file of any of the usual programs to its recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from services.errors import InvalidRequest
+from services.formats.embedded_text import read_texts
+from services.formats.exif import ExifTexts
+from services.formats.png_metadata import A1111_KEY, OWN_KEY, PictureParameters, parameters_from_json
+from services.recipes.comfyui import of_comfy
+from services.recipes.foreign_formats import of_a1111, of_dream, of_invoke, of_invoke_2, of_swarm, parse
+from services.recipes.recipe import Recipe, as_object, recipe
+from services.sentences import sentence
+
+NOTHING_SAID = sentence("This picture does not say how it was made.")
+
+
+def read_recipe(file: bytes) -> Recipe:
+    """What a PNG, JPEG or WebP says about how it was made; see `foreign_metadata` for the forms.
+
+    Where a file holds several, ours comes first and ComfyUI's graph last: the others are closer to what was asked for.
+    Pixels are never decoded, places (GPS) never read. Raises InvalidRequest, with a sentence to show, for a file that
+    is none of the three, broken or too large, and for one that says nothing.
+    """
+    found = read_texts(file)
+    comment = found.exif.comment or ""
+    attempts: list[tuple[Callable[[str], Recipe | None], str | None]] = [
+        (_own, found.chunks.get(OWN_KEY)),
+        (of_swarm, found.chunks.get(A1111_KEY)),
+        (of_a1111, found.chunks.get(A1111_KEY)),
+        (of_invoke, found.chunks.get("invokeai_metadata")),
+        (of_invoke_2, found.chunks.get("sd-metadata")),
+        (of_dream, found.chunks.get("Dream", found.chunks.get("dream"))),
+        (of_swarm, comment),
+        (of_a1111, comment),
+        (_comfy, found.chunks.get("prompt")),
+        (_comfy, _in_exif(found.exif)),
+        (_comfy_in_comment, comment),
+    ]
+    for read, text in attempts:
+        made = read(text) if text else None
+        if made is not None and not made.empty:
+            return made
+    raise InvalidRequest(NOTHING_SAID, param="file", code="no_recipe")
+
+
+def _own(text: str) -> Recipe | None:
+    parameters: PictureParameters | None = parameters_from_json(text)
+    if parameters is None:
+        return None
+    values = parameters.model_dump()
+    drawn_over = parameters.image_sha256 is not None
+    return recipe("Atelier", values | {"sampler": parameters.scheduler, "drawn_over": drawn_over})
+
+
+def _comfy(text: str) -> Recipe | None:
+    return of_comfy(parse(text))
+
+
+def _comfy_in_comment(text: str) -> Recipe | None:
+    """JPEG and WebP writers of ComfyUI's users put the graph and the workflow into one object."""
+    return of_comfy(as_object(parse(text).get("prompt")))
+
+
+def _in_exif(exif: ExifTexts) -> str | None:
+    """ComfyUI writes `prompt:` and the graph into a text tag: Model itself, Make or others the nodes of its users."""
+    for text in exif.by_tag.values():
+        mark, colon, graph = text.partition(":")
+        if colon and mark.lower() == "prompt":
+            return graph
+    return None

@@ -1,0 +1,150 @@
+"""A recipe: what a picture's file says about how it was made, by whichever program, every value checked."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from services.errors import InvalidRequest
+from services.formats.png_metadata import SAMPLERS
+from services.records import Record
+from services.sentences import sentence, subject
+
+# Ten times what the form takes. A longer text is no prompt, and a page that shows it would be slow.
+MAX_TEXT_CHARACTERS = 20_000
+# Seeds of other programs have 64 bits; their sizes and steps stay far below this.
+MAX_SEED = 2**64 - 1
+MAX_SIDE_PX = 65_535
+MAX_STEPS = 10_000
+MAX_GUIDANCE = 1_000.0
+MAX_NAME_CHARACTERS = 200
+
+# How others write the four schedulers that there are here, in lower case without anything but letters and digits.
+_SCHEDULERS = {
+    **{re.sub(r"[^a-z0-9]", "", name): name for name in SAMPLERS},
+    # InvokeAI 2's name for it.
+    "keuler": "euler",
+}
+# Noise schedules that are the scheduler's own; with another one (Karras) it is another scheduler.
+_PLAIN_SCHEDULES = frozenset({"", "automatic", "normal"})
+_WHOLE = re.compile(r"[+-]?\d{1,20}(?:\.0{1,6})?")
+_BROKEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class Recipe(Record):
+    """How a picture was made, as far as its file says; None where it does not.
+
+    `seed` has up to 64 bits, `width`/`height` are pixels. `sampler` is the sampling method as the file names it,
+    `scheduler` the one of ours with the same name. `model` is the file's name for it. `source` is the program.
+    `drawn_over`: another picture, which the file does not hold, was the start.
+    """
+
+    source: str
+    prompt: str | None = None
+    negative_prompt: str | None = None
+    seed: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    sampler: str | None = None
+    scheduler: str | None = None
+    width: int | None = None
+    height: int | None = None
+    model: str | None = None
+    drawn_over: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether it says nothing but where it comes from."""
+        return all(value in (None, "") for field, value in self if field not in ("source", "drawn_over"))
+
+
+def recipe(source: str, values: Mapping[str, object], *, schedule: object = None) -> Recipe:
+    """A recipe of values as they stand in a file: of any type, any size, or missing.
+
+    `values` has the fields' names; `schedule` is the noise schedule where a program names it apart. A value that is
+    not what its field holds counts as missing. Raises InvalidRequest for a prompt that is too long to be one.
+    """
+    sampler = _with_schedule(name(values.get("sampler")), name(schedule))
+    return Recipe(
+        source=source,
+        prompt=_text(values.get("prompt"), "prompt"),
+        negative_prompt=_text(values.get("negative_prompt"), "negative_prompt"),
+        seed=whole(values.get("seed"), 0, MAX_SEED),
+        steps=whole(values.get("steps"), 1, MAX_STEPS),
+        guidance=_number(values.get("guidance"), 0.0, MAX_GUIDANCE),
+        sampler=sampler,
+        scheduler=_scheduler(sampler),
+        width=whole(values.get("width"), 1, MAX_SIDE_PX),
+        height=whole(values.get("height"), 1, MAX_SIDE_PX),
+        model=name(values.get("model")),
+        drawn_over=values.get("drawn_over") is True,
+    )
+
+
+def whole(value: object, lowest: int, highest: int) -> int | None:
+    """A whole number within the bounds, also where it is written as text or as 7.0; None for anything else."""
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        value = int(value.strip().partition(".")[0])
+    if isinstance(value, float) and math.isfinite(value) and value == int(value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if lowest <= value <= highest else None
+
+
+def name(value: object) -> str | None:
+    """A short text on one line, cut at MAX_NAME_CHARACTERS; None for anything else and for nothing."""
+    if not isinstance(value, str):
+        return None
+    return (
+        " ".join(_BROKEN.sub("\ufffd", value[: 2 * MAX_NAME_CHARACTERS]).split())[:MAX_NAME_CHARACTERS]
+        or None
+    )
+
+
+def _number(value: object, lowest: float, highest: float) -> float | None:
+    if isinstance(value, str) and len(value) <= 40:
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    # Compared before it is a float: a whole number can be too large for one. NaN is within no bounds.
+    return float(value) if lowest <= value <= highest else None
+
+
+def _text(value: object, param: str) -> str | None:
+    """Line ends as here; what no prompt can hold (controls, half characters) as U+FFFD, which can be seen."""
+    if not isinstance(value, str):
+        return None
+    if len(value) > MAX_TEXT_CHARACTERS:
+        raise InvalidRequest(
+            sentence(
+                "{what} in this file has {count} characters; more than {most} are not read.",
+                what=subject(param),
+                count=len(value),
+                most=MAX_TEXT_CHARACTERS,
+            ),
+            param="file",
+        )
+    return _BROKEN.sub("\ufffd", value.replace("\r\n", "\n").replace("\r", "\n")).strip()
+
+
+def _with_schedule(sampler: str | None, schedule: str | None) -> str | None:
+    if sampler is None or schedule is None or schedule.lower() in _PLAIN_SCHEDULES:
+        return sampler
+    return f"{sampler} {schedule}"
+
+
+def _scheduler(sampler: str | None) -> str | None:
+    if sampler is None:
+        return None
+    return _SCHEDULERS.get(re.sub(r"[^a-z0-9]", "", sampler.lower().replace("++", "pp")))
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """`value` if it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,154 @@
+"""What a search asks for: the words typed into its box, taken apart as the index takes texts apart, and the filters."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal, get_args
+
+from services.errors import InvalidRequest
+from services.images.marks import HIGHEST_RATING
+from services.records import Image
+from services.sentences import sentence
+
+Sort = Literal["newest", "oldest", "rating"]
+SORTS: tuple[Sort, ...] = get_args(Sort)
+LONGEST_SEARCH = 200
+MOST_TERMS = 16
+# Vowel points and accents that people leave out when they type, and what only chooses the form of an emoji; marks that
+# make another letter (kana, Indic) stay.
+_POINTS = re.compile("[\u0300-\u036f\u0591-\u05c7\u064b-\u0652\u0670\ufe00-\ufe0f]")
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
+_TERM = re.compile(r'(-?)(?:"([^"]*)(?:"|$)|(\S+))')
+# Scripts written without spaces between words, and Korean, whose particles hang on words: found by any part.
+_WITHOUT_SPACES = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One thing that is looked for: words in a row. The last one may go on, unless it is to be `exact`.
+
+    Not `wanted` means that a picture must not have it.
+    """
+
+    words: tuple[str, ...]
+    exact: bool = False
+    wanted: bool = True
+
+
+@dataclass(frozen=True)
+class PictureQuery:
+    """Which of the user's pictures are looked for, and their order; the defaults let every picture through.
+
+    `text` is what was typed: words that begin so, all of them, in prompt, tags and model; "some words" in a row, -word
+    for what must not be there. `since` and `until` are UTC days, both included; `album` is an album's id.
+    """
+
+    text: str = ""
+    model: str | None = None
+    tag: str | None = None
+    album: str | None = None
+    since: date | None = None
+    until: date | None = None
+    favourites: bool = False
+    rating: int = 0
+    sort: Sort = "newest"
+
+    def terms(self) -> tuple[Term, ...]:
+        """The text taken apart. Raises InvalidRequest (param "text") for one that is too long."""
+        if len(self.text) > LONGEST_SEARCH:
+            raise InvalidRequest(
+                sentence(
+                    "The search has {count} characters; at most {most} are possible.",
+                    count=len(self.text),
+                    most=LONGEST_SEARCH,
+                ),
+                param="text",
+            )
+        found = tuple(_terms(self.text))
+        if len(found) > MOST_TERMS:
+            raise InvalidRequest(
+                sentence(
+                    "The search has {count} words; at most {most} are possible.",
+                    count=len(found),
+                    most=MOST_TERMS,
+                ),
+                param="text",
+            )
+        return found
+
+    def check(self) -> None:
+        """Raises InvalidRequest for what no search can mean."""
+        self.terms()
+        if not 0 <= self.rating <= HIGHEST_RATING:
+            raise InvalidRequest(sentence("The rating is 0 to {most}.", most=HIGHEST_RATING), param="rating")
+        if self.since and self.until and self.since > self.until:
+            raise InvalidRequest("The first day of the search is after its last.", param="since")
+        if self.sort not in SORTS:
+            raise InvalidRequest(
+                sentence("The order is one of: {names}.", names=", ".join(SORTS)), param="sort"
+            )
+
+
+@dataclass(frozen=True)
+class Found:
+    """A page of what was found. `before` pictures come before it, of `total`; `next` is the cursor of the rest."""
+
+    items: tuple[Image, ...]
+    total: int
+    before: int = 0
+    next: str | None = None
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """How many pictures an album holds, and the id of the newest of them."""
+
+    count: int
+    newest: str
+
+
+@dataclass(frozen=True)
+class Facets:
+    """What a user's pictures can be looked for by: numbers of pictures by tag and by model, in order of the names;
+    albums by id."""
+
+    total: int = 0
+    tags: tuple[tuple[str, int], ...] = ()
+    models: tuple[tuple[str, int], ...] = ()
+    albums: tuple[tuple[str, Shelf], ...] = ()
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text as they are compared: without case, accents and punctuation.
+
+    What is written without spaces gives one word a character, and so do signs and emoji.
+    """
+    if text.isascii():
+        return _ASCII_WORD.findall(text.lower())
+    bare = _POINTS.sub("", unicodedata.normalize("NFKD", text.casefold()))
+    plain = unicodedata.normalize("NFKC", bare).casefold()
+    return "".join(_spread(plain)).split()
+
+
+def _spread(text: str) -> Iterator[str]:
+    for character in text:
+        category = unicodedata.category(character)
+        if category == "So" or _WITHOUT_SPACES.match(character):
+            yield f" {character} "
+        elif category[0] in "LNM":
+            yield character
+        else:
+            yield " "
+
+
+def _terms(text: str) -> Iterator[Term]:
+    for minus, quoted, bare in _TERM.findall(text):
+        if words := words_of(quoted or bare):
+            yield Term(tuple(words), exact=bool(quoted), wanted=not minus)

@@ -1,0 +1,194 @@
+"""A user's pictures as an SQLite database in memory, full text and all: what a search really runs on."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from services.search.query import Facets, PictureQuery, Shelf, Term, words_of
+from services.search.rows import Changes, Row
+
+# Stands between tags: a word that nobody can type, so that no phrase goes over from one tag to the next.
+BETWEEN = " \ue000 "
+SCHEMA = """
+CREATE TABLE picture (
+  id INTEGER PRIMARY KEY, sk TEXT UNIQUE NOT NULL, made_ms INTEGER NOT NULL, model TEXT NOT NULL,
+  rating INTEGER NOT NULL, favourite INTEGER NOT NULL, size_bytes INTEGER NOT NULL
+);
+CREATE TABLE label (
+  kind TEXT NOT NULL, name TEXT NOT NULL, picture INTEGER NOT NULL, PRIMARY KEY (kind, name, picture)
+) WITHOUT ROWID;
+CREATE INDEX label_picture ON label (picture);
+-- The texts come as words already (search_query.words_of); the tokenizer only parts them at spaces.
+CREATE VIRTUAL TABLE words USING fts5(prompt, tags, model, tokenize = 'ascii');
+"""
+ORDERS = {"newest": "sk DESC", "oldest": "sk", "rating": "rating DESC, sk DESC"}
+REST = {
+    "newest": "sk < :after_sk",
+    "oldest": "sk > :after_sk",
+    "rating": "(rating, sk) < (:after_rating, :after_sk)",
+}
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A picture that was found: its place, and what its file weighs."""
+
+    sk: str
+    rating: int
+    size_bytes: int
+
+
+class SearchTable:
+    """One user's pictures. Not for several threads at once."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        self._db.executescript(SCHEMA)
+
+    def __len__(self) -> int:
+        return int(self._db.execute("SELECT count(*) FROM picture").fetchone()[0])
+
+    def close(self) -> None:
+        """Gives the memory back."""
+        self._db.close()
+
+    def apply(self, changes: Changes) -> None:
+        """Takes over what changed: new and changed pictures, and those that are gone."""
+        self._db.execute("BEGIN")
+        try:
+            if len(self):
+                self._remove(list(changes))
+            self._add([row for row in changes.values() if row is not None])
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def _remove(self, places: Sequence[str]) -> None:
+        numbers = [
+            (found[0],)
+            for sk in places
+            if (found := self._db.execute("SELECT id FROM picture WHERE sk = ?", (sk,)).fetchone())
+        ]
+        self._db.executemany("DELETE FROM words WHERE rowid = ?", numbers)
+        self._db.executemany("DELETE FROM label WHERE picture = ?", numbers)
+        self._db.executemany("DELETE FROM picture WHERE id = ?", numbers)
+
+    def _add(self, rows: Sequence[Row]) -> None:
+        first = int(self._db.execute("SELECT coalesce(max(id), 0) + 1 FROM picture").fetchone()[0])
+        numbered = list(enumerate(rows, start=first))
+        self._db.executemany(
+            "INSERT INTO picture VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                (n, row.sk, row.made_ms, row.model, row.rating, row.favourite, row.size_bytes)
+                for n, row in numbered
+            ),
+        )
+        self._db.executemany(
+            "INSERT INTO label VALUES (?, ?, ?)",
+            (
+                (kind, name, n)
+                for n, row in numbered
+                for kind, names in (("tag", row.tags), ("album", row.albums))
+                for name in set(names)
+            ),
+        )
+        self._db.executemany(
+            "INSERT INTO words (rowid, prompt, tags, model) VALUES (?, ?, ?, ?)",
+            (
+                (
+                    n,
+                    " ".join(words_of(row.prompt)),
+                    BETWEEN.join(" ".join(words_of(tag)) for tag in row.tags),
+                    " ".join(words_of(row.model)),
+                )
+                for n, row in numbered
+            ),
+        )
+
+    def count(self, query: PictureQuery, *, after: tuple[int, str] | None = None) -> tuple[int, int]:
+        """How many pictures the query lets through, and how many bytes their files have; the rest behind a place."""
+        where, values = _where(query, after)
+        # Only our own clauses are put together here; what people typed is bound.
+        sql = f"SELECT count(*), coalesce(sum(size_bytes), 0) FROM picture WHERE {where}"  # noqa: S608
+        number, size_bytes = self._db.execute(sql, values).fetchone()
+        return int(number), int(size_bytes)
+
+    def find(
+        self, query: PictureQuery, *, limit: int, after: tuple[int, str] | None = None
+    ) -> tuple[Hit, ...]:
+        """The first `limit` pictures of the query, or of what comes after the picture of that rating and place."""
+        where, values = _where(query, after)
+        sql = (
+            f"SELECT sk, rating, size_bytes FROM picture WHERE {where} "  # noqa: S608 - as above
+            f"ORDER BY {ORDERS[query.sort]} LIMIT :limit"
+        )
+        return tuple(Hit(*found) for found in self._db.execute(sql, values | {"limit": limit}))
+
+    def facets(self) -> Facets:
+        """What there is to look by."""
+        by_label = "SELECT name, count(*) FROM label WHERE kind = ? GROUP BY name ORDER BY name"
+        by_album = (
+            "SELECT name, count(*), max(sk) FROM label JOIN picture ON picture.id = label.picture "
+            "WHERE kind = 'album' GROUP BY name ORDER BY name"
+        )
+        by_model = "SELECT model, count(*) FROM picture GROUP BY model ORDER BY model"
+        return Facets(
+            total=len(self),
+            tags=tuple((name, number) for name, number in self._db.execute(by_label, ("tag",))),
+            models=tuple((name, number) for name, number in self._db.execute(by_model)),
+            albums=tuple(
+                (name, Shelf(number, newest.replace("#", "-")))
+                for name, number, newest in self._db.execute(by_album)
+            ),
+        )
+
+
+def _where(query: PictureQuery, after: tuple[int, str] | None) -> tuple[str, dict[str, Any]]:
+    clauses = ["1"]
+    values: dict[str, Any] = {}
+
+    def need(clause: str, **bound: Any) -> None:
+        clauses.append(clause)
+        values.update(bound)
+
+    labelled = "id IN (SELECT picture FROM label WHERE kind = '{0}' AND name = :{0})"
+    if query.model is not None:
+        need("model = :model", model=query.model)
+    if query.tag is not None:
+        need(labelled.format("tag"), tag=query.tag)
+    if query.album is not None:
+        need(labelled.format("album"), album=query.album)
+    if query.favourites:
+        need("favourite = 1")
+    if query.rating:
+        need("rating >= :rating", rating=query.rating)
+    if query.since is not None:
+        need("made_ms >= :since", since=_begin_ms(query.since))
+    if query.until is not None:
+        need("made_ms < :until", until=_begin_ms(query.until) + _DAY_MS)
+    terms = query.terms()
+    said = "id {} (SELECT rowid FROM words WHERE words MATCH :{})"
+    if wanted := [_match(term) for term in terms if term.wanted]:
+        need(said.format("IN", "wanted"), wanted=" AND ".join(wanted))
+    if unwanted := [_match(term) for term in terms if not term.wanted]:
+        need(said.format("NOT IN", "unwanted"), unwanted=" OR ".join(unwanted))
+    if after is not None:
+        need(REST[query.sort], after_rating=after[0], after_sk=after[1])
+    return " AND ".join(clauses), values
+
+
+def _match(term: Term) -> str:
+    """A term in FTS5's language. The words hold letters, digits and marks only: nothing in them ends the quotes."""
+    return f'"{" ".join(term.words)}"{"" if term.exact else " *"}'
+
+
+_DAY_MS = round(timedelta(days=1).total_seconds() * 1000)
+
+
+def _begin_ms(day: date) -> int:
+    return round(datetime.combine(day, time(), UTC).timestamp() * 1000)

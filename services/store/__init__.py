@@ -1,0 +1,1 @@
+"""Records as items of the one table: keys, conditions and shapes."""

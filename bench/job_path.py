@@ -8,8 +8,8 @@ from collections import Counter
 
 from bench.stack import MAKER, Stack
 from bench.table import print_table
+from services.clock import now
 from services.records import Job, JobRequest
-from services.store.jobs import now
 
 JOBS = 30
 LIMIT_S = 120.0

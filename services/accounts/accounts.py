@@ -12,12 +12,12 @@ from datetime import datetime
 import bcrypt
 
 from services.aws.table import ConditionFailed, Delete, Item, Put, Table, TransactionRefused, Update
+from services.clock import now
 from services.errors import Conflict, InvalidRequest, LimitReached, NotFound, NotSignedIn
 from services.logs import event
 from services.records import Record, Role, User
 from services.sentences import sentence
 from services.store import keys
-from services.store.jobs import now
 
 ADMIN_GROUP = "admins"
 MAX_KEYS = 20

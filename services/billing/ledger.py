@@ -10,12 +10,13 @@ from datetime import UTC, date, datetime, timedelta
 
 from services.aws.table import Item, Put, Table, Update
 from services.billing import estimate_accuracy
+from services.clock import now
 from services.errors import LimitReached, StudioError
 from services.records import Job, Record, Usage, User
 from services.sentences import sentence
 from services.settings import Settings
 from services.store import keys
-from services.store.jobs import micros, now
+from services.store.jobs import micros
 
 STUDIO_PK = "STUDIO"
 USAGE_SHARDS = 4

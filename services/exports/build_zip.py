@@ -20,6 +20,7 @@ from typing import IO, Any, cast
 
 from services.aws.objects import Objects
 from services.aws.table import ConditionFailed, Item, Table, Update
+from services.clock import now
 from services.errors import NotFound, StudioError
 from services.exports.orders import Exports, Plan, export_of, zip_key
 from services.exports.records import Export, ExportStatus
@@ -32,7 +33,6 @@ from services.records import Image
 from services.search.query import words_of
 from services.store import keys
 from services.store.images import Place, image_from_item, is_visible
-from services.store.jobs import now
 
 LEASE = timedelta(seconds=60)
 MAX_ATTEMPTS = 3

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from services.aws.objects import LINK_S, Objects
 from services.aws.table import ConditionFailed, Item, Put, Table, TransactionRefused, Update
+from services.clock import now
 from services.errors import Conflict, InvalidRequest, LimitReached, NotFound
 from services.exports.records import Export, ExportStatus
 from services.logs import event
@@ -21,7 +22,6 @@ from services.records import User
 from services.sentences import sentence
 from services.store import keys
 from services.store.images import Place
-from services.store.jobs import now
 
 KEPT = timedelta(hours=48)
 MOST_PICTURES = 10_000

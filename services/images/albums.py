@@ -13,6 +13,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from services.aws.table import ConditionFailed, Item, Put, Table, TransactionRefused, Update
+from services.clock import now
 from services.errors import Conflict, InvalidRequest, LimitReached, NotFound
 from services.images.bulk_changes import BulkResult
 from services.images.labels import relabel
@@ -21,7 +22,6 @@ from services.records import Album, User
 from services.sentences import sentence
 from services.store import keys
 from services.store.images import Place, is_visible
-from services.store.jobs import now
 
 MOST_ALBUMS = 200
 MOST_ALBUMS_OF_A_PICTURE = 20

@@ -15,6 +15,7 @@ from PIL import UnidentifiedImageError
 from services.aws.objects import Objects
 from services.aws.table import ConditionFailed, Delete, Item, Put, Table, Update
 from services.backends.container_contract import Succeeded
+from services.clock import now
 from services.errors import NotFound, StudioError, Unavailable
 from services.formats.png_metadata import PictureParameters, embed
 from services.images import bulk_changes
@@ -24,7 +25,6 @@ from services.records import Image, Job, Page, User
 from services.store import keys
 from services.store.change_notes import change_note
 from services.store.images import NOT_ERASING, Place, image_from_item, image_to_item, is_visible
-from services.store.jobs import now
 
 THUMBNAIL_PX = 300
 UPKEEP_BATCH = 20

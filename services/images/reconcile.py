@@ -11,13 +11,14 @@ import logging
 
 from services.aws.objects import Objects
 from services.aws.table import Put, Table, TransactionRefused
+from services.clock import now
 from services.errors import NotFound, StudioError
 from services.formats.png_metadata import PictureParameters, PngError, read
 from services.images.images import MAX_PICTURE_BYTES, Images, colour_of
 from services.logs import event
 from services.records import Estimate, Image, Job, JobSpec, JobStatus, Record
 from services.store import keys
-from services.store.jobs import JobStore, job_to_item, now
+from services.store.jobs import JobStore, job_to_item
 
 BATCH = 100
 

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from services.aws.objects import LINK_S, Objects
 from services.aws.table import ConditionFailed, Item, Put, Table, TransactionRefused, Update
+from services.clock import now
 from services.errors import InvalidRequest, LimitReached, NotFound, StudioError, Unavailable
 from services.formats.png_metadata import PngError, strip
 from services.images.attachment_records import NewShare, Share, SharedPicture
@@ -25,7 +26,6 @@ from services.records import Image, User
 from services.sentences import sentence
 from services.store import keys
 from services.store.images import Place, is_visible
-from services.store.jobs import now
 
 LIVES = (timedelta(hours=1), timedelta(days=1), timedelta(days=7), timedelta(days=30))
 MOST_SHARES = 100

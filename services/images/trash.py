@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from services.aws.table import Delete, Item, Put, Table, Update
+from services.clock import now
 from services.errors import NotFound, StudioError
 from services.images import bulk_changes
 from services.images.bulk_changes import BulkResult
@@ -20,7 +21,6 @@ from services.records import Image, Page, User
 from services.store import keys
 from services.store.change_notes import change_note
 from services.store.images import NOT_ERASING, VISIBLE, Place, image_from_item
-from services.store.jobs import now
 
 KEPT = timedelta(days=30)
 EXPIRE_BATCH = 20

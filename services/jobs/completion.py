@@ -23,12 +23,13 @@ from services.backends.failures import job_failure
 from services.backends.wake_times import Wakes
 from services.billing.estimates import Estimator
 from services.billing.ledger import Ledger
+from services.clock import now
 from services.errors import BadOutput, InvalidRequest, NotFound
 from services.images.images import Images
 from services.logs import event
 from services.records import Job, JobFailure, JobSpec, JobStatus
 from services.store import keys
-from services.store.jobs import JobStore, now
+from services.store.jobs import JobStore
 
 MAX_ATTEMPTS = 3
 MAX_FAILURE_BYTES = 64 * 1024

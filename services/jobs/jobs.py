@@ -12,6 +12,7 @@ from services.backends.endpoint_status import EndpointStatus
 from services.billing.estimates import Estimator
 from services.billing.ledger import Ledger
 from services.catalogue.cards import Catalogue
+from services.clock import now
 from services.errors import (
     Conflict,
     IdempotencyInFlight,
@@ -40,7 +41,7 @@ from services.records import (
 )
 from services.sentences import sentence
 from services.store import keys
-from services.store.jobs import JobStore, now
+from services.store.jobs import JobStore
 
 IDEMPOTENCY_KEPT = timedelta(hours=24)
 # How long a job may wait for somebody else to wake its model.

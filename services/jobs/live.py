@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 
 from services.aws.objects import Objects
 from services.backends.progress import read_progress
+from services.clock import now
 from services.errors import NotFound, Unavailable
 from services.jobs.completion import Completion, output_key
 from services.logs import event
 from services.records import Job, JobStatus, LiveJob, User
 from services.store import keys
-from services.store.jobs import JobStore, now
+from services.store.jobs import JobStore
 
 REFRESH_S = 0.5
 HELD_REFRESH_S = 5.0

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from services.backends.endpoint_status import EndpointStatus
+from services.clock import now
 from services.records import EndpointState, Job
 from services.settings import Settings
 from services.store import keys
-from services.store.jobs import JobStore, now
+from services.store.jobs import JobStore
 
 # Between the endpoint's own limits and ours: notifications take a moment.
 GRACE_S = 60

@@ -6,6 +6,7 @@ import logging
 from datetime import datetime, timedelta
 
 from services.aws.objects import Objects
+from services.clock import now
 from services.errors import Unavailable
 from services.jobs.completion import Completion, output_key
 from services.jobs.dispatch import CHECK_S, Dispatcher
@@ -13,7 +14,7 @@ from services.jobs.scheduling import Turns
 from services.logs import event
 from services.records import Job, JobFailure, JobStatus, Record
 from services.store import keys
-from services.store.jobs import JobStore, now
+from services.store.jobs import JobStore
 
 
 class SweepReport(Record):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from services.aws.objects import Objects
 from services.aws.table import Delete, Table, TransactionRefused
+from services.clock import now
 from services.errors import Unavailable
 from services.exports.orders import Exports
 from services.images.images import Images, tombstone
@@ -17,7 +18,7 @@ from services.search.index import SearchIndex
 from services.store import keys
 from services.store.change_notes import change_note
 from services.store.images import Place, is_visible
-from services.store.jobs import JobStore, now
+from services.store.jobs import JobStore
 
 TEXTS = (keys.LIST, keys.TEMPLATE, keys.PROMPT, keys.ALBUM)
 # Two records a picture, and the note of it, in one transaction of at most a hundred writes.

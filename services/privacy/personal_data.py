@@ -10,6 +10,7 @@ from typing import Any
 from services.accounts.accounts import Accounts
 from services.accounts.preferences import PreferenceBook
 from services.billing.ledger import Ledger
+from services.clock import now
 from services.exports.orders import MOST_BYTES, MOST_OPEN, MOST_PICTURES, Exports, ExtraFile
 from services.exports.records import Export
 from services.images.albums import Albums
@@ -18,7 +19,7 @@ from services.prompts.book import PromptBook
 from services.records import Record, User
 from services.search.query import PictureQuery
 from services.search.search import Search
-from services.store.jobs import JobStore, now
+from services.store.jobs import JobStore
 
 # Twenty thousand jobs and more; what is left out is said in the ZIP.
 MOST_JOBS_BYTES = 24 * 1024 * 1024

@@ -13,13 +13,14 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from services.aws.table import Item, Put, Table, TransactionRefused
+from services.clock import now
 from services.errors import Conflict, InvalidRequest, LimitReached
 from services.logs import event
 from services.prompts.syntax import LIST_NAME, MAX_CHARACTERS, check_template, escape
 from services.records import Record, User
 from services.sentences import sentence, subject
 from services.store import keys
-from services.store.jobs import JobStore, now
+from services.store.jobs import JobStore
 
 MAX_NAME = 40
 MAX_LISTS = 100

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from services.aws.table import Delete, Item, Put, Table
+from services.clock import now
 from services.store import keys
-from services.store.jobs import now
 
 # A maker changes several things in a row: they are folded together.
 FOLD_AFTER = timedelta(seconds=20)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.aws.table import Item
+from services.clock import now
 from services.records import Image
 from services.store import keys
-from services.store.jobs import now
 
 # A record that is being erased is hidden first and removed last; one in the trash can come back.
 NOT_ERASING = "attribute_exists(PK) AND attribute_not_exists(#erasing)"

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.aws.table import ConditionFailed, Delete, Item, Put, Table, TransactionRefused, Update
+from services.clock import now
 from services.errors import Unavailable
 from services.records import (
     Draft,
@@ -34,12 +35,6 @@ OPEN_VALUES = {
 FINAL = "final_"
 # How long after a claim the sweeper looks whether the invocation really happened.
 CLAIM_CHECK_S = 30
-
-
-def now() -> datetime:
-    """The present, in UTC, to the millisecond: what records store."""
-    moment = datetime.now(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 class JobStore:

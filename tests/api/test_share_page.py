@@ -12,11 +12,11 @@ from starlette.testclient import TestClient
 from app.hosting import middleware
 from app.share_page import create_share_route, share_url
 from services.build import Studio
+from services.clock import now
 from services.errors import Unavailable
 from services.images import shares
 from services.records import Image, JobRequest, User
 from services.settings import Settings
-from services.store.jobs import now
 from tests.endpoint import ScriptedEndpoint
 from tests.wire.conftest import endpoint, maker, other, settings, studio
 

@@ -16,6 +16,7 @@ import pytest
 
 from services.aws.table import Update
 from services.build import Studio
+from services.clock import now
 from services.errors import Conflict, InvalidRequest, LimitReached, NotFound
 from services.exports import build_zip
 from services.exports.build_zip import MAX_ATTEMPTS
@@ -24,7 +25,6 @@ from services.exports.records import Export, ExportStatus
 from services.formats import png_metadata
 from services.records import Job, JobRequest, User
 from services.store import keys
-from services.store.jobs import now
 from tests.endpoint import ScriptedEndpoint
 from tests.faults.lost import LostAnswers
 from tests.wire.conftest import real_clients

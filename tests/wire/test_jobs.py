@@ -16,6 +16,7 @@ from PIL import Image as Pillow
 
 from services.aws.objects import Objects
 from services.build import Studio, build
+from services.clock import now
 from services.errors import (
     Conflict,
     IdempotencyMismatch,
@@ -27,7 +28,6 @@ from services.formats.png_metadata import read
 from services.records import Job, JobRequest, JobStatus, User
 from services.settings import Settings
 from services.store import keys
-from services.store.jobs import now
 from services.worker import Worker
 from tests.endpoint import ScriptedEndpoint
 from tests.wire.conftest import real_clients

@@ -12,13 +12,13 @@ from PIL import Image as Pillow
 
 from services.aws.objects import Objects
 from services.build import Studio
+from services.clock import now
 from services.errors import InvalidRequest, LimitReached, NotFound, Unavailable
 from services.formats.png_metadata import texts
 from services.images import shares
 from services.images.attachment_records import NewShare
 from services.records import Image, JobRequest, User
 from services.store import keys
-from services.store.jobs import now
 from tests.endpoint import ScriptedEndpoint
 
 HOUR, MONTH = shares.LIVES[0], shares.LIVES[-1]

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from services.build import Studio
+from services.clock import now
 from services.errors import InvalidRequest, NotFound, Unavailable
 from services.images.bulk_changes import MOST_PICTURES
 from services.images.trash import KEPT, until
 from services.records import Job, JobRequest, User
 from services.store import keys
-from services.store.jobs import now
 from services.worker import Worker
 from tests.endpoint import ScriptedEndpoint
 from tests.faults.lost import LostAnswers

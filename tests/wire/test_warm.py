@@ -11,10 +11,10 @@ import pytest
 
 from services.backends import endpoint_status
 from services.build import Studio, build
+from services.clock import now
 from services.errors import Conflict, InvalidRequest, NotFound
 from services.records import Job, JobRequest, JobStatus, User, When
 from services.store import keys
-from services.store.jobs import now
 from services.worker import Worker
 from tests.endpoint import ScriptedEndpoint
 from tests.faults.lost import LostAnswers

@@ -28,11 +28,12 @@ from services.images.marks import ImageMarks
 from services.images.reconcile import Reconciler
 from services.images.shares import Shares
 from services.images.trash import Trash
+from services.jobs.admission import Admission
 from services.jobs.completion import Completion
 from services.jobs.dispatch import Dispatcher
 from services.jobs.drafts import Drafts
 from services.jobs.inputs import Inputs
-from services.jobs.jobs import Admission, Jobs
+from services.jobs.jobs import Jobs
 from services.jobs.live import LiveJobs
 from services.jobs.multi_submit import Batches
 from services.jobs.repeats import Repeats
@@ -117,7 +118,7 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
     exports = Exports(table, library)
     search_index = SearchIndex(table, library, exports.drop_holding)
     erasure = Erasure(table, store, images, search_index, exports, (input_objects, outputs))
-    jobs = Jobs(store, admission, ledger, sweeper, completion, erasure)
+    jobs = Jobs(store, admission, ledger, sweeper, completion, erasure, images)
     batches = Batches(jobs, admission, ledger)
     accounts = Accounts(table)
     albums = Albums(table)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.catalogue.cards import DEFAULT_STRENGTH, MAX_PROMPT_CHARACTERS, MAX_SEED, MIN_STRENGTH
 from services.jobs import inputs
-from services.jobs.jobs import DEFAULT_WITHIN_S, MAX_WITHIN_S, MIN_WITHIN_S
+from services.jobs.admission import DEFAULT_WITHIN_S, MAX_WITHIN_S, MIN_WITHIN_S
 from services.records import EndpointState, JobRequest, JobStatus, Role, Task
 
 MAX_PAGE = 100

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from services.aws.table import Put, Table, TransactionRefused, Update
 from services.backends.endpoint_status import EndpointStatus
-from services.billing.ledger import STUDIO_PK, usage_key
 from services.logs import event
 from services.records import EndpointInfo, EndpointState
+from services.store import keys
 
 STATES = {EndpointState.COLD: False, EndpointState.READY: True}
 
@@ -34,7 +34,7 @@ class ColdStarts:
         awake = STATES.get(info.state)
         if awake is None or self._noted.get(info.model) is awake:
             return
-        key, at = (STUDIO_PK, f"AWAKE#{info.model}"), info.read_at.isoformat(timespec="milliseconds")
+        key, at = (keys.STUDIO_PK, f"AWAKE#{info.model}"), info.read_at.isoformat(timespec="milliseconds")
         before = self._table.get(*key)
         if before is None:
             first = {"PK": key[0], "SK": key[1], "awake": awake, "looked_at": at}
@@ -48,7 +48,9 @@ class ColdStarts:
                 condition="#awake = :before AND #looked_at < :at",
                 values={":before": not awake, ":at": at},
             )
-            count = Update(key=usage_key(info.read_at, info.model, 0), label="usage", add={"cold_starts": 1})
+            count = Update(
+                key=keys.usage_key(info.read_at, info.model, 0), label="usage", add={"cold_starts": 1}
+            )
             if self._write([change, count] if awake else [change]) and awake:
                 event("model_woke", model=info.model)
         self._noted[info.model] = awake

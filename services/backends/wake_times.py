@@ -13,10 +13,10 @@ from services.aws.objects import Objects
 from services.aws.table import ConditionFailed, Item, Table, Update
 from services.backends.container_contract import Succeeded
 from services.backends.progress import read_progress
-from services.billing.ledger import STUDIO_PK
 from services.errors import StudioError
 from services.logs import event
 from services.records import Job
+from services.store import keys
 
 KEPT = 20
 # Fewer wakes than this say little about the next one.
@@ -36,7 +36,7 @@ class WakeTimes(BaseModel):
 
 def wakes_key(model: str) -> tuple[str, str]:
     """Where a model's wakes are kept."""
-    return STUDIO_PK, f"WAKES#{model}"
+    return keys.STUDIO_PK, f"WAKES#{model}"
 
 
 def wake_times(item: Item | None) -> WakeTimes | None:

@@ -8,9 +8,9 @@ from typing import Any
 
 from services.aws.table import Item, Table
 from services.billing import estimate_accuracy
-from services.billing.ledger import usage_key
 from services.errors import NotAllowed
 from services.records import Record, Role, User
+from services.store import keys
 
 MOST_DAYS = 31
 # Models times shards: what one day may hold.
@@ -83,7 +83,7 @@ class Costs:
 
     def _models_of(self, day: date) -> dict[str, list[Item]]:
         at = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        items, _ = self._table.query(usage_key(at, "", 0)[0], "", limit=MOST_ITEMS, newest_first=False)
+        items, _ = self._table.query(keys.usage_key(at, "", 0)[0], "", limit=MOST_ITEMS, newest_first=False)
         models: dict[str, list[Item]] = {}
         for item in items:
             models.setdefault(item["SK"].rpartition("#")[0], []).append(item)

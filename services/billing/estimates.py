@@ -12,10 +12,11 @@ from typing import Any
 
 from services.aws.table import Table
 from services.backends.wake_times import WakeTimes, wake_times, wakes_key
-from services.billing.ledger import MOST_TOGETHER, USAGE_SHARDS, together, usage_key
+from services.billing.ledger import MOST_TOGETHER, together
 from services.catalogue.cards import Catalogue
 from services.errors import Unavailable
 from services.records import EndpointState, Estimate, JobSpec
+from services.store import keys
 from services.store.jobs import JobStore
 
 # What is reserved is this many times the estimate: room for a busy machine, and the most that is ever charged.
@@ -116,9 +117,9 @@ class Estimator:
             self._speeds[model] = stale
         today = datetime.now(UTC)
         keys = [
-            usage_key(day, model, shard)
+            keys.usage_key(day, model, shard)
             for day in (today, today - timedelta(days=1))
-            for shard in range(USAGE_SHARDS)
+            for shard in range(keys.USAGE_SHARDS)
         ]
         try:
             found = self._table.get_many([*keys, wakes_key(model)])

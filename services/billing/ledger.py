@@ -18,8 +18,6 @@ from services.settings import Settings
 from services.store import keys
 from services.store.jobs import micros
 
-STUDIO_PK = "STUDIO"
-USAGE_SHARDS = 4
 MONTH_KEPT = timedelta(days=400)
 DAY_KEPT = timedelta(days=40)
 MOST_BEYOND_S = 10.0
@@ -72,7 +70,13 @@ class Ledger:
             ),
             _reserve(pk, keys.spend_sk(at), "month", "spent_micros", amount, user_limit, at + MONTH_KEPT),
             _reserve(
-                STUDIO_PK, keys.spend_sk(at), "studio", "spent_micros", amount, studio_limit, at + MONTH_KEPT
+                keys.STUDIO_PK,
+                keys.spend_sk(at),
+                "studio",
+                "spent_micros",
+                amount,
+                studio_limit,
+                at + MONTH_KEPT,
             ),
             _reserve(
                 pk,
@@ -90,7 +94,7 @@ class Ledger:
         """The writes that turn the reservation into what the job cost, and count it into the day's usage."""
         reserved, cost = micros(job.estimate.at_most_usd), micros(cost_usd)
         spec, at = job.spec, job.completed_at or now()
-        shard = int(keys.digest(job.id)[:4], 16) % USAGE_SHARDS
+        shard = int(keys.digest(job.id)[:4], 16) % keys.USAGE_SHARDS
         return [
             *self._release(job, state="settled", cost=cost, change=cost - reserved),
             Update(
@@ -99,7 +103,7 @@ class Ledger:
                 add={"cost_micros": cost},
             ),
             Update(
-                key=usage_key(at, spec.model, shard),
+                key=keys.usage_key(at, spec.model, shard),
                 label="usage",
                 add={
                     "jobs": 1,
@@ -141,7 +145,7 @@ class Ledger:
                 values={":reserved": "reserved"},
             ),
             Update(key=(pk, month), label="month", add={"spent_micros": change}),
-            Update(key=(STUDIO_PK, month), label="studio", add={"spent_micros": change}),
+            Update(key=(keys.STUDIO_PK, month), label="studio", add={"spent_micros": change}),
             Update(key=(pk, keys.OPEN_SK), label="open", add={"jobs": -1}),
         ]
 
@@ -222,11 +226,6 @@ class Ledger:
             open_jobs=items.get(keys.OPEN_SK, {}).get("jobs", 0),
             max_open_jobs=settings.user_open_jobs,
         )
-
-
-def usage_key(at: datetime, model: str, shard: int) -> tuple[str, str]:
-    """Where a UTC day's usage of a model is counted."""
-    return f"DAY#{at:%Y-%m-%d}", f"{model}#{shard}"
 
 
 def _speed(job: Job, gpu_s: float) -> dict[str, int]:

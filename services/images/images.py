@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
 from services.aws.objects import Objects
@@ -18,6 +16,7 @@ from services.backends.container_contract import Succeeded
 from services.clock import now
 from services.errors import NotFound, StudioError, Unavailable
 from services.formats.png_metadata import PictureParameters, embed
+from services.formats.thumbnail import thumbnail
 from services.images import bulk_changes
 from services.images.attachments import Attachments, Erased
 from services.logs import event
@@ -26,7 +25,6 @@ from services.store import keys
 from services.store.change_notes import change_note
 from services.store.images import NOT_ERASING, Place, image_from_item, image_to_item, is_visible
 
-THUMBNAIL_PX = 300
 UPKEEP_BATCH = 20
 # An erasure younger than this is being done by whoever asked for it.
 UPKEEP_AFTER = timedelta(seconds=60)
@@ -221,6 +219,20 @@ class Images:
                 found[image.job_id].append(image)
         return {job_id: tuple(images) for job_id, images in found.items()}
 
+    def with_all_images(self, jobs: Sequence[Job]) -> frozenset[str]:
+        """The ids of those jobs whose stored pictures are all still there. One AWS call for each hundred pictures."""
+        wanted = {
+            job.id: {
+                (keys.user_pk(job.user_id), keys.image_sk(job.id, parts[1]))
+                for image_id in job.image_ids
+                if (parts := keys.split_image_id(image_id))
+            }
+            for job in jobs
+        }
+        found = self._table.get_many(key for places in wanted.values() for key in places)
+        visible = {key for key, item in found.items() if is_visible(item)}
+        return frozenset(job_id for job_id, places in wanted.items() if places and places <= visible)
+
     def url(self, image: Image, *, download: bool = False) -> str:
         """A link to the full picture, good for an hour; no AWS call."""
         name = f"atelier-{image.model}-{image.seed}-{image.id}.png" if download else None
@@ -339,32 +351,3 @@ def parameters(job: Job, n: int, answer: Succeeded) -> PictureParameters:
         image_sha256=spec.image_sha256,
         mask_sha256=spec.mask_sha256,
     )
-
-
-def thumbnail(png: bytes) -> tuple[bytes, str]:
-    """A WebP that fits into 300 x 300 pixels, and the colour that most of it has, as `#rrggbb`.
-
-    A smaller picture keeps its size. Raises OSError for a broken PNG.
-    """
-    with Pillow.open(io.BytesIO(png), formats=["PNG"]) as picture:
-        small = picture.convert("RGB")
-    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Pillow.Resampling.LANCZOS)
-    target = io.BytesIO()
-    small.save(target, "WEBP", quality=85, method=4)
-    return target.getvalue(), dominant_colour(small)
-
-
-def colour_of(png: bytes) -> str | None:
-    """The colour that most of a stored picture has, as `#rrggbb`; None for a broken one."""
-    try:
-        return thumbnail(png)[1]
-    except (OSError, ValueError):
-        return None
-
-
-def dominant_colour(picture: Pillow.Image) -> str:
-    """The colour of most pixels of an RGB picture, among eight that stand for all (median cut), as `#rrggbb`."""
-    few = picture.resize((32, 32), Pillow.Resampling.BOX).quantize(8)
-    pixels = few.histogram()
-    first = 3 * pixels.index(max(pixels))
-    return "#{:02x}{:02x}{:02x}".format(*(few.getpalette() or [])[first : first + 3])

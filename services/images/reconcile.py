@@ -14,7 +14,8 @@ from services.aws.table import Put, Table, TransactionRefused
 from services.clock import now
 from services.errors import NotFound, StudioError
 from services.formats.png_metadata import PictureParameters, PngError, read
-from services.images.images import MAX_PICTURE_BYTES, Images, colour_of
+from services.formats.thumbnail import colour_of
+from services.images.images import MAX_PICTURE_BYTES, Images
 from services.logs import event
 from services.records import Estimate, Image, Job, JobSpec, JobStatus, Record
 from services.store import keys

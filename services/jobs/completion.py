@@ -27,9 +27,9 @@ from services.clock import now
 from services.errors import BadOutput, InvalidRequest, NotFound
 from services.images.images import Images
 from services.logs import event
-from services.records import Job, JobFailure, JobSpec, JobStatus
+from services.records import Job, JobFailure, JobStatus
 from services.store import keys
-from services.store.jobs import JobStore
+from services.store.jobs import JobStore, same_sk
 
 MAX_ATTEMPTS = 3
 MAX_FAILURE_BYTES = 64 * 1024
@@ -69,7 +69,7 @@ class Completion:
                 self._images.discard(user_id, job_id)
             return job
         try:
-            raw = self._outputs.get(output_key(user_id, job_id, attempt), max_bytes=MAX_ANSWER_BYTES)
+            raw = self._outputs.get(keys.output_key(user_id, job_id, attempt), max_bytes=MAX_ANSWER_BYTES)
             answer, pictures = read_answer(raw, job)
             if isinstance(answer, Canceled):
                 return self.end(job, JobStatus.CANCELED)
@@ -255,14 +255,3 @@ class Completion:
         erased += self._outputs.erase(keys.failures_prefix(user_id, job_id))
         erased += self._images.discard(user_id, job_id)
         event("late_output_erased", user=user_id, job=job_id, objects=erased)
-
-
-def output_key(user_id: str, job_id: str, attempt: int) -> str:
-    """Where the endpoint writes an attempt's answer, in the outputs bucket."""
-    return f"{keys.job_prefix(user_id, job_id)}/{keys.attempt_file(attempt)}"
-
-
-def same_sk(spec: JobSpec) -> str:
-    """Sort key of "these very parameters, model revision and seed": it leads to the job that drew them."""
-    # Without what is None: text-to-image keeps the key it had before there was more.
-    return f"SAME#{keys.digest(spec.model_dump_json(exclude={'quality'}, exclude_none=True))}"

@@ -15,8 +15,8 @@ from services.aws.table import Update
 from services.catalogue.cards import MAX_SEED, ModelCard
 from services.errors import InvalidRequest, NotFound
 from services.images.images import Images
+from services.jobs.admission import Admission
 from services.jobs.inputs import Inputs
-from services.jobs.jobs import Admission
 from services.jobs.multi_submit import Batch, Batches, Sending
 from services.records import Draft, Estimate, Job, JobRequest, JobStatus, User
 from services.store import keys

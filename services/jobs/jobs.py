@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from services.aws.table import Put, TransactionRefused, Update
-from services.backends.endpoint_status import EndpointStatus
-from services.billing.estimates import Estimator
 from services.billing.ledger import Ledger
-from services.catalogue.cards import Catalogue
 from services.clock import now
 from services.errors import (
     Conflict,
@@ -20,15 +17,14 @@ from services.errors import (
     InvalidRequest,
     NotFound,
 )
-from services.jobs.completion import Completion, same_sk
-from services.jobs.inputs import Inputs
+from services.images.images import Images
+from services.jobs.admission import Admission
+from services.jobs.completion import Completion
 from services.jobs.sweep import Sweeper
 from services.logs import event
-from services.moderation.rules import Moderation
 from services.privacy.erasure import Erasure
 from services.records import (
     Draft,
-    EndpointState,
     ErasureReceipt,
     Estimate,
     Job,
@@ -37,17 +33,12 @@ from services.records import (
     JobStatus,
     Page,
     User,
-    When,
 )
 from services.sentences import sentence
 from services.store import keys
-from services.store.jobs import JobStore
+from services.store.jobs import JobStore, same_sk
 
 IDEMPOTENCY_KEPT = timedelta(hours=24)
-# How long a job may wait for somebody else to wake its model.
-MIN_WITHIN_S = 60
-MAX_WITHIN_S = 24 * 3600
-DEFAULT_WITHIN_S = 6 * 3600
 MAX_KEY_CHARACTERS = 255
 ENDED = {
     JobStatus.SUCCEEDED: sentence("The job has already ended: it succeeded."),
@@ -56,54 +47,6 @@ ENDED = {
     JobStatus.EXPIRED: sentence("The job has already ended: it expired."),
 }
 LATER_FIELDS = ("when", "within_s", "draft", "final_of")
-
-
-class Admission:
-    """What a request passes before it becomes a job: its model's card, moderation, and a price."""
-
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        moderation: Moderation,
-        estimator: Estimator,
-        endpoints: EndpointStatus,
-        pictures: Inputs,
-    ) -> None:
-        self._catalogue = catalogue
-        self._moderation = moderation
-        self._estimator = estimator
-        self._endpoints = endpoints
-        self.inputs = pictures
-
-    def resolve(self, request: JobRequest) -> JobSpec:
-        """The request with every value filled in, its pictures not looked at. Raises InvalidRequest, Moderated."""
-        spec = self._catalogue.resolve(request)
-        check_wait(request)
-        self._moderation.check(spec.prompt, param="prompt")
-        return spec
-
-    def estimate(self, spec: JobSpec, *, together: int = 1) -> Estimate:
-        """Price and time of it now, as one of `together`."""
-        return self._estimator.estimate(spec, self._endpoints.state(spec.model).state, together=together)
-
-    def estimate_awake(self, spec: JobSpec) -> Estimate:
-        """Price and time of it when the model is awake."""
-        return self._estimator.estimate(spec, EndpointState.READY)
-
-    def price(self, request: JobRequest, *, together: int = 1) -> Estimate:
-        """Price and time of a request that may not have a prompt yet, one of `together`. Raises InvalidRequest."""
-        spec = self._catalogue.resolve(request.model_copy(update={"prompt": request.prompt.strip() or "-"}))
-        state = EndpointState.READY if request.when is When.WARM else self._endpoints.state(spec.model).state
-        return self._estimator.estimate(spec, state, together=together)
-
-    def held_until(self, request: JobRequest, model: str, at: datetime) -> datetime | None:
-        """Until when a request that is made at `at` waits for its model to be awake; None when it need not.
-
-        One AWS call for a request that would wait.
-        """
-        if request.when is When.NOW or self._endpoints.fresh(model).state is EndpointState.READY:
-            return None
-        return at + timedelta(seconds=DEFAULT_WITHIN_S if request.within_s is None else request.within_s)
 
 
 class Jobs:
@@ -117,6 +60,7 @@ class Jobs:
         sweeper: Sweeper,
         completion: Completion,
         erasure: Erasure,
+        images: Images,
     ) -> None:
         self._store = store
         self._admission = admission
@@ -124,6 +68,7 @@ class Jobs:
         self._sweeper = sweeper
         self._completion = completion
         self._erasure = erasure
+        self._images = images
 
     def estimate(self, request: JobRequest, *, together: int = 1) -> Estimate:
         """What the request, one of `together`, would cost and take, without a prompt too. Raises InvalidRequest."""
@@ -242,7 +187,7 @@ class Jobs:
         noted = self._store.notes(user.id, [sk for sk in notes if sk is not None])
         ids = [noted[sk]["job"] if sk in noted else None for sk in notes]
         jobs = self._store.find_many([(user.id, job_id) for job_id in ids if job_id is not None])
-        whole = self._erasure.with_all_images(list(jobs.values()))
+        whole = self._images.with_all_images(list(jobs.values()))
         return tuple(
             jobs[user.id, job_id] if job_id is not None and job_id in whole else None for job_id in ids
         )
@@ -301,26 +246,6 @@ class Jobs:
             if not job.status.terminal:
                 self._completion.cancel(job)
         return self._erasure.erase_all(user.id)
-
-
-def check_wait(request: JobRequest) -> None:
-    """Raises InvalidRequest when what is said about waiting for the model cannot be."""
-    if request.within_s is None:
-        return
-    if request.when is When.NOW:
-        raise InvalidRequest(
-            "`within_s` says how long to wait for the model; it goes with `when`: `warm`.", param="within_s"
-        )
-    if not MIN_WITHIN_S <= request.within_s <= MAX_WITHIN_S:
-        raise InvalidRequest(
-            sentence(
-                "The job is to wait {seconds} seconds at most; {least} to {most} are possible.",
-                seconds=request.within_s,
-                least=MIN_WITHIN_S,
-                most=MAX_WITHIN_S,
-            ),
-            param="within_s",
-        )
 
 
 def _check_key(key: str | None) -> None:

@@ -11,7 +11,7 @@ from services.aws.objects import Objects
 from services.backends.progress import read_progress
 from services.clock import now
 from services.errors import NotFound, Unavailable
-from services.jobs.completion import Completion, output_key
+from services.jobs.completion import Completion
 from services.logs import event
 from services.records import Job, JobStatus, LiveJob, User
 from services.store import keys
@@ -142,7 +142,7 @@ class LiveJobs:
 
     def _finish_early(self, job: Job) -> Job | None:
         """Finishes a job whose output is there before the worker heard of it; both may race (DESIGN 4)."""
-        if not self._outputs.exists(output_key(job.user_id, job.id, job.attempt)):
+        if not self._outputs.exists(keys.output_key(job.user_id, job.id, job.attempt)):
             return None
         try:
             return self._completion.finish(job.user_id, job.id, job.attempt)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from services.aws.table import Put, Update
 from services.billing.ledger import Ledger
 from services.errors import InvalidRequest, LimitReached, StudioError
-from services.jobs.jobs import Admission, Jobs
+from services.jobs.admission import Admission
+from services.jobs.jobs import Jobs
 from services.records import Draft, Estimate, Job, JobRequest, User
 from services.sentences import Sentence, sentence
 from services.store import keys

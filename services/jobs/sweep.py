@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from services.aws.objects import Objects
 from services.clock import now
 from services.errors import Unavailable
-from services.jobs.completion import Completion, output_key
+from services.jobs.completion import Completion
 from services.jobs.dispatch import CHECK_S, Dispatcher
 from services.jobs.scheduling import Turns
 from services.logs import event
@@ -113,7 +113,7 @@ class Sweeper:
 
     def _check(self, job: Job) -> str:
         for attempt in range(job.attempt, 0, -1):
-            if self._outputs.exists(output_key(job.user_id, job.id, attempt)):
+            if self._outputs.exists(keys.output_key(job.user_id, job.id, attempt)):
                 self._completion.finish(job.user_id, job.id, attempt)
                 event("output_found_by_sweep", job=job.id, user=job.user_id, attempt=attempt)
                 return "finished"

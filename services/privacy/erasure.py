@@ -11,14 +11,13 @@ from services.clock import now
 from services.errors import Unavailable
 from services.exports.orders import Exports
 from services.images.images import Images, tombstone
-from services.jobs.completion import same_sk
 from services.logs import event
 from services.records import ErasureReceipt, Job
 from services.search.index import SearchIndex
 from services.store import keys
 from services.store.change_notes import change_note
-from services.store.images import Place, is_visible
-from services.store.jobs import JobStore
+from services.store.images import Place
+from services.store.jobs import JobStore, same_sk
 
 TEXTS = (keys.LIST, keys.TEMPLATE, keys.PROMPT, keys.ALBUM)
 # Two records a picture, and the note of it, in one transaction of at most a hundred writes.
@@ -46,20 +45,6 @@ class Erasure:
         self._index = index
         self._exports = exports
         self._working = buckets
-
-    def with_all_images(self, jobs: Sequence[Job]) -> frozenset[str]:
-        """The ids of those jobs whose stored pictures are all still there. One AWS call for each hundred pictures."""
-        wanted = {
-            job.id: {
-                (keys.user_pk(job.user_id), keys.image_sk(job.id, parts[1]))
-                for image_id in job.image_ids
-                if (parts := keys.split_image_id(image_id))
-            }
-            for job in jobs
-        }
-        found = self._table.get_many(key for places in wanted.values() for key in places)
-        visible = {key for key, item in found.items() if is_visible(item)}
-        return frozenset(job_id for job_id, places in wanted.items() if places and places <= visible)
 
     def erase_job(self, job: Job) -> ErasureReceipt:
         """Erases one ended job: pictures (those in the trash too) with what hangs on them, inputs, outputs, records."""

@@ -372,3 +372,9 @@ def _iso(at: datetime | None) -> str | None:
 
 def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
+
+
+def same_sk(spec: JobSpec) -> str:
+    """Sort key of "these very parameters, model revision and seed": it leads to the job that drew them."""
+    # Without what is None: text-to-image keeps the key it had before there was more.
+    return f"SAME#{keys.digest(spec.model_dump_json(exclude={'quality'}, exclude_none=True))}"

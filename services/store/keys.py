@@ -9,6 +9,8 @@ from datetime import datetime
 
 from ulid import ULID
 
+STUDIO_PK = "STUDIO"
+USAGE_SHARDS = 4
 PROFILE = "PROFILE"
 PREFERENCES = "PREFERENCES"
 JOB = "JOB#"
@@ -152,6 +154,11 @@ def day_sk(at: datetime) -> str:
 OPEN_SK = "QUOTA#open"
 
 
+def usage_key(at: datetime, model: str, shard: int) -> tuple[str, str]:
+    """Where a UTC day's usage of a model is counted."""
+    return f"DAY#{at:%Y-%m-%d}", f"{model}#{shard}"
+
+
 def inference_id(user_id: str, job_id: str, attempt: int) -> str:
     """What SageMaker calls the invocation: 64 characters at most, and it leads back to the job."""
     return f"{user_id}-{job_id}-{attempt}"
@@ -166,6 +173,11 @@ def split_inference_id(text: str) -> tuple[str, str, int] | None:
 def job_prefix(user_id: str, job_id: str) -> str:
     """Below it lie a job's input, output, progress and cancel marker, in their buckets."""
     return f"{user_id}/{job_id}"
+
+
+def output_key(user_id: str, job_id: str, attempt: int) -> str:
+    """Where the endpoint writes an attempt's answer, in the outputs bucket."""
+    return f"{job_prefix(user_id, job_id)}/{attempt_file(attempt)}"
 
 
 def progress_key(user_id: str, job_id: str, attempt: int) -> str:

@@ -19,7 +19,7 @@ from services.errors import (
     NotSignedIn,
 )
 from services.jobs import inputs
-from services.jobs.jobs import DEFAULT_WITHIN_S, check_wait
+from services.jobs.admission import DEFAULT_WITHIN_S, check_wait
 from services.records import (
     EndpointInfo,
     EndpointState,

@@ -7,7 +7,7 @@ import io
 import pytest
 from PIL import Image as Pillow
 
-from services.images.images import colour_of, thumbnail
+from services.formats.thumbnail import colour_of, thumbnail
 
 
 def png(picture: Pillow.Image) -> bytes:

@@ -11,11 +11,11 @@ import pytest
 
 from services.aws.table import Table, Update
 from services.backends.cold_starts import ColdStarts
-from services.billing.ledger import usage_key
 from services.build import Studio, build
 from services.clock import now
 from services.errors import NotAllowed
 from services.records import EndpointInfo, EndpointState, JobRequest, Role, User
+from services.store.keys import usage_key
 from services.worker import Worker
 from tests.endpoint import ScriptedEndpoint
 from tests.faults.lost import LostAnswers

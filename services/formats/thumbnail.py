@@ -1,0 +1,38 @@
+"""The small copy of a picture that galleries show, and the one color most of it has."""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image as Pillow
+
+THUMBNAIL_PX = 300
+
+
+def thumbnail(png: bytes) -> tuple[bytes, str]:
+    """A WebP that fits into 300 x 300 pixels, and the colour that most of it has, as `#rrggbb`.
+
+    A smaller picture keeps its size. Raises OSError for a broken PNG.
+    """
+    with Pillow.open(io.BytesIO(png), formats=["PNG"]) as picture:
+        small = picture.convert("RGB")
+    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Pillow.Resampling.LANCZOS)
+    target = io.BytesIO()
+    small.save(target, "WEBP", quality=85, method=4)
+    return target.getvalue(), dominant_colour(small)
+
+
+def colour_of(png: bytes) -> str | None:
+    """The colour that most of a stored picture has, as `#rrggbb`; None for a broken one."""
+    try:
+        return thumbnail(png)[1]
+    except (OSError, ValueError):
+        return None
+
+
+def dominant_colour(picture: Pillow.Image) -> str:
+    """The colour of most pixels of an RGB picture, among eight that stand for all (median cut), as `#rrggbb`."""
+    few = picture.resize((32, 32), Pillow.Resampling.BOX).quantize(8)
+    pixels = few.histogram()
+    first = 3 * pixels.index(max(pixels))
+    return "#{:02x}{:02x}{:02x}".format(*(few.getpalette() or [])[first : first + 3])

@@ -24,11 +24,19 @@ CLEAN = {
 Plant = Callable[[str, str], None]
 
 
+def rooms() -> dict[str, str]:
+    """Every package of ours, and every module at the top of `services`, each with nothing in it."""
+    found = [ROOT / "services" / "__init__.py", *(ROOT / "services").glob("*.py")]
+    for top in ("app", "services", "inference", "local", "tools"):
+        found += (ROOT / top).rglob("__init__.py")
+    return {path.relative_to(ROOT).as_posix(): '"""A room."""\n' for path in found}
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """The repository's folders with clean contents, its settings of the tools, and git."""
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    for name, text in CLEAN.items():
+    for name, text in (rooms() | CLEAN).items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

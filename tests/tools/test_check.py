@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -29,18 +30,54 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
     "secrets": [("app/one.py", f'"""One."""\n\nKEY = "{KEY}"\n')],
     "texts": [("app/one.py", '"""One."""\n\nst.button("Save all")\n')],
 }
+LAYERS = "services by domain, each knows only those below"
+# The contract that each import breaks, the file that it is planted in, and the import.
 IMPORTS = {
-    "services import the app": ("services/one.py", "import app"),
-    "the app imports inference": ("app/one.py", "import inference"),
-    "the app imports the laptop's AWS": ("app/one.py", "import local"),
-    "inference imports services": ("inference/one.py", "from services import records"),
-    "the laptop's AWS imports the app": ("local/one.py", "import app"),
-    "the AWS edge imports a service": ("services/aws/one.py", "from services import jobs"),
-    "records import errors": ("services/records.py", "from services import errors"),
-    "a service imports boto3": ("services/one.py", "import boto3"),
-    "the app imports botocore": ("app/one.py", "import botocore.config"),
-    "a service imports Streamlit": ("services/one.py", "import streamlit"),
-    "a service imports FastAPI": ("services/one.py", "from fastapi import FastAPI"),
+    "services import the app": (
+        "services stand on nothing else of ours",
+        "services/jobs/one.py",
+        "import app",
+    ),
+    "the app imports inference": ("the app stands on services only", "app/ui/one.py", "import inference"),
+    "the app imports the laptop's AWS": ("the app stands on services only", "app/ui/one.py", "import local"),
+    "inference imports services": (
+        "the model container stands alone",
+        "inference/one.py",
+        "from services import records",
+    ),
+    "the laptop's AWS imports the app": (
+        "what AWS is on a laptop knows neither the pages nor the model",
+        "local/one.py",
+        "import app",
+    ),
+    "a service imports boto3": (
+        "only services.aws, local and inference talk to AWS",
+        "services/jobs/one.py",
+        "import boto3",
+    ),
+    "the app imports botocore": (
+        "only services.aws, local and inference talk to AWS",
+        "app/ui/one.py",
+        "import botocore.config",
+    ),
+    "a service imports Streamlit": (
+        "services know neither Streamlit nor a web framework",
+        "services/jobs/one.py",
+        "import streamlit",
+    ),
+    "a service imports FastAPI": (
+        "services know neither Streamlit nor a web framework",
+        "services/jobs/one.py",
+        "from fastapi import FastAPI",
+    ),
+    "the AWS edge imports a domain": (LAYERS, "services/aws/one.py", "from services import jobs"),
+    "the store imports a domain": (LAYERS, "services/store/one.py", "from services import jobs"),
+    "two domains of one layer import each other": (
+        LAYERS,
+        "services/billing/one.py",
+        "from services import images",
+    ),
+    "a room without a layer": (LAYERS, "services/attic/__init__.py", "ATTIC = 1"),
 }
 ALLOWED_IMPORTS = {
     "the AWS edge imports boto3 and errors": (
@@ -67,13 +104,23 @@ def test_a_check_passes_on_a_clean_tree_and_fails_on_a_planted_fault(
 
 
 @pytest.mark.parametrize("case", IMPORTS)
-def test_an_import_against_the_rule_fails(case: str, tree: Path, plant: Plant) -> None:
-    plant("services/jobs.py", '"""Jobs."""\n')
-    path, line = IMPORTS[case]
-    plant(path, line + "\n")
+def test_an_import_against_a_rule_breaks_that_rule_alone(case: str, tree: Path, plant: Plant) -> None:
+    contract, path, line = IMPORTS[case]
+    plant(path, f'"""Planted."""\n\n{line}\n')
     outcome = check.CHECKS["imports"](tree)
     assert outcome.state is State.FAILED
-    assert "BROKEN" in outcome.detail
+    assert broken(outcome.detail) == [contract]
+
+
+def test_errors_may_not_know_a_service_nor_their_neighbors(tree: Path, plant: Plant) -> None:
+    plant("services/records.py", '"""Planted."""\n\nfrom services import errors\n')
+    outcome = check.CHECKS["imports"](tree)
+    assert set(broken(outcome.detail)) == {"errors and records know no service", LAYERS}
+
+
+def broken(report: str) -> list[str]:
+    """The names of the contracts that import-linter reports as broken."""
+    return re.findall(r"^(.*\S) +BROKEN$", report, re.MULTILINE)
 
 
 @pytest.mark.parametrize("case", ALLOWED_IMPORTS)

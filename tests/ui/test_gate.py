@@ -43,7 +43,9 @@ def test_a_page_run_by_itself_shows_only_the_sign_in_to_nobody(
     assert [title.value for title in at.title] == ["Atelier"]
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "app" / "pages").glob("*.py")), ids=lambda file: file.name)
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "app" / "pages").glob("[!_]*.py")), ids=lambda file: file.name
+)
 def test_the_gate_is_the_first_statement_of_every_page_file(file: Path) -> None:
     statements = [
         node
@@ -55,7 +57,9 @@ def test_the_gate_is_the_first_statement_of_every_page_file(file: Path) -> None:
 
 
 def test_every_page_file_is_in_the_navigation() -> None:
-    assert sorted(FILES) == sorted(f"app/pages/{file.name}" for file in (ROOT / "app" / "pages").glob("*.py"))
+    assert sorted(FILES) == sorted(
+        f"app/pages/{file.name}" for file in (ROOT / "app" / "pages").glob("[!_]*.py")
+    )
 
 
 def test_no_pages_folder_lies_beside_the_script_that_streamlit_runs() -> None:

@@ -1,0 +1,1 @@
+"""The pages, one file each: the gate first, then what the page shows."""

@@ -35,7 +35,7 @@ test-inference:  ## The model server's tests, in its own environment
 	$(BOOTSTRAP) --dev
 	$(INFERENCE) -m pytest $(PARALLEL) tests/inference $(PYTEST_ARGS)
 
-check:  ## Format, lint, types, imports, duplicate and dead code, licences, known vulnerabilities
+check:  ## Format, lint, types, imports, duplicate and dead code, licenses, known vulnerabilities
 	$(BOOTSTRAP) --dev
 	$(STUDIO) -m tools.check
 

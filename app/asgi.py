@@ -1,7 +1,7 @@
 """The one ASGI application: Streamlit's pages, `/v1`, `/healthz`, and what every answer passes through.
 
 Started as `streamlit run app/asgi.py` from the repository root: under another server some of Streamlit's options
-from the environment (usage statistics among them) are not honoured.
+from the environment (usage statistics among them) are not honored.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ PAGES: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("Costs", "app/pages/admin_costs.py", {}),
 )
 THINGS = ("apple", "fox", "rocket", "lighthouse", "sailboat", "tiger", "snowman", "guitar", "castle", "whale")
-COLOURS = ("red", "green", "blue", "golden", "pale", "dark")
+COLORS = ("red", "green", "blue", "golden", "pale", "dark")
 PLACES = ("on a table", "by the sea", "in the snow", "under a bridge", "at night", "in a small town")
 
 
@@ -197,7 +197,7 @@ def _measure_search(studio: Studio, user: User) -> list[str]:
     memory_mb = _memory_mb() - before_mb
     times = []
     for n in range(SEARCHES):
-        query = PictureQuery(text=f"{THINGS[n % len(THINGS)][:3]} {COLOURS[n % len(COLOURS)]}")
+        query = PictureQuery(text=f"{THINGS[n % len(THINGS)][:3]} {COLORS[n % len(COLORS)]}")
         began = time.perf_counter()
         studio.search.find(user, query)
         times.append((time.perf_counter() - began) * 1000)
@@ -258,7 +258,7 @@ def _items(user: User, size: int) -> Iterator[dict[str, Any]]:
     for number in range(size // PICTURES_A_JOB):
         at = newest - timedelta(days=730) * (number / (size // PICTURES_A_JOB))
         at = at.replace(microsecond=at.microsecond // 1000 * 1000)
-        words = [chance.choice(COLOURS), chance.choice(THINGS), chance.choice(PLACES)]
+        words = [chance.choice(COLORS), chance.choice(THINGS), chance.choice(PLACES)]
         more = " ".join(chance.choice(THINGS) + str(chance.randrange(3000)) for _ in range(12))
         job = _job(user, str(ULID.from_datetime(at)), at, f"a {' '.join(words)}, {more}")
         yield job_to_item(job)
@@ -277,8 +277,8 @@ def _items(user: User, size: int) -> Iterator[dict[str, Any]]:
                 seed=job.spec.seed + n,
                 model=job.spec.model,
                 prompt=job.spec.prompt,
-                colour="#204060",
-                favourite=chance.random() < 0.1,
+                color="#204060",
+                favorite=chance.random() < 0.1,
                 created_at=at,
             )
             marks = {

@@ -118,8 +118,8 @@ def _open(data: str, param: str) -> PillowImage.Image:
 def _to_rgb(picture: PillowImage.Image) -> PillowImage.Image:
     if picture.mode.startswith("I"):
         # 16 bits a pixel; Pillow's own conversion cuts off what is above 255.
-        grey = np.asarray(picture).astype(np.uint32) >> 8
-        return PillowImage.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")
+        gray = np.asarray(picture).astype(np.uint32) >> 8
+        return PillowImage.fromarray(gray.clip(0, 255).astype(np.uint8)).convert("RGB")
     if picture.has_transparency_data:
         upon = PillowImage.new("RGBA", picture.size, "white")
         return PillowImage.alpha_composite(upon, picture.convert("RGBA")).convert("RGB")

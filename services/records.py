@@ -312,7 +312,7 @@ class LiveJob(Record):
 class Image(Record):
     """One stored picture. `id` is `<job>-<n>`; `sha256` is of the stored PNG's bytes.
 
-    `rating` is 1 to 5, 0 for none; `tags` are sorted; `albums` are ids; `colour` is the one that most of it has
+    `rating` is 1 to 5, 0 for none; `tags` are sorted; `albums` are ids; `color` is the one that most of it has
     (`#rrggbb`), None where nobody looked; `trashed_at` is None outside the trash.
     """
 
@@ -329,11 +329,11 @@ class Image(Record):
     seed: int
     model: str
     prompt: str
-    favourite: bool = False
+    favorite: bool = False
     rating: int = 0
     tags: tuple[str, ...] = ()
     albums: tuple[str, ...] = ()
-    colour: str | None = None
+    color: str | None = None
     created_at: datetime
     trashed_at: datetime | None = None
 

@@ -124,20 +124,20 @@ def many_scans(count: int = 200, side: int = 4000) -> bytes:
     return file[:-2] + file[last:-2] * count + file[-2:]
 
 
-def coloured(colour: tuple[int, int, int], *, profile: bytes | None = None) -> bytes:
-    """A small PNG of one colour, with a colour profile."""
+def colored(color: tuple[int, int, int], *, profile: bytes | None = None) -> bytes:
+    """A small PNG of one color, with a color profile."""
     target = io.BytesIO()
-    Pillow.new("RGB", (8, 8), colour).save(target, "PNG", icc_profile=profile)
+    Pillow.new("RGB", (8, 8), color).save(target, "PNG", icc_profile=profile)
     return target.getvalue()
 
 
 def with_broken_profile() -> bytes:
-    """A PNG whose colour profile is no profile."""
-    return coloured((1, 2, 3), profile=b"acsp" * 100)
+    """A PNG whose color profile is no profile."""
+    return colored((1, 2, 3), profile=b"acsp" * 100)
 
 
 def wide_profile() -> bytes:
-    """A matrix profile (ICC.1:2001) with Adobe RGB's colours and a gamma of 2.2."""
+    """A matrix profile (ICC.1:2001) with Adobe RGB's colors and a gamma of 2.2."""
 
     def fixed(value: float) -> bytes:
         return struct.pack(">i", round(value * 65536))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from tools import advisories, declared, duplicates, licences, pins, programs, texts, tree
+from tools import advisories, declared, duplicates, licenses, pins, programs, texts, tree
 from tools.outcome import Outcome, State, from_problems
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +26,7 @@ CHECKS: dict[str, Check] = {
     "inference types": programs.inference_types,
     "types": programs.types,
     "advisories": advisories.advisories,
-    "licences": licences.licences,
+    "licenses": licenses.licenses,
     "imports": programs.imports,
     "lint": programs.lint,
     "format": programs.formatting,

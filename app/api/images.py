@@ -25,7 +25,7 @@ async def list_images(caller: SignedIn, query: Annotated[schemas.ImagesQuery, Qu
             caller.user,
             limit=query.limit,
             after=query.after,
-            favourites=query.favourites,
+            favorites=query.favorites or query.favourites,
             job_id=query.job,
         )
         data = [image_given(caller, image) for image in page.items]

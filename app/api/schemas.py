@@ -124,7 +124,11 @@ class Image(Given):
     seed: int
     model: str
     prompt: str
-    favourite: bool
+    favorite: bool
+    favourite: bool = Field(
+        json_schema_extra={"deprecated": True},
+        description="The same as `favorite`, under its name before 0.2.",
+    )
     rating: int = Field(description="1 to 5, 0 when it was not rated.")
     tags: list[str] = Field(description="At most 20, in lower case, sorted.")
     size_bytes: int
@@ -284,7 +288,7 @@ class Model(Given):
     object: Literal["model"] = "model"
     name: str
     description: str
-    licence: str
+    license: str
     revision: str
     state: EndpointState
     instances: int
@@ -357,4 +361,11 @@ class ImagesQuery(PageQuery):
     """Which images to list."""
 
     job: Annotated[str | None, Field(max_length=100, description="Only this job's.")] = None
-    favourites: Annotated[bool, Field(description="Only starred ones.")] = False
+    favorites: Annotated[bool, Field(description="Only starred ones.")] = False
+    favourites: Annotated[
+        bool,
+        Field(
+            json_schema_extra={"deprecated": True},
+            description="The same as `favorites`, under its name before 0.2.",
+        ),
+    ] = False

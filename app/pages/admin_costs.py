@@ -21,7 +21,7 @@ SPANS = (7, 30)
 # A page that is clicked about in must not read a month each time.
 KEPT_S = 60.0
 # Told apart on both themes.
-COLOURS = ("#6d5cff", "#ff8fa3", "#2bb3a3", "#e0a030", "#8a8fa8")
+COLORS = ("#6d5cff", "#ff8fa3", "#2bb3a3", "#e0a030", "#8a8fa8")
 COLUMNS = {
     "model": tr_later("Model"),
     "jobs": tr_later("Jobs"),
@@ -80,7 +80,7 @@ def chart(report: CostReport) -> None:
         y_label=tr("US dollars"),
         height=240,
         sort=False,
-        color=[COLOURS[n % len(COLOURS)] for n in range(len(by_day.columns))],
+        color=[COLORS[n % len(COLORS)] for n in range(len(by_day.columns))],
     )
 
 

@@ -44,7 +44,7 @@ user = require()
 PAGE_SIZE = 60
 SHOW_WORDS: dict[Show, str] = {
     "All": tr_later("All"),
-    "Favourites": tr_later("Favourites"),
+    "Favorites": tr_later("Favorites"),
     "Albums": tr_later("Albums"),
     "Trash": tr_later("Trash"),
 }
@@ -173,8 +173,8 @@ def nothing_here(view: GalleryView) -> None:
     elif view.query.album:
         icon, words = ":material/photo_album:", tr("This album is empty.")
         help = tr("Select pictures in the gallery and press Album in the bar that appears.")
-    elif view.show == "Favourites":
-        icon, words = ":material/star:", tr("No favourites yet.")
+    elif view.show == "Favorites":
+        icon, words = ":material/star:", tr("No favorites yet.")
         help = tr("Point at a picture and press the star, or press `.` with the picture in focus.")
     say_nothing(icon, words, help)
     if view.plain and st.button(

@@ -13,7 +13,7 @@ from services.images.albums import is_album_id
 from services.images.marks import HIGHEST_RATING, clean_tag
 from services.search.query import LONGEST_SEARCH, SORTS, PictureQuery, Sort
 
-Show = Literal["All", "Favourites", "Albums", "Trash"]
+Show = Literal["All", "Favorites", "Albums", "Trash"]
 SHOWS: tuple[Show, ...] = get_args(Show)
 RATINGS = tuple(range(HIGHEST_RATING + 1))
 LONGEST_MODEL = 100
@@ -79,7 +79,8 @@ def restore_widgets() -> None:
     """
     asked = st.query_params
     if SHOW not in st.session_state:
-        named = {show.lower(): show for show in SHOWS}
+        # Links from before 0.2 spell it the other way.
+        named = {show.lower(): show for show in SHOWS} | {"favourites": "Favorites"}
         st.session_state[SHOW] = named.get(asked.get("show", ""), "All")
     for key, name in NAMES.items():
         if key not in st.session_state:
@@ -117,7 +118,7 @@ def current_view() -> GalleryView:
             album=state[ALBUM],
             since=state[SINCE],
             until=state[UNTIL],
-            favourites=show == "Favourites",
+            favorites=show == "Favorites",
             rating=state[RATING],
             sort=cast(Sort, state[SORT]),
         ),

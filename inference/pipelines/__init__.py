@@ -1,1 +1,1 @@
-"""What can draw: model folders are inspected, recognised by family and loaded here."""
+"""What can draw: model folders are inspected, recognized by family and loaded here."""

@@ -14,7 +14,7 @@ class ModelData:
     s3_uri: str
     s3_data_type: Literal["S3Object", "S3Prefix"]
     compression_type: Literal["Gzip", "None"]
-    # A gated model is only handed out to who accepts its licence, in Terraform.
+    # A gated model is only handed out to who accepts its license, in Terraform.
     gated: bool
 
 

@@ -1,4 +1,4 @@
-"""What a person has chosen once for all sessions: language, colours, and what the first page's form begins with."""
+"""What a person has chosen once for all sessions: language, colors, and what the first page's form begins with."""
 
 from __future__ import annotations
 

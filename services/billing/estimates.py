@@ -116,13 +116,13 @@ class Estimator:
             stale = replace(known or _Speed(0.0), read_at=time.monotonic())
             self._speeds[model] = stale
         today = datetime.now(UTC)
-        keys = [
+        counted = [
             keys.usage_key(day, model, shard)
             for day in (today, today - timedelta(days=1))
             for shard in range(keys.USAGE_SHARDS)
         ]
         try:
-            found = self._table.get_many([*keys, wakes_key(model)])
+            found = self._table.get_many([*counted, wakes_key(model)])
         except Unavailable:
             return stale
         wakes = wake_times(found.pop(wakes_key(model), None))

@@ -30,7 +30,7 @@ class ModelCard(Record):
     id: str
     name: str
     description: str
-    licence: str
+    license: str
     revision: str
     grid_px: Annotated[int, Field(ge=1)]
     min_px: int

@@ -45,7 +45,7 @@ LONGEST_NAME = 40
 MINE = "#token = :token AND #status = :working"
 COLUMNS = (
     "file", "id", "created_at", "prompt", "negative_prompt", "model", "model_revision", "seed", "width", "height",
-    "steps", "scheduler", "guidance", "strength", "favourite", "rating", "tags",
+    "steps", "scheduler", "guidance", "strength", "favorite", "rating", "tags",
 )  # fmt: skip
 
 
@@ -305,7 +305,7 @@ def _row(name: str, image: Image, png: bytes) -> dict[str, Any]:
         "seed": image.seed,
         "width": image.width,
         "height": image.height,
-        "favourite": image.favourite,
+        "favorite": image.favorite,
         "rating": image.rating,
         "tags": list(image.tags),
     }

@@ -79,7 +79,7 @@ def read_picture(file: bytes, *, param: str) -> Pillow.Image:
 
 
 def read_mask(file: bytes, *, param: str) -> Pillow.Image:
-    """The mask in `file`, grey: white is drawn anew, black is kept; what is transparent is white.
+    """The mask in `file`, gray: white is drawn anew, black is kept; what is transparent is white.
 
     Raises InvalidRequest as `read_picture` does.
     """

@@ -10,7 +10,7 @@ THUMBNAIL_PX = 300
 
 
 def thumbnail(png: bytes) -> tuple[bytes, str]:
-    """A WebP that fits into 300 x 300 pixels, and the colour that most of it has, as `#rrggbb`.
+    """A WebP that fits into 300 x 300 pixels, and the color that most of it has, as `#rrggbb`.
 
     A smaller picture keeps its size. Raises OSError for a broken PNG.
     """
@@ -19,19 +19,19 @@ def thumbnail(png: bytes) -> tuple[bytes, str]:
     small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Pillow.Resampling.LANCZOS)
     target = io.BytesIO()
     small.save(target, "WEBP", quality=85, method=4)
-    return target.getvalue(), dominant_colour(small)
+    return target.getvalue(), dominant_color(small)
 
 
-def colour_of(png: bytes) -> str | None:
-    """The colour that most of a stored picture has, as `#rrggbb`; None for a broken one."""
+def color_of(png: bytes) -> str | None:
+    """The color that most of a stored picture has, as `#rrggbb`; None for a broken one."""
     try:
         return thumbnail(png)[1]
     except (OSError, ValueError):
         return None
 
 
-def dominant_colour(picture: Pillow.Image) -> str:
-    """The colour of most pixels of an RGB picture, among eight that stand for all (median cut), as `#rrggbb`."""
+def dominant_color(picture: Pillow.Image) -> str:
+    """The color of most pixels of an RGB picture, among eight that stand for all (median cut), as `#rrggbb`."""
     few = picture.resize((32, 32), Pillow.Resampling.BOX).quantize(8)
     pixels = few.histogram()
     first = 3 * pixels.index(max(pixels))

@@ -23,7 +23,15 @@ from services.logs import event
 from services.records import Image, Job, Page, User
 from services.store import keys
 from services.store.change_notes import change_note
-from services.store.images import NOT_ERASING, Place, image_from_item, image_to_item, is_visible
+from services.store.images import (
+    COLOR,
+    FAVORITE,
+    NOT_ERASING,
+    Place,
+    image_from_item,
+    image_to_item,
+    is_visible,
+)
 
 UPKEEP_BATCH = 20
 # An erasure younger than this is being done by whoever asked for it.
@@ -36,10 +44,10 @@ MAX_PICTURE_BYTES = 32 * 1024 * 1024
 
 
 class _Small(NamedTuple):
-    """A stored thumbnail: its key, and the colour that stands for the picture until it is loaded."""
+    """A stored thumbnail: its key, and the color that stands for the picture until it is loaded."""
 
     key: str
-    colour: str
+    color: str
 
 
 class Images:
@@ -75,7 +83,7 @@ class Images:
                     n=n,
                     key=key,
                     thumbnail_key=small.key if small else None,
-                    colour=small.colour if small else None,
+                    color=small.color if small else None,
                     width=job.spec.width,
                     height=job.spec.height,
                     size_bytes=len(png),
@@ -91,12 +99,12 @@ class Images:
     def _store_thumbnail(self, user_id: str, job_id: str, n: int, png: bytes) -> _Small | None:
         key = keys.thumbnail_key(user_id, job_id, n)
         try:
-            data, colour = thumbnail(png)
+            data, color = thumbnail(png)
             self._objects.put(key, data, content_type="image/webp")
         except (Unavailable, OSError, ValueError, UnidentifiedImageError) as exc:
             event("thumbnail_failed", level=logging.WARNING, exc=exc, user=user_id, job=job_id, n=n)
             return None
-        return _Small(key, colour)
+        return _Small(key, color)
 
     def record_writes(self, images: Sequence[Image]) -> tuple[Put, ...]:
         """The writes that make stored pictures visible; refused where there is a record already."""
@@ -141,7 +149,7 @@ class Images:
             self._table.update(
                 Update(
                     key=place.key,
-                    assign={"thumbnail_key": small.key, "colour": small.colour},
+                    assign={"thumbnail_key": small.key, COLOR: small.color},
                     remove=("GSI1PK", "GSI1SK"),
                     condition=NOT_ERASING,
                 )
@@ -164,7 +172,7 @@ class Images:
         *,
         limit: int = 60,
         after: str | None = None,
-        favourites: bool = False,
+        favorites: bool = False,
         job_id: str | None = None,
     ) -> Page[Image]:
         """The user's pictures, newest first: all, starred ones, or those of a job. For more there is the search.
@@ -176,8 +184,8 @@ class Images:
         prefix = keys.IMAGE if job_id is None else f"{keys.IMAGE}{job_id}#"
         conditions = ["attribute_not_exists(#erasing)", "attribute_not_exists(#trashed_at)"]
         values: dict[str, Any] = {}
-        if favourites:
-            conditions.append("#favourite = :yes")
+        if favorites:
+            conditions.append(f"#{FAVORITE} = :yes")
             values[":yes"] = True
         items, cursor = self._table.query(
             keys.user_pk(user.id),

@@ -14,7 +14,7 @@ from services.images.labels import relabel
 from services.records import User
 from services.sentences import sentence
 from services.store.change_notes import change_note
-from services.store.images import VISIBLE
+from services.store.images import FAVORITE, VISIBLE
 
 MOST_TAGS = 20
 LONGEST_TAG = 40
@@ -31,9 +31,9 @@ class ImageMarks:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def star_many(self, user: User, ids: Sequence[str], favourite: bool) -> BulkResult:
-        """Marks or unmarks favourites. One AWS call for each 99, and one more each time that some are missing."""
-        return self._assign(user, ids, {"favourite": favourite})
+    def star_many(self, user: User, ids: Sequence[str], favorite: bool) -> BulkResult:
+        """Marks or unmarks favorites. One AWS call for each 99, and one more each time that some are missing."""
+        return self._assign(user, ids, {FAVORITE: favorite})
 
     def rate_many(self, user: User, ids: Sequence[str], rating: int) -> BulkResult:
         """Sets the rating, 0 (none) to 5. Raises InvalidRequest. Calls as `star_many`."""

@@ -14,7 +14,7 @@ from services.aws.table import Put, Table, TransactionRefused
 from services.clock import now
 from services.errors import NotFound, StudioError
 from services.formats.png_metadata import PictureParameters, PngError, read
-from services.formats.thumbnail import colour_of
+from services.formats.thumbnail import color_of
 from services.images.images import MAX_PICTURE_BYTES, Images
 from services.logs import event
 from services.records import Estimate, Image, Job, JobSpec, JobStatus, Record
@@ -106,7 +106,7 @@ class Reconciler:
             seed=parameters.seed,
             model=parameters.model,
             prompt=parameters.prompt,
-            colour=colour_of(png),
+            color=color_of(png),
             created_at=parameters.created_at,
         )
         try:

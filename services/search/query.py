@@ -56,7 +56,7 @@ class PictureQuery:
     album: str | None = None
     since: date | None = None
     until: date | None = None
-    favourites: bool = False
+    favorites: bool = False
     rating: int = 0
     sort: Sort = "newest"
 

@@ -13,7 +13,7 @@ from typing import Any
 from services.aws.table import Item
 from services.errors import StudioError
 from services.store import keys
-from services.store.images import is_visible
+from services.store.images import FAVORITE, is_visible
 
 # A segment of this many bytes, unpacked, is none of ours: a million pictures with long prompts have a quarter.
 MOST_UNPACKED_BYTES = 2 * 1024**3
@@ -36,7 +36,7 @@ class Row:
     tags: tuple[str, ...]
     albums: tuple[str, ...]
     rating: int
-    favourite: bool
+    favorite: bool
     size_bytes: int
 
 
@@ -62,7 +62,7 @@ def row_of(item: Item | None) -> Row | None:
         tags=tuple(item.get("tags", ())),
         albums=tuple(item.get("albums", ())),
         rating=item.get("rating", 0),
-        favourite=item["favourite"],
+        favorite=item[FAVORITE],
         size_bytes=item["size_bytes"],
     )
 
@@ -96,7 +96,7 @@ def _line(sk: str, row: Row | None) -> list[Any]:
         row.tags,
         row.albums,
         row.rating,
-        int(row.favourite),
+        int(row.favorite),
         row.size_bytes,
     ]
 
@@ -107,8 +107,8 @@ def _read(lines: Iterable[bytes]) -> Iterator[tuple[str, Row | None]]:
         if not rest:
             yield sk, None
             continue
-        made_ms, prompt, model, tags, albums, rating, favourite, size_bytes = rest
+        made_ms, prompt, model, tags, albums, rating, favorite, size_bytes = rest
         yield (
             sk,
-            Row(sk, made_ms, prompt, model, tuple(tags), tuple(albums), rating, favourite == 1, size_bytes),
+            Row(sk, made_ms, prompt, model, tuple(tags), tuple(albums), rating, favorite == 1, size_bytes),
         )

@@ -16,7 +16,7 @@ BETWEEN = " \ue000 "
 SCHEMA = """
 CREATE TABLE picture (
   id INTEGER PRIMARY KEY, sk TEXT UNIQUE NOT NULL, made_ms INTEGER NOT NULL, model TEXT NOT NULL,
-  rating INTEGER NOT NULL, favourite INTEGER NOT NULL, size_bytes INTEGER NOT NULL
+  rating INTEGER NOT NULL, favorite INTEGER NOT NULL, size_bytes INTEGER NOT NULL
 );
 CREATE TABLE label (
   kind TEXT NOT NULL, name TEXT NOT NULL, picture INTEGER NOT NULL, PRIMARY KEY (kind, name, picture)
@@ -84,7 +84,7 @@ class SearchTable:
         self._db.executemany(
             "INSERT INTO picture VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
-                (n, row.sk, row.made_ms, row.model, row.rating, row.favourite, row.size_bytes)
+                (n, row.sk, row.made_ms, row.model, row.rating, row.favorite, row.size_bytes)
                 for n, row in numbered
             ),
         )
@@ -156,15 +156,15 @@ def _where(query: PictureQuery, after: tuple[int, str] | None) -> tuple[str, dic
         clauses.append(clause)
         values.update(bound)
 
-    labelled = "id IN (SELECT picture FROM label WHERE kind = '{0}' AND name = :{0})"
+    labeled = "id IN (SELECT picture FROM label WHERE kind = '{0}' AND name = :{0})"
     if query.model is not None:
         need("model = :model", model=query.model)
     if query.tag is not None:
-        need(labelled.format("tag"), tag=query.tag)
+        need(labeled.format("tag"), tag=query.tag)
     if query.album is not None:
-        need(labelled.format("album"), album=query.album)
-    if query.favourites:
-        need("favourite = 1")
+        need(labeled.format("album"), album=query.album)
+    if query.favorites:
+        need("favorite = 1")
     if query.rating:
         need("rating >= :rating", rating=query.rating)
     if query.since is not None:

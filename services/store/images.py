@@ -12,6 +12,9 @@ from services.store import keys
 
 # A record that is being erased is hidden first and removed last; one in the trash can come back.
 NOT_ERASING = "attribute_exists(PK) AND attribute_not_exists(#erasing)"
+# The table's names for these, older than the spelling that the code holds to.
+FAVORITE = "favourite"
+COLOR = "colour"
 VISIBLE = f"{NOT_ERASING} AND attribute_not_exists(#trashed_at)"
 
 
@@ -68,8 +71,8 @@ def image_to_item(image: Image) -> Item:
         "seed": image.seed,
         "model": image.model,
         "prompt": image.prompt,
-        "favourite": image.favourite,
-        "colour": image.colour,
+        FAVORITE: image.favorite,
+        COLOR: image.color,
         "created_at": image.created_at.isoformat(),
     }
     if image.thumbnail_key:
@@ -94,11 +97,11 @@ def image_from_item(item: Item) -> Image:
         seed=item["seed"],
         model=item["model"],
         prompt=item["prompt"],
-        favourite=item["favourite"],
+        favorite=item[FAVORITE],
         rating=item.get("rating", 0),
         tags=tuple(item.get("tags", ())),
         albums=tuple(item.get("albums", ())),
-        colour=item.get("colour"),
+        color=item.get(COLOR),
         created_at=datetime.fromisoformat(item["created_at"]),
         trashed_at=datetime.fromisoformat(item["trashed_at"]) if item.get("trashed_at") else None,
     )

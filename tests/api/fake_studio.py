@@ -276,7 +276,7 @@ class FakeImages:
         *,
         limit: int = 60,
         after: str | None = None,
-        favourites: bool = False,
+        favorites: bool = False,
         job_id: str | None = None,
     ) -> Page[Image]:
         self.studio.read("images.list")
@@ -284,7 +284,7 @@ class FakeImages:
             image
             for image in self.studio.all_images.values()
             if image.user_id == user.id
-            and (image.favourite or not favourites)
+            and (image.favorite or not favorites)
             and job_id in (None, image.job_id)
         ]
         return paged(sorted(found, key=lambda image: image.id, reverse=job_id is None), limit, after)

@@ -69,8 +69,8 @@ def test_a_wrong_field_is_named_and_nothing_is_made(
 
 
 def test_all_wrong_types_are_told_at_once(client: TestClient, alice: Person) -> None:
-    answer = client.post("/v1/jobs", json={"seed": "abc", "colour": "red"}, headers=alice.auth)
-    assert {error["param"] for error in answer.json()["errors"]} == {"prompt", "seed", "colour"}
+    answer = client.post("/v1/jobs", json={"seed": "abc", "color": "red"}, headers=alice.auth)
+    assert {error["param"] for error in answer.json()["errors"]} == {"prompt", "seed", "color"}
 
 
 def test_an_unknown_field_is_told_which_are_known(client: TestClient, alice: Person) -> None:

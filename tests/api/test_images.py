@@ -32,9 +32,11 @@ def test_images_can_be_listed_by_job_and_by_star(
     client: TestClient, studio: FakeStudio, alice: Person, job_id: str
 ) -> None:
     starred = f"{job_id}-1"
-    studio.all_images[starred] = studio.all_images[starred].model_copy(update={"favourite": True})
+    studio.all_images[starred] = studio.all_images[starred].model_copy(update={"favorite": True})
     by_job = client.get(f"/v1/images?job={job_id}", headers=alice.auth).json()["data"]
-    by_star = client.get("/v1/images?favourites=true", headers=alice.auth).json()["data"]
+    by_star = client.get("/v1/images?favorites=true", headers=alice.auth).json()["data"]
+    before_0_2 = client.get("/v1/images?favourites=true", headers=alice.auth).json()["data"]
+    assert by_star == before_0_2 and by_star[0]["favorite"] and by_star[0]["favourite"]
     assert len(by_job) == 3
     assert [image["id"] for image in by_star] == [starred]
 
@@ -73,7 +75,7 @@ def test_a_deleted_image_is_gone_and_its_job_stays(client: TestClient, alice: Pe
     assert [image["id"] for image in job["output"]] == [f"{job_id}-0", f"{job_id}-2"]
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=101", "favourites=perhaps", "colour=red"])
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "favorites=perhaps", "color=red"])
 def test_an_image_query_that_makes_no_sense_is_refused(client: TestClient, alice: Person, query: str) -> None:
     answer = client.get(f"/v1/images?{query}", headers=alice.auth)
     assert (answer.status_code, answer.json()["param"]) == (422, query.split("=")[0])

@@ -309,9 +309,9 @@ def test_a_made_job_is_answered_even_when_its_end_cannot_be_read(
     assert (answer.status_code, answer.json()["status"]) == (201, "queued")
 
 
-def file(kind: str = "PNG", size: tuple[int, int] = (64, 64), colour: str = "white", **options: Any) -> bytes:
+def file(kind: str = "PNG", size: tuple[int, int] = (64, 64), color: str = "white", **options: Any) -> bytes:
     target = io.BytesIO()
-    Pillow.new("RGB", size, colour).save(target, kind, **options)
+    Pillow.new("RGB", size, color).save(target, kind, **options)
     return target.getvalue()
 
 
@@ -323,7 +323,7 @@ def base64_of(data: bytes) -> str:
 def test_a_picture_makes_it_image_to_image_and_a_mask_inpainting(
     client: TestClient, alice: Person, kind: str
 ) -> None:
-    picture = file(kind, colour="red")
+    picture = file(kind, color="red")
     job = make(client, alice, image=base64_of(picture))
     assert job["input"]["task"] == "image-to-image"
     assert job["input"]["strength"] == 0.6
@@ -335,7 +335,7 @@ def test_a_picture_makes_it_image_to_image_and_a_mask_inpainting(
 
 
 def animated() -> bytes:
-    frames = [Pillow.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    frames = [Pillow.new("RGB", (64, 64), color) for color in ("red", "blue")]
     target = io.BytesIO()
     frames[0].save(target, "WEBP", save_all=True, append_images=frames[1:], duration=100)
     return target.getvalue()
@@ -358,13 +358,13 @@ def bomb(side: int) -> bytes:
         ({"image": base64_of(file(size=(8200, 8)))}, "image", "8200 x 8 pixels"),
         ({"image": base64_of(bomb(6_000))}, "image", "25 megapixels"),
         ({"image": base64_of(bomb(60_000))}, "image", "8192"),
-        ({"image": base64_of(file(size=(500, 500), colour="red")[:-200])}, "image", "cut off"),
+        ({"image": base64_of(file(size=(500, 500), color="red")[:-200])}, "image", "cut off"),
         ({"image": base64_of(animated())}, "image", "animated"),
         ({"image": base64_of(file()), "strength": 1.5}, "strength", "0.01 to 1"),
         ({"image": base64_of(file()), "strength": 0}, "strength", "0.01 to 1"),
         ({"strength": 0.5}, "strength", "goes with an image"),
         ({"mask": base64_of(file())}, "mask", "goes with an image"),
-        ({"image": base64_of(file()), "mask": base64_of(file(colour="black"))}, "mask", "nowhere white"),
+        ({"image": base64_of(file()), "mask": base64_of(file(color="black"))}, "mask", "nowhere white"),
     ],
 )
 def test_a_picture_that_cannot_be_drawn_over_is_refused_by_name(

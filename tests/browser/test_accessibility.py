@@ -39,14 +39,14 @@ def faults(page: Page, rules: dict[str, Any] = RULES) -> list[str]:
     return [f"{fault['id']} ({fault['impact']}): {fault['nodes'][0]['html'][:200]}" for fault in found]
 
 
-def faults_in_both_colours(page: Page) -> list[str]:
-    """The same, light and dark: the second time only for what colours can do wrong. Leaves the page in the second."""
+def faults_in_both_colors(page: Page) -> list[str]:
+    """The same, light and dark: the second time only for what colors can do wrong. Leaves the page in the second."""
     found = faults(page)
     now = page.locator(".stApp").evaluate("app => getComputedStyle(app).colorScheme")
     other: Any = "light" if now == "dark" else "dark"
     page.emulate_media(color_scheme=other)
     expect(page.locator(".stApp")).to_have_css("color-scheme", other)
-    # Colours fade from one to the other.
+    # Colors fade from one to the other.
     page.evaluate(FADED)
     return found + [f"{other}: {fault}" for fault in faults(page, CONTRAST)]
 
@@ -74,7 +74,7 @@ def test_no_page_has_a_fault_that_axe_finds(running: RunningStudio, page: Page) 
     page.emulate_media(color_scheme="light")
     page.goto(running.url)
     page.get_by_role("button", name="Sign in").wait_for()
-    wrong = {"Sign-in": faults_in_both_colours(page)}
+    wrong = {"Sign-in": faults_in_both_colors(page)}
     sign_in(page, running.url, running.credentials["admin"])
     heading(page, "Create")
     generate(page, "a red apple")
@@ -87,11 +87,11 @@ def test_no_page_has_a_fault_that_axe_finds(running: RunningStudio, page: Page) 
             # What the page asks the services for comes after its title.
             still(page)
             at = f"{entry.title}, {width} px"
-            wrong[at] = faults_in_both_colours(page)
+            wrong[at] = faults_in_both_colors(page)
             if entry.path in STATES:
                 STATES[entry.path](page)
                 still(page)
-                wrong[f"{at}, opened"] = faults_in_both_colours(page)
+                wrong[f"{at}, opened"] = faults_in_both_colors(page)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert {name: found for name, found in wrong.items() if found} == {}
     # And it would find one.
@@ -100,7 +100,7 @@ def test_no_page_has_a_fault_that_axe_finds(running: RunningStudio, page: Page) 
 
 
 class Looks:
-    """Looks through what is open with axe, in both colours, and remembers what it found."""
+    """Looks through what is open with axe, in both colors, and remembers what it found."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -112,7 +112,7 @@ class Looks:
         shown.first.wait_for()
         still(self.page)
         self.seen.append(at)
-        if found := faults_in_both_colours(self.page):
+        if found := faults_in_both_colors(self.page):
             self.wrong[at] = found
 
     def close(self) -> None:
@@ -214,14 +214,14 @@ def _in_a_share(page: Page, looks: Looks, chromium: Browser) -> None:
     looks.look("a share", dialog.get_by_role("button", name="Take back"))
     address = dialog.get_by_test_id("stCode").filter(has_text="http").first.inner_text().strip()
     looks.close()
-    # It has no script and no colours to wait for: what it wears is the system's.
-    for colours in ("light", "dark"):
-        stranger = chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme=colours)
+    # It has no script and no colors to wait for: what it wears is the system's.
+    for colors in ("light", "dark"):
+        stranger = chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme=colors)
         theirs = stranger.new_page()
         for words, path in (("Shared until", ""), ("This picture is not shared", "x")):
             theirs.goto(address + path)
             theirs.get_by_text(words).first.wait_for()
-            looks.seen.append(f"{words}, {colours}")
+            looks.seen.append(f"{words}, {colors}")
             if found := faults(theirs):
                 looks.wrong[looks.seen[-1]] = found
         stranger.close()

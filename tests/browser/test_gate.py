@@ -19,7 +19,7 @@ from services.build import build
 from services.records import Role
 from services.settings import load_settings
 from tests.browser.conftest import heading
-from tests.browser.test_accessibility import faults_in_both_colours
+from tests.browser.test_accessibility import faults_in_both_colors
 from tests.browser.test_hostile_text import ALL, HTML, Watch
 from tests.fields import text_fields
 
@@ -63,7 +63,7 @@ def test_a_private_install_signs_in_by_password_stays_signed_in_and_signs_out(
         watch.type("local_sign_in.show_form: User name", user_name, HTML)
         watch.type("local_sign_in.show_form: Password", secret, ALL, press="Enter")
         watch.look("a sign-in that fails", "User name or password is wrong.")
-        assert faults_in_both_colours(page) == []
+        assert faults_in_both_colors(page) == []
         user_name.fill("mia")
         secret.fill(password)
         assert not component.held

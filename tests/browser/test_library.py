@@ -60,7 +60,7 @@ def test_pictures_are_found_gathered_and_taken_home(
     expect(tiles).to_have_count(2)
     expect(search).to_have_value("sailb -green")
     assert parse_qs(urlsplit(page.url).query)["q"] == ["sailb -green"]
-    assert tiles.first.evaluate("tile => tile.style.getPropertyValue('--colour')").startswith("#")
+    assert tiles.first.evaluate("tile => tile.style.getPropertyValue('--color')").startswith("#")
     search.fill("sailboat")
     search.press("Enter")
     expect(tiles).to_have_count(4)

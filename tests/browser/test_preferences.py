@@ -1,4 +1,4 @@
-"""The colours and the language that a person chose are those of every page, in a new window too."""
+"""The colors and the language that a person chose are those of every page, in a new window too."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.running import RunningStudio
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 
-def wears(page: Page, colours: str) -> None:
+def wears(page: Page, colors: str) -> None:
     """Waits until the page is light or dark."""
-    expect(page.locator(".stApp")).to_have_css("color-scheme", colours)
+    expect(page.locator(".stApp")).to_have_css("color-scheme", colors)
 
 
 def speak(page: Page, label: str, language: str) -> None:

@@ -35,8 +35,8 @@ def test_from_sign_in_to_a_picture_starred_downloaded_deleted_and_out(
     tile.hover()
     # One right after the other: what is clicked next must not take its effect from the star.
     tile.locator(".star").click()
-    page.get_by_text("Favourites", exact=True).click()
-    page.wait_for_url("**show=favourites")
+    page.get_by_text("Favorites", exact=True).click()
+    page.wait_for_url("**show=favorites")
     expect(page.locator(".tile")).to_have_count(1)
     expect(tile.locator(".star")).to_have_attribute("aria-pressed", "true")
 
@@ -58,7 +58,7 @@ def test_from_sign_in_to_a_picture_starred_downloaded_deleted_and_out(
     page.keyboard.press("4")
     expect(dialog.locator(".st-key-viewer_rate_keys")).to_be_hidden()
     page.keyboard.press("Delete")
-    page.get_by_text("No favourites yet.").wait_for()
+    page.get_by_text("No favorites yet.").wait_for()
     page.get_by_role("button", name="Undo").click()
     expect(page.locator(".tile .note")).to_have_text("★★★★")
 
@@ -66,7 +66,7 @@ def test_from_sign_in_to_a_picture_starred_downloaded_deleted_and_out(
     page.locator(".tile .open").first.focus()
     page.keyboard.press("Control+a")
     page.locator(".dock").get_by_role("button", name="Delete").click()
-    page.get_by_text("No favourites yet.").wait_for()
+    page.get_by_text("No favorites yet.").wait_for()
     page.get_by_text("Trash", exact=True).click()
     expect(page.locator(".tile .note")).to_have_text("30 days left")
     assert "show=trash" in page.url

@@ -63,10 +63,10 @@ def stop(request: pytest.FixtureRequest) -> Stop:
     return taken
 
 
-def window(chromium: Browser, colours: Any, **more: Any) -> Page:
+def window(chromium: Browser, colors: Any, **more: Any) -> Page:
     """A browser that has never been here, in a window of its own."""
     context = chromium.new_context(
-        **({"viewport": {"width": 1360, "height": 900}, "color_scheme": colours} | more)
+        **({"viewport": {"width": 1360, "height": 900}, "color_scheme": colors} | more)
     )
     context.set_default_timeout(TIMEOUT_MS)
     return context.new_page()

@@ -12,7 +12,7 @@ from PIL import Image
 
 
 def noise_picture(seed: int, width: int = 64, height: int = 64) -> npt.NDArray[np.uint8]:
-    """Coloured blocks of 8 px, the same for the same seed."""
+    """Colored blocks of 8 px, the same for the same seed."""
     small = np.random.default_rng(seed).integers(0, 256, (-(-height // 8), -(-width // 8), 3), dtype=np.uint8)
     return small.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
 

@@ -25,7 +25,7 @@ from tests.inference.processes import ServerProcess
 StartProcess = Callable[..., ServerProcess]
 ROOT = Path(__file__).resolve().parents[2]
 
-# Ten by ten patches of colour that mean nothing to a person: found by changing blobs of colour at random and keeping
+# Ten by ten patches of color that mean nothing to a person: found by changing blobs of color at random and keeping
 # what this classifier scored higher.
 PATCHES_PX = 10
 PATCHES = bytes.fromhex(
@@ -40,13 +40,13 @@ PATCHES = bytes.fromhex(
 
 
 def flagged_picture(side_px: int = 256) -> Pixels:
-    """Blurred patches of colour that the classifier takes for pornography."""
+    """Blurred patches of color that the classifier takes for pornography."""
     patches = PillowImage.frombytes("RGB", (PATCHES_PX, PATCHES_PX), PATCHES)
     return np.asarray(patches.resize((side_px, side_px), PillowImage.Resampling.BICUBIC))
 
 
 def harmless_pictures() -> list[Pixels]:
-    """Noise, one colour, and a gradient of another size and shape."""
+    """Noise, one color, and a gradient of another size and shape."""
     rows, columns = np.mgrid[0:96, 0:160]
     return [
         np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8),

@@ -114,7 +114,7 @@ def bomb() -> bytes:
 
 
 def animated() -> bytes:
-    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (64, 64), color) for color in ("red", "blue")]
     stream = io.BytesIO()
     frames[0].save(stream, "PNG", save_all=True, append_images=frames[1:])
     return stream.getvalue()

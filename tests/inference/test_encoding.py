@@ -19,7 +19,7 @@ FORMATS: list[ImageFormat] = ["png", "webp"]
 
 
 def pictures() -> dict[str, Pixels]:
-    """Pictures that a lossy step, a palette or a colour conversion would change."""
+    """Pictures that a lossy step, a palette or a color conversion would change."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[0:96, 0:160]
     return {
@@ -27,7 +27,7 @@ def pictures() -> dict[str, Pixels]:
         "gradient": np.stack([rows, columns, 255 - rows], axis=-1).astype(np.uint8),
         "black": np.zeros((64, 64, 3), np.uint8),
         "one pixel": np.full((1, 1, 3), (1, 2, 3), np.uint8),
-        "few colours": (rng.integers(0, 2, (40, 24, 1), dtype=np.uint8) * np.array([255, 7, 0], np.uint8)),
+        "few colors": (rng.integers(0, 2, (40, 24, 1), dtype=np.uint8) * np.array([255, 7, 0], np.uint8)),
         # Not contiguous, as a slice of a batch or a turned picture is.
         "a view": rng.integers(0, 256, (80, 64, 3), dtype=np.uint8)[::2, ::-1],
     }

@@ -83,15 +83,15 @@ def test_what_is_transparent_becomes_white() -> None:
 
 
 def test_sixteen_bits_keep_their_brightness() -> None:
-    grey = np.full((64, 64), 0x8000, dtype=np.uint16)
+    gray = np.full((64, 64), 0x8000, dtype=np.uint16)
 
-    read = read_picture(as_base64(Image.fromarray(grey)), "image", 64, 64)
+    read = read_picture(as_base64(Image.fromarray(gray)), "image", 64, 64)
 
     assert read[0, 0].tolist() == [128, 128, 128]
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "L"])
-def test_other_colour_models_become_rgb(mode: str) -> None:
+def test_other_color_models_become_rgb(mode: str) -> None:
     file = as_base64(Image.new("RGB", (64, 64), (128, 128, 128)).convert(mode), "JPEG", quality=100)
 
     read = read_picture(file, "image", 64, 64)

@@ -1,4 +1,4 @@
-"""The checks of what is installed: pins, licences, known vulnerabilities."""
+"""The checks of what is installed: pins, licenses, known vulnerabilities."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ LOWER = f"\n{pins.MARK}\n"
 
 
 def install(
-    plant: Plant, environment: str, name: str, version: str, *lines: str, licence: str | None = None
+    plant: Plant, environment: str, name: str, version: str, *lines: str, license: str | None = None
 ) -> None:
     """Puts a package's metadata into an environment, as an installer leaves it."""
     folder = f"{SITE.format(environment)}/{name}-{version}.dist-info"
     head = [f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}", *lines]
     plant(f"{folder}/METADATA", "\n".join(head) + "\n")
     files = [f"{folder.rpartition('/')[2]}/METADATA,,"]
-    if licence is not None:
-        plant(f"{folder}/licenses/LICENSE", licence)
+    if license is not None:
+        plant(f"{folder}/licenses/LICENSE", license)
         files.append(f"{folder.rpartition('/')[2]}/licenses/LICENSE,,")
     plant(f"{folder}/RECORD", "\n".join(files) + "\n")
 
@@ -97,7 +97,7 @@ def test_an_import_of_a_package_that_is_only_pulled_in_fails(environments: Path,
     assert outcome.detail == "app/two.py:2: two is not named in requirements.txt"
 
 
-def test_licences_that_may_be_shipped_pass(environments: Path, plant: Plant) -> None:
+def test_licenses_that_may_be_shipped_pass(environments: Path, plant: Plant) -> None:
     install(plant, "studio", "two", "1", "License-Expression: GPL-3.0-only OR MIT")
     install(plant, "studio", "three", "1", "Classifier: License :: OSI Approved :: BSD License")
     install(
@@ -105,14 +105,14 @@ def test_licences_that_may_be_shipped_pass(environments: Path, plant: Plant) -> 
         "studio",
         "four",
         "1",
-        licence="Copyright X\n\nPermission is hereby granted, free of charge, to",
+        license="Copyright X\n\nPermission is hereby granted, free of charge, to",
     )
-    outcome = check.CHECKS["licences"](environments)
+    outcome = check.CHECKS["licenses"](environments)
     assert outcome.state is State.OK, outcome.detail
 
 
 @pytest.mark.parametrize(
-    ("lines", "licence"),
+    ("lines", "license"),
     [
         (["License-Expression: AGPL-3.0-or-later"], None),
         (["License-Expression: GPL-2.0-only"], None),
@@ -125,11 +125,11 @@ def test_licences_that_may_be_shipped_pass(environments: Path, plant: Plant) -> 
         ([], "GNU GENERAL PUBLIC LICENSE"),
     ],
 )
-def test_a_licence_that_may_not_be_shipped_fails(
-    lines: list[str], licence: str | None, environments: Path, plant: Plant
+def test_a_license_that_may_not_be_shipped_fails(
+    lines: list[str], license: str | None, environments: Path, plant: Plant
 ) -> None:
-    install(plant, "inference", "two", "1", *lines, licence=licence)
-    outcome = check.CHECKS["licences"](environments)
+    install(plant, "inference", "two", "1", *lines, license=license)
+    outcome = check.CHECKS["licenses"](environments)
     assert outcome.state is State.FAILED
     assert outcome.detail.startswith(".venvs/inference: two: ")
 

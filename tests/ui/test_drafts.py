@@ -92,7 +92,7 @@ def test_several_prompts_share_the_drafts_and_the_price_says_so_before_the_press
     submit(at, "a {red|blue|green} apple")
     jobs = studio.jobs.list(maker).items
     made = sorted((job.spec.prompt, job.spec.steps, job.spec.count) for job in jobs)
-    assert made == [(f"a {colour} apple", 6, 4) for colour in ("blue", "green", "red")]
+    assert made == [(f"a {color} apple", 6, 4) for color in ("blue", "green", "red")]
     assert len({job.draft.group for job in jobs if job.draft}) == 1
 
 

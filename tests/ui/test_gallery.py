@@ -1,4 +1,4 @@
-"""The gallery: pictures by page, favourites, the dialog on one of them."""
+"""The gallery: pictures by page, favorites, the dialog on one of them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def test_an_empty_gallery_says_how_to_fill_it(open_page: Callable[..., AppTest])
     assert "Your gallery is empty." in words(open_page(GALLERY))
 
 
-def test_empty_favourites_say_how_to_star(open_page: Callable[..., AppTest], picture: Image) -> None:
+def test_empty_favorites_say_how_to_star(open_page: Callable[..., AppTest], picture: Image) -> None:
     at = open_page(GALLERY)
-    at.session_state["gallery_show"] = "Favourites"
-    assert "No favourites yet." in words(at.run())
-    assert at.query_params["show"] == "favourites"
+    at.session_state["gallery_show"] = "Favorites"
+    assert "No favorites yet." in words(at.run())
+    assert at.query_params["show"] == "favorites"
 
 
 def test_a_link_to_a_picture_opens_it_with_its_settings(
@@ -49,9 +49,9 @@ def test_a_star_in_the_dialog_is_kept_and_taken_back(
 ) -> None:
     at = in_dialog(viewer.show_picture, (picture.id,)).run()
     at.button(key="viewer_star").click().run()
-    assert studio.images.get(maker, picture.id).favourite
+    assert studio.images.get(maker, picture.id).favorite
     at.button(key="viewer_star").click().run()
-    assert not studio.images.get(maker, picture.id).favourite
+    assert not studio.images.get(maker, picture.id).favorite
 
 
 def test_a_picture_deleted_in_the_dialog_is_in_the_trash_and_offered_back(
@@ -145,8 +145,8 @@ def test_the_grid_ignores_what_no_grid_would_send(sent: object) -> None:
 
 
 def test_the_grid_passes_on_what_was_asked_of_pictures_in_it() -> None:
-    sent = {"kind": "star", "ids": ["mine", "too"], "favourite": True}
-    assert picture_grid._action(sent, {"mine", "too"}) == GridAction("star", ("mine", "too"), favourite=True)
+    sent = {"kind": "star", "ids": ["mine", "too"], "favorite": True}
+    assert picture_grid._action(sent, {"mine", "too"}) == GridAction("star", ("mine", "too"), favorite=True)
     assert picture_grid._action({"kind": "rate", "ids": ["mine"], "rating": 3}, {"mine"}) == GridAction(
         "rate", ("mine",), rating=3
     )

@@ -24,9 +24,9 @@ from tests.endpoint import ScriptedEndpoint
 from tests.ui.conftest import words
 
 
-def png(colour: str = "red", size: tuple[int, int] = (128, 96)) -> bytes:
+def png(color: str = "red", size: tuple[int, int] = (128, 96)) -> bytes:
     target = io.BytesIO()
-    Pillow.new("RGB", size, colour).save(target, "PNG")
+    Pillow.new("RGB", size, color).save(target, "PNG")
     return target.getvalue()
 
 

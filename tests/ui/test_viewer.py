@@ -97,7 +97,7 @@ def test_the_picture_ignores_what_no_picture_would_send(sent: object) -> None:
     assert zoom.action(sent) is None
 
 
-def test_a_step_goes_to_the_neighbour_and_not_past_the_end(
+def test_a_step_goes_to_the_neighbor_and_not_past_the_end(
     studio: Studio, maker: User, picture: Image, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state: dict[str, Any] = {}
@@ -110,7 +110,7 @@ def test_a_step_goes_to_the_neighbour_and_not_past_the_end(
     assert state["viewed"] == job.image_ids[0]
     monkeypatch.setattr(viewer, "asked", lambda: zoom.ZoomAction("star"))
     viewer._act(studio, maker, picture, job.image_ids)
-    assert studio.images.get(maker, picture.id).favourite
+    assert studio.images.get(maker, picture.id).favorite
 
 
 def test_two_pictures_in_the_address_are_compared_and_what_differs_is_told(

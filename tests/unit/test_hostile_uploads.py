@@ -112,7 +112,7 @@ def test_a_large_picture_is_made_smaller_in_bounded_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "colour", "wanted"),
+    ("mode", "color", "wanted"),
     [
         ("I;16", 40_000, (156, 156, 156)),
         ("LA", (10, 255), (10, 10, 10)),
@@ -122,22 +122,22 @@ def test_a_large_picture_is_made_smaller_in_bounded_memory() -> None:
     ],
 )
 def test_every_kind_of_pixels_becomes_rgb_upon_white(
-    mode: str, colour: int | tuple[int, ...], wanted: tuple[int, int, int]
+    mode: str, color: int | tuple[int, ...], wanted: tuple[int, int, int]
 ) -> None:
     target = io.BytesIO()
-    Pillow.new(mode, (9, 7), colour).save(target, "PNG")
+    Pillow.new(mode, (9, 7), color).save(target, "PNG")
     assert read_picture(target.getvalue(), param="image").getpixel((3, 3)) == wanted
 
 
-def test_colours_follow_the_profile_of_the_file_into_srgb() -> None:
+def test_colors_follow_the_profile_of_the_file_into_srgb() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     plain, with_foreign = (
-        read_picture(files.coloured((200, 30, 30), profile=one), param="image").getpixel((0, 0))
+        read_picture(files.colored((200, 30, 30), profile=one), param="image").getpixel((0, 0))
         for one in (None, profile)
     )
     # A profile for another kind of pixels is passed over.
     assert plain == with_foreign == (200, 30, 30)
-    wide = read_picture(files.coloured((200, 30, 30), profile=files.wide_profile()), param="image")
+    wide = read_picture(files.colored((200, 30, 30), profile=files.wide_profile()), param="image")
     red = wide.getpixel((0, 0))
     assert isinstance(red, tuple) and red[0] > 205
 

@@ -77,11 +77,11 @@ def pressed(data: RerunData | None) -> list[str]:
 def test_a_run_that_carries_a_press_comes_to_its_end_and_then_the_next_begins(runner: Runner) -> None:
     runner.ask(button())
     assert pressed(runner.begin()) == ["True"]
-    runner.ask(WidgetState(id="show", string_value="Favourites"))
+    runner.ask(WidgetState(id="show", string_value="Favorites"))
     assert runner.cut_short() is None
     after = runner.begin()
     assert after is not None and after.widget_states is not None
-    assert [state.string_value for state in after.widget_states.widgets] == ["Favourites"]
+    assert [state.string_value for state in after.widget_states.widgets] == ["Favorites"]
     assert runner.begin() is None
 
 
@@ -90,7 +90,7 @@ def test_streamlits_own_requests_would_have_cut_it_short() -> None:
     runner = Runner(ScriptRequests())
     runner.ask(button())
     runner.begin()
-    runner.ask(WidgetState(id="show", string_value="Favourites"))
+    runner.ask(WidgetState(id="show", string_value="Favorites"))
     after = runner.cut_short()
     assert after is not None and not carries_press(after)
 
@@ -99,7 +99,7 @@ def test_a_press_that_came_between_the_request_and_its_run_is_not_lost_either(ru
     runner.ask(WidgetState(id="show", string_value="All"))
     runner.begin()
     runner.ask(button())
-    runner.ask(WidgetState(id="show", string_value="Favourites"))
+    runner.ask(WidgetState(id="show", string_value="Favorites"))
     assert pressed(runner.cut_short()) == ["True"]
     assert runner.cut_short() is None
     assert pressed(runner.begin()) == []
@@ -131,7 +131,7 @@ def test_words_typed_after_a_press_do_not_go_with_it(runner: Runner) -> None:
 def test_each_press_in_a_component_gets_a_run_of_its_own_in_their_order(runner: Runner) -> None:
     for n in range(4):
         runner.ask(act({"star": n}))
-    runner.ask(WidgetState(id="show", string_value="Favourites"))
+    runner.ask(WidgetState(id="show", string_value="Favorites"))
     runs = []
     while (data := runner.begin()) is not None:
         runs.append(pressed(data))

@@ -1,4 +1,4 @@
-"""The small picture and the colour that is shown until it is loaded."""
+"""The small picture and the color that is shown until it is loaded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import pytest
 from PIL import Image as Pillow
 
-from services.formats.thumbnail import colour_of, thumbnail
+from services.formats.thumbnail import color_of, thumbnail
 
 
 def png(picture: Pillow.Image) -> bytes:
@@ -16,19 +16,19 @@ def png(picture: Pillow.Image) -> bytes:
     return target.getvalue()
 
 
-def test_the_colour_is_the_one_most_of_the_picture_has() -> None:
+def test_the_color_is_the_one_most_of_the_picture_has() -> None:
     picture = Pillow.new("RGB", (640, 480), "#204060")
     picture.paste("#f0e0d0", (0, 0, 200, 480))
-    _, colour = thumbnail(png(picture))
-    assert colour == "#204060" == colour_of(png(picture))
+    _, color = thumbnail(png(picture))
+    assert color == "#204060" == color_of(png(picture))
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "I;16"])
-def test_every_form_of_png_has_a_colour(mode: str) -> None:
-    data, colour = thumbnail(png(Pillow.new(mode, (700, 1))))
-    assert len(colour) == 7 and data[:4] == b"RIFF"
+def test_every_form_of_png_has_a_color(mode: str) -> None:
+    data, color = thumbnail(png(Pillow.new(mode, (700, 1))))
+    assert len(color) == 7 and data[:4] == b"RIFF"
 
 
 def test_a_broken_picture_has_none() -> None:
-    assert colour_of(png(Pillow.new("RGB", (64, 64)))[:60]) is None
-    assert colour_of(b"") is None
+    assert color_of(png(Pillow.new("RGB", (64, 64)))[:60]) is None
+    assert color_of(b"") is None

@@ -79,7 +79,7 @@ def test_names_are_free_clean_and_not_too_many(
     for wrong in ("", "  ", "x" * (LONGEST_NAME + 1), "a\u202eb", "a\x00b"):
         with pytest.raises(InvalidRequest):
             studio.albums.create(maker, wrong)
-    monkeypatch.setattr("services.images.images.albums.MOST_ALBUMS", 2)
+    monkeypatch.setattr("services.images.albums.MOST_ALBUMS", 2)
     with pytest.raises(LimitReached):
         studio.albums.create(maker, "One more")
 

@@ -54,7 +54,7 @@ def test_foreign_made_up_trashed_and_too_many_pictures_are_not_marked(
         with pytest.raises(InvalidRequest):
             change(maker, [f"{keys.new_id()}-0" for _ in range(MOST_PICTURES + 1)])
     back = studio.trash.get(maker, gone)
-    assert not back.favourite and back.rating == 0 and back.tags == ()
+    assert not back.favorite and back.rating == 0 and back.tags == ()
 
 
 def test_a_picture_takes_20_tags_and_says_which_one_is_full(

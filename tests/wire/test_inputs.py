@@ -20,16 +20,16 @@ from tests import hostile_files as files
 from tests.endpoint import ScriptedEndpoint
 
 
-def file(colour: str = "red", size: tuple[int, int] = (64, 64), kind: str = "PNG") -> bytes:
+def file(color: str = "red", size: tuple[int, int] = (64, 64), kind: str = "PNG") -> bytes:
     target = io.BytesIO()
-    Pillow.new("RGB", size, colour).save(target, kind)
+    Pillow.new("RGB", size, color).save(target, kind)
     return target.getvalue()
 
 
-def coloured_noise(side: int) -> bytes:
+def colored_noise(side: int) -> bytes:
     """The same with three channels that have nothing in common."""
-    grey = Pillow.effect_noise((3 * side, side), 200).tobytes()
-    bands = [Pillow.frombytes("L", (side, side), grey[n * side * side :][: side * side]) for n in range(3)]
+    gray = Pillow.effect_noise((3 * side, side), 200).tobytes()
+    bands = [Pillow.frombytes("L", (side, side), gray[n * side * side :][: side * side]) for n in range(3)]
     target = io.BytesIO()
     Pillow.merge("RGB", bands).save(target, "PNG")
     return target.getvalue()
@@ -89,7 +89,7 @@ def test_a_picture_goes_to_the_container_without_its_metadata_and_the_result_say
 def test_a_payload_over_128000_bytes_goes_by_s3(
     studio: Studio, endpoint: ScriptedEndpoint, inputs: Objects, maker: User
 ) -> None:
-    picture = coloured_noise(192)
+    picture = colored_noise(192)
     files_of_192 = {"image": picture, "mask": noise(192), "width": 192, "height": 192}
     request = OVER.model_copy(update=files_of_192)
     job = studio.jobs.submit(maker, request)
@@ -316,8 +316,8 @@ def test_a_mask_of_another_shape_and_an_empty_one_are_refused(studio: Studio, ma
 def test_the_newest_uploads_push_out_the_oldest_and_erasing_everything_takes_all(
     studio: Studio, maker: User, inputs: Objects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.jobs.jobs.sources.MOST_UPLOADS", 3)
-    kept = [studio.sources.keep(maker, file(colour)).id for colour in ("red", "blue", "green", "teal")]
+    monkeypatch.setattr("services.jobs.sources.MOST_UPLOADS", 3)
+    kept = [studio.sources.keep(maker, file(color)).id for color in ("red", "blue", "green", "teal")]
     assert [key.rpartition("/")[2] for key in inputs.keys(f"{maker.id}/uploads/")] == kept[1:]
     studio.sources.keep_mask(maker, studio.sources.look(maker, kept[-1]), file("white"))
     studio.jobs.delete_all(maker)

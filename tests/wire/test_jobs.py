@@ -366,7 +366,7 @@ def test_an_endpoint_that_is_not_there_fails_the_job_and_refunds_it(
 def test_a_payload_too_large_for_the_body_goes_by_s3(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.jobs.jobs.dispatch.MAX_INLINE_BYTES", 100)
+    monkeypatch.setattr("services.jobs.dispatch.MAX_INLINE_BYTES", 100)
     studio.jobs.submit(maker, APPLE)
     [invocation] = endpoint.accepted
     assert not invocation.inline
@@ -483,7 +483,7 @@ def test_a_deleted_picture_is_gone_with_every_version(
     worker.handle(endpoint.complete(endpoint.accepted[0]))
     [image] = studio.images.list(maker).items
     assert studio.marks.star_many(maker, [image.id], True).done == (image.id,)
-    assert studio.images.list(maker, favourites=True).items[0].id == image.id
+    assert studio.images.list(maker, favorites=True).items[0].id == image.id
     studio.images.delete(maker, image.id)
     assert _versions(studio, keys.images_prefix(maker.id)) == 0
     with pytest.raises(NotFound):

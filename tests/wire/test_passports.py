@@ -80,7 +80,7 @@ def test_another_picture_is_told_in_figures_with_a_map_that_goes_with_it(
     def compared_anew(*_: object) -> None:
         raise AssertionError("what was found is on the record")
 
-    monkeypatch.setattr("services.jobs.jobs.reproductions.difference", compared_anew)
+    monkeypatch.setattr("services.jobs.reproductions.difference", compared_anew)
     known = studio.passports.latest(maker, drawn.id)
     assert known is not None and known.rerun == found.rerun
     studio.images.delete(maker, f"{again.id}-0")

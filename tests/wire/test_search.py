@@ -109,7 +109,7 @@ def plainly(images: list[Image], query: PictureQuery) -> list[str]:
             and (query.album is None or query.album in image.albums)
             and (query.since is None or day >= query.since)
             and (query.until is None or day <= query.until)
-            and (not query.favourites or image.favourite)
+            and (not query.favorites or image.favorite)
             and image.rating >= query.rating
         )
 
@@ -138,7 +138,7 @@ def test_after_any_changes_the_search_finds_what_reading_every_record_finds(
         PictureQuery(text="apple", sort="oldest"),
         PictureQuery(sort="rating"),
         PictureQuery(rating=3, sort="rating"),
-        PictureQuery(favourites=True),
+        PictureQuery(favorites=True),
         PictureQuery(tag="sea side", text="-fox"),
         PictureQuery(model="pocket", since=datetime.now(UTC).date()),
         PictureQuery(until=datetime.now(UTC).date() - timedelta(days=1)),

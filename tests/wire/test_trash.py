@@ -52,7 +52,7 @@ def test_a_picture_in_the_trash_is_out_of_every_list_and_comes_back_as_it_was(
     gone, kept = job.image_ids
     assert studio.trash.put_many(maker, [gone]).done == (gone,)
     assert [image.id for image in studio.images.list(maker).items] == [kept]
-    assert [image.id for image in studio.images.list(maker, favourites=True).items] == [kept]
+    assert [image.id for image in studio.images.list(maker, favorites=True).items] == [kept]
     assert [image.id for image in studio.images.list(maker, job_id=job.id).items] == [kept]
     assert [image.id for image in studio.images.of_jobs(maker, [job])[job.id]] == [kept]
     assert studio.jobs.find_same(maker, JobRequest(prompt="a red apple", seed=7, count=2)) is None

@@ -46,7 +46,7 @@ def test_an_answer_too_large_to_read_fails_its_job(
     maker: User,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.jobs.jobs.completion.MAX_ANSWER_BYTES", 100)
+    monkeypatch.setattr("services.jobs.completion.MAX_ANSWER_BYTES", 100)
     job = studio.jobs.submit(maker, APPLE)
     worker.handle(endpoint.complete(endpoint.accepted[0]))
     done = studio.jobs.get(maker, job.id)

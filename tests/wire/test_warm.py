@@ -200,7 +200,7 @@ def test_killed_after_the_claim_it_is_invoked_once_by_the_next_sweep(
         raise Killed
 
     with monkeypatch.context() as dying:
-        dying.setattr("services.jobs.jobs.dispatch.Dispatcher.invoke", killed)
+        dying.setattr("services.jobs.dispatch.Dispatcher.invoke", killed)
         with pytest.raises(Killed):
             studio.sweeper.sweep()
     assert endpoint.accepted == []

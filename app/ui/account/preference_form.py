@@ -1,4 +1,4 @@
-"""The account page's choices for all sessions: colours, language, and what the first page's form begins with."""
+"""The account page's choices for all sessions: colors, language, and what the first page's form begins with."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def preference_form(studio: Studio, user: User) -> None:
         keep = partial(_keep, studio, user, cards)
         with st.container(horizontal=True, gap="large"):
             st.segmented_control(
-                tr("Colours"),
+                tr("Colors"),
                 list(THEME_WORDS),
                 format_func=lambda one: tr(THEME_WORDS[one]),
                 key="p_theme",

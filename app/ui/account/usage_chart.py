@@ -16,7 +16,7 @@ from services.billing.ledger import DayUsage
 HEIGHT_PX = 190
 # A limit so many times as high as what was used would press it flat: then the words alone say it.
 FAR = 4.0
-COLOUR, LIMIT_COLOUR = "#8b7bff", "#e5484d"
+COLOR, LIMIT_COLOR = "#8b7bff", "#e5484d"
 
 
 def usage_chart(days: Sequence[DayUsage], *, daily_images: int, monthly_usd: float) -> None:
@@ -70,7 +70,7 @@ def chart(
     rows = [{"day": day.day.day, "value": value} for day, value in zip(days, values, strict=True)]
     shown: dict[str, Any] = {
         "data": {"values": rows},
-        "mark": {"type": mark, "color": COLOUR, "opacity": 0.9, "tooltip": True},
+        "mark": {"type": mark, "color": COLOR, "opacity": 0.9, "tooltip": True},
         "encoding": {
             "x": {
                 "field": "day",
@@ -97,7 +97,7 @@ def chart(
         layers.append(
             {
                 "data": {"values": [{"limit": limit}]},
-                "mark": {"type": "rule", "color": LIMIT_COLOUR, "strokeDash": [5, 4]},
+                "mark": {"type": "rule", "color": LIMIT_COLOR, "strokeDash": [5, 4]},
                 "encoding": {"y": {"field": "limit", "type": "quantitative"}},
             }
         )

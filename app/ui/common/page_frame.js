@@ -1,8 +1,8 @@
-// What every page has: the language and colours that were chosen, dialogs that Escape closes, and a sidebar that folds
+// What every page has: the language and colors that were chosen, dialogs that Escape closes, and a sidebar that folds
 // away behind a choice on small screens.
 const OVER_PAGE_PX = 768;
 const WATCHED = "data-atelier-fold";
-const RELOADED = "atelier-colours";
+const RELOADED = "atelier-colors";
 
 // Streamlit 1.67 keeps the theme a page was given in its menu by the path it was loaded at, and reads it at the start.
 const themeKey = (path) => `stActiveTheme-${path}-v2`;

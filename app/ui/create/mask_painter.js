@@ -6,7 +6,7 @@ const MOST_STEPS = 60
 // The buttons of a pointer that paint: a mouse's first, a finger, a pen's tip, and its other end.
 const PEN_ERASER = 5
 const PAINTING = new Set([0, PEN_ERASER])
-// Two colours in stripes: whatever is below, one of them shows.
+// Two colors in stripes: whatever is below, one of them shows.
 const TINT = ["#ec0c7a", "#ffd9ec"]
 const STRIPES = 40
 const ICONS = {
@@ -123,9 +123,9 @@ function exported(mask) {
   out.height = mask.canvas.height
   const context = out.getContext("2d")
   context.drawImage(mask.canvas, 0, 0)
-  for (const [mode, colour] of [["source-in", "#fff"], ["destination-over", "#000"]]) {
+  for (const [mode, color] of [["source-in", "#fff"], ["destination-over", "#000"]]) {
     context.globalCompositeOperation = mode
-    context.fillStyle = colour
+    context.fillStyle = color
     context.fillRect(0, 0, out.width, out.height)
   }
   return out.toDataURL("image/png")

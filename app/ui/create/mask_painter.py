@@ -18,7 +18,7 @@ from services.records import Fit
 
 HERE = Path(__file__).parent
 PNG_URL = "data:image/png;base64,"
-# 1024 x 1024 pixels of two colours pack to some ten kB; a browser that sends more than this is not ours.
+# 1024 x 1024 pixels of two colors pack to some ten kB; a browser that sends more than this is not ours.
 MAX_MASK_CHARACTERS = 4_000_000
 
 

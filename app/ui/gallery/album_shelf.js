@@ -48,7 +48,7 @@ function fill(album, item) {
   album.querySelector(".count").textContent = item.count
   album.querySelector("button").setAttribute("aria-label", say("Open the album {name}, {count}", item))
   const cover = album.querySelector(".cover")
-  if (item.colour) cover.style.setProperty("--colour", item.colour)
+  if (item.color) cover.style.setProperty("--color", item.color)
   const picture = album.querySelector("img")
   picture.hidden = !item.src
   if (item.src && picture.getAttribute("src") !== item.src) picture.src = item.src

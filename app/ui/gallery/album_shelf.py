@@ -50,7 +50,7 @@ def show_shelf(studio: Studio, user: User, albums: Sequence[Album], facets: Face
                 "name": one_line(album.name),
                 "count": tr_n("{count} picture", "{count} pictures", shelf.count if shelf else 0),
                 "src": link(studio, cover, "thumbnail") if cover else None,
-                "colour": cover.colour if cover else None,
+                "color": cover.color if cover else None,
             }
         )
     known = {album.id for album in albums}

@@ -69,7 +69,7 @@ function makeTile(item, data) {
 
 function fillTile(tile, item) {
   tile.style.setProperty("--ratio", `${item.width} / ${item.height}`)
-  if (item.colour) tile.style.setProperty("--colour", item.colour)
+  if (item.color) tile.style.setProperty("--color", item.color)
   const open = tile.querySelector(".open")
   const image = tile.querySelector("img")
   image.alt = item.text
@@ -81,7 +81,7 @@ function fillTile(tile, item) {
   showRating(tile, item.rating)
   const rated = item.rating ? say("rated {rating} of 5", { rating: item.rating }) : ""
   open.setAttribute("aria-label", [say("Open: {text}", { text: item.text }), item.left, rated].filter(Boolean).join(", "))
-  showStar(tile, item.favourite)
+  showStar(tile, item.favorite)
 }
 
 function showRating(tile, rating) {
@@ -91,13 +91,13 @@ function showRating(tile, rating) {
   tile.dataset.rating = rating
 }
 
-function showStar(tile, favourite) {
+function showStar(tile, favorite) {
   const star = tile.querySelector(".star")
-  if (!star || star.getAttribute("aria-pressed") === String(favourite)) return
-  star.setAttribute("aria-pressed", String(favourite))
-  star.title = favourite ? say("Remove the star (.)") : say("Star (.)")
+  if (!star || star.getAttribute("aria-pressed") === String(favorite)) return
+  star.setAttribute("aria-pressed", String(favorite))
+  star.title = favorite ? say("Remove the star (.)") : say("Star (.)")
   star.setAttribute("aria-label", star.title)
-  star.replaceChildren(icon(favourite ? "star" : "hollow"))
+  star.replaceChildren(icon(favorite ? "star" : "hollow"))
 }
 
 function isStarred(tile) {
@@ -220,7 +220,7 @@ export default function (component) {
     open.focus()
   }
   if (!opens().some((open) => open.tabIndex === 0)) opens()[0]?.setAttribute("tabindex", "0")
-  // What had the focus was deleted: its neighbour has it now.
+  // What had the focus was deleted: its neighbor has it now.
   if (lostFocus) {
     const next = opens()[Math.min(Math.max(place, 0), opens().length - 1)]
     if (next) focusOn(next)
@@ -231,9 +231,9 @@ export default function (component) {
   // A key on one of the chosen pictures means all of them, on another one that one.
   const meant = (tile) => (chosen.has(tile.dataset.id) ? inOrder() : [tile.dataset.id])
   const inOrder = () => [...grid.children].map((tile) => tile.dataset.id).filter((id) => chosen.has(id))
-  const star = (ids, favourite) => {
-    tilesOf(ids).forEach((tile) => showStar(tile, favourite))
-    send("star", ids, { favourite })
+  const star = (ids, favorite) => {
+    tilesOf(ids).forEach((tile) => showStar(tile, favorite))
+    send("star", ids, { favorite })
   }
   const rate = (ids, rating) => {
     tilesOf(ids).forEach((tile) => showRating(tile, rating))

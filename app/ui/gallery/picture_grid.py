@@ -27,11 +27,11 @@ Kind = Literal["open", "compare", "star", "rate", "label", "album", "zip", "tras
 
 @dataclass(frozen=True)
 class GridAction:
-    """What was asked of pictures in the grid. `favourite` and `rating` are the wanted states."""
+    """What was asked of pictures in the grid. `favorite` and `rating` are the wanted states."""
 
     kind: Kind
     ids: tuple[str, ...]
-    favourite: bool = False
+    favorite: bool = False
     rating: int = 0
 
 
@@ -60,12 +60,12 @@ def picture_grid(
             "src": address,
             "download": download,
             "text": one_line(image.prompt, 200),
-            "favourite": image.favourite,
+            "favorite": image.favorite,
             "rating": image.rating,
             "left": days_left(until(image)) if trash else None,
             "width": image.width,
             "height": image.height,
-            "colour": image.colour,
+            "color": image.color,
         }
         for image, address, download in zip(images, shown, links(studio, images, "download"), strict=True)
     ]
@@ -104,7 +104,7 @@ def _action(raw: Any, shown: set[str]) -> GridAction | None:
             rating = raw.get("rating", 0)
             if type(rating) is not int or not 0 <= rating <= HIGHEST_RATING:
                 return None
-            return GridAction(kind, tuple(ids), favourite=raw.get("favourite") is True, rating=rating)
+            return GridAction(kind, tuple(ids), favorite=raw.get("favorite") is True, rating=rating)
     return None
 
 

@@ -45,7 +45,7 @@ def ask_and_erase(studio: Studio, user: User) -> None:
     """Erases all jobs and pictures once the words were typed; the receipt is left in the session."""
     st.markdown(
         tr(
-            "All your jobs, pictures, favourites, shared links, lists, templates and starred prompts will be erased "
+            "All your jobs, pictures, favorites, shared links, lists, templates and starred prompts will be erased "
             "for good. API keys stay."
         )
     )

@@ -39,7 +39,7 @@ def variation_panel(studio: Studio, user: User, job: Job) -> Job | None:
         seeds = tr("seeds {first} to {last}", first=first, last=last)
     st.caption(
         tr(
-            "Everything as in this picture but the seed: {seeds}. Neighbouring seeds are no more alike than any "
+            "Everything as in this picture but the seed: {seeds}. Neighboring seeds are no more alike than any "
             "others.",
             seeds=seeds,
         )

@@ -47,7 +47,7 @@ def act_on(studio: Studio, user: User, action: GridAction, images: Sequence[Imag
         label_pictures(studio, user, [image for image in images if image.id in action.ids])
         return
     if action.kind == "star":
-        star(studio, user, action.ids, action.favourite)
+        star(studio, user, action.ids, action.favorite)
     elif action.kind == "rate":
         rate(studio, user, action.ids, action.rating)
     elif action.kind == "trash":
@@ -155,7 +155,7 @@ def _act(studio: Studio, user: User, image: Image, image_ids: tuple[str, ...]) -
     if action is None:
         return
     if action.kind == "star":
-        star_or_tell(studio, user, image.id, not image.favourite)
+        star_or_tell(studio, user, image.id, not image.favorite)
     elif image.id in image_ids:
         there = image_ids.index(image.id) + action.by
         if 0 <= there < len(image_ids):

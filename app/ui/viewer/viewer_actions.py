@@ -19,7 +19,7 @@ from services.records import Image, Job, Task, User
 
 def picture_buttons(studio: Studio, user: User, image: Image) -> bool:
     """Star, download, delete; True when the picture was just deleted."""
-    starred = image.favourite
+    starred = image.favorite
     with st.container(horizontal=True, gap="small"):
         st.button(
             tr("Starred") if starred else tr("Star"),
@@ -64,15 +64,15 @@ def recall_buttons(studio: Studio, job: Job, image: Image) -> bool:
     return True
 
 
-def star_or_tell(studio: Studio, user: User, image_id: str, favourite: bool) -> None:
+def star_or_tell(studio: Studio, user: User, image_id: str, favorite: bool) -> None:
     """A callback runs before anything is drawn: its error waits for the place to be shown at."""
     try:
-        star(studio, user, [image_id], favourite)
+        star(studio, user, [image_id], favorite)
     except StudioError as error:
         st.session_state["viewer_error"] = error
 
 
-def star(studio: Studio, user: User, ids: Sequence[str], favourite: bool) -> None:
-    """Marks or unmarks favourites and says which could not be; the pictures of the first page are read anew."""
-    tell_left_out(studio.marks.star_many(user, ids, favourite))
+def star(studio: Studio, user: User, ids: Sequence[str], favorite: bool) -> None:
+    """Marks or unmarks favorites and says which could not be; the pictures of the first page are read anew."""
+    tell_left_out(studio.marks.star_many(user, ids, favorite))
     forget_pictures()

@@ -83,7 +83,7 @@ def compare_panel(
     image_ids: tuple[str, ...],
     compare_with: Callable[[str, str], None],
 ) -> None:
-    """Another picture to hold against this one: its neighbours here, or one of the newest."""
+    """Another picture to hold against this one: its neighbors here, or one of the newest."""
     st.markdown(f"**{tr('Compare with')}**")
     here = image_ids.index(image.id) if image.id in image_ids else 0
     near = {here - 1: tr("The previous one"), here + 1: tr("The next one")} if image.id in image_ids else {}

@@ -23,7 +23,7 @@ KEY = "viewer_zoom"
 
 @dataclass(frozen=True)
 class ZoomAction:
-    """What a key or button over the picture asked for: the neighbour `by` -1 or 1, or the star."""
+    """What a key or button over the picture asked for: the neighbor `by` -1 or 1, or the star."""
 
     kind: Literal["step", "star"]
     by: int = 0

@@ -1,4 +1,4 @@
-"""The licence check: every installed package may be shipped, by its metadata and by its licence file."""
+"""The license check: every installed package may be shipped, by its metadata and by its license file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALLOWED = re.compile(
 DENIED = re.compile(
     r"AGPL|AFFERO|SSPL|Commons Clause|(?<!L)GPL(?!.*exception)|(?<!Lesser )General Public Lic", re.I
 )
-# By these words a licence file is known when the metadata name no licence.
+# By these words a license file is known when the metadata name no license.
 PHRASES = {
     "GENERAL PUBLIC LICENSE": "GPL",
     "Permission is hereby granted, free of charge": "MIT",
@@ -28,8 +28,8 @@ PHRASES = {
 AFFERO = re.compile(r"GNU AFFERO GENERAL PUBLIC LICENSE", re.IGNORECASE)
 
 
-def licence_files(dist: Distribution) -> list[str]:
-    """The beginnings of the licence files a package ships in its metadata folder."""
+def license_files(dist: Distribution) -> list[str]:
+    """The beginnings of the license files a package ships in its metadata folder."""
     return [
         Path(str(file.locate())).read_text(encoding="utf-8", errors="replace")[:2000]
         for file in dist.files or []
@@ -40,7 +40,7 @@ def licence_files(dist: Distribution) -> list[str]:
 
 
 def declared(dist: Distribution) -> list[str]:
-    """What a package says its licence is: expression, classifiers, free text, or the kind of its licence file."""
+    """What a package says its license is: expression, classifiers, free text, or the kind of its license file."""
     metadata = dist.metadata
     if "License-Expression" in metadata:
         return [metadata["License-Expression"]]
@@ -53,11 +53,11 @@ def declared(dist: Distribution) -> list[str]:
         return classifiers
     if "License" in metadata and metadata["License"].strip():
         return [metadata["License"].strip().splitlines()[0]]
-    return [name for text in licence_files(dist) for phrase, name in PHRASES.items() if phrase in text][:1]
+    return [name for text in license_files(dist) for phrase, name in PHRASES.items() if phrase in text][:1]
 
 
 def accepted(expression: str) -> bool:
-    """Whether a licence may be used: one side of an OR is enough, both sides of an AND are needed.
+    """Whether a license may be used: one side of an OR is enough, both sides of an AND are needed.
 
     An expression with both is only accepted when every part is, which is stricter than SPDX.
     """
@@ -69,17 +69,17 @@ def accepted(expression: str) -> bool:
 
 def problem(name: str, dist: Distribution) -> str | None:
     """Why a package may not be shipped, or None."""
-    if any(AFFERO.search(text) for text in licence_files(dist)):
-        return f"{name}: its licence file is the Affero GPL, whatever its metadata say"
+    if any(AFFERO.search(text) for text in license_files(dist)):
+        return f"{name}: its license file is the Affero GPL, whatever its metadata say"
     said = declared(dist)
     if not said:
-        return f"{name}: says nothing about its licence, so it may not be shipped"
+        return f"{name}: says nothing about its license, so it may not be shipped"
     refused = [expression for expression in said if not accepted(expression)]
-    return f"{name}: licence {', '.join(refused)} is not one we may ship" if refused else None
+    return f"{name}: license {', '.join(refused)} is not one we may ship" if refused else None
 
 
-def licences(root: Path) -> Outcome:
-    """Every package in every environment of the project has a licence that allows shipping it."""
+def licenses(root: Path) -> Outcome:
+    """Every package in every environment of the project has a license that allows shipping it."""
     problems = []
     for environment in sorted({file.environment for file in FILES}):
         try:

@@ -40,7 +40,7 @@ from services.search.query import PictureQuery
 from services.settings import load_settings
 from services.store import keys
 from services.store.images import image_to_item
-from services.store.jobs import job_to_item
+from services.store.job_items import job_to_item
 
 # How many pictures, and how often each page is run again: the target is for the 95th percentile of the middle one.
 SIZES = {100: 40, 10_000: 100, 100_000: 20}

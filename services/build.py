@@ -38,7 +38,7 @@ from services.jobs.live import LiveJobs
 from services.jobs.multi_submit import Batches
 from services.jobs.repeats import Repeats
 from services.jobs.reproductions import Passports
-from services.jobs.scheduling import Turns
+from services.jobs.scheduling import Scheduler
 from services.jobs.sources import Sources
 from services.jobs.sweep import Sweeper
 from services.moderation.rules import Moderation
@@ -49,6 +49,7 @@ from services.search.index import SearchIndex
 from services.search.search import Search
 from services.settings import Settings
 from services.store.jobs import JobStore
+from services.store.queues import QueueStore
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,9 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
     ledger = Ledger(table, settings)
     estimator = Estimator(table, catalogue, store)
     completion = Completion(store, ledger, images, outputs, estimator, Wakes(table, outputs))
+    scheduler = Scheduler(store, QueueStore(table), status, settings)
     dispatcher = Dispatcher(store, endpoints, inputs, outputs, settings)
-    sweeper = Sweeper(store, Turns(store, status, settings), dispatcher, completion, outputs)
+    sweeper = Sweeper(store, scheduler, dispatcher, completion, outputs)
     admission = Admission(catalogue, Moderation.load(), estimator, status, inputs)
     exports = Exports(table, library)
     search_index = SearchIndex(table, library, exports.drop_holding)
@@ -154,7 +156,7 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
         costs=Costs(table),
         cold_starts=ColdStarts(table, status),
         accounts=accounts,
-        live=LiveJobs(store, outputs, completion),
+        live=LiveJobs(store, scheduler, outputs, completion),
         endpoints=status,
         completion=completion,
         sweeper=sweeper,

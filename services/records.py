@@ -245,10 +245,26 @@ class Withheld(Record):
     score: float | None = None
 
 
+class Line(StrEnum):
+    """Where an open job stands: ready to run, held back until its model is awake, or with the endpoint."""
+
+    READY = "ready"
+    HELD = "held"
+    RUNNING = "running"
+
+
+class Ticket(Record):
+    """What a job saw as it came into its endpoint's line: how many waited, and how many had left the line so far."""
+
+    waiting: int
+    left: int
+
+
 class Job(Record):
     """One request of one user and what became of it. `cost_usd` is None until it is settled (0.0 when refunded).
 
-    With `run_by` it waits for its model to be awake, and until then at the latest. On drafts `finals` says by number of
+    `endpoint` is the one whose queue it is in, `line` where it stands there (None once it has ended). With `run_by` it
+    waits for its model to be awake, and until then at the latest. On drafts `finals` says by number of
     the picture which job drew it in full last, or does; on that job `final_of` is the job of drafts.
     """
 
@@ -277,6 +293,9 @@ class Job(Record):
     draft: Draft | None = None
     final_of: str | None = None
     finals: dict[int, str] = {}
+    endpoint: str = ""
+    line: Line | None = None
+    ticket: Ticket | None = None
 
     def waits_for_the_model(self, now: datetime) -> bool:
         """True while it is held back until somebody else's job wakes the model."""
@@ -292,11 +311,16 @@ class Job(Record):
         return max(0.0, (self.completed_at - self.invoked_at).total_seconds() - queue_s)
 
 
+# Up to this place in line a waiting job's place is exact.
+EXACT_PLACES = 100
+
+
 class LiveJob(Record):
     """A job as an open page shows it: the record, and what the container reports about the running one.
 
     `step`/`steps` are None until the model runs; `queue_position` is 1 for the next one to be handed to the endpoint
-    and None once it was; `ahead` is how many jobs the endpoint has before it; `eta_s` is seconds left, theirs included.
+    and None once it was; up to 100 it is exact, beyond that rounded. `ahead` is
+    how many jobs the endpoint has before it; `eta_s` is seconds left, including theirs.
     """
 
     job: Job
@@ -307,6 +331,11 @@ class LiveJob(Record):
     queue_position: int | None = None
     ahead: int = 0
     eta_s: float | None = None
+
+    @property
+    def is_far_back(self) -> bool:
+        """True for a place in line that is rounded."""
+        return self.queue_position is not None and self.queue_position > EXACT_PLACES
 
 
 class Image(Record):

@@ -166,11 +166,11 @@ class Worker:
         event("reconciled", **self._studio.reconciler.reconcile().model_dump())
 
     def sweep_once(self) -> None:
-        """One sweep, and the number of waiting jobs published for scaling."""
+        """One sweep, and the number of jobs that wait for each endpoint published for scaling."""
         report = self._studio.sweeper.sweep()
         if any(report.model_dump().values()):
             event("swept", **report.model_dump())
-        self._safely("metrics", lambda: self._metrics.count("WaitingJobs", report.waiting))
+        self._safely("metrics", lambda: self._metrics.by_endpoint("WaitingJobs", report.backlog))
 
 
 def _read(body: str) -> dict[str, Any]:

@@ -186,7 +186,10 @@ class JobMetrics(Given):
 
     step: int | None = Field(default=None, description="Denoising step, while processing.")
     steps: int | None = Field(default=None, description="Denoising steps in all, while processing.")
-    queue_position: int | None = Field(default=None, description="1 is next; null once handed to the model.")
+    queue_position: int | None = Field(
+        default=None,
+        description="1 is next; rounded beyond 100; null once the job was handed to the model.",
+    )
     eta_s: float | None = Field(default=None, description="Seconds left.")
     estimated_run_s: float
     estimated_cold_start_s: float = Field(description="Seconds of waking the model; 0 when it is awake.")

@@ -64,11 +64,13 @@ class Put:
 
 @dataclass(frozen=True)
 class Update:
-    """Changes attributes of an item: `assign` sets, `add` adds integers, `remove` drops."""
+    """Changes attributes of an item: `assign` sets, `initial` sets those that are not there, `add` adds integers,
+    `remove` drops."""
 
     key: tuple[str, str]
     label: str = ""
     assign: Mapping[str, Any] = field(default_factory=dict)
+    initial: Mapping[str, Any] = field(default_factory=dict)
     add: Mapping[str, int] = field(default_factory=dict)
     remove: Sequence[str] = ()
     condition: str = ""
@@ -188,6 +190,8 @@ class Table:
             "ExpressionAttributeValues": {":pk": _serialize(pk)}
             | ({":to": _serialize(up_to)} if up_to else {}),
         }
+        if limit is not None:
+            request["Limit"] = limit
         items: list[Item] = []
         while True:
             answer = self._client.query(**request)
@@ -309,11 +313,12 @@ class _Expression:
 def _update_arguments(change: Update) -> dict[str, Any]:
     expression = _Expression(change.values)
     clauses = []
-    if change.assign:
+    if change.assign or change.initial:
         parts = []
-        for name, value in change.assign.items():
+        for name, value in {**change.assign, **change.initial}.items():
             expression.bind({f":set_{name}": value})
-            parts.append(expression.use(f"#{name} = :set_{name}"))
+            wanted = f"if_not_exists(#{name}, :set_{name})" if name in change.initial else f":set_{name}"
+            parts.append(expression.use(f"#{name}") + f" = {wanted}")
         clauses.append("SET " + ", ".join(parts))
     if change.add:
         parts = []

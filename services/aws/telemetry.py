@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from services.aws.session import Client, translated
 
 NAMESPACE = "Atelier"
@@ -14,8 +16,15 @@ class Metrics:
         self._client = client
 
     @translated("CloudWatch")
-    def count(self, name: str, value: int) -> None:
-        """Publishes one count. One AWS call; raises Unavailable when CloudWatch is away."""
-        self._client.put_metric_data(
-            Namespace=NAMESPACE, MetricData=[{"MetricName": name, "Value": value, "Unit": "Count"}]
-        )
+    def by_endpoint(self, name: str, counts: Mapping[str, int]) -> None:
+        """Publishes a count for each endpoint. One AWS call; raises Unavailable when CloudWatch is away."""
+        data = [
+            {
+                "MetricName": name,
+                "Dimensions": [{"Name": "Endpoint", "Value": endpoint}],
+                "Value": count,
+                "Unit": "Count",
+            }
+            for endpoint, count in counts.items()
+        ]
+        self._client.put_metric_data(Namespace=NAMESPACE, MetricData=data)

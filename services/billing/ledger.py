@@ -16,7 +16,7 @@ from services.records import Job, Record, Usage, User
 from services.sentences import sentence
 from services.settings import Settings
 from services.store import keys
-from services.store.jobs import micros
+from services.store.job_items import micros
 
 MONTH_KEPT = timedelta(days=400)
 DAY_KEPT = timedelta(days=40)

@@ -19,7 +19,8 @@ from services.images.images import MAX_PICTURE_BYTES, Images
 from services.logs import event
 from services.records import Estimate, Image, Job, JobSpec, JobStatus, Record
 from services.store import keys
-from services.store.jobs import JobStore, job_to_item
+from services.store.job_items import job_to_item
+from services.store.jobs import JobStore
 
 BATCH = 100
 

@@ -20,7 +20,8 @@ from services.jobs.inputs import Inputs
 from services.jobs.multi_submit import Batch, Batches, Sending
 from services.records import Draft, Estimate, Job, JobRequest, JobStatus, User
 from services.store import keys
-from services.store.jobs import FINAL, JobStore
+from services.store.job_items import FINAL
+from services.store.jobs import JobStore
 
 COUNTS = (4, 8, 12)
 # Presses whose jobs are looked for at once: each may have as many as a prompt can have alternatives.

@@ -31,6 +31,7 @@ from services.records import (
     JobRequest,
     JobSpec,
     JobStatus,
+    Line,
     Page,
     User,
 )
@@ -97,19 +98,23 @@ class Jobs:
         pictures, spec = self._admission.inputs.pictures(user, request, self._admission.resolve(request))
         created = now()
         run_by = self._admission.held_until(request, spec.model, created)
-        room = run_by is None and self._sweeper.has_room()
+        endpoint, line, ticket = self._sweeper.standing(spec.model, held=run_by is not None)
+        runs = line is Line.RUNNING
         job = Job(
             id=keys.new_id(),
             user_id=user.id,
-            status=JobStatus.STARTING if room else JobStatus.QUEUED,
+            status=JobStatus.STARTING if runs else JobStatus.QUEUED,
             spec=spec,
-            attempt=1 if room else 0,
+            attempt=1 if runs else 0,
             created_at=created,
             deadline_at=self._sweeper.deadline(run_by or created),
             estimate=self._admission.estimate_awake(spec) if run_by else self._admission.estimate(spec),
             run_by=run_by,
             draft=request.draft,
             final_of=request.final_of,
+            endpoint=endpoint,
+            line=line,
+            ticket=ticket,
         )
         writes: list[Put | Update] = list(self._ledger.reservation(job))
         if idempotency_key is not None:
@@ -132,8 +137,8 @@ class Jobs:
                     "Some of these drafts were just finished elsewhere, or erased. Look at them again."
                 ) from exc
             raise self._ledger.refusal(exc.failed, created) from exc
-        event("job_submitted", job=job.id, user=user.id, model=spec.model, count=spec.count, waiting=not room)
-        return self._sweeper.invoke(job) if room else job
+        event("job_submitted", job=job.id, user=user.id, model=spec.model, count=spec.count, waiting=not runs)
+        return self._sweeper.invoke(job) if runs else job
 
     def _replay(self, user: User, request: JobRequest, key: str) -> Job | None:
         item = self._store.note(user.id, _idempotency_sk(key))
@@ -167,10 +172,9 @@ class Jobs:
         return self._store.page(user.id, limit=limit, after=after, statuses=statuses)
 
     def open(self, user: User) -> tuple[Job, ...]:
-        """The user's jobs that have not ended, newest first. Two AWS calls; eventually consistent."""
-        found = [*self._store.waiting(), *self._store.running()]
-        mine = {job.id: job for job in found if job.user_id == user.id}
-        return tuple(mine[job_id] for job_id in sorted(mine, reverse=True))
+        """The user's jobs that have not ended, newest first. Two AWS calls, one more for each hundred that wait."""
+        found = self._store.open_of(user.id)
+        return tuple(found[job_id] for job_id in sorted(found, reverse=True))
 
     def find_same(self, user: User, request: JobRequest) -> Job | None:
         """The user's earlier job with the same model revision, parameters and seed, pictures still there.

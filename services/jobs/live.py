@@ -12,6 +12,7 @@ from services.backends.progress import read_progress
 from services.clock import now
 from services.errors import NotFound, Unavailable
 from services.jobs.completion import Completion
+from services.jobs.scheduling import Scheduler
 from services.logs import event
 from services.records import Job, JobStatus, LiveJob, User
 from services.store import keys
@@ -40,8 +41,11 @@ class _Watch:
 class LiveJobs:
     """The shared map. A page's question costs no AWS call while the job is being watched."""
 
-    def __init__(self, store: JobStore, outputs: Objects, completion: Completion) -> None:
+    def __init__(
+        self, store: JobStore, scheduler: Scheduler, outputs: Objects, completion: Completion
+    ) -> None:
         self._store = store
+        self._scheduler = scheduler
         self._outputs = outputs
         self._completion = completion
         self._watched: dict[tuple[str, str], _Watch] = {}
@@ -68,7 +72,7 @@ class LiveJobs:
             raise NotFound("There is no such job.")
         live = LiveJob(job=job, status=job.status)
         if not job.status.terminal:
-            live = self._observe(job, self._positions(), self._at_endpoint([job]))
+            live = self._observe(job, self._scheduler.positions([job]), self._at_endpoint([job]))
             with self._lock:
                 self._watched[key] = _Watch(live)
             self._ensure_running()
@@ -89,7 +93,7 @@ class LiveJobs:
         if not pending:
             return
         jobs = self._store.find_many(pending)
-        positions = self._positions() if any(job.attempt == 0 for job in jobs.values()) else {}
+        positions = self._scheduler.positions(jobs.values())
         at_endpoint = self._at_endpoint(list(jobs.values()))
         for key in pending:
             job = jobs.get(key)
@@ -148,11 +152,6 @@ class LiveJobs:
             return self._completion.finish(job.user_id, job.id, job.attempt)
         except NotFound:
             return None
-
-    def _positions(self) -> dict[str, int]:
-        at = now()
-        earnest = (job for job in self._store.waiting() if not job.waits_for_the_model(at))
-        return {job.id: place for place, job in enumerate(earnest, start=1)}
 
     def _at_endpoint(self, watched: list[Job]) -> list[Job]:
         """The jobs that the endpoint has, read only when one of `watched` may be waiting among them."""

@@ -10,18 +10,24 @@ from services.clock import now
 from services.errors import Unavailable
 from services.jobs.completion import Completion
 from services.jobs.dispatch import CHECK_S, Dispatcher
-from services.jobs.scheduling import Turns
+from services.jobs.scheduling import Scheduler, Standing
 from services.logs import event
-from services.records import Job, JobFailure, JobStatus, Record
+from services.records import Job, JobFailure, JobStatus, Line, Record
 from services.store import keys
 from services.store.jobs import JobStore
 
+# Waiting jobs whose time has come, looked at in one sweep.
+DUE_AT_ONCE = 500
+
 
 class SweepReport(Record):
-    """What one sweep did. `held` are jobs that wait for their model to be awake: they ask for no instance."""
+    """What one sweep did, and what waits after it. `held` are jobs that wait for their model to be awake: they ask for
+    no instance. `backlog` is how many are ready, by endpoint.
+    """
 
     waiting: int = 0
     held: int = 0
+    backlog: dict[str, int] = {}
     checked: int = 0
     finished: int = 0
     invoked: int = 0
@@ -34,13 +40,13 @@ class Sweeper:
     def __init__(
         self,
         store: JobStore,
-        turns: Turns,
+        scheduler: Scheduler,
         dispatcher: Dispatcher,
         completion: Completion,
         outputs: Objects,
     ) -> None:
         self._store = store
-        self._turns = turns
+        self._scheduler = scheduler
         self._dispatcher = dispatcher
         self._completion = completion
         self._outputs = outputs
@@ -49,41 +55,47 @@ class Sweeper:
         """One pass over everything that is due. An outage of AWS ends it, a job that makes trouble does not."""
         due = self._store.running(due_by=now())
         outcomes = [self._check_safely(job) for job in due]
-        waiting = self._store.waiting()
-        late = [job for job in waiting if job.deadline_at and job.deadline_at < now()]
-        for job in late:
-            self._completion.expire(job)
-        left = [job for job in waiting if job not in late]
-        claimed = self._claim() if left else []
-        taken = {job.id for job in claimed}
-        held = [job for job in left if job.waits_for_the_model(now()) and job.id not in taken]
-        invoked = len(claimed)
+        outcomes += [self._look_at_waiting(job) for job in self._store.waiting_due(now(), limit=DUE_AT_ONCE)]
+        invoked = self.dispatch()
+        backlog = self._scheduler.backlog()
         return SweepReport(
-            waiting=max(0, len(left) - invoked - len(held)),
-            held=len(held),
+            waiting=sum(counts.waiting for counts in backlog.values()),
+            held=sum(counts.held for counts in backlog.values()),
+            backlog={endpoint: counts.waiting for endpoint, counts in backlog.items()},
             checked=len(due),
             finished=outcomes.count("finished"),
             invoked=invoked + outcomes.count("invoked"),
-            expired=len(late) + outcomes.count("expired"),
+            expired=outcomes.count("expired"),
         )
 
-    def has_room(self) -> bool:
-        """True when another job may be invoked at once. One AWS call."""
-        return self._turns.has_room()
+    def _look_at_waiting(self, job: Job) -> str:
+        """A waiting job whose time has come: its deadline, its latest time to run, or its time to get into a line."""
+        if job.deadline_at and job.deadline_at < now():
+            self._completion.expire(job)
+            return "expired"
+        if job.line is None and (endpoint := self._scheduler.endpoint_of(job.spec.model)):
+            self._store.adopt(job, endpoint)
+            return "adopted"
+        if job.line is Line.HELD:
+            self._store.make_ready(job)
+            return "released"
+        self._store.postpone(job, due=job.deadline_at or now() + timedelta(seconds=CHECK_S))
+        return "postponed"
+
+    def standing(self, model: str, *, held: bool) -> Standing:
+        """Where a new job of that model stands. One AWS call, none when it is held."""
+        return self._scheduler.standing(model, held=held)
 
     def deadline(self, start: datetime) -> datetime:
         """When a job that starts at `start` must have ended."""
-        return self._turns.deadline(start)
+        return self._scheduler.deadline(start)
 
     def dispatch(self, *, closed: str | None = None) -> int:
         """Invokes as many waiting jobs as there is room for; returns how many. One AWS call when nobody waits."""
-        return len(self._claim(closed=closed))
-
-    def _claim(self, *, closed: str | None = None) -> list[Job]:
-        claimed = self._turns.next_jobs(closed=closed)
+        claimed = self._scheduler.next_jobs(closed=closed)
         for job in claimed:
             self.invoke(job)
-        return claimed
+        return len(claimed)
 
     def invoke(self, job: Job) -> Job:
         """Invokes a claimed job; one that can never run is closed as failed and refunded."""

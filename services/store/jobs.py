@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,19 +11,16 @@ from services.aws.table import ConditionFailed, Delete, Item, Put, Table, Transa
 from services.clock import now
 from services.errors import Unavailable
 from services.records import (
-    Draft,
     Estimate,
-    Hint,
     Job,
-    JobFailure,
     JobSpec,
     JobStatus,
+    Line,
     Page,
-    Provenance,
-    Timings,
-    Withheld,
 )
 from services.store import keys
+from services.store.job_items import job_from_item, job_to_item
+from services.store.queues import Head, advance, change
 
 OPEN_CONDITION = "#status IN (:queued, :starting, :processing)"
 OPEN_VALUES = {
@@ -31,10 +28,14 @@ OPEN_VALUES = {
     ":starting": JobStatus.STARTING.value,
     ":processing": JobStatus.PROCESSING.value,
 }
-# On drafts, with a picture's number: the job that draws it in full.
-FINAL = "final_"
 # How long after a claim the sweeper looks whether the invocation really happened.
 CLAIM_CHECK_S = 30
+# A job that is being closed can have moved from one line to another, and back, a few times at most.
+CLOSING_TRIES = 5
+
+
+class LineMoved(Exception):
+    """A job came into a line that the caller took for empty behind the one it claims."""
 
 
 class JobStore:
@@ -73,18 +74,26 @@ class JobStore:
         )
         return Page(items=tuple(job_from_item(item) for item in items), next=cursor)
 
-    def waiting(self) -> list[Job]:
-        """Jobs not yet handed to an endpoint, oldest first; eventually consistent. One call a megabyte."""
-        return [job_from_item(item) for item in self._table.index(keys.WAITING)]
+    def waiting_due(self, due_by: datetime, *, limit: int) -> list[Job]:
+        """Waiting jobs whose deadline, or whose latest time to run, has come; eventually consistent. One call."""
+        items = self._table.index(keys.WAITING, up_to=_stamp(due_by) + "~", limit=limit)
+        return [job_from_item(item) for item in items]
 
     def running(self, *, due_by: datetime | None = None) -> list[Job]:
         """Jobs handed to an endpoint, those due for a check first; eventually consistent."""
         up_to = None if due_by is None else _stamp(due_by) + "~"
         return [job_from_item(item) for item in self._table.index(keys.RUNNING, up_to=up_to)]
 
-    def running_count(self) -> int:
-        """How many jobs are with the endpoints; eventually consistent. One call."""
-        return self._table.index_count(keys.RUNNING)
+    def open_of(self, user_id: str) -> dict[str, Job]:
+        """A user's jobs that have not ended, by id. Two calls, one more for each hundred that wait.
+
+        Those that run are read as all endpoints' together, which the windows keep few; eventually consistent.
+        """
+        running = {job.id: job for job in self.running() if job.user_id == user_id}
+        entries = self._table.each(keys.user_pk(user_id), keys.ENTRY)
+        waiting = [(user_id, item["SK"].rpartition("#")[2]) for item in entries]
+        found = self.find_many(waiting) if waiting else {}
+        return running | {job.id: job for job in found.values() if not job.status.terminal}
 
     def note(self, user_id: str, sk: str) -> Item | None:
         """A small item that leads to a job, as of an idempotency key. One call."""
@@ -96,49 +105,72 @@ class JobStore:
         return {sk: item for (_, sk), item in self._table.get_many((pk, sk) for sk in sks).items()}
 
     def create(self, job: Job, writes: Sequence[Put | Update]) -> None:
-        """Creates the job together with `writes`: waiting, or already claimed when its attempt is 1.
+        """Creates the job together with `writes`, in the line that it says.
 
         One call, and a read when a condition fails: after a lost response boto3 sends the transaction again, and
         then the job is there. Raises TransactionRefused or Unavailable when it is not.
         """
-        claimed = job.attempt > 0
-        due = now() + timedelta(seconds=CLAIM_CHECK_S) if claimed else job.created_at
-        item = job_to_item(job) | {
-            "GSI1PK": keys.RUNNING if claimed else keys.WAITING,
-            "GSI1SK": _due(due, job.id),
-        }
-        creation = Put(item=item, label="job", condition="attribute_not_exists(PK)")
+        if job.line is Line.RUNNING:
+            index = {
+                "GSI1PK": keys.RUNNING,
+                "GSI1SK": _due(now() + timedelta(seconds=CLAIM_CHECK_S), job.id),
+            }
+        else:
+            index = {"GSI1PK": keys.WAITING, "GSI1SK": _waits_until(job)}
+        creation = Put(item=job_to_item(job) | index, label="job", condition="attribute_not_exists(PK)")
         try:
-            self._table.transact([creation, *writes])
+            self._table.transact([creation, *change(job, before=None, after=job.line), *writes])
         except (TransactionRefused, Unavailable):
             if self.find(job.user_id, job.id) is None:
                 raise
 
-    def claim(self, job: Job, *, token: str, deadline_at: datetime) -> Job | None:
-        """Takes a waiting job for invocation, as its next attempt; None when somebody else has it. One call."""
+    def claim(
+        self, job: Job, *, head: Head, following: str | None, token: str, deadline_at: datetime
+    ) -> Job | None:
+        """Takes a waiting job for invocation, as its next attempt; None when somebody else has it.
+
+        `following` is its maker's next job in the line. One call, and a read when a condition fails. Raises
+        LineMoved when there is none and one came meanwhile.
+        """
+        claimed = job.model_copy(
+            update={
+                "status": JobStatus.STARTING,
+                "attempt": job.attempt + 1,
+                "deadline_at": deadline_at,
+                "line": Line.RUNNING,
+                "invoked_at": None,
+                "failure_uri": None,
+            }
+        )
+        update = Update(
+            key=_key(job),
+            label="job",
+            assign={
+                "status": claimed.status.value,
+                "attempt": claimed.attempt,
+                "claim": token,
+                "deadline_at": deadline_at.isoformat(),
+                "line": Line.RUNNING.value,
+                "GSI1PK": keys.RUNNING,
+                "GSI1SK": _due(now() + timedelta(seconds=CLAIM_CHECK_S), job.id),
+            },
+            remove=["invoked_at", "failure_uri"],
+            condition="#status = :queued AND #attempt = :attempt AND #line = :line",
+            values={":queued": JobStatus.QUEUED.value, ":attempt": job.attempt, ":line": head.line.value},
+        )
         try:
-            item = self._table.update(
-                Update(
-                    key=_key(job),
-                    assign={
-                        "status": JobStatus.STARTING.value,
-                        "attempt": job.attempt + 1,
-                        "claim": token,
-                        "deadline_at": deadline_at.isoformat(),
-                        "GSI1PK": keys.RUNNING,
-                        "GSI1SK": _due(now() + timedelta(seconds=CLAIM_CHECK_S), job.id),
-                    },
-                    remove=["invoked_at", "failure_uri"],
-                    condition="#status = :queued AND #attempt = :attempt",
-                    values={":queued": JobStatus.QUEUED.value, ":attempt": job.attempt},
-                )
+            self._table.transact(
+                [update, *change(job, before=head.line, after=Line.RUNNING), advance(head, following)]
             )
-        except ConditionFailed as exc:
-            # A lost response makes boto3 send the update again: then the claim that stands is this one.
-            if exc.current and exc.current.get("claim") == token and exc.current["status"] == "starting":
-                return job_from_item(exc.current)
+        except TransactionRefused as exc:
+            # A lost response makes boto3 send the transaction again: then the claim that stands is this one.
+            current = self._table.get(*_key(job))
+            if current and current.get("claim") == token and current["status"] == "starting":
+                return job_from_item(current)
+            if "job" not in exc.failed:
+                raise LineMoved from exc
             return None
-        return job_from_item(item)
+        return claimed
 
     def confirm(self, job: Job, *, failure_uri: str | None, due_s: float) -> Job:
         """Records that the endpoint accepted the job's attempt. A job closed meanwhile stays as it is. One call."""
@@ -167,21 +199,41 @@ class JobStore:
 
         A job that was claimed or closed meanwhile stays as it is; twice is no error.
         """
-        try:
-            self._table.update(
-                Update(
-                    key=_key(job),
-                    assign={
-                        "deadline_at": deadline_at.isoformat(),
-                        "estimate": estimate.model_dump_json(),
-                    },
-                    remove=["run_by"],
-                    condition="#status = :queued AND attribute_exists(#run_by)",
-                    values={":queued": JobStatus.QUEUED.value},
-                )
-            )
-        except ConditionFailed:
-            return
+        ordinary = {"deadline_at": deadline_at.isoformat(), "estimate": estimate.model_dump_json()}
+        self._make_ready(job, ordinary, until=deadline_at, remove=["run_by"])
+
+    def make_ready(self, job: Job) -> None:
+        """Has a held job run though its model may sleep: its time has come. One call; twice is no error."""
+        self._make_ready(job, {}, until=job.deadline_at or now())
+
+    def _make_ready(
+        self, job: Job, assign: dict[str, Any], *, until: datetime, remove: Sequence[str] = ()
+    ) -> None:
+        update = Update(
+            key=_key(job),
+            label="job",
+            assign=assign | {"line": Line.READY.value, "GSI1SK": _due(until, job.id)},
+            remove=remove,
+            condition="#status = :queued AND attribute_exists(#run_by) AND #line = :line",
+            values={":queued": JobStatus.QUEUED.value, ":line": (job.line or Line.HELD).value},
+        )
+        moves = change(job, before=Line.HELD, after=Line.READY) if job.line is Line.HELD else []
+        with contextlib.suppress(TransactionRefused):
+            self._table.transact([update, *moves])
+
+    def adopt(self, job: Job, endpoint: str) -> None:
+        """Puts a waiting job from before there were queues into its endpoint's line. One call; twice is no error."""
+        line = Line.HELD if job.waits_for_the_model(now()) else Line.READY
+        job = job.model_copy(update={"endpoint": endpoint, "line": line})
+        update = Update(
+            key=_key(job),
+            label="job",
+            assign={"endpoint": endpoint, "line": line.value, "GSI1SK": _waits_until(job)},
+            condition="#status = :queued AND attribute_not_exists(#line)",
+            values={":queued": JobStatus.QUEUED.value},
+        )
+        with contextlib.suppress(TransactionRefused):
+            self._table.transact([update, *change(job, before=None, after=line)])
 
     def postpone(self, job: Job, *, due: datetime) -> None:
         """Sets when the sweeper looks at a running job again. One call."""
@@ -199,23 +251,26 @@ class JobStore:
 
     def requeue(self, job: Job) -> bool:
         """Puts a handed-back attempt in line again; False when the job moved on meanwhile. One call."""
+        back = job.model_copy(update={"status": JobStatus.QUEUED})
+        line = Line.HELD if back.waits_for_the_model(now()) else Line.READY
+        assign = {
+            "status": JobStatus.QUEUED.value,
+            "GSI1PK": keys.WAITING,
+            # A job from before there were queues is due at once: the sweeper adopts it.
+            "GSI1SK": _waits_until(back) if job.line else _due(job.created_at, job.id),
+        }
+        update = Update(
+            key=_key(job),
+            label="job",
+            assign=assign | ({"line": line.value} if job.line else {}),
+            condition="#status = :starting AND #attempt = :attempt",
+            values={":starting": JobStatus.STARTING.value, ":attempt": job.attempt},
+        )
         try:
-            self._table.update(
-                Update(
-                    key=_key(job),
-                    assign={
-                        "status": JobStatus.QUEUED.value,
-                        "GSI1PK": keys.WAITING,
-                        "GSI1SK": _due(job.created_at, job.id),
-                    },
-                    condition="#status = :starting AND #attempt = :attempt",
-                    values={":starting": JobStatus.STARTING.value, ":attempt": job.attempt},
-                )
-            )
-        except ConditionFailed as exc:
-            return bool(
-                exc.current and exc.current["status"] == "queued" and exc.current["attempt"] == job.attempt
-            )
+            self._table.transact([update, *change(job, before=job.line, after=line)])
+        except TransactionRefused:
+            current = self._table.get(*_key(job))
+            return bool(current and current["status"] == "queued" and current["attempt"] == job.attempt)
         return True
 
     def every(self, user_id: str) -> Iterator[Job]:
@@ -234,35 +289,52 @@ class JobStore:
         """Writes a terminal state together with `writes`, once. Returns the job that stands (None when it was erased
         meanwhile), and whether it is ours.
 
-        With `if_overdue` a job that is in another attempt or has time left by its record stays open: it was dispatched
-        after the caller read it. One call, and a read when the condition fails: another writer, or our own write with
-        a lost response.
+        `closed.line` is where the job stood when it was read; a job that moved to another line meanwhile is closed
+        there. With `if_overdue` a job that is in another attempt or has time left by its record stays open: it was
+        dispatched after the caller read it. One call, and a read when the condition fails: another writer, or our own
+        write with a lost response.
         """
-        condition, values = OPEN_CONDITION, dict[str, Any](OPEN_VALUES)
-        if if_overdue:
-            condition += " AND #attempt = :attempt AND #deadline_at < :now"
-            values |= {":attempt": closed.attempt, ":now": now().isoformat()}
-        change = Update(
-            key=_key(closed),
-            label="job",
-            assign=_terminal_attributes(closed) | {"closer": token},
-            remove=["GSI1PK", "GSI1SK"],
-            condition=condition,
-            values=values,
-        )
-        try:
-            self._table.transact([change, *writes])
-        except TransactionRefused:
-            item = self._table.get(*_key(closed))
-            if item is None:
-                return None, False
-            standing = job_from_item(item)
-            if not standing.status.terminal:
+        for _ in range(CLOSING_TRIES):
+            try:
+                self._table.transact(
+                    [
+                        _closing(closed, token, if_overdue),
+                        *change(closed, before=closed.line, after=None),
+                        *writes,
+                    ]
+                )
+            except TransactionRefused as exc:
+                item = self._table.get(*_key(closed))
+                if item is None:
+                    return None, False
+                standing = job_from_item(item)
+                if standing.status.terminal:
+                    return standing, item.get("closer") == token
+                if standing.line is not closed.line:
+                    where = {"line": standing.line, "endpoint": standing.endpoint}
+                    closed = closed.model_copy(update=where)
+                    continue
                 if if_overdue:
                     return standing, False
-                raise
-            return standing, item.get("closer") == token
-        return closed, True
+                raise exc
+            return closed.model_copy(update={"line": None}), True
+        raise Unavailable("The job keeps changing. Try again in a few seconds.")
+
+
+def _closing(closed: Job, token: str, if_overdue: bool) -> Update:
+    condition = f"{OPEN_CONDITION} AND " + ("#line = :line" if closed.line else "attribute_not_exists(#line)")
+    values: dict[str, Any] = OPEN_VALUES | ({":line": closed.line.value} if closed.line else {})
+    if if_overdue:
+        condition += " AND #attempt = :attempt AND #deadline_at < :now"
+        values |= {":attempt": closed.attempt, ":now": now().isoformat()}
+    return Update(
+        key=_key(closed),
+        label="job",
+        assign=_terminal_attributes(closed) | {"closer": token},
+        remove=["GSI1PK", "GSI1SK", "line"],
+        condition=condition,
+        values=values,
+    )
 
 
 def _key(job: Job) -> tuple[str, str]:
@@ -275,6 +347,12 @@ def _stamp(at: datetime) -> str:
 
 def _due(at: datetime, job_id: str) -> str:
     return f"{_stamp(at)}#{job_id}"
+
+
+def _waits_until(job: Job) -> str:
+    """When the sweeper looks at a waiting job: at its time to run at the latest, else at its deadline."""
+    held = job.run_by if job.line is Line.HELD or job.waits_for_the_model(now()) else None
+    return _due(held or job.deadline_at or job.created_at, job.id)
 
 
 def _terminal_attributes(job: Job) -> Item:
@@ -294,84 +372,6 @@ def _terminal_attributes(job: Job) -> Item:
         "provenance",
     )
     return {name: item[name] for name in names if item.get(name) is not None}
-
-
-def micros(usd: float) -> int:
-    """Micro-dollars: what the table counts money in."""
-    return round(usd * 1_000_000)
-
-
-def job_to_item(job: Job) -> Item:
-    """The table's form of a job, without its index attributes."""
-    return {
-        "PK": keys.user_pk(job.user_id),
-        "SK": keys.job_sk(job.id),
-        "status": job.status.value,
-        "spec": job.spec.model_dump_json(),
-        "estimate": job.estimate.model_dump_json(),
-        "attempt": job.attempt,
-        "created_at": job.created_at.isoformat(),
-        "started_at": _iso(job.started_at),
-        "completed_at": _iso(job.completed_at),
-        "deadline_at": _iso(job.deadline_at),
-        "invoked_at": _iso(job.invoked_at),
-        "cost_micros": None if job.cost_usd is None else micros(job.cost_usd),
-        "gpu_ms": None if job.gpu_s is None else round(job.gpu_s * 1000),
-        "timings": job.timings.model_dump_json() if job.timings else None,
-        "failure": job.failure.model_dump_json() if job.failure else None,
-        "failure_uri": job.failure_uri,
-        "image_ids": list(job.image_ids),
-        "withheld": json.dumps([one.model_dump() for one in job.withheld]) if job.withheld else None,
-        "hint": job.hint.model_dump_json() if job.hint else None,
-        "batch_pictures": job.batch_pictures,
-        "provenance": job.provenance.model_dump_json() if job.provenance else None,
-        "run_by": _iso(job.run_by),
-        "draft": job.draft.model_dump_json() if job.draft else None,
-        "final_of": job.final_of,
-    }
-
-
-def job_from_item(item: Item) -> Job:
-    """The job that an item of the table holds."""
-    return Job(
-        id=item["SK"].removeprefix(keys.JOB),
-        user_id=item["PK"].removeprefix("USER#"),
-        status=JobStatus(item["status"]),
-        spec=JobSpec.model_validate_json(item["spec"]),
-        estimate=Estimate.model_validate_json(item["estimate"]),
-        attempt=item["attempt"],
-        created_at=datetime.fromisoformat(item["created_at"]),
-        started_at=_moment(item.get("started_at")),
-        completed_at=_moment(item.get("completed_at")),
-        deadline_at=_moment(item.get("deadline_at")),
-        invoked_at=_moment(item.get("invoked_at")),
-        cost_usd=item["cost_micros"] / 1_000_000 if "cost_micros" in item else None,
-        gpu_s=item["gpu_ms"] / 1000 if "gpu_ms" in item else None,
-        timings=Timings.model_validate_json(item["timings"]) if "timings" in item else None,
-        failure=JobFailure(**json.loads(item["failure"])) if "failure" in item else None,
-        failure_uri=item.get("failure_uri"),
-        image_ids=tuple(item.get("image_ids", ())),
-        withheld=tuple(Withheld(**one) for one in json.loads(item.get("withheld", "[]"))),
-        hint=Hint.model_validate_json(item["hint"]) if "hint" in item else None,
-        batch_pictures=item.get("batch_pictures"),
-        provenance=Provenance.model_validate_json(item["provenance"]) if "provenance" in item else None,
-        run_by=_moment(item.get("run_by")),
-        draft=Draft.model_validate_json(item["draft"]) if "draft" in item else None,
-        final_of=item.get("final_of"),
-        finals={
-            int(name.removeprefix(FINAL)): value
-            for name, value in item.items()
-            if name.removeprefix(FINAL).isdecimal()
-        },
-    )
-
-
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
 
 
 def same_sk(spec: JobSpec) -> str:

@@ -9,7 +9,12 @@ from datetime import datetime
 
 from ulid import ULID
 
+USER = "USER#"
 STUDIO_PK = "STUDIO"
+# The partition of the counters of all queues.
+QUEUES = "QUEUES"
+ENTRY = "WAIT#"
+HEAD = "LINE#"
 USAGE_SHARDS = 4
 PROFILE = "PROFILE"
 PREFERENCES = "PREFERENCES"
@@ -56,7 +61,7 @@ def user_pk(user_id: str) -> str:
     """The partition of everything a user owns. Raises ValueError for what is not a user id."""
     if not _USER.fullmatch(user_id):
         raise ValueError("a user id is 32 lower-case hex digits")
-    return f"USER#{user_id}"
+    return f"{USER}{user_id}"
 
 
 def is_job_id(text: str) -> bool:
@@ -67,6 +72,26 @@ def is_job_id(text: str) -> bool:
 def job_sk(job_id: str) -> str:
     """Sort key of a job."""
     return f"{JOB}{job_id}"
+
+
+def entry_sk(endpoint: str, line: str, job_id: str) -> str:
+    """Sort key of a waiting job's entry in a line of an endpoint, in its maker's partition."""
+    return f"{ENTRY}{endpoint}#{line}#{job_id}"
+
+
+def head_sk(endpoint: str, line: str) -> str:
+    """Sort key of a maker's place among the makers who wait in a line of an endpoint."""
+    return f"{HEAD}{endpoint}#{line}"
+
+
+def heads(endpoint: str, line: str) -> str:
+    """Index partition of the makers who wait in a line of an endpoint."""
+    return f"OPEN#heads#{endpoint}#{line}"
+
+
+def places(endpoint: str) -> str:
+    """Index partition of the jobs that wait for an endpoint, in the order of their creation."""
+    return f"OPEN#places#{endpoint}"
 
 
 def drafts_sk(group: str, part: int) -> str:

@@ -132,7 +132,7 @@ def test_erasing_all_refunds_a_job_that_the_index_does_not_show_yet(
 ) -> None:
     studio.jobs.submit(maker, APPLE)
     monkeypatch.setattr(JobStore, "running", lambda *_, **__: [])
-    monkeypatch.setattr(JobStore, "waiting", lambda *_: [])
+    monkeypatch.setattr(JobStore, "waiting_due", lambda *_, **__: [])
     assert studio.jobs.delete_all(maker).jobs == 1
     usage = studio.ledger.usage(maker)
     assert (usage.open_jobs, usage.images_today, usage.spent_month_usd) == (0, 0, 0)

@@ -39,6 +39,8 @@ def progress_words(live: LiveJob, *, zone: str | None = None) -> str:
         parts.append(_starting_words(live.job.estimate))
     elif live.queue_position == 1:
         parts.append(tr("Next in the queue"))
+    elif live.is_far_back:
+        parts.append(tr("About number {place} in the queue", place=live.queue_position))
     elif live.queue_position:
         parts.append(tr("Number {place} in the queue", place=live.queue_position))
     else:

@@ -15,13 +15,10 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from boto3.dynamodb.types import TypeSerializer
 from streamlit.runtime.scriptrunner import script_runner
 from streamlit.runtime.scriptrunner.script_cache import ScriptCache
 from streamlit.testing.v1 import AppTest, local_script_runner
@@ -29,6 +26,7 @@ from ulid import ULID
 
 from app.auth import session
 from app.streamlit_internals.garbage import collect_seldom
+from bench.items import write_items
 from bench.stack import PUBLIC_URL, CallCounter, running_cloud
 from bench.table import print_table
 from local.processes import ROOT
@@ -50,7 +48,6 @@ PICTURES_A_JOB = 4
 ALBUMS = 10
 FIRST_PAGE = 80
 TRASHED = 60
-WRITES_AT_ONCE = 25
 TIMEOUT_S = 120.0
 LIMIT_MS = 50
 GALLERY = "app/pages/gallery.py"
@@ -87,7 +84,7 @@ def measure(folder: Path) -> None:
         search: list[list[str]] = []
         for size, reruns in SIZES.items():
             user = User(id=secrets.token_hex(16), email="bench@example.com")
-            _write(clients.dynamodb, settings.table, user, size)
+            write_items(clients.dynamodb, settings.table, _items(user, size))
             _put_aside(studio, user)
             search.append([f"{size:,}", *_measure_search(studio, user)])
             for name, page, query in PAGES:
@@ -218,28 +215,6 @@ def _percentiles(milliseconds: list[float]) -> list[str]:
 def _memory_mb() -> float:
     """The most memory this process has had: what is read later and fits into what was freed does not show."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _write(dynamodb: Any, table: str, user: User, size: int) -> None:
-    serialize = TypeSerializer().serialize
-    items = (
-        {
-            "PutRequest": {
-                "Item": {name: serialize(value) for name, value in item.items() if value is not None}
-            }
-        }
-        for item in _items(user, size)
-    )
-
-    def send(batch: list[dict[str, Any]]) -> None:
-        left = {table: batch}
-        while left:
-            left = dynamodb.batch_write_item(RequestItems=left).get("UnprocessedItems") or {}
-
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        while batch := list(islice(items, WRITES_AT_ONCE * 200)):
-            parts = [batch[n : n + WRITES_AT_ONCE] for n in range(0, len(batch), WRITES_AT_ONCE)]
-            list(pool.map(send, parts))
 
 
 def _put_aside(studio: Studio, user: User) -> None:

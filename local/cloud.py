@@ -98,7 +98,7 @@ async def _serve(arguments: argparse.Namespace, snapshots: Snapshots) -> int:
     ministack: Any = importlib.import_module("ministack.app")
     persistence: Any = importlib.import_module("ministack.core.persistence")
     dynamodb: Any = importlib.import_module("ministack.services.dynamodb")
-    dynamodb._query = quick(dynamodb._query, dynamodb._tables, dynamodb._lock)
+    dynamodb._query = quick(dynamodb._query, dynamodb._tables, dynamodb._lock, dynamodb._index_members)
     hypercorn: Any = importlib.import_module("hypercorn.asyncio")
     config: Any = importlib.import_module("hypercorn.config").Config()
     persistence.STATE_DIR = str(snapshots.current.absolute())

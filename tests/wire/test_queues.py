@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bench.reads import Reads
 from services.backends import endpoint_status
 from services.build import Studio, build
 from services.jobs.scheduling import Scheduler
@@ -311,25 +312,6 @@ def _agrees(studio: Studio, queues: QueueStore, people: list[User], jobs: list[J
         assert {job.id for job in studio.jobs.open(user)} == mine
 
 
-class Requests:
-    """Counts DynamoDB requests, and the items that they read, while it is switched on."""
-
-    def __init__(self, client: Any) -> None:
-        self.client, self.requests, self.items = client, 0, 0
-
-    def __enter__(self) -> Requests:
-        self.client.meta.events.register("after-call.dynamodb", self._count)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.client.meta.events.unregister("after-call.dynamodb", self._count)
-
-    def _count(self, parsed: dict[str, Any], **_: Any) -> None:
-        self.requests += 1
-        self.items += parsed.get("ScannedCount", 0) + ("Item" in parsed)
-        self.items += sum(len(found) for found in parsed.get("Responses", {}).values())
-
-
 def test_a_look_costs_the_same_however_many_wait(
     studio: Studio, settings: Settings, endpoint: ScriptedEndpoint, maker: User, other: User
 ) -> None:
@@ -342,7 +324,7 @@ def test_a_look_costs_the_same_however_many_wait(
 
     def look(number: int) -> tuple[int, int]:
         scheduler: Scheduler = large.sweeper._scheduler
-        with Requests(client) as counted:
+        with Reads(client) as counted:
             scheduler.backlog()
             scheduler.positions([jobs[-1]])
             large.jobs.cancel(_owner([person(n) for n in range(6)], jobs[number]), jobs[number].id)

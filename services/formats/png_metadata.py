@@ -21,7 +21,7 @@ from services.errors import BadOutput
 from services.records import Record
 from services.sentences import sentence
 
-STUDIO_VERSION = "0.1.0"
+STUDIO_VERSION = "0.2.0"
 OWN_KEY = "atelier"
 A1111_KEY = "parameters"
 # A file with more text than this was not written by a picture program.

@@ -141,7 +141,7 @@ def test_the_a1111_text_has_the_form_its_readers_expect() -> None:
     assert to_a1111(parameters(negative_prompt="blurry, dark", guidance=7.5)) == (
         "a red apple\nNegative prompt: blurry, dark\n"
         "Steps: 20, Sampler: DDIM, CFG scale: 7.5, Seed: 7, Size: 12x9, Model hash: 0123456789ab, Model: pocket, "
-        "Version: Atelier 0.1.0"
+        "Version: Atelier 0.2.0"
     )
 
 
@@ -156,7 +156,7 @@ def test_values_with_commas_colons_or_newlines_are_quoted_and_read_back() -> Non
     found = from_a1111(text)
     assert found is not None
     assert found.fields["Model"] == awkward
-    assert found.fields["Version"] == "Atelier 0.1.0"
+    assert found.fields["Version"] == "Atelier 0.2.0"
 
 
 @given(

@@ -27,12 +27,14 @@ class PageEntry:
     role: Role = Role.MAKER
 
 
+# Where other pages send a maker.
+GENERATE = "app/pages/generate.py"
+GALLERY = "app/pages/gallery.py"
+
 PAGES = (
+    PageEntry(GENERATE, tr_later("Generate"), ":material/auto_awesome:", "", tr_later("Create")),
     PageEntry(
-        "app/pages/generate.py", tr_later("Generate"), ":material/auto_awesome:", "", tr_later("Create")
-    ),
-    PageEntry(
-        "app/pages/gallery.py",
+        GALLERY,
         tr_later("Gallery"),
         ":material/photo_library:",
         "gallery",
@@ -53,8 +55,6 @@ PAGES = (
         "app/pages/account.py", tr_later("Account"), ":material/account_circle:", "account", tr_later("You")
     ),
 )
-GENERATE = PAGES[0].file
-GALLERY = PAGES[1].file
 
 
 def pages_for(user: User | None) -> Mapping[str, list[StreamlitPage]]:

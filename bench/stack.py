@@ -22,7 +22,7 @@ from local.processes import (
     answers,
     any_free_port,
 )
-from local.resources import ENDPOINT, OUTPUTS_BUCKET, Resources, make_resources
+from local.resources import MODEL, OUTPUTS_BUCKET, Resources, endpoint_name, make_resources
 from services.aws.session import Clients, make_clients
 from services.aws.table import Table
 from services.build import Studio, build
@@ -129,7 +129,7 @@ def _endpoint_config(folder: Path, port: int, resources: Resources) -> dict[str,
         "port": port,
         "endpoints": [
             {
-                "name": ENDPOINT,
+                "name": endpoint_name(MODEL),
                 "model_dir": str(ROOT / "inference/pocket/weights"),
                 "output_path": f"s3://{OUTPUTS_BUCKET}/",
                 "failure_path": f"s3://{OUTPUTS_BUCKET}/failures/",

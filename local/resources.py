@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,6 @@ RETENTION_S = 14 * 24 * 3600
 EXPIRY_DAYS = {INPUTS_BUCKET: 30, OUTPUTS_BUCKET: 30, LIBRARY_BUCKET: 3}
 # What expires of a bucket where not everything does: of the library the exports, never the search indexes.
 EXPIRING_PREFIX = {LIBRARY_BUCKET: "exports/"}
-ENDPOINT = "atelier-pocket"
 MODEL = "pocket"
 # MiniStack takes any key on loopback; these are no secret and give access to nothing but it.
 ACCESS_KEY_ID = "test"
@@ -67,9 +66,12 @@ class Resources:
         }
 
     def studio_environment(
-        self, *, public_url: str, cookie_secret: str, sagemaker_url: str
+        self, *, public_url: str, cookie_secret: str, sagemaker_url: str, models: Sequence[str] = (MODEL,)
     ) -> dict[str, str]:
-        """The environment of the studio and the worker (`docs/contracts.md`), complete."""
+        """The environment of the studio and the worker (`docs/contracts.md`), complete.
+
+        `models` are the ids of the cards to offer, each at the endpoint of its name.
+        """
         return {
             **self.aws_environment(),
             "AWS_ENDPOINT_URL_SAGEMAKER": sagemaker_url,
@@ -81,7 +83,7 @@ class Resources:
             "ATELIER_IMAGES_BUCKET": self.images_bucket,
             "ATELIER_LIBRARY_BUCKET": self.library_bucket,
             "ATELIER_RESULTS_QUEUE_URL": self.results_queue_url,
-            "ATELIER_ENDPOINTS": json.dumps({MODEL: ENDPOINT}),
+            "ATELIER_ENDPOINTS": json.dumps({model: endpoint_name(model) for model in models}),
             "AUTH_MODE": "cognito",
             "ATELIER_COGNITO_POOL_ID": self.sign_in.pool_id,
             "ATELIER_COGNITO_CLIENT_ID": self.sign_in.client_id,
@@ -92,6 +94,11 @@ class Resources:
             "ATELIER_COGNITO_LOGOUT_URL": self.sign_in.logout_url,
             "ATELIER_COOKIE_SECRET": cookie_secret,
         }
+
+
+def endpoint_name(model: str) -> str:
+    """The name of the local endpoint that serves a model."""
+    return f"atelier-{model}"
 
 
 def client_factory(endpoint_url: str) -> Client:

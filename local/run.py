@@ -29,6 +29,7 @@ from local.studio import (
     OptionUnusable,
     base_environment,
     cloud_part,
+    read_local_models,
     read_options,
     read_port,
     sagemaker_part,
@@ -86,7 +87,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _run(stack: contextlib.ExitStack) -> None:
-    port, options = read_port(os.environ), read_options(os.environ)
+    port, options, models = read_port(os.environ), read_options(os.environ), read_local_models(os.environ)
     home = Home(Path(os.environ.get("ATELIER_HOME") or ROOT / ".atelier"))
     own = base_environment(os.environ)
     os.environ.clear()
@@ -97,7 +98,7 @@ def _run(stack: contextlib.ExitStack) -> None:
         say(f"Ended the {name} that an earlier studio, killed, left running.")
     if not port_is_free(port):
         raise OptionUnusable(f"port {port} is in use; choose another with PORT=...")
-    layout = Layout(home, port, home.ports(port), options)
+    layout = Layout(home, port, home.ports(port), options, models)
     supervisor = Supervisor(home.logs, say, home.remember_processes)
     stack.push(_end_of(supervisor))
     credentials = Start(layout, supervisor).everything()

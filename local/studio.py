@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from local.home import Home
 from local.processes import CLOUD_PYTHON, INFERENCE_PYTHON, LOOPBACK, ROOT, STUDIO_PYTHON, answers
-from local.resources import ENDPOINT, OUTPUTS_BUCKET, Resources
+from local.resources import MODEL, OUTPUTS_BUCKET, Resources, endpoint_name
 from local.supervisor import Part
+from services.catalogue.cards import Catalogue
 
 # Read here and by nobody else, so that the settings of the studio need not know them.
 SNAPSHOT_S = "ATELIER_SNAPSHOT_S"
 IDLE_STOP_S = "ATELIER_IDLE_STOP_S"
 START_TIMEOUT_S = "ATELIER_START_TIMEOUT_S"
 DEFAULTS = {SNAPSHOT_S: 10.0, IDLE_STOP_S: 300.0, START_TIMEOUT_S: 120.0}
+LOCAL_MODELS = "ATELIER_LOCAL_MODELS"
 
 # The studio's own, and here also how many requests the endpoint hands to the model server at once, as SageMaker's
 # MaxConcurrentInvocationsPerInstance does: what waits there together can be drawn together.
@@ -27,6 +31,8 @@ CLOUD = "embedded cloud"
 SAGEMAKER = "local endpoint"
 WORKER = "worker"
 STUDIO = "studio"
+
+POCKET = ROOT / "inference/pocket/weights"
 
 
 class OptionUnusable(Exception):
@@ -41,6 +47,8 @@ class Layout:
     port: int
     ports: Mapping[str, int]
     options: Mapping[str, float]
+    # The folder of each offered model, by the id of its card.
+    models: Mapping[str, Path]
 
     @property
     def url(self) -> str:
@@ -85,12 +93,36 @@ def read_concurrency(environment: Mapping[str, str]) -> int:
     return int(text)
 
 
+def read_local_models(environment: Mapping[str, str]) -> dict[str, Path]:
+    """The folder of each model to offer, by the id of its card: pocket, and those of `ATELIER_LOCAL_MODELS`.
+
+    The variable is a JSON object such as `{"sd-turbo": "/models/sd-turbo"}`; an entry for pocket replaces the folder
+    in the repository. Raises OptionUnusable for anything else, an id without a card, or a folder without a model.
+    """
+    text = environment.get(LOCAL_MODELS) or "{}"
+    try:
+        given = json.loads(text)
+    except ValueError:
+        given = None
+    if not isinstance(given, dict) or not all(isinstance(folder, str) for folder in given.values()):
+        raise OptionUnusable(f"{LOCAL_MODELS} must be a JSON object of model ids and folders, not {text!r}")
+    models = {MODEL: POCKET} | {model: Path(folder).absolute() for model, folder in given.items()}
+    try:
+        Catalogue.load(frozenset(models))
+    except ValueError as exc:
+        raise OptionUnusable(f"{LOCAL_MODELS}: {exc}") from exc
+    for model, folder in models.items():
+        if not (folder / "model_index.json").is_file():
+            raise OptionUnusable(f"{LOCAL_MODELS}: the folder of {model} has no model_index.json: {folder}")
+    return models
+
+
 def base_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The caller's environment without anything that could lead to a real AWS account."""
     kept = {
         name: value
         for name, value in environment.items()
-        if not name.startswith("AWS_") and name not in DEFAULTS
+        if not name.startswith("AWS_") and name not in DEFAULTS and name != LOCAL_MODELS
     }
     no_proxy = ",".join(filter(None, [environment.get("NO_PROXY"), "localhost", LOOPBACK]))
     return {
@@ -110,6 +142,7 @@ def studio_environment(layout: Layout, resources: Resources) -> dict[str, str]:
         public_url=layout.url,
         cookie_secret=layout.home.cookie_secret(),
         sagemaker_url=layout.sagemaker_url,
+        models=tuple(layout.models),
     )
     return {
         **base,
@@ -155,20 +188,23 @@ def sagemaker_part(layout: Layout, resources: Resources) -> Part:
 
 def sagemaker_config(layout: Layout, resources: Resources) -> dict[str, Any]:
     """What `python -m local.sagemaker` reads."""
-    endpoint = {
-        "name": ENDPOINT,
-        "model_dir": str(ROOT / "inference/pocket/weights"),
-        "output_path": f"s3://{OUTPUTS_BUCKET}/",
-        "failure_path": f"s3://{OUTPUTS_BUCKET}/failures/",
-        "success_topic": resources.success_topic_arn,
-        "error_topic": resources.errors_topic_arn,
-        "max_concurrency": read_concurrency(os.environ),
-        "idle_stop_s": layout.options[IDLE_STOP_S],
-    }
+    endpoints = [
+        {
+            "name": endpoint_name(model),
+            "model_dir": str(folder),
+            "output_path": f"s3://{OUTPUTS_BUCKET}/",
+            "failure_path": f"s3://{OUTPUTS_BUCKET}/failures/",
+            "success_topic": resources.success_topic_arn,
+            "error_topic": resources.errors_topic_arn,
+            "max_concurrency": read_concurrency(os.environ),
+            "idle_stop_s": layout.options[IDLE_STOP_S],
+        }
+        for model, folder in layout.models.items()
+    ]
     return {
         "host": LOOPBACK,
         "port": layout.ports["sagemaker"],
-        "endpoints": [endpoint],
+        "endpoints": endpoints,
         "inference": {
             "python": str(INFERENCE_PYTHON),
             "port": layout.ports["inference"],

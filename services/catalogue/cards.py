@@ -25,7 +25,10 @@ CARDS_FILE = Path(__file__).with_name("cards.toml")
 
 
 class ModelCard(Record):
-    """What a model can do and what it costs; times in seconds, sizes in pixels, prices in US dollars."""
+    """What a model can do and what it costs; times in seconds, sizes in pixels, prices in US dollars.
+
+    docs/models.md explains each field.
+    """
 
     id: str
     name: str
@@ -52,10 +55,8 @@ class ModelCard(Record):
     image_to_image: bool
     inpainting: bool
     max_count: int
-    instance: str
     usd_per_hour: Annotated[float, Field(ge=0)]
     step_s_per_mpx: float
-    load_s: float
     wake_s: float
 
     @cached_property

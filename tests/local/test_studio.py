@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from local.studio import OptionUnusable, base_environment, read_concurrency
+from local.home import Home
+from local.resources import Resources
+from local.sagemaker.config import load
+from local.studio import (
+    DEFAULTS,
+    POCKET,
+    Layout,
+    OptionUnusable,
+    base_environment,
+    read_concurrency,
+    read_local_models,
+    sagemaker_config,
+    studio_environment,
+)
+from services.settings import load_settings
 
 
 def test_four_requests_go_to_the_model_server_at_once_unless_it_is_said_otherwise() -> None:
@@ -23,3 +40,47 @@ def test_the_model_servers_variables_pass_and_what_could_reach_a_real_account_do
     kept = base_environment(given)
     assert kept["INFERENCE_NSFW_THRESHOLD"] == "off"
     assert "AWS_PROFILE" not in kept and "AWS_ACCESS_KEY_ID" not in kept
+
+
+def test_pocket_alone_is_offered_unless_other_folders_are_named() -> None:
+    assert read_local_models({}) == {"pocket": POCKET}
+
+
+@pytest.mark.parametrize("text", ["sd-turbo", "[]", '{"sd-turbo": 1}'])
+def test_local_models_that_are_no_map_of_folders_are_refused(text: str) -> None:
+    with pytest.raises(OptionUnusable, match="ATELIER_LOCAL_MODELS must be a JSON object"):
+        read_local_models({"ATELIER_LOCAL_MODELS": text})
+
+
+def test_a_local_model_without_a_card_is_named() -> None:
+    with pytest.raises(OptionUnusable, match=r"no card in cards\.toml for model no-such"):
+        read_local_models({"ATELIER_LOCAL_MODELS": json.dumps({"no-such": str(POCKET)})})
+
+
+def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OptionUnusable, match=f"sd-turbo has no model_index.json: {tmp_path}"):
+        read_local_models({"ATELIER_LOCAL_MODELS": json.dumps({"sd-turbo": str(tmp_path)})})
+
+
+def test_each_local_model_has_an_endpoint_that_the_studio_offers(
+    tmp_path: Path, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTH_MODE", "local")
+    models = read_local_models({"ATELIER_LOCAL_MODELS": json.dumps({"sd-turbo": str(POCKET)})})
+    home = Home(tmp_path / "home")
+    layout = Layout(home, 8501, {"cloud": 9501, "sagemaker": 10501, "inference": 11501}, DEFAULTS, models)
+    written = home.write_config("sagemaker.json", sagemaker_config(layout, resources))
+    endpoints = {endpoint.name: endpoint.model_dir for endpoint in load(written).endpoints}
+    assert endpoints == {"atelier-pocket": POCKET, "atelier-sd-turbo": POCKET}
+
+    offered = load_settings(studio_environment(layout, resources)).endpoints
+    assert offered == {"pocket": "atelier-pocket", "sd-turbo": "atelier-sd-turbo"}
+    assert set(offered.values()) == set(endpoints)
+
+
+def test_the_studio_never_sees_the_launchers_own_variables() -> None:
+    assert (
+        base_environment({"ATELIER_LOCAL_MODELS": "{}", "ATELIER_SNAPSHOT_S": "5"})
+        .keys()
+        .isdisjoint({"ATELIER_LOCAL_MODELS", "ATELIER_SNAPSHOT_S"})
+    )

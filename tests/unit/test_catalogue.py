@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import Any
 
 import pytest
 
-from services.catalogue.cards import MAX_PROMPT_CHARACTERS, Catalogue
+from services.catalogue.cards import CARDS_FILE, MAX_PROMPT_CHARACTERS, Catalogue
 from services.errors import InvalidRequest
 from services.records import JobRequest
 
+EVERY_MODEL = tuple(tomllib.loads(CARDS_FILE.read_text(encoding="utf-8")))
 POCKET = Catalogue.load(frozenset({"pocket"}))
 BOTH = Catalogue.load(frozenset({"pocket", "sd-turbo"}))
 
@@ -98,7 +100,7 @@ def test_offering_a_model_without_a_card_is_named_at_start() -> None:
         Catalogue.load(frozenset({"no-such"}))
 
 
-@pytest.mark.parametrize("model", ["pocket", "sd-turbo", "sdxl"])
+@pytest.mark.parametrize("model", EVERY_MODEL)
 def test_every_card_accepts_its_own_presets_and_defaults(model: str) -> None:
     catalogue = Catalogue.load(frozenset({model}))
     card = catalogue.card(model)

@@ -1,1 +1,1 @@
-"""The studio's doors: the browser app and the API, in one process."""
+"""The pages for browsers and the API for programs, in one process."""

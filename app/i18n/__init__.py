@@ -1,1 +1,1 @@
-"""The languages of the pages: catalogues, the reader's language, and the wording of errors."""
+"""The languages of the pages: catalogs, the reader's language, and the wording of errors."""

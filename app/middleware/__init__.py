@@ -1,1 +1,1 @@
-"""What every HTTP answer of the studio passes through; one small ASGI wrapper a concern."""
+"""What every HTTP response of the studio passes through; one small ASGI wrapper per concern."""

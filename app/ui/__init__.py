@@ -1,1 +1,1 @@
-"""What pages are built from, one package a page, and `common` for what several pages show."""
+"""What pages are built from: one package per page, and `common` for what several pages show."""

@@ -1,1 +1,1 @@
-"""The only place that imports boto3: one file a service, each translating AWS's errors into the studio's."""
+"""The only package that imports boto3: one file per service, each translating AWS's errors into the studio's."""

@@ -1,1 +1,1 @@
-"""The models the studio offers: one card each, with limits, sizes and prices."""
+"""The models the studio offers: one card each, with limits, sizes, and prices."""

@@ -1,1 +1,1 @@
-"""Finished pictures: storing, marking, sorting into albums, sharing, trash and reconciliation."""
+"""Finished pictures: storing, marking, sorting into albums, sharing, trash, and reconciliation."""

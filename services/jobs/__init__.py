@@ -1,1 +1,1 @@
-"""A job's life: admission, submission, dispatch, completion and sweep."""
+"""A job's life: admission, submission, dispatch, completion, and sweep."""

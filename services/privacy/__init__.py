@@ -1,1 +1,1 @@
-"""What a person may take along or have erased."""
+"""What a person may export or have erased."""

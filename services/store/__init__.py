@@ -1,1 +1,1 @@
-"""Records as items of the one table: keys, conditions and shapes."""
+"""Records as items of the one table: keys, conditions, and shapes."""

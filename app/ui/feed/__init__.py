@@ -1,1 +1,1 @@
-"""The jobs of the Create page: cards, drafts and how often they are looked at."""
+"""The jobs of the Create page: cards, drafts, and how often they are polled."""

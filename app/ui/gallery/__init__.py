@@ -1,1 +1,1 @@
-"""Parts of the Gallery page: grid, albums, filters, trash and exports."""
+"""Parts of the Gallery page: grid, albums, filters, trash, and exports."""

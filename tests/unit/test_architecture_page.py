@@ -1,0 +1,31 @@
+"""docs/architecture.md names every package of the studio, so that a stranger finds it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+
+
+def packages(top: str) -> set[str]:
+    return {
+        file.parent.relative_to(ROOT / top).as_posix()
+        for file in (ROOT / top).glob("*/**/__init__.py")
+        if file.parent.relative_to(ROOT / top).as_posix() != "ui"
+    }
+
+
+def named(top: str) -> set[str]:
+    """The first or second cell of each row of the section may name packages."""
+    section = PAGE.split(f"\n## {top}/\n")[1].split("\n## ")[0]
+    rows = [line.split("|") for line in section.splitlines() if line.startswith("|")]
+    return {name for row in rows for cell in row[1:-2] for name in re.findall(r"`([a-z0-9_/]+)`", cell)}
+
+
+@pytest.mark.parametrize("top", ["services", "app"])
+def test_every_package_has_its_line_and_every_line_its_package(top: str) -> None:
+    assert named(top) == packages(top)

@@ -58,8 +58,10 @@ def test_every_reference_leads_somewhere_and_no_schema_is_left_over(document: di
 def test_every_operation_declares_its_problems_and_its_credentials(document: dict[str, Any]) -> None:
     assert document["security"] == [{"bearer": []}, {"apiKey": []}]
     assert set(document["components"]["securitySchemes"]) == {"bearer", "apiKey"}
+    described = {tag["name"] for tag in document["tags"] if tag["description"]}
     for path, methods in document["paths"].items():
         for operation in methods.values():
+            assert set(operation["tags"]) <= described
             assert operation["summary"]
             assert operation["description"]
             responses = operation["responses"]

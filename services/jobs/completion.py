@@ -29,7 +29,8 @@ from services.images.images import Images
 from services.logs import event
 from services.records import Job, JobFailure, JobStatus
 from services.store import keys
-from services.store.jobs import JobStore, same_sk
+from services.store.job_notes import same_sk
+from services.store.jobs import JobStore
 
 MAX_ATTEMPTS = 3
 MAX_FAILURE_BYTES = 64 * 1024

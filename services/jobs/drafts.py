@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from services.aws.table import Update
 from services.catalogue.cards import MAX_SEED, ModelCard
 from services.errors import InvalidRequest, NotFound
 from services.images.images import Images
@@ -20,8 +19,9 @@ from services.jobs.inputs import Inputs
 from services.jobs.multi_submit import Batch, Batches, Sending
 from services.records import Draft, Estimate, Job, JobRequest, JobStatus, User
 from services.store import keys
-from services.store.job_items import FINAL
+from services.store.job_notes import final_write
 from services.store.jobs import JobStore
+from services.store.writes import Write
 
 COUNTS = (4, 8, 12)
 # Presses whose jobs are looked for at once: each may have as many as a prompt can have alternatives.
@@ -136,12 +136,12 @@ class Drafts:
                 if not is_missing(job):
                     known.add(job.draft.part)
         missing = [
-            [keys.drafts_sk(group, part) for part in range(parts) if part not in known]
+            [(group, part) for part in range(parts) if part not in known]
             for group, (parts, known) in presses.items()
             if len(known) < parts
         ]
-        notes = self._store.notes(user.id, [sk for each in missing[:MOST_PRESSES] for sk in each])
-        found = self._store.find_many([(user.id, note["job"]) for note in notes.values()])
+        ids = self._store.notes.parts(user.id, [part for each in missing[:MOST_PRESSES] for part in each])
+        found = self._store.find_many([(user.id, job_id) for job_id in ids])
         return tuple(found.values())
 
     def again(self, user: User, jobs: Sequence[Job]) -> Batch:
@@ -207,7 +207,7 @@ class Drafts:
         )
         # Whoever else looked at the same record sends the same; after one that brought nothing it is another key.
         before = [f"{number}:{job.finals.get(number, '')}" for number in run.numbers]
-        return Sending(request, keys.digest("final", job.id, *before), _noting(run))
+        return Sending(request, keys.digest("final", job.id, *before), _finals(run))
 
     def _request(self, job: Job) -> JobRequest:
         """What the job was asked for. One AWS call a picture that was drawn over. Raises NotFound."""
@@ -275,27 +275,10 @@ def _in_press(job: Job) -> tuple[int, str]:
     return (job.draft.part if job.draft else 0, job.id)
 
 
-def _noting(run: _Run) -> Callable[[Job], Update]:
-    """The write that has the job of drafts know which job draws these pictures of it in full.
-
-    Refused (label "final") when one of them was given to another job after the drafts were read, or they were erased.
-    """
+def _finals(run: _Run) -> Callable[[Job], Write]:
+    """The write that has the job of drafts know which job draws these pictures of it in full."""
     known = {number: run.job.finals.get(number) for number in run.numbers}
-    conditions = ["attribute_exists(PK)"] + [
-        f"attribute_not_exists(#{FINAL}{number})" if before is None else f"#{FINAL}{number} = :was_{number}"
-        for number, before in known.items()
-    ]
-
-    def note(final: Job) -> Update:
-        return Update(
-            key=(keys.user_pk(run.job.user_id), keys.job_sk(run.job.id)),
-            label="final",
-            assign={f"{FINAL}{number}": final.id for number in run.numbers},
-            condition=" AND ".join(conditions),
-            values={f":was_{number}": before for number, before in known.items() if before is not None},
-        )
-
-    return note
+    return lambda final: final_write(run.job, known, final)
 
 
 def draft_number(final: Job, draft: Job, n: int) -> int:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 
-from services.aws.table import Put, TransactionRefused, Update
 from services.billing.ledger import Ledger
 from services.clock import now
 from services.errors import (
@@ -24,7 +22,6 @@ from services.jobs.sweep import Sweeper
 from services.logs import event
 from services.privacy.erasure import Erasure
 from services.records import (
-    Draft,
     ErasureReceipt,
     Estimate,
     Job,
@@ -37,9 +34,10 @@ from services.records import (
 )
 from services.sentences import sentence
 from services.store import keys
-from services.store.jobs import JobStore, same_sk
+from services.store.job_notes import idempotency_write, part_write
+from services.store.jobs import JobStore
+from services.store.writes import TransactionRefused, Write
 
-IDEMPOTENCY_KEPT = timedelta(hours=24)
 MAX_KEY_CHARACTERS = 255
 ENDED = {
     JobStatus.SUCCEEDED: sentence("The job has already ended: it succeeded."),
@@ -81,11 +79,11 @@ class Jobs:
         request: JobRequest,
         *,
         idempotency_key: str | None = None,
-        beside: Callable[[Job], Put | Update] | None = None,
+        extra_writes: Callable[[Job], Write] | None = None,
     ) -> Job:
         """Creates the job, reserves its price, and invokes the endpoint when there is room; once for a key.
 
-        `beside` makes a write of the transaction that creates the job.
+        `extra_writes` makes a write of the transaction that creates the job.
 
         The same key with the same request within 24 hours returns the job that is. Four AWS calls, and one for each
         picture that comes along: those are stored first, so that there is no job without them. Raises InvalidRequest,
@@ -116,13 +114,13 @@ class Jobs:
             line=line,
             ticket=ticket,
         )
-        writes: list[Put | Update] = list(self._ledger.reservation(job))
+        writes: list[Write] = list(self._ledger.reservation(job))
         if idempotency_key is not None:
-            writes.append(_idempotency(user, request, idempotency_key, job))
+            writes.append(idempotency_write(job, idempotency_key, _fingerprint(request)))
         if job.draft is not None:
-            writes.append(_part_of_press(job, job.draft))
-        if beside is not None:
-            writes.append(beside(job))
+            writes.append(part_write(job, job.draft))
+        if extra_writes is not None:
+            writes.append(extra_writes(job))
         self._admission.inputs.put(user.id, job.id, pictures)
         try:
             self._store.create(job, writes)
@@ -141,14 +139,14 @@ class Jobs:
         return self._sweeper.invoke(job) if runs else job
 
     def _replay(self, user: User, request: JobRequest, key: str) -> Job | None:
-        item = self._store.note(user.id, _idempotency_sk(key))
-        if item is None or item["expires_at"] < now().timestamp():
+        note = self._store.notes.idempotency(user.id, key)
+        if note is None or note.expires_at < now():
             return None
-        if item["request"] != _fingerprint(request):
+        if note.request != _fingerprint(request):
             raise IdempotencyMismatch(
                 "This Idempotency-Key was used for another request. Use a new key for a new request."
             )
-        job = self._store.find(user.id, item["job"])
+        job = self._store.find(user.id, note.job_id)
         if job is None:
             raise Conflict("The job that was made with this Idempotency-Key has been erased. Use a new key.")
         return job
@@ -185,11 +183,8 @@ class Jobs:
 
     def find_same_many(self, user: User, requests: Sequence[JobRequest]) -> tuple[Job | None, ...]:
         """`find_same` of each request. Three AWS calls for up to a hundred, none when none has a seed."""
-        notes = [
-            None if request.seed is None else same_sk(self._whole(user, request)) for request in requests
-        ]
-        noted = self._store.notes(user.id, [sk for sk in notes if sk is not None])
-        ids = [noted[sk]["job"] if sk in noted else None for sk in notes]
+        specs = [None if request.seed is None else self._whole(user, request) for request in requests]
+        ids = self._store.notes.same(user.id, specs)
         jobs = self._store.find_many([(user.id, job_id) for job_id in ids if job_id is not None])
         whole = self._images.with_all_images(list(jobs.values()))
         return tuple(
@@ -262,10 +257,6 @@ def _check_key(key: str | None) -> None:
         )
 
 
-def _idempotency_sk(key: str) -> str:
-    return f"IDEM#{keys.digest(key)}"
-
-
 def _fingerprint(request: JobRequest) -> str:
     fields = request.model_dump(mode="json", exclude={"image", "strength", "mask", *LATER_FIELDS})
     # What came later counts only where it is used: keys from before stay good.
@@ -277,24 +268,3 @@ def _fingerprint(request: JobRequest) -> str:
         fields["mask"] = None if request.mask is None else hashlib.sha256(request.mask).hexdigest()
         fields["strength"] = request.strength
     return keys.digest(json.dumps(fields, sort_keys=True))
-
-
-def _part_of_press(job: Job, draft: Draft) -> Put:
-    """The note by which a press for drafts finds its jobs; a part that is drawn anew replaces the one before."""
-    sk = keys.drafts_sk(draft.group, draft.part)
-    return Put(item={"PK": keys.user_pk(job.user_id), "SK": sk, "job": job.id}, label="part")
-
-
-def _idempotency(user: User, request: JobRequest, key: str, job: Job) -> Put:
-    return Put(
-        item={
-            "PK": keys.user_pk(user.id),
-            "SK": _idempotency_sk(key),
-            "request": _fingerprint(request),
-            "job": job.id,
-            "expires_at": int((job.created_at + IDEMPOTENCY_KEPT).timestamp()),
-        },
-        label="idempotency",
-        condition="attribute_not_exists(PK) OR #expires_at < :now",
-        values={":now": int(job.created_at.timestamp())},
-    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from services.aws.table import Put, Update
 from services.billing.ledger import Ledger
 from services.errors import InvalidRequest, LimitReached, StudioError
 from services.jobs.admission import Admission
@@ -13,6 +12,7 @@ from services.jobs.jobs import Jobs
 from services.records import Draft, Estimate, Job, JobRequest, User
 from services.sentences import Sentence, sentence
 from services.store import keys
+from services.store.writes import Write
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Sending:
 
     request: JobRequest
     key: str
-    beside: Callable[[Job], Put | Update] | None = None
+    extra_writes: Callable[[Job], Write] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Batches:
             try:
                 sent.append(
                     self._jobs.submit(
-                        user, sending.request, idempotency_key=sending.key, beside=sending.beside
+                        user, sending.request, idempotency_key=sending.key, extra_writes=sending.extra_writes
                     )
                 )
             except StudioError as error:

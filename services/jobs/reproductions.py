@@ -75,7 +75,7 @@ class Passports:
                 label="rerun",
             )
 
-        return self._jobs.submit(user, request, idempotency_key=key, beside=note)
+        return self._jobs.submit(user, request, idempotency_key=key, extra_writes=note)
 
     def latest(self, user: User, image_id: str) -> Passport | None:
         """The picture's last re-run, compared once its job has succeeded; None when there was none.

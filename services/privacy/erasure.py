@@ -17,7 +17,8 @@ from services.search.index import SearchIndex
 from services.store import keys
 from services.store.change_notes import change_note
 from services.store.images import Place
-from services.store.jobs import JobStore, same_sk
+from services.store.job_notes import same_sk
+from services.store.jobs import JobStore
 
 TEXTS = (keys.LIST, keys.TEMPLATE, keys.PROMPT, keys.ALBUM)
 # Two records a picture, and the note of it, in one transaction of at most a hundred writes.

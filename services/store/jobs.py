@@ -13,13 +13,13 @@ from services.errors import Unavailable
 from services.records import (
     Estimate,
     Job,
-    JobSpec,
     JobStatus,
     Line,
     Page,
 )
 from services.store import keys
 from services.store.job_items import job_from_item, job_to_item
+from services.store.job_notes import JobNotes
 from services.store.queues import Head, advance, change
 
 OPEN_CONDITION = "#status IN (:queued, :starting, :processing)"
@@ -43,6 +43,7 @@ class JobStore:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self.notes = JobNotes(table)
 
     def find(self, user_id: str, job_id: str) -> Job | None:
         """The job, strongly consistent; None when there is none. One call."""
@@ -99,12 +100,7 @@ class JobStore:
         """A small item that leads to a job, as of an idempotency key. One call."""
         return self._table.get(keys.user_pk(user_id), sk)
 
-    def notes(self, user_id: str, sks: Sequence[str]) -> dict[str, Item]:
-        """Those small items that are there, by sort key; one call for each hundred, none for none."""
-        pk = keys.user_pk(user_id)
-        return {sk: item for (_, sk), item in self._table.get_many((pk, sk) for sk in sks).items()}
-
-    def create(self, job: Job, writes: Sequence[Put | Update]) -> None:
+    def create(self, job: Job, writes: Sequence[Put | Update | Delete]) -> None:
         """Creates the job together with `writes`, in the line that it says.
 
         One call, and a read when a condition fails: after a lost response boto3 sends the transaction again, and
@@ -372,9 +368,3 @@ def _terminal_attributes(job: Job) -> Item:
         "provenance",
     )
     return {name: item[name] for name in names if item.get(name) is not None}
-
-
-def same_sk(spec: JobSpec) -> str:
-    """Sort key of "these very parameters, model revision and seed": it leads to the job that drew them."""
-    # Without what is None: text-to-image keeps the key it had before there was more.
-    return f"SAME#{keys.digest(spec.model_dump_json(exclude={'quality'}, exclude_none=True))}"

@@ -30,6 +30,8 @@ ALBUM = "ALBUM#"
 EXPORT = "EXPORT#"
 CHANGED = "CHANGED#"
 DRAFTS = "DRAFTS#"
+IDEMPOTENCY = "IDEM#"
+SAME = "SAME#"
 SEARCH = "SEARCH"
 WAITING = "OPEN#waiting"
 RUNNING = "OPEN#running"
@@ -72,6 +74,11 @@ def is_job_id(text: str) -> bool:
 def job_sk(job_id: str) -> str:
     """Sort key of a job."""
     return f"{JOB}{job_id}"
+
+
+def idempotency_sk(key: str) -> str:
+    """Sort key of the note which job an idempotency key made; of the key only this hash is kept."""
+    return f"{IDEMPOTENCY}{digest(key)}"
 
 
 def entry_sk(endpoint: str, line: str, job_id: str) -> str:

@@ -3,92 +3,120 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
 from services.aws.endpoints import Endpoints
 from services.errors import Unavailable
 from services.logs import event
+from services.periodic import PeriodicReader
 from services.records import EndpointInfo, EndpointState
 
 REFRESH_S = 3.0
+# A state older than this is read again before it is used.
 FRESH_S = 5.0
-# How long the first question waits for the first reading; every later one is answered at once.
-FIRST_S = 1.0
-# Nobody asked for this long: the thread sleeps until somebody does.
+# How long a question waits for that reading.
+WAIT_S = 1.0
+# While an endpoint does not answer, its last state counts this long.
+KEPT_S = 30.0
+# A model that nobody asked about for this long is no longer read.
 WANTED_S = 30.0
 
 
 class EndpointStatus:
-    """The last known state of each model's endpoint."""
+    """The last known state of each model's endpoint.
 
-    def __init__(self, endpoints: Endpoints, names: dict[str, str]) -> None:
+    The thread reads only the models that somebody asked about lately: DescribeEndpoint is throttled for the whole
+    account, however many processes and models the studio has.
+    """
+
+    def __init__(self, endpoints: Endpoints, names: Mapping[str, str]) -> None:
         self._endpoints = endpoints
         self._names = names
         self._known: dict[str, EndpointInfo] = {}
-        self._asked_at = 0.0
-        self._wake = threading.Event()
-        self._read = threading.Event()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
+        self._asked_at: dict[str, float] = {}
+        self._urgent: set[str] = set()
+        self._gave_up_at = float("-inf")
+        self._reader = PeriodicReader(
+            "endpoint_status", self._read_wanted, interval_s=REFRESH_S, wanted_s=WANTED_S
+        )
 
     def state(self, model: str) -> EndpointInfo:
-        """What the model's endpoint was doing a moment ago; UNKNOWN when it does not answer. No AWS call."""
-        self._asked_at = time.monotonic()
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="endpoint-status", daemon=True)
-                self._thread.start()
-        self._wake.set()
-        self._read.wait(FIRST_S)
-        unknown = EndpointInfo(
-            model=model, state=EndpointState.UNKNOWN, instances=0, read_at=datetime.now(UTC)
-        )
-        return self._known.get(model, unknown)
+        """What the model's endpoint was doing a few seconds ago at most; UNKNOWN when it does not answer.
+
+        No AWS call on the caller's thread. A state that nobody asked about lately is read first, which takes a second
+        at most; while an endpoint does not answer, only one question in some seconds waits for it.
+        """
+        if model not in self._names:
+            return _unknown(model)
+        self._asked_at[model] = time.monotonic()
+        since = datetime.now(UTC) - timedelta(seconds=FRESH_S)
+        if self._is_known(model, since) or time.monotonic() - self._gave_up_at < FRESH_S:
+            self._reader.ask()
+        else:
+            self._urgent.add(model)
+            if not self._reader.wait_for(lambda: self._is_known(model, since), timeout_s=WAIT_S):
+                self._gave_up_at = time.monotonic()
+        still_good = datetime.now(UTC) - timedelta(seconds=KEPT_S)
+        return self._known[model] if self._is_known(model, still_good) else _unknown(model)
 
     def fresh(self, model: str) -> EndpointInfo:
         """What the model's endpoint does, as of a few seconds ago even when nobody asked before.
 
         One AWS call when the last look is older. An endpoint that does not answer is UNKNOWN.
         """
-        known = self._known.get(model)
-        if known is not None and (datetime.now(UTC) - known.read_at).total_seconds() < FRESH_S:
-            return known
-        if (name := self._names.get(model)) is not None:
-            try:
-                self._known[model] = self._endpoints.describe(model, name)
+        if model in self._names:
+            if self._is_known(model, datetime.now(UTC) - timedelta(seconds=FRESH_S)):
                 return self._known[model]
+            try:
+                return self._read(model)
             except Unavailable as exc:
                 event("endpoint_unknown", level=logging.WARNING, exc=exc, model=model)
-        return EndpointInfo(model=model, state=EndpointState.UNKNOWN, instances=0, read_at=datetime.now(UTC))
+        return _unknown(model)
 
     def all(self) -> tuple[EndpointInfo, ...]:
-        """The last known states, those that were ever read."""
+        """The last known states of the models that were ever read."""
         return tuple(self._known.values())
 
     def refresh(self) -> None:
         """Reads every endpoint's state now; one AWS call a model. An endpoint that does not answer keeps its last."""
-        for model, name in self._names.items():
+        for model in self._names:
             try:
-                self._known[model] = self._endpoints.describe(model, name)
+                self._read(model)
             except Unavailable:
                 continue
 
     def close(self) -> None:
         """Ends the background thread."""
-        self._stop.set()
-        self._wake.set()
+        self._reader.close()
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
+    def _is_known(self, model: str, since: datetime) -> bool:
+        known = self._known.get(model)
+        return known is not None and known.read_at >= since
+
+    def _read(self, model: str) -> EndpointInfo:
+        info = self._endpoints.describe(model, self._names[model])
+        # Two threads may read at once: the earlier look must not replace the later one.
+        if not self._is_known(model, info.read_at):
+            self._known[model] = info
+        return info
+
+    def _read_wanted(self) -> None:
+        """One round: the models that were asked about lately, unless somebody else has just read them."""
+        just_now = datetime.now(UTC) - timedelta(seconds=REFRESH_S / 2)
+        for model, asked_at in list(self._asked_at.items()):
+            urgent = model in self._urgent
+            self._urgent.discard(model)
+            lately = time.monotonic() - asked_at <= WANTED_S
+            if not urgent and (not lately or self._is_known(model, just_now)):
+                continue
             try:
-                self.refresh()
-            except Exception as exc:  # noqa: BLE001 - the thread's edge: the next round tries again
-                event("endpoint_status_failed", level=logging.ERROR, exc=exc)
-            self._read.set()
-            self._stop.wait(REFRESH_S)
-            if time.monotonic() - self._asked_at > WANTED_S:
-                self._wake.clear()
-                self._wake.wait()
+                self._read(model)
+            except Exception as exc:  # noqa: BLE001 - one endpoint's trouble must not hide the others
+                level = logging.WARNING if isinstance(exc, Unavailable) else logging.ERROR
+                event("endpoint_unknown", level=level, exc=exc, model=model)
+
+
+def _unknown(model: str) -> EndpointInfo:
+    return EndpointInfo(model=model, state=EndpointState.UNKNOWN, instances=0, read_at=datetime.now(UTC))

@@ -14,6 +14,7 @@ from services.errors import NotFound, Unavailable
 from services.jobs.completion import Completion
 from services.jobs.scheduling import Scheduler
 from services.logs import event
+from services.periodic import PeriodicReader
 from services.records import Job, JobStatus, LiveJob, User
 from services.store import keys
 from services.store.jobs import JobStore
@@ -50,9 +51,7 @@ class LiveJobs:
         self._completion = completion
         self._watched: dict[tuple[str, str], _Watch] = {}
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._wake = threading.Event()
-        self._stop = threading.Event()
+        self._reader = PeriodicReader("live_refresh", self.refresh, interval_s=REFRESH_S, wanted_s=WATCHED_S)
 
     def watch(self, user: User, job_id: str) -> LiveJob:
         """The job as it was at most about a second ago. Raises NotFound, also for a foreign id.
@@ -62,10 +61,13 @@ class LiveJobs:
         key = (user.id, job_id)
         with self._lock:
             known = self._watched.get(key)
+            # Nobody asked for long: it is no longer read, and what is remembered of it is old.
+            if known and time.monotonic() - known.asked_at > WATCHED_S:
+                known = None
             if known:
                 known.asked_at = time.monotonic()
         if known:
-            self._ensure_running()
+            self._reader.ask()
             return known.live
         job = self._store.find(user.id, job_id) if keys.is_job_id(job_id) else None
         if job is None:
@@ -75,13 +77,12 @@ class LiveJobs:
             live = self._observe(job, self._scheduler.positions([job]), self._at_endpoint([job]))
             with self._lock:
                 self._watched[key] = _Watch(live)
-            self._ensure_running()
+            self._reader.ask()
         return live
 
     def close(self) -> None:
         """Ends the background thread."""
-        self._stop.set()
-        self._wake.set()
+        self._reader.close()
 
     def refresh(self) -> None:
         """Reads every watched job once: a batch of records, and the progress of those that run."""
@@ -158,24 +159,3 @@ class LiveJobs:
         if not any(job.status is JobStatus.STARTING for job in watched):
             return []
         return self._store.running()
-
-    def _ensure_running(self) -> None:
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="live-jobs", daemon=True)
-                self._thread.start()
-        self._wake.set()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self.refresh()
-            except Exception as exc:  # noqa: BLE001 - the thread's edge: the next round tries again
-                event("live_refresh_failed", level=logging.WARNING, exc=exc)
-            # Cleared before the look, so that a question that comes between them still wakes the thread.
-            self._wake.clear()
-            with self._lock:
-                idle = all(watch.live.job.status.terminal for watch in self._watched.values())
-            if idle:
-                self._wake.wait(WATCHED_S)
-            self._stop.wait(REFRESH_S)

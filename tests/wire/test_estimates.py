@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from services.backends import endpoint_status
 from services.billing import estimates
 from services.build import Studio, build
 from services.records import JobRequest, User
@@ -106,3 +108,14 @@ def test_waking_is_shared_among_all_that_wait_for_the_same_wake(
     endpoint.instances = 1
     studio.endpoints.refresh()
     assert studio.jobs.estimate(APPLE).wake_usd == 0
+
+
+def test_a_job_is_priced_by_what_the_model_does_now_and_not_by_what_it_did_when_somebody_last_asked(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert studio.jobs.estimate(APPLE).cold_start_s == 0
+    endpoint.instances = 0
+    monkeypatch.setattr(endpoint_status, "FRESH_S", 0.1)
+    time.sleep(0.2)
+    job = studio.jobs.submit(maker, APPLE)
+    assert job.estimate.cold_start_s > 0 and job.estimate.wake_usd > 0

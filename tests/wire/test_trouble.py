@@ -299,6 +299,18 @@ def test_the_live_thread_outlives_a_job_that_makes_trouble(
     assert studio.live.watch(maker, good.id).status is JobStatus.CANCELED
 
 
+def test_a_job_that_nobody_watched_for_long_is_read_before_it_is_shown(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = studio.jobs.submit(maker, APPLE)
+    assert studio.live.watch(maker, job.id).status is JobStatus.STARTING
+    # The thread is as good as asleep.
+    studio.live.close()
+    studio.completion.cancel(job)
+    monkeypatch.setattr(live_jobs, "WATCHED_S", 0.0)
+    assert studio.live.watch(maker, job.id).status is JobStatus.CANCELED
+
+
 def test_a_removed_local_user_has_no_keys_and_a_demoted_ones_are_a_makers(studio: Studio) -> None:
     accounts = studio.accounts
     local = accounts.add_local_user(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.accounts.accounts import Accounts
@@ -12,9 +13,12 @@ from services.aws.queues import Queue
 from services.aws.session import Clients, make_clients
 from services.aws.table import Table
 from services.aws.telemetry import Metrics
-from services.backends.cold_starts import ColdStarts
+from services.backends.base import Backend
+from services.backends.by_model import Backends
+from services.backends.cold_starts import ColdStartCounter
 from services.backends.endpoint_status import EndpointStatus
-from services.backends.wake_times import Wakes
+from services.backends.sagemaker_async import SageMakerAsync
+from services.backends.wake_times import WakeTimes
 from services.billing.costs import Costs
 from services.billing.estimates import Estimator
 from services.billing.ledger import Ledger
@@ -78,9 +82,10 @@ class Studio:
     passports: Passports
     ledger: Ledger
     costs: Costs
-    cold_starts: ColdStarts
+    cold_starts: ColdStartCounter
     accounts: Accounts
     live: LiveJobs
+    backends: Backends
     endpoints: EndpointStatus
     completion: Completion
     sweeper: Sweeper
@@ -94,28 +99,38 @@ class Studio:
         self.endpoints.close()
 
 
-def build(settings: Settings, clients: Clients | None = None) -> Studio:
-    """Wires a studio; connects to nothing. Raises ValueError when `settings` offers a model without a card."""
+def build(
+    settings: Settings, clients: Clients | None = None, *, elsewhere: Mapping[str, Backend] | None = None
+) -> Studio:
+    """Wires a studio; connects to nothing.
+
+    The models of `settings.endpoints` are drawn by SageMaker. `elsewhere` are back ends of other models, by model id;
+    they win over `settings`. Raises ValueError when a model is offered that has no card.
+    """
     clients = clients or make_clients(settings)
-    catalogue = Catalogue.load(frozenset(settings.endpoints))
     table = Table(clients.dynamodb, settings.table)
     input_objects = Objects(clients.s3, settings.inputs_bucket)
     outputs = Objects(clients.s3, settings.outputs_bucket)
     pictures = Objects(clients.s3, settings.images_bucket)
     library = Objects(clients.s3, settings.library_bucket)
-    endpoints = Endpoints(clients.sagemaker_runtime, clients.sagemaker)
-    status = EndpointStatus(endpoints, settings.endpoints)
+    sagemaker = SageMakerAsync(
+        Endpoints(clients.sagemaker_runtime, clients.sagemaker), input_objects, outputs, settings
+    )
+    on_sagemaker: dict[str, Backend] = dict.fromkeys(settings.endpoints, sagemaker)
+    backends = Backends({**on_sagemaker, **(elsewhere or {})}, former=sagemaker)
+    catalogue = Catalogue.load(frozenset(backends.models))
+    status = EndpointStatus(backends)
     store = JobStore(table)
     attachments = Attachments(table, pictures)
     images = Images(table, pictures, attachments)
     sources = Sources(input_objects, pictures, images, store)
     inputs = Inputs(input_objects, sources)
     ledger = Ledger(table, settings)
-    estimator = Estimator(table, catalogue, store)
-    completion = Completion(store, ledger, images, outputs, estimator, Wakes(table, outputs))
+    estimator = Estimator(table, catalogue, store, backends)
+    completion = Completion(store, ledger, images, backends, estimator, WakeTimes(table, backends))
     scheduler = Scheduler(store, QueueStore(table), status, settings)
-    dispatcher = Dispatcher(store, endpoints, inputs, outputs, settings)
-    sweeper = Sweeper(store, scheduler, dispatcher, completion, outputs)
+    dispatcher = Dispatcher(store, backends, inputs, settings)
+    sweeper = Sweeper(store, scheduler, dispatcher, completion, backends)
     admission = Admission(catalogue, Moderation.load(), estimator, status, inputs)
     exports = Exports(table, library)
     search_index = SearchIndex(table, library, exports.drop_holding)
@@ -154,9 +169,10 @@ def build(settings: Settings, clients: Clients | None = None) -> Studio:
         shares=shares,
         ledger=ledger,
         costs=Costs(table),
-        cold_starts=ColdStarts(table, status),
+        cold_starts=ColdStartCounter(table, status),
         accounts=accounts,
-        live=LiveJobs(store, scheduler, outputs, completion),
+        live=LiveJobs(store, scheduler, backends, completion),
+        backends=backends,
         endpoints=status,
         completion=completion,
         sweeper=sweeper,

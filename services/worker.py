@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from services.aws.queues import Message, Queue
 from services.aws.telemetry import Metrics
+from services.backends.base import Ending, Notification
 from services.build import Studio, build
 from services.errors import NotFound, StudioError, Unavailable
 from services.logs import configure, event
 from services.records import Job
 from services.settings import Settings, SettingsError, load_settings
-from services.store import keys
 
 RETRY_S = 5
 RECONCILE_S = 6 * 3600.0
 SEARCH_S = 5.0
 EXPORTS_S = 2.0
-
-
-class PoisonMessage(Exception):
-    """A message that no retry will make readable; it goes to the dead-letter queue by itself."""
 
 
 class Worker:
@@ -100,37 +94,34 @@ class Worker:
             return
 
     def handle(self, body: str) -> None:
-        """Brings the job that a notification speaks of to its end; the same notification again changes nothing."""
-        notification = _read(body)
-        parts = keys.split_inference_id(str(notification.get("inferenceId", "")))
-        if parts is None:
-            raise PoisonMessage("the notification names no job of ours")
-        user_id, job_id, attempt = parts
-        job = None
-        if notification.get("invocationStatus") == "Completed":
-            try:
-                job = self._studio.completion.finish(user_id, job_id, attempt)
-            except NotFound:
-                # S3 is consistent: the output was erased, or never written. The sweeper decides by the deadline.
-                event("output_missing", level=logging.WARNING, user=user_id, job=job_id, attempt=attempt)
-        else:
-            job = self._fail(notification, user_id, job_id, attempt)
-        self._studio.sweeper.dispatch(closed=job_id if job and job.status.terminal else None)
+        """Ends the job that a back end's notification is about; the same notification again changes nothing.
 
-    def _fail(self, notification: dict[str, Any], user_id: str, job_id: str, attempt: int) -> Job | None:
-        completion = self._studio.completion
-        if notification.get("invocationStatus") == "Expired":
-            return completion.give_up(user_id, job_id, attempt)
-        response = notification.get("responseParameters")
-        nested = response.get("failureLocation") if isinstance(response, dict) else None
-        location = notification.get("failureLocation") or nested
-        return completion.fail(
-            user_id,
-            job_id,
-            attempt,
-            str(notification.get("failureReason", "")),
-            failure_uri=str(location) if location else None,
-        )
+        Raises UnreadableNotification: such a message goes to the dead-letter queue by itself.
+        """
+        told = self._studio.backends.read_notification(body)
+        job = self._end(told)
+        self._studio.sweeper.dispatch(closed=told.job_id if job and job.status.terminal else None)
+
+    def _end(self, told: Notification) -> Job | None:
+        completion, of = self._studio.completion, (told.user_id, told.job_id, told.attempt)
+        match told.ending:
+            case Ending.FAILED:
+                return completion.fail(*of, told.reason, failure_uri=told.failure_uri)
+            case Ending.EXPIRED:
+                return completion.give_up(*of)
+            case Ending.COMPLETED:
+                try:
+                    return completion.finish(*of)
+                except NotFound:
+                    # S3 is consistent: the output was erased, or never written. The sweeper decides by the deadline.
+                    event(
+                        "output_missing",
+                        level=logging.WARNING,
+                        user=told.user_id,
+                        job=told.job_id,
+                        attempt=told.attempt,
+                    )
+                    return None
 
     def _sweep_loop(self) -> None:
         reconciled_at = -RECONCILE_S
@@ -171,19 +162,6 @@ class Worker:
         if any(report.model_dump().values()):
             event("swept", **report.model_dump())
         self._safely("metrics", lambda: self._metrics.by_endpoint("WaitingJobs", report.backlog))
-
-
-def _read(body: str) -> dict[str, Any]:
-    try:
-        document = json.loads(body)
-        # An SNS subscription without raw delivery wraps the message.
-        if isinstance(document, dict) and "Message" in document and "TopicArn" in document:
-            document = json.loads(document["Message"])
-    except ValueError as exc:
-        raise PoisonMessage("the notification is not JSON") from exc
-    if not isinstance(document, dict):
-        raise PoisonMessage("the notification is not a JSON object")
-    return document
 
 
 def make_worker(settings: Settings) -> Worker:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from app.i18n.language import ENGLISH, current, tr, tr_sentence
-from services.backends.container_contract import withheld_words
 from services.backends.failures import FAILURES
+from services.backends.withheld import withheld_words
 from services.records import Job
 
 

@@ -11,7 +11,7 @@ from services.store import keys
 STATES = {EndpointState.COLD: False, EndpointState.READY: True}
 
 
-class ColdStarts:
+class ColdStartCounter:
     """Remembers whether each model was awake, and counts it into the day's usage when it wakes.
 
     A wake is counted whoever caused it, also when its job was canceled. One that comes and goes between two looks is

@@ -8,18 +8,18 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
-from functools import reduce
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from PIL import Image as Pillow
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
+from services.backends.base import DrawnPicture, DrawnResult, Stopped
 from services.backends.failures import REASONS, job_failure
 from services.errors import BadOutput
 from services.formats.png_metadata import verify_png
-from services.records import Hint, Job, JobFailure, Provenance, Timings, Withheld
-from services.sentences import Sentence, sentence
+from services.records import Hint, Job, JobFailure, Provenance, Timings
+from services.sentences import sentence
 
 # Four pictures of 2048 x 2048 pixels as PNG in base64 stay below this.
 MAX_ANSWER_BYTES = 96 * 1024 * 1024
@@ -99,14 +99,6 @@ class Succeeded(BaseModel):
     device: str = ""
     versions: dict[str, str] = {}
 
-    def withheld(self) -> tuple[Withheld, ...]:
-        """The pictures that the output check kept back."""
-        return tuple(
-            Withheld(n=n, seed=image.seed, reason=image.withheld, score=image.nsfw)
-            for n, image in enumerate(self.images)
-            if image.withheld is not None
-        )
-
     def provenance(self) -> Provenance:
         """What drew, as a job keeps it: names of a bounded length, a bounded number of them."""
         versions = list(self.versions.items())[:MAX_VERSIONS]
@@ -165,8 +157,8 @@ def payload(
     ).encode()
 
 
-def read_answer(raw: bytes, job: Job) -> tuple[Succeeded | Canceled, list[bytes | None]]:
-    """The answer and its PNGs, each verified to be whole and of the size that was asked for; None is a withheld one.
+def read_answer(raw: bytes, job: Job) -> DrawnResult | Stopped:
+    """What the answer says, its pictures as PNGs that are verified to be whole and of the size that was asked for.
 
     Raises BadOutput saying what is wrong: no JSON, pictures missing, truncated, of another size or seed.
     """
@@ -183,7 +175,7 @@ def read_answer(raw: bytes, job: Job) -> tuple[Succeeded | Canceled, list[bytes 
             )
         ) from exc
     if isinstance(answer, Canceled):
-        return answer, []
+        return Stopped()
     spec = job.spec
     if len(answer.images) != spec.count:
         raise BadOutput(
@@ -193,7 +185,7 @@ def read_answer(raw: bytes, job: Job) -> tuple[Succeeded | Canceled, list[bytes 
                 wanted=spec.count,
             )
         )
-    pictures: list[bytes | None] = []
+    pictures: list[DrawnPicture] = []
     for n, picture in enumerate(answer.images):
         expected_seed = (spec.seed + n) % 2**32
         if picture.seed != expected_seed:
@@ -205,8 +197,18 @@ def read_answer(raw: bytes, job: Job) -> tuple[Succeeded | Canceled, list[bytes 
                     wanted=expected_seed,
                 )
             )
-        pictures.append(picture.png(spec.width, spec.height))
-    return answer, pictures
+        png = picture.png(spec.width, spec.height)
+        pictures.append(
+            DrawnPicture(seed=picture.seed, png=png, withheld=picture.withheld, score=picture.nsfw)
+        )
+    return DrawnResult(
+        pictures=tuple(pictures),
+        seconds=answer.gpu_s,
+        timings=answer.timings,
+        provenance=answer.provenance(),
+        hint=answer.hint_record(),
+        batch_pictures=answer.batch_pictures,
+    )
 
 
 def _webp_as_png(raw: bytes, width: int, height: int) -> bytes:
@@ -232,38 +234,6 @@ def _webp_as_png(raw: bytes, width: int, height: int) -> bytes:
     except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as exc:
         raise BadOutput("The model returned a WebP that cannot be read to its end.") from exc
     return target.getvalue()
-
-
-WITHHELD_REASONS = {"nsfw": sentence("the output check took it for sexual content")}
-REFUSED = sentence("the output check refused it")
-
-
-def withheld_words(withheld: Sequence[Withheld], count: int) -> Sentence:
-    """What was kept back of a job's `count` pictures, and why, in a sentence or two."""
-    reasons = dict.fromkeys(WITHHELD_REASONS.get(one.reason, REFUSED) for one in withheld)
-    why = reduce(lambda before, more: sentence("{before}; {more}", before=before, more=more), reasons)
-    kept = len(withheld)
-    if count == 1:
-        return sentence("The picture was withheld: {why}. Nothing was charged.", why=why)
-    if kept == count:
-        return sentence(
-            "All {count} pictures were withheld: {why}, each of them. Nothing was charged.",
-            count=count,
-            why=why,
-        )
-    if kept == 1:
-        return sentence(
-            "{kept} of {count} pictures was withheld: {why}. Only what is shown was charged.",
-            kept=kept,
-            count=count,
-            why=why,
-        )
-    return sentence(
-        "{kept} of {count} pictures were withheld: {why}. Only what is shown was charged.",
-        kept=kept,
-        count=count,
-        why=why,
-    )
 
 
 DEADLINE_EXCEEDED = "deadline_exceeded"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from services.aws.endpoints import Endpoints
+from services.backends.by_model import Backends
 from services.errors import Unavailable
 from services.logs import event
 from services.periodic import PeriodicReader
@@ -31,9 +30,8 @@ class EndpointStatus:
     account, however many processes and models the studio has.
     """
 
-    def __init__(self, endpoints: Endpoints, names: Mapping[str, str]) -> None:
-        self._endpoints = endpoints
-        self._names = names
+    def __init__(self, backends: Backends) -> None:
+        self._backends = backends
         self._known: dict[str, EndpointInfo] = {}
         self._asked_at: dict[str, float] = {}
         self._urgent: set[str] = set()
@@ -48,7 +46,7 @@ class EndpointStatus:
         No AWS call on the caller's thread. A state that nobody asked about lately is read first, which takes a second
         at most; while an endpoint does not answer, only one question in some seconds waits for it.
         """
-        if model not in self._names:
+        if self._backends.offered(model) is None:
             return _unknown(model)
         self._asked_at[model] = time.monotonic()
         since = datetime.now(UTC) - timedelta(seconds=FRESH_S)
@@ -66,7 +64,7 @@ class EndpointStatus:
 
         One AWS call when the last look is older. An endpoint that does not answer is UNKNOWN.
         """
-        if model in self._names:
+        if self._backends.offered(model) is not None:
             if self._is_known(model, datetime.now(UTC) - timedelta(seconds=FRESH_S)):
                 return self._known[model]
             try:
@@ -81,7 +79,7 @@ class EndpointStatus:
 
     def refresh(self) -> None:
         """Reads every endpoint's state now; one AWS call a model. An endpoint that does not answer keeps its last."""
-        for model in self._names:
+        for model in self._backends.models:
             try:
                 self._read(model)
             except Unavailable:
@@ -96,7 +94,7 @@ class EndpointStatus:
         return known is not None and known.read_at >= since
 
     def _read(self, model: str) -> EndpointInfo:
-        info = self._endpoints.describe(model, self._names[model])
+        info = self._backends.of(model).state(model)
         # Two threads may read at once: the earlier look must not replace the later one.
         if not self._is_known(model, info.read_at):
             self._known[model] = info

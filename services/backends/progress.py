@@ -8,6 +8,7 @@ from datetime import datetime
 from pydantic import BaseModel, ValidationError
 
 from services.aws.objects import Objects
+from services.backends.base import Progress
 from services.errors import BadOutput, NotFound
 from services.logs import event
 from services.records import Job
@@ -16,8 +17,8 @@ from services.store import keys
 MAX_PROGRESS_BYTES = 4096
 
 
-class Progress(BaseModel):
-    """Step `step` of `steps`; `started_at` is when the model began, `updated_at` when this was written."""
+class _ProgressObject(BaseModel):
+    """The object's fields, as the container writes them."""
 
     step: int
     steps: int
@@ -29,9 +30,17 @@ def read_progress(outputs: Objects, job: Job) -> Progress | None:
     """The progress of the job's present attempt; None while there is none, or none that can be read. One AWS call."""
     key = keys.progress_key(job.user_id, job.id, job.attempt)
     try:
-        return Progress.model_validate_json(outputs.get(key, max_bytes=MAX_PROGRESS_BYTES))
+        seen = _ProgressObject.model_validate_json(outputs.get(key, max_bytes=MAX_PROGRESS_BYTES))
     except NotFound:
         return None
     except (BadOutput, ValidationError) as exc:
         event("progress_unreadable", level=logging.WARNING, exc=exc, job=job.id)
         return None
+    preview = f"{keys.job_prefix(job.user_id, job.id)}/{job.attempt}.preview.webp"
+    return Progress(
+        step=seen.step,
+        steps=seen.steps,
+        started_at=seen.started_at,
+        updated_at=seen.updated_at,
+        preview_url=outputs.link(preview) if seen.step else None,
+    )

@@ -9,10 +9,9 @@ from datetime import timedelta
 
 from pydantic import BaseModel
 
-from services.aws.objects import Objects
 from services.aws.table import ConditionFailed, Item, Table, Update
-from services.backends.container_contract import Succeeded
-from services.backends.progress import read_progress
+from services.backends.base import DrawnResult
+from services.backends.by_model import Backends
 from services.errors import StudioError
 from services.logs import event
 from services.records import Job
@@ -26,7 +25,7 @@ TRIES = 3
 AT_ONCE = timedelta(seconds=2)
 
 
-class WakeTimes(BaseModel):
+class WakeFigures(BaseModel):
     """Half of the last `wakes` took `p50_s` or less, nine in ten `p90_s` or less."""
 
     wakes: int
@@ -39,22 +38,22 @@ def wakes_key(model: str) -> tuple[str, str]:
     return keys.STUDIO_PK, f"WAKES#{model}"
 
 
-def wake_times(item: Item | None) -> WakeTimes | None:
+def wake_figures(item: Item | None) -> WakeFigures | None:
     """The record in figures; None while there are too few wakes. Nearest-rank percentiles."""
     seconds = sorted(_seconds(entry) for entry in _entries(item))
     if len(seconds) < ENOUGH:
         return None
-    return WakeTimes(wakes=len(seconds), p50_s=_percentile(seconds, 0.5), p90_s=_percentile(seconds, 0.9))
+    return WakeFigures(wakes=len(seconds), p50_s=_percentile(seconds, 0.5), p90_s=_percentile(seconds, 0.9))
 
 
-class Wakes:
+class WakeTimes:
     """Writes what was measured. Nothing depends on it: a wake that cannot be noted is left out."""
 
-    def __init__(self, table: Table, outputs: Objects) -> None:
+    def __init__(self, table: Table, backends: Backends) -> None:
         self._table = table
-        self._outputs = outputs
+        self._backends = backends
 
-    def note(self, job: Job, answer: Succeeded) -> None:
+    def note(self, job: Job, result: DrawnResult) -> None:
         """Adds the wake that a finished job waited for; the same job twice counts once.
 
         No AWS call for a job that was sent to a model awake; three otherwise.
@@ -64,11 +63,11 @@ class Wakes:
         if job.invoked_at - job.created_at > AT_ONCE:
             return
         try:
-            progress = read_progress(self._outputs, job)
+            progress = self._backends.of(job.spec.model).progress(job)
             if progress is None:
                 return
             # What it waited for others inside the container was no waking.
-            took_s = (progress.started_at - job.invoked_at).total_seconds() - answer.timings.queue_s
+            took_s = (progress.started_at - job.invoked_at).total_seconds() - result.timings.queue_s
             if took_s > 0:
                 self._add(job, took_s)
         except StudioError as exc:

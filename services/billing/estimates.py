@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.aws.table import Table
-from services.backends.wake_times import WakeTimes, wake_times, wakes_key
+from services.backends.by_model import Backends
+from services.backends.wake_times import WakeFigures, wake_figures, wakes_key
 from services.billing.ledger import MOST_TOGETHER, together
 from services.catalogue.cards import Catalogue
 from services.errors import Unavailable
@@ -43,16 +44,17 @@ class _Speed:
     read_at: float
     rates: dict[int, _Rate] = field(default_factory=dict)
     beyond_s: float = 0.0
-    wakes: WakeTimes | None = None
+    wakes: WakeFigures | None = None
 
 
 class Estimator:
     """Seconds from steps x pixels x the model's measured speed; dollars from its instance's price."""
 
-    def __init__(self, table: Table, catalogue: Catalogue, store: JobStore) -> None:
+    def __init__(self, table: Table, catalogue: Catalogue, store: JobStore, backends: Backends) -> None:
         self._table = table
         self._catalogue = catalogue
         self._store = store
+        self._backends = backends
         self._speeds: dict[str, _Speed] = {}
         self._crowd: tuple[float, Counter[str]] = (float("-inf"), Counter())
         self._lock = threading.Lock()
@@ -61,7 +63,7 @@ class Estimator:
         """The estimate for one of `together` jobs that are sent at once, while the endpoint is in `state`.
 
         run_s = megapixels x (steps x measured seconds a step + measured seconds a picture), as measured on jobs of as
-        many pictures once there were enough; cost_usd = run_s x the instance's price, as the ledger charges. A job that
+        many pictures once there were enough; cost_usd is `charge` of them, as the ledger charges. A job that
         finds the model asleep also has the instance billed while it wakes: AWS bills an instance from its start, so
         wake_usd = (the median of the measured wakes x the price) / (jobs that the endpoint has already + together).
         The idle time before it sleeps again is in nobody's share.
@@ -73,7 +75,7 @@ class Estimator:
         rates, count = measured.rates, min(spec.count, MOST_TOGETHER)
         rate = rates.get(count) or rates.get(0) or _Rate(card.step_s_per_mpx)
         run_s = megapixels * (spec.steps_to_draw * rate.step_s + rate.once_s)
-        cost = self.price(spec.model, run_s)
+        cost = self.charge(spec.model, seconds=run_s, pictures=spec.count)
         cold = state in {EndpointState.COLD, EndpointState.STARTING}
         wake_s = (measured.wakes.p50_s if measured.wakes else card.wake_s) if cold else 0.0
         sharing = self._waiting_for(spec.model) + together if cold else 1
@@ -84,13 +86,18 @@ class Estimator:
             run_s=run_s,
             cold_start_s=wake_s,
             cold_start_p90_s=measured.wakes.p90_s if cold and measured.wakes else None,
-            wake_usd=self.price(spec.model, wake_s) / sharing,
+            wake_usd=wake_s * card.usd_per_hour / 3600 / sharing,
             beyond_s=measured.beyond_s,
         )
 
-    def price(self, model: str, seconds: float) -> float:
-        """What `seconds` of the model's instance cost, in dollars."""
-        return seconds * self._catalogue.card(model).usd_per_hour / 3600
+    def charge(self, model: str, *, seconds: float, pictures: int) -> float:
+        """What the model's back end asks for so many pictures, in so many of the model's seconds, in dollars.
+
+        Raises InvalidRequest for a model that is not offered.
+        """
+        return self._backends.of(model).pricing.cost_usd(
+            seconds=seconds, pictures=pictures, usd_per_hour=self._catalogue.card(model).usd_per_hour
+        )
 
     def _waiting_for(self, model: str) -> int:
         """How many jobs are with the model's sleeping endpoint already, as of a few seconds ago."""
@@ -125,7 +132,7 @@ class Estimator:
             found = self._table.get_many([*counted, wakes_key(model)])
         except Unavailable:
             return stale
-        wakes = wake_times(found.pop(wakes_key(model), None))
+        wakes = wake_figures(found.pop(wakes_key(model), None))
         fresh = replace(_speed(found.values()), wakes=wakes)
         with self._lock:
             self._speeds[model] = fresh

@@ -12,7 +12,7 @@ from PIL import UnidentifiedImageError
 
 from services.aws.objects import Objects
 from services.aws.table import ConditionFailed, Delete, Item, Put, Table, Update
-from services.backends.container_contract import Succeeded
+from services.backends.base import DrawnResult
 from services.clock import now
 from services.errors import NotFound, StudioError, Unavailable
 from services.formats.png_metadata import PictureParameters, embed
@@ -58,23 +58,23 @@ class Images:
         self._objects = objects
         self._attachments = attachments
 
-    def store(self, job: Job, answer: Succeeded, pictures: Sequence[bytes | None]) -> tuple[Image, ...]:
+    def store(self, job: Job, result: DrawnResult) -> tuple[Image, ...]:
         """Puts the job's pictures, parameters embedded, and their thumbnails into S3; two calls a picture.
 
-        A withheld one (None) leaves its number unused.
+        A withheld one leaves its number unused.
 
         The same job again writes the same keys and bytes. A thumbnail that fails is left for the sweeper. The
         records are written by whoever closes the job, with `record_writes`.
         """
         stored = []
-        for n, data in enumerate(pictures):
-            if data is None:
+        for n, picture in enumerate(result.pictures):
+            if picture.png is None:
                 continue
             image_id = keys.image_id(job.id, n)
-            png = embed(data, parameters(job, n, answer))
+            png = embed(picture.png, parameters(job, n, result))
             key = keys.image_key(job.user_id, job.id, n)
             self._objects.put(key, png, content_type="image/png")
-            small = self._store_thumbnail(job.user_id, job.id, n, data)
+            small = self._store_thumbnail(job.user_id, job.id, n, picture.png)
             stored.append(
                 Image(
                     id=image_id,
@@ -88,7 +88,7 @@ class Images:
                     height=job.spec.height,
                     size_bytes=len(png),
                     sha256=hashlib.sha256(png).hexdigest(),
-                    seed=answer.images[n].seed,
+                    seed=picture.seed,
                     model=job.spec.model,
                     prompt=job.spec.prompt,
                     created_at=job.created_at,
@@ -338,7 +338,7 @@ def tombstone(user_id: str, job_id: str, n: int | None = None) -> Item:
     }
 
 
-def parameters(job: Job, n: int, answer: Succeeded) -> PictureParameters:
+def parameters(job: Job, n: int, result: DrawnResult) -> PictureParameters:
     """What is written into the n-th picture of a job."""
     spec = job.spec
     return PictureParameters(
@@ -347,11 +347,11 @@ def parameters(job: Job, n: int, answer: Succeeded) -> PictureParameters:
         steps=spec.steps,
         scheduler=spec.scheduler,
         guidance=spec.guidance,
-        seed=answer.images[n].seed,
+        seed=result.pictures[n].seed,
         width=spec.width,
         height=spec.height,
         model=spec.model,
-        model_revision=answer.model.revision,
+        model_revision=result.provenance.revision,
         job=job.id,
         image=keys.image_id(job.id, n),
         created_at=job.created_at,

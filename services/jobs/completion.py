@@ -7,24 +7,16 @@ from __future__ import annotations
 
 import logging
 
-from services.aws.objects import Objects
 from services.aws.table import Put
-from services.backends.container_contract import (
-    DEADLINE_EXCEEDED,
-    HANDED_BACK,
-    MAX_ANSWER_BYTES,
-    Canceled,
-    Succeeded,
-    read_answer,
-    read_failure,
-    withheld_words,
-)
+from services.backends.base import DrawnResult, Stopped
+from services.backends.by_model import Backends
 from services.backends.failures import job_failure
-from services.backends.wake_times import Wakes
+from services.backends.wake_times import WakeTimes
+from services.backends.withheld import withheld_words
 from services.billing.estimates import Estimator
 from services.billing.ledger import Ledger
 from services.clock import now
-from services.errors import BadOutput, InvalidRequest, NotFound
+from services.errors import BadOutput, InvalidRequest
 from services.images.images import Images
 from services.logs import event
 from services.records import Job, JobFailure, JobStatus
@@ -33,7 +25,6 @@ from services.store.job_notes import same_sk
 from services.store.jobs import JobStore
 
 MAX_ATTEMPTS = 3
-MAX_FAILURE_BYTES = 64 * 1024
 
 
 class Completion:
@@ -44,22 +35,22 @@ class Completion:
         store: JobStore,
         ledger: Ledger,
         images: Images,
-        outputs: Objects,
+        backends: Backends,
         estimator: Estimator,
-        wakes: Wakes,
+        wakes: WakeTimes,
     ) -> None:
         self._store = store
         self._ledger = ledger
         self._images = images
-        self._outputs = outputs
+        self._backends = backends
         self._estimator = estimator
         self._wakes = wakes
 
     def finish(self, user_id: str, job_id: str, attempt: int) -> Job | None:
-        """Reads the attempt's output and closes the job by it; returns the job that stands, None for an erased one.
+        """Closes the job by the attempt's result; returns the job that stands, None for an erased one.
 
-        Raises NotFound while there is no output. Two AWS calls, two a picture, and one transaction; three more for
-        the job that woke its model.
+        Raises NotFound while there is no result. One AWS call besides the back end's own, two a picture, and one
+        transaction; three more for the job that woke its model.
         """
         job = self._store.find(user_id, job_id)
         if job is None:
@@ -70,24 +61,27 @@ class Completion:
                 self._images.discard(user_id, job_id)
             return job
         try:
-            raw = self._outputs.get(keys.output_key(user_id, job_id, attempt), max_bytes=MAX_ANSWER_BYTES)
-            answer, pictures = read_answer(raw, job)
-            if isinstance(answer, Canceled):
+            result = self._backends.of(job.spec.model).result(job, attempt)
+            if isinstance(result, Stopped):
                 return self.end(job, JobStatus.CANCELED)
-            return self._succeed(job, answer, pictures)
+            return self.complete(job, result)
         except BadOutput as exc:
             return self.end(job, JobStatus.FAILED, JobFailure(code=exc.code, message=exc.message))
 
-    def _succeed(self, job: Job, answer: Succeeded, pictures: list[bytes | None]) -> Job | None:
-        withheld = answer.withheld()
+    def complete(self, job: Job, result: DrawnResult) -> Job | None:
+        """Stores an open job's pictures and settles its charge; returns the job that stands, None for an erased one.
+
+        Two AWS calls a picture and one transaction; three more for the job that woke its model.
+        """
+        pictures, withheld = result.pictures, result.withheld()
         drawn = job.model_copy(
             update={
                 "started_at": job.invoked_at or job.created_at,
-                "gpu_s": answer.gpu_s,
-                "timings": answer.timings,
-                "batch_pictures": answer.batch_pictures,
-                "hint": answer.hint_record(),
-                "provenance": answer.provenance(),
+                "gpu_s": result.seconds,
+                "timings": result.timings,
+                "batch_pictures": result.batch_pictures,
+                "hint": result.hint,
+                "provenance": result.provenance,
                 "withheld": withheld,
             }
         )
@@ -96,9 +90,9 @@ class Completion:
         if len(withheld) == len(pictures):
             failure = JobFailure(code="withheld", message=str(withheld_words(withheld, len(pictures))))
             return self.end(drawn, JobStatus.FAILED, failure)
-        images = self._images.store(job, answer, pictures)
+        images = self._images.store(job, result)
         # Whoever gets no picture does not pay for it, though it was drawn.
-        cost = self._cost_usd(job, answer.gpu_s) * len(images) / len(pictures)
+        cost = self._cost_usd(job, result) * len(images) / len(pictures)
         cost = min(cost, job.estimate.at_most_usd)
         closed = drawn.model_copy(
             update={
@@ -115,7 +109,7 @@ class Completion:
             closed,
             [
                 *self._images.record_writes(images),
-                *self._ledger.settlement(closed, cost_usd=cost, gpu_s=answer.gpu_s),
+                *self._ledger.settlement(closed, cost_usd=cost, gpu_s=result.seconds),
                 same,
             ],
             token=keys.new_id(),
@@ -127,18 +121,18 @@ class Completion:
             # Somebody finished it before, and its maker may have deleted a picture that was just put again.
             self._images.erase_unrecorded(standing)
         else:
-            event("job_succeeded", job=job.id, user=job.user_id, gpu_s=answer.gpu_s)
-            self._wakes.note(job, answer)
+            event("job_succeeded", job=job.id, user=job.user_id, gpu_s=result.seconds)
+            self._wakes.note(job, result)
         return standing
 
     def fail(
         self, user_id: str, job_id: str, attempt: int, reason: str, *, failure_uri: str | None = None
     ) -> Job | None:
-        """Closes the job by the attempt's failure object, or by SNS's `reason`; nothing is charged.
+        """Closes the job as failed, by what its back end left behind or by the notification's `reason`.
 
-        `failure_uri` is where the notification says the object lies. An attempt that the container handed back undone
-        goes in line again, twice at most; so does one whose time went by before the model came to it. A failure of an
-        earlier attempt than the job's present one changes nothing.
+        Nothing is charged. `failure_uri` is where the notification says that the failure lies. An attempt that was
+        handed back undone is queued again, twice at most. A failure of an earlier attempt than the job's present one
+        changes nothing.
         """
         job = self._store.find(user_id, job_id)
         if job is None:
@@ -146,19 +140,13 @@ class Completion:
             return None
         if job.status.terminal or attempt != job.attempt:
             return job
-        failure = read_failure(self._failure_object(job, failure_uri or job.failure_uri), reason)
-        undone = failure.code in HANDED_BACK or (
-            failure.code == DEADLINE_EXCEEDED and not self._was_begun(job)
-        )
-        if undone and attempt < MAX_ATTEMPTS:
+        found = self._backends.of(job.spec.model).explain(job, reason, failure_uri)
+        failure = found.failure
+        if found.undone and attempt < MAX_ATTEMPTS:
             if self._store.requeue(job):
                 event("job_handed_back", job=job_id, user=user_id, attempt=attempt, reason=failure.code)
             return self._store.find(user_id, job_id)
         return self.end(job, JobStatus.FAILED, failure)
-
-    def _was_begun(self, job: Job) -> bool:
-        """True when the model had begun to draw the present attempt: another one would take as long."""
-        return self._outputs.exists(keys.progress_key(job.user_id, job.id, job.attempt))
 
     def give_up(self, user_id: str, job_id: str, attempt: int) -> Job | None:
         """Closes the job whose attempt the endpoint let expire in its queue; an earlier attempt changes nothing."""
@@ -167,19 +155,14 @@ class Completion:
             return job
         return self.expire(job, if_overdue=False)
 
-    def failed_already(self, job: Job) -> bool:
-        """True when the present attempt's failure object is there. One AWS call, none before it was invoked."""
-        key = self._failure_key(job, job.failure_uri)
-        return key is not None and self._outputs.exists(key)
-
     def expire(self, job: Job, *, if_overdue: bool = True) -> Job:
-        """Closes a job that nobody finished in time, and has its container stop; returns the job that stands.
+        """Closes a job that nobody finished in time, and has its back end stop; returns the job that stands.
 
         With `if_overdue` only when its record still says so.
         """
         standing = self.end(job, JobStatus.EXPIRED, job_failure("expired"), if_overdue=if_overdue)
         if standing.status is JobStatus.EXPIRED:
-            self._leave_marker(job)
+            self._stop_drawing(job)
         return standing
 
     def end(
@@ -209,40 +192,26 @@ class Completion:
         return standing or closed
 
     def cancel(self, job: Job) -> Job:
-        """Closes the job as canceled, leaving a marker for the container to stop at; returns the job that stands.
+        """Closes the job as canceled and has its back end stop; returns the job that stands.
 
-        One transaction and one S3 write; also for a waiting job, which may be handed to the endpoint meanwhile.
+        One transaction, and what the back end needs; also for a waiting job, which may be submitted meanwhile.
         """
-        self._leave_marker(job)
+        self._stop_drawing(job)
         return self.end(job, JobStatus.CANCELED)
 
-    def _leave_marker(self, job: Job) -> None:
-        marker = f"{keys.job_prefix(job.user_id, job.id)}/{keys.CANCEL_MARKER}"
-        self._outputs.put(marker, b"", content_type="text/plain")
+    def _stop_drawing(self, job: Job) -> None:
+        backend = self._backends.of(job.spec.model)
+        if backend.abilities.cancels_running:
+            backend.cancel(job)
 
-    def _cost_usd(self, job: Job, gpu_s: float) -> float:
+    def _cost_usd(self, job: Job, result: DrawnResult) -> float:
         try:
-            return self._estimator.price(job.spec.model, gpu_s)
+            return self._estimator.charge(
+                job.spec.model, seconds=result.seconds, pictures=len(result.pictures)
+            )
         except InvalidRequest:
             # The model was withdrawn while the job ran: its card's price is gone, the job's estimate is not.
             return job.estimate.cost_usd
-
-    def _failure_key(self, job: Job, uri: str | None) -> str | None:
-        """The key of a failure object in our bucket that belongs to this job; None for any other place."""
-        prefix = f"s3://{self._outputs.bucket}/"
-        if not uri or not uri.startswith(prefix):
-            return None
-        key = uri.removeprefix(prefix)
-        return key if f"{keys.job_prefix(job.user_id, job.id)}/" in key else None
-
-    def _failure_object(self, job: Job, uri: str | None) -> bytes | None:
-        key = self._failure_key(job, uri)
-        if key is None:
-            return None
-        try:
-            return self._outputs.get(key, max_bytes=MAX_FAILURE_BYTES)
-        except (NotFound, BadOutput):
-            return None
 
     def _erase_late_output(self, user_id: str, job_id: str) -> None:
         """Erases what came for a job after its erasure.
@@ -252,7 +221,6 @@ class Completion:
         if self._store.note(user_id, keys.tombstone_sk(job_id)) is None:
             event("output_without_record", level=logging.ERROR, user=user_id, job=job_id)
             return
-        erased = self._outputs.erase(keys.job_prefix(user_id, job_id) + "/")
-        erased += self._outputs.erase(keys.failures_prefix(user_id, job_id))
+        erased = self._backends.erase(user_id, job_id)
         erased += self._images.discard(user_id, job_id)
         event("late_output_erased", user=user_id, job=job_id, objects=erased)

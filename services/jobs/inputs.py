@@ -22,7 +22,7 @@ WHITE = 128
 
 
 class Inputs:
-    """The inputs bucket: `<user>/<job>/image` and `.../mask`, and payloads too large to go inline."""
+    """The inputs bucket: `<user>/<job>/image` and `.../mask`."""
 
     def __init__(self, objects: Objects, sources: Sources) -> None:
         self._objects = objects
@@ -55,12 +55,6 @@ class Inputs:
             for name, there in wanted
             if there is not None
         }
-
-    def put_payload(self, job: Job, body: bytes) -> str:
-        """Stores the payload of the job's attempt, too large to go inline; returns its S3 URI. One AWS call."""
-        key = f"{keys.job_prefix(job.user_id, job.id)}/{keys.attempt_file(job.attempt)}"
-        self._objects.put(key, body, content_type="application/json")
-        return f"s3://{self._objects.bucket}/{key}"
 
     def discard(self, user_id: str, job_id: str, pictures: Mapping[str, bytes]) -> None:
         """Erases what `put` stored for a job that did not come to be; two AWS calls a picture."""

@@ -7,8 +7,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from services.aws.objects import Objects
-from services.backends.progress import read_progress
+from services.backends.base import Found, Progress
+from services.backends.by_model import Backends
 from services.clock import now
 from services.errors import NotFound, Unavailable
 from services.jobs.completion import Completion
@@ -43,11 +43,11 @@ class LiveJobs:
     """The shared map. A page's question costs no AWS call while the job is being watched."""
 
     def __init__(
-        self, store: JobStore, scheduler: Scheduler, outputs: Objects, completion: Completion
+        self, store: JobStore, scheduler: Scheduler, backends: Backends, completion: Completion
     ) -> None:
         self._store = store
         self._scheduler = scheduler
-        self._outputs = outputs
+        self._backends = backends
         self._completion = completion
         self._watched: dict[tuple[str, str], _Watch] = {}
         self._lock = threading.Lock()
@@ -120,7 +120,7 @@ class LiveJobs:
             return LiveJob(job=job, status=job.status)
         if job.attempt == 0 or job.status is JobStatus.QUEUED:
             return LiveJob(job=job, status=JobStatus.QUEUED, queue_position=positions.get(job.id))
-        progress = read_progress(self._outputs, job)
+        progress = self._progress(job)
         if progress is None:
             ahead = [o for o in at_endpoint if o.id < job.id and o.spec.model == job.spec.model]
             return LiveJob(
@@ -133,24 +133,28 @@ class LiveJobs:
             return LiveJob(job=finished, status=finished.status, step=progress.step, steps=progress.steps)
         elapsed = (progress.updated_at - progress.started_at).total_seconds()
         left = elapsed / progress.step * (progress.steps - progress.step) if progress.step else None
-        preview = f"{keys.job_prefix(job.user_id, job.id)}/{job.attempt}.preview.webp"
         return LiveJob(
             job=job,
             status=JobStatus.PROCESSING,
             step=progress.step,
             steps=progress.steps,
-            preview_url=self._outputs.link(preview) if progress.step else None,
+            preview_url=progress.preview_url,
             eta_s=max(0.0, left - (now() - progress.updated_at).total_seconds())
             if left is not None
             else None,
         )
 
+    def _progress(self, job: Job) -> Progress | None:
+        backend = self._backends.of(job.spec.model)
+        return backend.progress(job) if backend.abilities.reports_progress else None
+
     def _finish_early(self, job: Job) -> Job | None:
-        """Finishes a job whose output is there before the worker heard of it; both may race (DESIGN 4)."""
-        if not self._outputs.exists(keys.output_key(job.user_id, job.id, job.attempt)):
+        """Finishes a job whose result is there before the worker heard of it; both may race (DESIGN 4)."""
+        seen = self._backends.of(job.spec.model).poll(job)
+        if seen.found is not Found.RESULT:
             return None
         try:
-            return self._completion.finish(job.user_id, job.id, job.attempt)
+            return self._completion.finish(job.user_id, job.id, seen.attempt)
         except NotFound:
             return None
 

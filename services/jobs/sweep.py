@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timedelta
 
-from services.aws.objects import Objects
+from services.backends.base import Found
+from services.backends.by_model import Backends
 from services.clock import now
 from services.errors import Unavailable
 from services.jobs.completion import Completion
-from services.jobs.dispatch import CHECK_S, Dispatcher
+from services.jobs.dispatch import CHECK_S, Dispatcher, DrawnAtOnce
 from services.jobs.scheduling import Scheduler, Standing
 from services.logs import event
 from services.records import Job, JobFailure, JobStatus, Line, Record
-from services.store import keys
 from services.store.jobs import JobStore
 
 # Waiting jobs whose time has come, looked at in one sweep.
@@ -43,13 +43,13 @@ class Sweeper:
         scheduler: Scheduler,
         dispatcher: Dispatcher,
         completion: Completion,
-        outputs: Objects,
+        backends: Backends,
     ) -> None:
         self._store = store
         self._scheduler = scheduler
         self._dispatcher = dispatcher
         self._completion = completion
-        self._outputs = outputs
+        self._backends = backends
 
     def sweep(self) -> SweepReport:
         """One pass over everything that is due. An outage of AWS ends it, a job that makes trouble does not."""
@@ -98,7 +98,10 @@ class Sweeper:
         return len(claimed)
 
     def invoke(self, job: Job) -> Job:
-        """Invokes a claimed job; one that can never run is closed as failed and refunded."""
+        """Submits a claimed job; returns the job that stands.
+
+        One that can never run is closed as failed and refunded, one that is drawn at once is completed.
+        """
         try:
             result = self._dispatcher.invoke(job)
         except Unavailable as exc:
@@ -107,6 +110,8 @@ class Sweeper:
             return job
         if isinstance(result, JobFailure):
             return self._completion.end(job, JobStatus.FAILED, result)
+        if isinstance(result, DrawnAtOnce):
+            return self._completion.complete(result.job, result.result) or result.job
         return result
 
     def _check_safely(self, job: Job) -> str:
@@ -124,24 +129,24 @@ class Sweeper:
             return "failed"
 
     def _check(self, job: Job) -> str:
-        for attempt in range(job.attempt, 0, -1):
-            if self._outputs.exists(keys.output_key(job.user_id, job.id, attempt)):
-                self._completion.finish(job.user_id, job.id, attempt)
-                event("output_found_by_sweep", job=job.id, user=job.user_id, attempt=attempt)
-                return "finished"
-        if self._completion.failed_already(job):
+        backend = self._backends.of(job.spec.model)
+        seen = backend.poll(job)
+        if seen.found is Found.RESULT:
+            self._completion.finish(job.user_id, job.id, seen.attempt)
+            event("output_found_by_sweep", job=job.id, user=job.user_id, attempt=seen.attempt)
+            return "finished"
+        if seen.found is Found.FAILURE:
             self._completion.fail(job.user_id, job.id, job.attempt, "failure object found")
             return "finished"
         if job.deadline_at and job.deadline_at < now():
             self._completion.expire(job)
             return "expired"
-        if job.invoked_at is None and not self._has_progress(job):
+        # What draws while it is asked, and left nothing behind, ended together with the process that asked.
+        lost = job.invoked_at is None or backend.abilities.answers_at_once
+        if lost and not backend.has_begun(job):
             event("invoking_again", level=logging.WARNING, job=job.id, user=job.user_id)
             self._store.postpone(job, due=now() + timedelta(seconds=CHECK_S))
             self.invoke(job)
             return "invoked"
         self._store.postpone(job, due=now() + timedelta(seconds=CHECK_S))
         return "postponed"
-
-    def _has_progress(self, job: Job) -> bool:
-        return self._outputs.exists(keys.progress_key(job.user_id, job.id, job.attempt))

@@ -12,9 +12,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from services.aws.endpoints import Endpoints
+from services.aws.objects import Objects
 from services.backends import endpoint_status
+from services.backends.by_model import Backends
 from services.backends.endpoint_status import EndpointStatus
+from services.backends.sagemaker_async import SageMakerAsync
 from services.records import EndpointState
+from services.settings import Settings
 
 MODELS = {"pocket": "endpoint-pocket", "sdxl": "endpoint-sdxl"}
 
@@ -46,7 +50,10 @@ def status(control: Control, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoi
     monkeypatch.setattr(endpoint_status, "REFRESH_S", 0.03)
     monkeypatch.setattr(endpoint_status, "FRESH_S", 0.3)
     monkeypatch.setattr(endpoint_status, "WANTED_S", 0.2)
-    status = EndpointStatus(Endpoints(None, control), MODELS)
+    settings = Settings.model_construct(endpoints=MODELS, job_ttl_s=60, job_timeout_s=60)
+    # Neither bucket is used.
+    sagemaker = SageMakerAsync(Endpoints(None, control), Objects(None, ""), Objects(None, ""), settings)
+    status = EndpointStatus(Backends(dict.fromkeys(MODELS, sagemaker), former=sagemaker))
     yield status
     status.close()
 

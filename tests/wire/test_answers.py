@@ -11,7 +11,7 @@ import pytest
 from PIL import Image as Pillow
 
 from services.aws.objects import Objects
-from services.backends.container_contract import withheld_words
+from services.backends.withheld import withheld_words
 from services.build import Studio
 from services.formats.png_metadata import read
 from services.records import Hint, Job, JobRequest, JobStatus, Provenance, User, Withheld

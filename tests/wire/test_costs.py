@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.aws.table import Table, Update
-from services.backends.cold_starts import ColdStarts
+from services.backends.cold_starts import ColdStartCounter
 from services.build import Studio, build
 from services.clock import now
 from services.errors import NotAllowed
@@ -104,11 +104,11 @@ def test_a_wake_whose_answer_was_lost_is_counted_once(studio: Studio, endpoint: 
 
 
 def test_a_look_that_was_held_up_on_its_way_changes_nothing(studio: Studio, table: Table) -> None:
-    def look(state: EndpointState, seconds: int, by: ColdStarts) -> None:
+    def look(state: EndpointState, seconds: int, by: ColdStartCounter) -> None:
         at = now() + timedelta(seconds=seconds)
         by.note(EndpointInfo(model="pocket", state=state, instances=1, read_at=at))
 
-    first, second = ColdStarts(table, studio.endpoints), ColdStarts(table, studio.endpoints)
+    first, second = ColdStartCounter(table, studio.endpoints), ColdStartCounter(table, studio.endpoints)
     look(EndpointState.COLD, 0, first)
     look(EndpointState.READY, 10, first)
     look(EndpointState.COLD, 5, second)

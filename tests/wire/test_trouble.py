@@ -46,7 +46,7 @@ def test_an_answer_too_large_to_read_fails_its_job(
     maker: User,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.jobs.completion.MAX_ANSWER_BYTES", 100)
+    monkeypatch.setattr("services.backends.sagemaker_async.MAX_ANSWER_BYTES", 100)
     job = studio.jobs.submit(maker, APPLE)
     worker.handle(endpoint.complete(endpoint.accepted[0]))
     done = studio.jobs.get(maker, job.id)
@@ -283,16 +283,17 @@ def test_the_live_thread_outlives_a_job_that_makes_trouble(
     bad, good = studio.jobs.submit(maker, APPLE), studio.jobs.submit(maker, APPLE)
     for job in (bad, good):
         studio.live.watch(maker, job.id)
-    progress = live_jobs.read_progress
+    backend = studio.backends.of("pocket")
+    progress = backend.progress
     tried = []
 
-    def broken(outputs: Any, job: Any) -> Any:
+    def broken(job: Any) -> Any:
         if job.id == bad.id:
             tried.append(job.id)
             raise RuntimeError("nobody thought of this")
-        return progress(outputs, job)
+        return progress(job)
 
-    monkeypatch.setattr(live_jobs, "read_progress", broken)
+    monkeypatch.setattr(backend, "progress", broken)
     studio.completion.cancel(good)
     studio.live.refresh()
     assert tried

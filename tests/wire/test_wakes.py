@@ -12,7 +12,7 @@ import pytest
 
 from app.ui.feed.job_card import progress_words
 from services.aws.table import ConditionFailed, Table
-from services.backends.wake_times import KEPT, wake_times, wakes_key
+from services.backends.wake_times import KEPT, wake_figures, wakes_key
 from services.build import Studio, build
 from services.errors import Unavailable
 from services.records import Job, JobRequest, JobStatus, LiveJob, User
@@ -141,11 +141,11 @@ def test_a_wake_that_cannot_be_noted_does_not_touch_the_job(
     [([3, 1, 2], 2, 3), (list(range(1, 21)), 10, 18), ([5, 5, 5, 60], 5, 60)],
 )
 def test_the_figures_are_nearest_ranks(seconds: list[float], half: float, most: float) -> None:
-    times = wake_times({"entries": [f"job{n}:{s}" for n, s in enumerate(seconds)]})
+    times = wake_figures({"entries": [f"job{n}:{s}" for n, s in enumerate(seconds)]})
     assert times is not None
     assert (times.wakes, times.p50_s, times.p90_s) == (len(seconds), half, most)
 
 
 def test_too_few_wakes_say_nothing() -> None:
-    assert wake_times(None) is None
-    assert wake_times({"entries": ["a:1", "b:2"]}) is None
+    assert wake_figures(None) is None
+    assert wake_figures({"entries": ["a:1", "b:2"]}) is None

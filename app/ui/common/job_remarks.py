@@ -8,7 +8,7 @@ from app.i18n.failure_words import failure_words
 from app.i18n.language import tr_sentence
 from app.i18n.wording import hint_words
 from app.ui.common.prompt_text import as_label, plain
-from services.backends.container_contract import withheld_words
+from services.backends.withheld import withheld_words
 from services.records import Job, JobStatus
 
 

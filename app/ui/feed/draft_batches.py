@@ -9,7 +9,7 @@ from app.i18n.failure_words import failure_words
 from app.i18n.language import tr, tr_later, tr_sentence
 from app.i18n.wording import ESTIMATED, ago, dollars, drafts, hint_words
 from app.ui.feed.draft_picker import DraftsOfPrompt, Remark
-from services.backends.container_contract import withheld_words
+from services.backends.withheld import withheld_words
 from services.build import Studio
 from services.jobs.drafts import is_missing
 from services.records import Image, Job, JobStatus, User

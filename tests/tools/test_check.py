@@ -31,6 +31,7 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
     "texts": [("app/one.py", '"""One."""\n\nst.button("Save all")\n')],
 }
 LAYERS = "services by domain, each knows only those below"
+PROTOCOL_ONLY = "jobs know back ends by their protocol only"
 # The contract that each import breaks, the file that it is planted in, and the import.
 IMPORTS = {
     "services import the app": (
@@ -69,6 +70,26 @@ IMPORTS = {
         "services know neither Streamlit nor a web framework",
         "services/jobs/one.py",
         "from fastapi import FastAPI",
+    ),
+    "jobs import the container's JSON": (
+        PROTOCOL_ONLY,
+        "services/jobs/one.py",
+        "from services.backends import container_contract",
+    ),
+    "jobs import SageMaker's back end": (
+        PROTOCOL_ONLY,
+        "services/jobs/one.py",
+        "from services.backends import sagemaker_async",
+    ),
+    "jobs import the endpoints of AWS": (
+        PROTOCOL_ONLY,
+        "services/jobs/one.py",
+        "from services.aws import endpoints",
+    ),
+    "jobs import the container's progress object": (
+        PROTOCOL_ONLY,
+        "services/jobs/one.py",
+        "from services.backends import progress",
     ),
     "the AWS edge imports a domain": (LAYERS, "services/aws/one.py", "from services import jobs"),
     "the store imports a domain": (LAYERS, "services/store/one.py", "from services import jobs"),

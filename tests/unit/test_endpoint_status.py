@@ -50,7 +50,8 @@ def status(control: Control, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoi
     monkeypatch.setattr(endpoint_status, "REFRESH_S", 0.03)
     monkeypatch.setattr(endpoint_status, "FRESH_S", 0.3)
     monkeypatch.setattr(endpoint_status, "WANTED_S", 0.2)
-    settings = Settings.model_construct(endpoints=MODELS, job_ttl_s=60, job_timeout_s=60)
+    used: dict[str, Any] = {"endpoints": MODELS, "job_ttl_s": 60, "job_timeout_s": 60}
+    settings = Settings.model_construct(**used)
     # Neither bucket is used.
     sagemaker = SageMakerAsync(Endpoints(None, control), Objects(None, ""), Objects(None, ""), settings)
     status = EndpointStatus(Backends(dict.fromkeys(MODELS, sagemaker), former=sagemaker))

@@ -366,7 +366,7 @@ def test_an_endpoint_that_is_not_there_fails_the_job_and_refunds_it(
 def test_a_payload_too_large_for_the_body_goes_by_s3(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.jobs.dispatch.MAX_INLINE_BYTES", 100)
+    monkeypatch.setattr("services.backends.sagemaker_async.MAX_INLINE_BYTES", 100)
     studio.jobs.submit(maker, APPLE)
     [invocation] = endpoint.accepted
     assert not invocation.inline

@@ -1,0 +1,53 @@
+"""What a job costs in AWS calls: each is money and time, so their number is held."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from services.build import Studio
+from services.records import JobRequest, JobStatus, User
+from services.settings import Settings
+from services.worker import Worker
+from tests.endpoint import ScriptedEndpoint
+from tests.wire.conftest import real_clients
+
+MOST_CALLS = 12
+# Read by the clock, once for a minute of jobs: the model's measured speed.
+BY_THE_CLOCK = {"dynamodb BatchGetItem"}
+
+
+@pytest.fixture
+def calls(settings: Settings) -> Iterator[Counter[str]]:
+    """Counts what the studio's clients send, retries included. The scripted endpoint's calls are not among them."""
+    counted: Counter[str] = Counter()
+
+    def count(event_name: str, **_: Any) -> None:
+        _, service, operation = event_name.split(".")
+        counted[f"{service} {operation}"] += 1
+
+    clients = vars(real_clients(settings)).values()
+    for client in clients:
+        client.meta.events.register_first("before-send", count)
+    yield counted
+    for client in clients:
+        client.meta.events.unregister("before-send", count)
+
+
+def test_a_text_to_image_job_takes_twelve_aws_calls_from_submit_to_stored_picture(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, cloud: Any, calls: Counter[str]
+) -> None:
+    worker = Worker(studio, studio.results_queue, studio.metrics)
+    studio.endpoints.refresh()
+    job = studio.jobs.submit(maker, JobRequest(prompt="a red apple"), idempotency_key="one")
+    message = endpoint.complete(endpoint.accepted[0])
+    # The endpoint's own write of its output went through the studio's S3 client.
+    calls["s3 PutObject"] -= 1
+    cloud.client("sqs").send_message(QueueUrl=studio.settings.results_queue_url, MessageBody=message)
+    assert worker.receive_once(wait_s=5) == 1
+    counted = Counter({name: n for name, n in calls.items() if name not in BY_THE_CLOCK})
+    assert counted.total() + len(endpoint.accepted) <= MOST_CALLS, counted
+    assert studio.jobs.get(maker, job.id).status is JobStatus.SUCCEEDED

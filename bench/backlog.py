@@ -19,9 +19,12 @@ from bench.reads import Reads
 from bench.stack import PUBLIC_URL, running_cloud
 from bench.table import print_table
 from services.aws.endpoints import Endpoints
+from services.aws.objects import Objects
 from services.aws.session import make_clients
 from services.aws.table import Put, Table, Update
+from services.backends.by_model import Backends
 from services.backends.endpoint_status import EndpointStatus
+from services.backends.sagemaker_async import SageMakerAsync
 from services.clock import now
 from services.jobs.scheduling import Scheduler
 from services.records import Estimate, Job, JobSpec, JobStatus, Line, Ticket
@@ -77,8 +80,15 @@ def measure(folder: Path) -> None:
         settings = load_settings().model_copy(update={"endpoints": {SPEC.model: ENDPOINT}})
         clients = make_clients(settings)
         table = Table(clients.dynamodb, settings.table)
-        status = EndpointStatus(Endpoints(clients.sagemaker_runtime, clients.sagemaker), settings.endpoints)
-        scheduler = Scheduler(JobStore(table), QueueStore(table), status, settings)
+        sagemaker = SageMakerAsync(
+            Endpoints(clients.sagemaker_runtime, clients.sagemaker),
+            Objects(clients.s3, settings.inputs_bucket),
+            Objects(clients.s3, settings.outputs_bucket),
+            settings,
+        )
+        backends = Backends({SPEC.model: sagemaker}, former=sagemaker)
+        status = EndpointStatus(backends)
+        scheduler = Scheduler(JobStore(table), QueueStore(table), backends, status, settings)
         backlog = Backlog(clients.dynamodb, settings.table)
         backlog.run(settings.dispatch_window - 1)
         for size in SIZES:

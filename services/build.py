@@ -128,7 +128,7 @@ def build(
     ledger = Ledger(table, settings)
     estimator = Estimator(table, catalogue, store, backends)
     completion = Completion(store, ledger, images, backends, estimator, WakeTimes(table, backends))
-    scheduler = Scheduler(store, QueueStore(table), status, settings)
+    scheduler = Scheduler(store, QueueStore(table), backends, status, settings)
     dispatcher = Dispatcher(store, backends, inputs, settings)
     sweeper = Sweeper(store, scheduler, dispatcher, completion, backends)
     admission = Admission(catalogue, Moderation.load(), estimator, status, inputs)

@@ -91,6 +91,10 @@ class FlatColor:
         """It keeps nothing."""
         return 0
 
+    def endpoint_of(self, model: str) -> str:
+        """All its models are drawn here."""
+        return "this-process"
+
     def state(self, model: str) -> EndpointInfo:
         """What the test says."""
         state = self.state_now if model in self.models else EndpointState.UNKNOWN

@@ -226,5 +226,8 @@ class Backend(Protocol):
     def erase(self, user_id: str, job_id: str) -> int:
         """Erases what the back end keeps of a job, also what came late; returns how many objects."""
 
+    def endpoint_of(self, model: str) -> str:
+        """The name of what draws an offered model: jobs of one name share a queue and its window."""
+
     def state(self, model: str) -> EndpointInfo:
         """What the model's endpoint is doing now."""

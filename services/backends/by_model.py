@@ -24,6 +24,16 @@ class Backends:
         """The ids of the offered models."""
         return tuple(self._offered)
 
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """The endpoints' names, each with a model that it draws."""
+        return {self.endpoint_of(model): model for model in self._offered}
+
+    def endpoint_of(self, model: str) -> str:
+        """The endpoint whose queue the model's jobs wait in; empty for a model that is not offered."""
+        backend = self._offered.get(model)
+        return "" if backend is None else backend.endpoint_of(model)
+
     def offered(self, model: str) -> Backend | None:
         """The back end that draws the model; None when the model is not offered here."""
         return self._offered.get(model)

@@ -158,6 +158,10 @@ class SageMakerAsync:
         erased = self._outputs.erase(keys.job_prefix(user_id, job_id) + "/")
         return erased + self._outputs.erase(keys.failures_prefix(user_id, job_id))
 
+    def endpoint_of(self, model: str) -> str:
+        """The name of the SageMaker endpoint; empty for a model without one."""
+        return self._names.get(model, "")
+
     def state(self, model: str) -> EndpointInfo:
         """What DescribeEndpoint says. One AWS call, none for a model without an endpoint."""
         if (name := self._names.get(model)) is not None:

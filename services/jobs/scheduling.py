@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from services.backends.by_model import Backends
 from services.backends.endpoint_status import EndpointStatus
 from services.clock import now
 from services.logs import event
@@ -41,10 +42,16 @@ class Scheduler:
     """Decides which of the waiting jobs are handed over next, for each endpoint by itself."""
 
     def __init__(
-        self, store: JobStore, queues: QueueStore, endpoints: EndpointStatus, settings: Settings
+        self,
+        store: JobStore,
+        queues: QueueStore,
+        backends: Backends,
+        endpoints: EndpointStatus,
+        settings: Settings,
     ) -> None:
         self._store = store
         self._queues = queues
+        self._backends = backends
         self._endpoints = endpoints
         self._settings = settings
 
@@ -60,11 +67,11 @@ class Scheduler:
 
     def endpoint_of(self, model: str) -> str:
         """The endpoint whose queue a model's jobs wait in; empty for a model that is not offered."""
-        return self._settings.endpoints.get(model, "")
+        return self._backends.endpoint_of(model)
 
     def backlog(self) -> dict[str, Counts]:
         """How many jobs wait, are held and run, by endpoint, also of endpoints without a job. One AWS call."""
-        nothing = {endpoint: Counts() for endpoint in self._settings.endpoints.values()}
+        nothing = {endpoint: Counts() for endpoint in self._backends.endpoints}
         return nothing | self._queues.counts()
 
     def deadline(self, start: datetime) -> datetime:
@@ -112,13 +119,13 @@ class Scheduler:
         return claimed
 
     def _room(self, endpoint: str, counts: Counts) -> int:
-        if endpoint not in self._settings.endpoints.values():
+        if endpoint not in self._backends.endpoints:
             return WITHDRAWN_AT_ONCE
         return self._settings.dispatch_window - counts.running
 
     def _may_run_held(self, endpoint: str) -> bool:
-        models = [model for model, name in self._settings.endpoints.items() if name == endpoint]
-        return not models or self._endpoints.fresh(models[0]).state is EndpointState.READY
+        model = self._backends.endpoints.get(endpoint)
+        return model is None or self._endpoints.fresh(model).state is EndpointState.READY
 
     def _take(self, endpoint: str, line: Line, room: int, load: Counter[str]) -> list[Job]:
         """Claims up to `room` jobs of a line; `load` is how many each maker has at the endpoint, and is kept up."""

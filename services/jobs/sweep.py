@@ -92,10 +92,14 @@ class Sweeper:
 
     def dispatch(self, *, closed: str | None = None) -> int:
         """Invokes as many waiting jobs as there is room for; returns how many. One AWS call when nobody waits."""
-        claimed = self._scheduler.next_jobs(closed=closed)
-        for job in claimed:
-            self.invoke(job)
-        return len(claimed)
+        invoked = 0
+        while claimed := self._scheduler.next_jobs(closed=closed):
+            invoked += len(claimed)
+            standing = [self.invoke(job).status for job in claimed]
+            # What was drawn at once has left its endpoint's window again: there is room for the next.
+            if JobStatus.SUCCEEDED not in standing:
+                break
+        return invoked
 
     def invoke(self, job: Job) -> Job:
         """Submits a claimed job; returns the job that stands.

@@ -413,6 +413,33 @@ def test_a_waiting_job_is_canceled_or_expires_for_nothing_and_the_sweep_draws_th
     assert money(studio, maker) == pytest.approx(USD_A_PICTURE, abs=1e-6)
 
 
+def test_more_waiting_jobs_than_its_window_takes_are_all_drawn_by_one_sweep(
+    studio: Studio, flat: FlatColor, clients: Clients, maker: User
+) -> None:
+    flat.state_now = EndpointState.COLD
+    warm = FLAT.model_copy(update={"when": When.WARM, "within_s": 3600})
+    jobs = [studio.jobs.submit(maker, warm) for _ in range(studio.settings.dispatch_window + 2)]
+    flat.state_now = EndpointState.READY
+    later = build(studio.settings, clients, elsewhere={FLAT_MODEL: flat})
+    try:
+        assert later.sweeper.sweep().invoked == len(jobs)
+    finally:
+        later.close()
+    assert {studio.jobs.get(maker, job.id).status for job in jobs} == {JobStatus.SUCCEEDED}
+    assert len(flat.drawn) == len(jobs)
+
+
+def test_jobs_of_another_back_end_wait_in_a_queue_of_their_own(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    full = [
+        studio.jobs.submit(maker, JobRequest(prompt="a red apple", model="pocket"))
+        for _ in range(studio.settings.dispatch_window + 1)
+    ]
+    assert full[-1].status is JobStatus.QUEUED
+    assert studio.jobs.submit(maker, FLAT).status is JobStatus.SUCCEEDED
+
+
 def test_a_message_that_no_back_end_recognizes_is_poison(studio: Studio) -> None:
     worker = Worker(studio, studio.results_queue, studio.metrics)
     for body in ("{not json", json.dumps({"inferenceId": "x"})):

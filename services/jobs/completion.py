@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 
-from services.aws.table import Put
 from services.backends.base import DrawnResult, Stopped
 from services.backends.by_model import Backends
 from services.backends.failures import job_failure
@@ -21,7 +20,7 @@ from services.images.images import Images
 from services.logs import event
 from services.records import Job, JobFailure, JobStatus
 from services.store import keys
-from services.store.job_notes import same_sk
+from services.store.job_notes import same_write
 from services.store.jobs import JobStore
 
 MAX_ATTEMPTS = 3
@@ -102,15 +101,12 @@ class Completion:
                 "image_ids": tuple(image.id for image in images),
             }
         )
-        same = Put(
-            item={"PK": keys.user_pk(job.user_id), "SK": same_sk(job.spec), "job": job.id}, label="same"
-        )
         standing, ours = self._store.close(
             closed,
             [
                 *self._images.record_writes(images),
                 *self._ledger.settlement(closed, cost_usd=cost, gpu_s=result.seconds),
-                same,
+                same_write(job),
             ],
             token=keys.new_id(),
         )
@@ -218,7 +214,7 @@ class Completion:
 
         Only a tombstone says that it was erased: a record can also be lost, and then nothing may be.
         """
-        if self._store.note(user_id, keys.tombstone_sk(job_id)) is None:
+        if not self._store.was_erased(user_id, job_id):
             event("output_without_record", level=logging.ERROR, user=user_id, job=job_id)
             return
         erased = self._backends.erase(user_id, job_id)

@@ -96,9 +96,9 @@ class JobStore:
         found = self.find_many(waiting) if waiting else {}
         return running | {job.id: job for job in found.values() if not job.status.terminal}
 
-    def note(self, user_id: str, sk: str) -> Item | None:
-        """A small item that leads to a job, as of an idempotency key. One call."""
-        return self._table.get(keys.user_pk(user_id), sk)
+    def was_erased(self, user_id: str, job_id: str) -> bool:
+        """True when the job was erased on purpose; a record that was lost left no such mark. One call."""
+        return self._table.get(keys.user_pk(user_id), keys.tombstone_sk(job_id)) is not None
 
     def create(self, job: Job, writes: Sequence[Put | Update | Delete]) -> None:
         """Creates the job together with `writes`, in the line that it says.

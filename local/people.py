@@ -8,11 +8,15 @@ from typing import Any
 from local.resources import Resources, client_factory
 from local.signin import ADMINS, MAKERS, make_user
 from services.accounts.accounts import Accounts
+from services.accounts.local_users import LocalUsers
 from services.aws.session import make_clients
 from services.aws.table import Table
 from services.errors import Conflict, NotSignedIn
 from services.records import Role, User
 from services.settings import AuthMode, Settings
+from services.store.api_keys import ApiKeyStore
+from services.store.logins import LoginStore
+from services.store.profiles import ProfileStore
 
 KEY_NAME = "made by make run"
 
@@ -23,13 +27,16 @@ def make_people(resources: Resources, settings: Settings, credentials: Mapping[s
     Returns `credentials` with `api_key` (a known one that still works is kept) and, where people sign in by the
     studio's own list, `username`. boto3 finds the embedded cloud by the environment of this process.
     """
-    accounts = Accounts(Table(make_clients(settings).dynamodb, settings.table))
+    table = Table(make_clients(settings).dynamodb, settings.table)
+    profiles = ProfileStore(table)
+    accounts = Accounts(profiles, ApiKeyStore(table))
+    local_users = LocalUsers(LoginStore(table), profiles, accounts)
     complete = dict(credentials)
     for role in Role:
         person = dict(credentials[role.value])
         if settings.auth_mode is AuthMode.LOCAL:
             person["username"] = role.value
-            user = _local_user(accounts, role, person)
+            user = _local_user(local_users, role, person)
         else:
             person.pop("username", None)
             user = _cognito_user(accounts, resources, role, person)
@@ -53,14 +60,14 @@ def _cognito_user(accounts: Accounts, resources: Resources, role: Role, person: 
     return accounts.sign_in(sub=sub, email=person["email"], groups=groups)
 
 
-def _local_user(accounts: Accounts, role: Role, person: Mapping[str, str]) -> User:
+def _local_user(local_users: LocalUsers, role: Role, person: Mapping[str, str]) -> User:
     name, email, password = person["username"], person["email"], person["password"]
     try:
-        local = accounts.add_local_user(name, email=email, name=name, password=password, role=role)
+        local = local_users.add(name, email=email, name=name, password=password, role=role)
     except Conflict:
         # There since an earlier start: a password that somebody changed since is theirs.
-        local = accounts.local_users()[name]
-    return accounts.sign_in_local(local)
+        local = local_users.all()[name]
+    return local_users.sign_in(local)
 
 
 def _key_works(accounts: Accounts, secret: str | None, user: User) -> bool:

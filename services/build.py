@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from services.accounts.accounts import Accounts
+from services.accounts.kept_data import KeptAccount
 from services.accounts.preferences import PreferenceBook
 from services.aws.endpoints import Endpoints
 from services.aws.objects import Objects
@@ -21,13 +23,16 @@ from services.backends.sagemaker_async import SageMakerAsync
 from services.backends.wake_times import WakeTimes
 from services.billing.costs import Costs
 from services.billing.estimates import Estimator
+from services.billing.kept_data import KeptUsage
 from services.billing.ledger import Ledger
 from services.catalogue.cards import Catalogue
 from services.exports.build_zip import ExportBuilder
+from services.exports.kept_data import KeptExports
 from services.exports.orders import Exports
 from services.images.albums import Albums
 from services.images.attachments import Attachments
 from services.images.images import Images
+from services.images.kept_data import KeptAlbums, KeptAttachments, KeptImages
 from services.images.marks import ImageMarks
 from services.images.reconcile import Reconciler
 from services.images.shares import Shares
@@ -38,6 +43,7 @@ from services.jobs.dispatch import Dispatcher
 from services.jobs.drafts import Drafts
 from services.jobs.inputs import Inputs
 from services.jobs.jobs import Jobs
+from services.jobs.kept_data import KeptJobs
 from services.jobs.live import LiveJobs
 from services.jobs.multi_submit import Batches
 from services.jobs.repeats import Repeats
@@ -49,16 +55,40 @@ from services.moderation.rules import Moderation
 from services.privacy.erasure import Erasure
 from services.privacy.personal_data import PersonalData
 from services.prompts.book import PromptBook
+from services.prompts.kept_data import KeptPrompts
 from services.search.index import SearchIndex
+from services.search.kept_data import KeptSearchIndex
 from services.search.search import Search
-from services.settings import Settings
+from services.settings import AuthMode, Settings
+from services.store.albums import AlbumStore
+from services.store.api_keys import ApiKeyStore
+from services.store.attachments import AttachmentStore
+from services.store.change_notes import ChangeNoteStore
+from services.store.exports import ExportStore
+from services.store.finished_jobs import FinishedJobs
+from services.store.images import ImageStore
 from services.store.jobs import JobStore
+from services.store.kept_data import KeptData
+from services.store.logins import LoginStore
+from services.store.person_records import PersonRecords
+from services.store.preferences import PreferenceStore
+from services.store.profiles import ProfileStore
+from services.store.prompt_texts import PromptTextStore
 from services.store.queues import QueueStore
+from services.store.reruns import RerunStore
+from services.store.search_heads import SearchHeadStore
+from services.store.shares import ShareStore
+from services.store.tombstones import Tombstones
+from services.store.transactions import Transactions
+from services.store.trash import TrashStore
+
+if TYPE_CHECKING:
+    from services.accounts.local_users import LocalUsers
 
 
 @dataclass(frozen=True)
 class Studio:
-    """Everything a door or a process of the studio uses."""
+    """Everything a door or a process of the studio uses. `local_users` is None where Cognito signs people in."""
 
     settings: Settings
     catalogue: Catalogue
@@ -84,6 +114,7 @@ class Studio:
     costs: Costs
     cold_starts: ColdStartCounter
     accounts: Accounts
+    local_users: LocalUsers | None
     live: LiveJobs
     backends: Backends
     endpoints: EndpointStatus
@@ -121,8 +152,12 @@ def build(
     catalogue = Catalogue.load(frozenset(backends.models))
     status = EndpointStatus(backends)
     store = JobStore(table)
-    attachments = Attachments(table, pictures)
-    images = Images(table, pictures, attachments)
+    transactions, person_records = Transactions(table), PersonRecords(table)
+    image_store, share_store, export_store = ImageStore(table), ShareStore(table), ExportStore(table)
+    finished_jobs, tombstones = FinishedJobs(table), Tombstones(table)
+    profiles = ProfileStore(table)
+    attachments = Attachments(AttachmentStore(table), share_store, pictures)
+    images = Images(image_store, transactions, pictures, attachments)
     sources = Sources(input_objects, pictures, images, store)
     inputs = Inputs(input_objects, sources)
     ledger = Ledger(table, settings)
@@ -132,17 +167,30 @@ def build(
     dispatcher = Dispatcher(store, backends, inputs, settings)
     sweeper = Sweeper(store, scheduler, dispatcher, completion, backends)
     admission = Admission(catalogue, Moderation.load(), estimator, status, inputs)
-    exports = Exports(table, library)
-    search_index = SearchIndex(table, library, exports.drop_holding)
-    erasure = Erasure(table, store, images, search_index, exports, (input_objects, outputs))
-    jobs = Jobs(store, admission, ledger, sweeper, completion, erasure, images)
+    exports = Exports(export_store, library)
+    search_index = SearchIndex(
+        SearchHeadStore(table), ChangeNoteStore(table), image_store, library, exports.drop_holding
+    )
+    accounts = Accounts(profiles, ApiKeyStore(table))
+    albums = Albums(AlbumStore(table), image_store, transactions)
+    prompts = PromptBook(PromptTextStore(table), store)
+    preferences = PreferenceBook(PreferenceStore(table), catalogue)
+    search = Search(image_store, search_index)
+    shares = Shares(share_store, images, pictures, attachments)
+    # In the order in which they are erased; each says what must come before it.
+    kept: tuple[KeptData, ...] = (
+        KeptAccount(accounts, preferences),
+        KeptUsage(ledger),
+        KeptImages(images, person_records),
+        KeptPrompts(prompts, person_records),
+        KeptAlbums(albums, person_records, search.ids_of_album),
+        KeptAttachments(attachments, shares),
+        KeptExports(exports),
+        KeptSearchIndex(search_index),
+        KeptJobs(store, finished_jobs, tombstones, person_records, (input_objects, outputs)),
+    )
+    jobs = Jobs(store, admission, ledger, sweeper, completion, Erasure(kept, person_records), images)
     batches = Batches(jobs, admission, ledger)
-    accounts = Accounts(table)
-    albums = Albums(table)
-    prompts = PromptBook(table, store)
-    preferences = PreferenceBook(table, catalogue)
-    search = Search(table, search_index)
-    shares = Shares(table, images, pictures, attachments)
     repeats = Repeats(catalogue)
     return Studio(
         settings=settings,
@@ -154,29 +202,39 @@ def build(
         preferences=preferences,
         sources=sources,
         images=images,
-        marks=ImageMarks(table),
+        marks=ImageMarks(image_store, transactions),
         albums=albums,
-        trash=Trash(table, images),
+        trash=Trash(TrashStore(table), image_store, transactions, images),
         search=search,
         search_index=search_index,
         exports=exports,
-        personal_data=PersonalData(
-            exports, store, accounts, ledger, (search, albums, prompts, preferences, shares)
-        ),
-        export_builder=ExportBuilder(table, exports, library, pictures),
+        personal_data=PersonalData(exports, search, kept),
+        export_builder=ExportBuilder(export_store, image_store, exports, library, pictures),
         repeats=repeats,
-        passports=Passports(table, jobs, images, repeats, pictures),
+        passports=Passports(RerunStore(table), jobs, images, repeats, pictures),
         shares=shares,
         ledger=ledger,
         costs=Costs(table),
         cold_starts=ColdStartCounter(table, status),
         accounts=accounts,
+        local_users=_local_users(settings, table, profiles, accounts),
         live=LiveJobs(store, scheduler, backends, completion),
         backends=backends,
         endpoints=status,
         completion=completion,
         sweeper=sweeper,
-        reconciler=Reconciler(table, store, images, pictures),
+        reconciler=Reconciler(tombstones, store, finished_jobs, images, pictures),
         results_queue=Queue(clients.sqs, settings.results_queue_url),
         metrics=Metrics(clients.cloudwatch),
     )
+
+
+def _local_users(
+    settings: Settings, table: Table, profiles: ProfileStore, accounts: Accounts
+) -> LocalUsers | None:
+    if settings.auth_mode is not AuthMode.LOCAL:
+        return None
+    # An installation with Cognito loads neither this nor bcrypt.
+    from services.accounts.local_users import LocalUsers
+
+    return LocalUsers(LoginStore(table), profiles, accounts)

@@ -23,6 +23,8 @@ from services.accounts.accounts import Accounts
 from services.aws.session import make_clients
 from services.aws.table import Table
 from services.settings import load_settings
+from services.store.api_keys import ApiKeyStore
+from services.store.profiles import ProfileStore
 
 READY_S = 180.0
 
@@ -89,7 +91,8 @@ class RunningStudio:
             for variable, value in environment.items():
                 patch.setenv(variable, value)
             settings = load_settings(environment)
-            accounts = Accounts(Table(make_clients(settings).dynamodb, settings.table))
+            table = Table(make_clients(settings).dynamodb, settings.table)
+            accounts = Accounts(ProfileStore(table), ApiKeyStore(table))
             cognito = client_factory(environment["AWS_ENDPOINT_URL"])("cognito-idp")
             [pool] = cognito.list_user_pools(MaxResults=10)["UserPools"]
             for role, groups in (("maker", (MAKERS,)), ("admin", (MAKERS, ADMINS))):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from app.i18n.language import tr
-from services.accounts.accounts import LocalUser
+from services.accounts.local_users import LocalUser, LocalUsers
 from services.records import User
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def current(studio: Studio) -> User | None:
     if local is None:
         st.session_state["authentication_status"] = None
         return None
-    return studio.accounts.sign_in_local(local)
+    return _kept_by(studio).sign_in(local)
 
 
 def show_form(studio: Studio) -> None:
@@ -178,7 +178,7 @@ def _sign_in_by_cookie(studio: Studio) -> None:
 
 def _authenticator(studio: Studio) -> _Authenticator:
     """A password check against the users as they are now; reads them."""
-    listed = studio.accounts.local_users()
+    listed = _kept_by(studio).all()
     credentials = {
         "usernames": {
             name: {"email": user.email, "name": user.name, "password": user.password_hash}
@@ -192,10 +192,16 @@ def _authenticator(studio: Studio) -> _Authenticator:
     )
 
 
+def _kept_by(studio: Studio) -> LocalUsers:
+    if studio.local_users is None:
+        raise RuntimeError("The studio keeps its own users with AUTH_MODE=local only.")
+    return studio.local_users
+
+
 def _users(studio: Studio) -> dict[str, LocalUser]:
     known = st.session_state.get("local_users")
     if known is None or time.monotonic() - known["at"] > USERS_MAX_AGE_S:
-        users = {name.lower(): user for name, user in studio.accounts.local_users().items()}
+        users = {name.lower(): user for name, user in _kept_by(studio).all().items()}
         known = st.session_state["local_users"] = {"at": time.monotonic(), "users": users}
     found: dict[str, LocalUser] = known["users"]
     return found

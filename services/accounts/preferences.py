@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
-from services.aws.table import Table
 from services.catalogue.cards import Catalogue
 from services.errors import InvalidRequest
-from services.records import Record, User
-from services.store import keys
+from services.records import User
+from services.store.preferences import Language, Preferences, PreferenceStore, Theme
 
-
-class Theme(StrEnum):
-    SYSTEM = "system"
-    LIGHT = "light"
-    DARK = "dark"
-
-
-class Language(StrEnum):
-    ENGLISH = "en"
-    GERMAN = "de"
-    FRENCH = "fr"
-
-
-class Preferences(Record):
-    """None leaves it to the studio: the browser's language, its first model, and the model's own quality."""
-
-    language: Language | None = None
-    theme: Theme = Theme.SYSTEM
-    model: str | None = None
-    quality: str | None = None
-    count: int = 1
+__all__ = ["Language", "PreferenceBook", "Preferences", "Theme"]
 
 
 class PreferenceBook:
-    """The preferences of all users, one record each: `PREFERENCES` in their own partition."""
+    """The preferences of all users."""
 
-    def __init__(self, table: Table, catalogue: Catalogue) -> None:
-        self._table = table
+    def __init__(self, store: PreferenceStore, catalogue: Catalogue) -> None:
+        self._store = store
         self._catalogue = catalogue
 
     def get(self, user: User) -> Preferences:
         """The user's preferences; what they name and is no longer offered is left out. One AWS call."""
-        item = self._table.get(keys.user_pk(user.id), keys.PREFERENCES) or {}
-        said = {name: item[name] for name in Preferences.model_fields if name in item}
-        return self._offered(Preferences.model_validate(said))
+        return self._offered(self._store.get(user.id))
 
     def save(self, user: User, preferences: Preferences) -> None:
         """Keeps them in place of those before. One AWS call.
@@ -59,8 +34,7 @@ class PreferenceBook:
             raise InvalidRequest("The model has no such quality: choose one of the list.", param="quality")
         if offered.count != preferences.count:
             raise InvalidRequest("The model does not draw so many at once: choose fewer.", param="count")
-        item = preferences.model_dump(mode="json", exclude_none=True)
-        self._table.put({"PK": keys.user_pk(user.id), "SK": keys.PREFERENCES, **item})
+        self._store.save(user.id, preferences)
 
     def _offered(self, wanted: Preferences) -> Preferences:
         cards = {card.id: card for card in self._catalogue.models()}

@@ -8,11 +8,15 @@ import sys
 from collections.abc import Sequence
 
 from services.accounts.accounts import Accounts
+from services.accounts.local_users import LocalUsers
 from services.aws.session import make_clients
 from services.aws.table import Table
 from services.errors import StudioError
 from services.records import Role
-from services.settings import SettingsError, load_settings
+from services.settings import Settings, SettingsError, load_settings
+from services.store.api_keys import ApiKeyStore
+from services.store.logins import LoginStore
+from services.store.profiles import ProfileStore
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,17 +36,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("list", help="show all users")
     options = parser.parse_args(arguments)
     try:
-        settings = load_settings()
-        accounts = Accounts(Table(make_clients(settings).dynamodb, settings.table))
-        return _run(accounts, options)
+        return _run(_local_users(load_settings()), options)
     except (SettingsError, StudioError) as exc:
         sys.stderr.write(f"{exc}\n")
         return 2
 
 
-def _run(accounts: Accounts, options: argparse.Namespace) -> int:
+def _local_users(settings: Settings) -> LocalUsers:
+    table = Table(make_clients(settings).dynamodb, settings.table)
+    profiles = ProfileStore(table)
+    return LocalUsers(LoginStore(table), profiles, Accounts(profiles, ApiKeyStore(table)))
+
+
+def _run(users: LocalUsers, options: argparse.Namespace) -> int:
     if options.command == "add":
-        user = accounts.add_local_user(
+        user = users.add(
             options.username,
             email=options.email,
             name=options.name,
@@ -51,16 +59,16 @@ def _run(accounts: Accounts, options: argparse.Namespace) -> int:
         )
         _say(f"added {user.username} as {user.role}")
     elif options.command == "password":
-        accounts.set_local_password(options.username, _ask_password())
+        users.set_password(options.username, _ask_password())
         _say(f"{options.username} has a new password")
     elif options.command == "role":
-        accounts.set_local_role(options.username, Role(options.role))
+        users.set_role(options.username, Role(options.role))
         _say(f"{options.username} is {options.role} from the next page on")
     elif options.command == "remove":
-        accounts.remove_local_user(options.username)
+        users.remove(options.username)
         _say(f"{options.username} can no longer sign in")
     else:
-        for user in accounts.local_users().values():
+        for user in users.all().values():
             _say(f"{user.username}\t{user.role}\t{user.email}\t{user.name}")
     return 0
 

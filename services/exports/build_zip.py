@@ -13,17 +13,14 @@ import json
 import logging
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import IO, Any, cast
 
 from services.aws.objects import Objects
-from services.aws.table import ConditionFailed, Item, Table, Update
 from services.clock import now
 from services.errors import NotFound, StudioError
-from services.exports.orders import Exports, Plan, export_of, zip_key
-from services.exports.records import Export, ExportStatus
+from services.exports.orders import Exports, Plan, zip_key
 from services.formats import png_metadata
 from services.formats.csv_cells import harmless
 from services.formats.multipart_writer import PartStream
@@ -32,7 +29,8 @@ from services.logs import event
 from services.records import Image
 from services.search.query import words_of
 from services.store import keys
-from services.store.images import Place, image_from_item, is_visible
+from services.store.exports import Export, ExportStore
+from services.store.images import ImageStore, Place
 
 LEASE = timedelta(seconds=60)
 MAX_ATTEMPTS = 3
@@ -42,7 +40,6 @@ PART_BYTES = 16 * 1024 * 1024
 RECORDS_AT_ONCE = 100
 TELL_EVERY_S = 1.0
 LONGEST_NAME = 40
-MINE = "#token = :token AND #status = :working"
 COLUMNS = (
     "file", "id", "created_at", "prompt", "negative_prompt", "model", "model_revision", "seed", "width", "height",
     "steps", "scheduler", "guidance", "strength", "favorite", "rating", "tags",
@@ -60,8 +57,16 @@ class _Stopped(Exception):
 class ExportBuilder:
     """Makes exports; any number of workers may."""
 
-    def __init__(self, table: Table, exports: Exports, library: Objects, pictures: Objects) -> None:
-        self._table = table
+    def __init__(
+        self,
+        store: ExportStore,
+        records: ImageStore,
+        exports: Exports,
+        library: Objects,
+        pictures: Objects,
+    ) -> None:
+        self._store = store
+        self._records = records
         self._exports = exports
         self._library = library
         self._pictures = pictures
@@ -73,10 +78,10 @@ class ExportBuilder:
         asked between pictures: then what was begun is left to the next worker.
         """
         finished = 0
-        for item in self._table.index(keys.EXPORTS, up_to=now().isoformat(), limit=DUE_BATCH):
+        for export in self._store.due(now(), limit=DUE_BATCH):
             if stopped():
                 break
-            finished += self._build_safely(export_of(item), stopped)
+            finished += self._build_safely(export, stopped)
         return finished
 
     def _build_safely(self, export: Export, stopped: Callable[[], bool]) -> bool:
@@ -90,7 +95,8 @@ class ExportBuilder:
             return False
         except _Stopped:
             self._library.abort_uploads(zip_key(export, token))
-            self._give_back(export, token)
+            # Another worker goes on at once; this attempt does not count.
+            self._store.give_back(export, token, now())
             return False
         except StudioError as exc:
             event("export_failed", level=logging.ERROR, exc=exc, user=export.user_id, export=export.id)
@@ -99,30 +105,14 @@ class ExportBuilder:
 
     def _claim(self, export: Export, token: str) -> bool:
         """Takes the export for making; False when another worker has it, it is gone, or was tried too often."""
-        due = f"{now().isoformat()}~"
-        try:
-            item = self._table.update(
-                Update(
-                    _key(export),
-                    assign={
-                        "status": ExportStatus.WORKING.value,
-                        "token": token,
-                        "done": 0,
-                        "GSI1SK": _lease(export),
-                    },
-                    add={"attempts": 1},
-                    condition="attribute_exists(GSI1PK) AND #GSI1SK <= :due",
-                    values={":due": due},
-                )
-            )
-        except ConditionFailed as exc:
-            if not exc.current or exc.current.get("token") != token:
-                return False
-            item = exc.current
-        if item["attempts"] <= MAX_ATTEMPTS:
+        at = now()
+        attempt = self._store.claim(export, token, at=at, lease_until=at + LEASE)
+        if attempt is None:
+            return False
+        if attempt <= MAX_ATTEMPTS:
             return True
         self._clean(export)
-        self._close(export, token, ExportStatus.FAILED)
+        self._store.fail(export, token)
         return False
 
     def _clean(self, export: Export) -> None:
@@ -137,7 +127,7 @@ class ExportBuilder:
             plan = self._exports.plan(export)
         except NotFound:
             # Its order was taken back this very moment, or the plan has expired.
-            self._close(export, token, ExportStatus.FAILED)
+            self._store.fail(export, token)
             return
         upload = self._library.begin_upload(key, content_type="application/zip")
         parts: list[str] = []
@@ -150,8 +140,7 @@ class ExportBuilder:
             missing = self._fill(archive, stream, export, plan, told)
         stream.finish()
         self._library.complete_upload(key, upload, parts)
-        said = {"size_bytes": stream.size, "missing": missing, "done": export.pictures, "file": token}
-        if not self._close(export, token, ExportStatus.READY, said):
+        if not self._store.finish(export, token, size_bytes=stream.size, missing=missing):
             # Taken back, or begun again, while the last part was on its way.
             self._library.erase(key)
             return
@@ -193,10 +182,9 @@ class ExportBuilder:
             places = [
                 Place.find(user_id, image_id) for image_id in image_ids[start : start + RECORDS_AT_ONCE]
             ]
-            items = self._table.get_many(place.key for place in places if place)
+            found = self._records.visible(place for place in places if place)
             for place in places:
-                item = items.get(place.key) if place else None
-                yield image_from_item(item) if item and is_visible(item) else None
+                yield found.get(place) if place else None
 
     def _read(self, image: Image) -> bytes | None:
         try:
@@ -206,48 +194,8 @@ class ExportBuilder:
 
     def _tell(self, export: Export, token: str, done: int) -> None:
         """Says how far it is, and renews the lease. Raises _Taken when the export is no longer ours."""
-        try:
-            self._table.update(
-                Update(
-                    _key(export),
-                    assign={"done": done, "GSI1SK": _lease(export)},
-                    condition=MINE,
-                    values={":token": token, ":working": ExportStatus.WORKING.value},
-                )
-            )
-        except ConditionFailed as exc:
-            raise _Taken from exc
-
-    def _give_back(self, export: Export, token: str) -> None:
-        """Has the next worker take the export at once, without counting this attempt."""
-        with suppress(ConditionFailed):
-            self._table.update(
-                Update(
-                    _key(export),
-                    assign={"GSI1SK": f"{now().isoformat()}#{export.id}"},
-                    add={"attempts": -1},
-                    condition=MINE,
-                    values={":token": token, ":working": ExportStatus.WORKING.value},
-                )
-            )
-
-    def _close(
-        self, export: Export, token: str, status: ExportStatus, said: Mapping[str, Any] | None = None
-    ) -> bool:
-        """Ends the export; False when it is no longer ours. A lost answer to our own write is no refusal."""
-        change = Update(
-            _key(export),
-            assign={"status": status.value, **(said or {})},
-            remove=["GSI1PK", "GSI1SK"],
-            condition=MINE,
-            values={":token": token, ":working": ExportStatus.WORKING.value},
-        )
-        try:
-            self._table.update(change)
-        except ConditionFailed as exc:
-            current: Item = exc.current or {}
-            return current.get("token") == token and current.get("status") == status.value
-        return True
+        if not self._store.renew(export, token, done=done, lease_until=now() + LEASE):
+            raise _Taken
 
 
 class _Told:
@@ -264,14 +212,6 @@ class _Told:
         if time.monotonic() - self._last >= TELL_EVERY_S:
             self._tell(done)
             self._last = time.monotonic()
-
-
-def _key(export: Export) -> tuple[str, str]:
-    return keys.user_pk(export.user_id), f"{keys.EXPORT}{export.id}"
-
-
-def _lease(export: Export) -> str:
-    return f"{(now() + LEASE).isoformat()}#{export.id}"
 
 
 def _entry(name: str, at: datetime, *, deflate: bool = False) -> zipfile.ZipInfo:

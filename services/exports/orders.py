@@ -1,26 +1,23 @@
-"""Pictures as one ZIP, ordered here, made by the worker (`export_build`), fetched by a link, kept for 2 days.
+"""Pictures as one ZIP, ordered here, made by the worker (`build_zip`), fetched by a link, kept for 2 days.
 
-What an export holds lies as a plan beside it in the library bucket. Open ones are in the index at `OPEN#exports` by the
-time they are due: at once, or when whoever makes one has not been heard of for a while.
+What an export holds lies as a plan beside it in the library bucket.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from services.aws.objects import LINK_S, Objects
-from services.aws.table import ConditionFailed, Item, Put, Table, TransactionRefused, Update
 from services.clock import now
 from services.errors import Conflict, InvalidRequest, LimitReached, NotFound
-from services.exports.records import Export, ExportStatus
 from services.logs import event
 from services.records import User
 from services.sentences import sentence
 from services.store import keys
+from services.store.exports import Export, ExportStatus, ExportStore
 from services.store.images import Place
 
 KEPT = timedelta(hours=48)
@@ -54,8 +51,8 @@ class Plan:
 class Exports:
     """The exports of all users; each method checks whose they are."""
 
-    def __init__(self, table: Table, objects: Objects) -> None:
-        self._table = table
+    def __init__(self, store: ExportStore, objects: Objects) -> None:
+        self._store = store
         self._objects = objects
 
     def order(
@@ -89,10 +86,7 @@ class Exports:
             self._objects.put(_extra_key(export, number), extra.data, content_type="application/octet-stream")
         plan = {"ids": wanted, "extras": [extra.name for extra in extras], "settings": settings}
         self._objects.put(_plan_key(export), json.dumps(plan).encode(), content_type="application/json")
-        item = _item(export) | {"GSI1PK": keys.EXPORTS, "GSI1SK": _due(export.created_at, export.id)}
-        # The id is new: what refuses it is our own write, sent again after a lost answer.
-        with suppress(TransactionRefused):
-            self._table.transact([Put(item, label="export", condition="attribute_not_exists(PK)")])
+        self._store.add(export)
         event("export_ordered", user=user.id, export=export.id, pictures=export.pictures)
         return export
 
@@ -126,14 +120,12 @@ class Exports:
 
     def list(self, user: User) -> tuple[Export, ...]:
         """The user's exports, newest first. One AWS call."""
-        items, _ = self._table.query(keys.user_pk(user.id), keys.EXPORT, limit=2 * MOST_KEPT, consistent=True)
-        exports = (export_of(item) for item in items)
+        exports = self._store.newest(user.id, limit=2 * MOST_KEPT)
         return tuple(export for export in exports if export.expires_at > now())
 
     def get(self, user: User, export_id: str) -> Export:
         """The user's export. Raises NotFound. One AWS call."""
-        item = self._table.get(*_key(user.id, export_id)) if keys.is_job_id(export_id) else None
-        export = export_of(item) if item else None
+        export = self._store.find(user.id, export_id)
         if export is None or export.expires_at <= now():
             raise NotFound("There is no such ZIP.")
         return export
@@ -154,8 +146,8 @@ class Exports:
 
     def forget(self, user_id: str) -> int:
         """Removes all of a user's exports, with everything in S3; returns how many objects went."""
-        for item in list(self._table.each(keys.user_pk(user_id), keys.EXPORT)):
-            self._table.delete(item["PK"], item["SK"])
+        for export in self._store.every(user_id):
+            self._store.remove(export)
         self._objects.abort_uploads(keys.exports_prefix(user_id))
         return self._objects.erase(keys.exports_prefix(user_id))
 
@@ -165,8 +157,7 @@ class Exports:
         One AWS call when there are no exports; one more for each.
         """
         erased = set(image_ids)
-        for item in list(self._table.each(keys.user_pk(user_id), keys.EXPORT)):
-            export = export_of(item)
+        for export in self._store.every(user_id):
             try:
                 held = bool(erased.intersection(self.plan(export).image_ids))
             except NotFound:
@@ -174,7 +165,7 @@ class Exports:
             if not held:
                 continue
             if export.status in OPEN:
-                self._begin_again(export)
+                self._store.begin_again(export, now())
             else:
                 self._remove(export)
 
@@ -187,24 +178,9 @@ class Exports:
         """The n-th extra file's bytes. Raises NotFound. One AWS call."""
         return self._objects.get(_extra_key(export, number), max_bytes=MOST_EXTRA_BYTES)
 
-    def _begin_again(self, export: Export) -> None:
-        with suppress(ConditionFailed):
-            self._table.update(
-                Update(
-                    _key(export.user_id, export.id),
-                    assign={
-                        "status": ExportStatus.WAITING.value,
-                        "token": keys.new_id(),
-                        "attempts": 0,
-                        "GSI1SK": _due(now(), export.id),
-                    },
-                    condition="attribute_exists(GSI1PK)",
-                )
-            )
-
     def _remove(self, export: Export) -> None:
         """The record goes first: without it nobody goes on making the ZIP, and what is left of it expires."""
-        self._table.delete(*_key(export.user_id, export.id))
+        self._store.remove(export)
         self._objects.abort_uploads(keys.exports_prefix(export.user_id, export.id))
         self._objects.erase(keys.exports_prefix(export.user_id, export.id))
         event("export_removed", user=export.user_id, export=export.id)
@@ -239,14 +215,6 @@ def _check(image_ids: Sequence[str], size_bytes: int, extras: Sequence[ExtraFile
         raise InvalidRequest("The files beside the pictures are too large.", param="extras")
 
 
-def _key(user_id: str, export_id: str) -> tuple[str, str]:
-    return keys.user_pk(user_id), f"{keys.EXPORT}{export_id}"
-
-
-def _due(at: datetime, export_id: str) -> str:
-    return f"{at.isoformat()}#{export_id}"
-
-
 def zip_key(export: Export, file: str = "") -> str:
     """S3 key of a ZIP made for the export; without the id of its `file`, what the keys of all of them begin with.
 
@@ -261,34 +229,3 @@ def _plan_key(export: Export) -> str:
 
 def _extra_key(export: Export, number: int) -> str:
     return f"{keys.exports_prefix(export.user_id, export.id)}extra-{number}"
-
-
-def _item(export: Export) -> Item:
-    pk, sk = _key(export.user_id, export.id)
-    return {
-        "PK": pk,
-        "SK": sk,
-        "status": export.status.value,
-        "pictures": export.pictures,
-        "settings": export.settings,
-        "created_at": export.created_at.isoformat(),
-        "expires_at": int(export.expires_at.timestamp()),
-        "attempts": 0,
-    }
-
-
-def export_of(item: Item) -> Export:
-    """The export that an item of the table tells of."""
-    return Export(
-        id=item["SK"].removeprefix(keys.EXPORT),
-        user_id=item["PK"].removeprefix("USER#"),
-        status=ExportStatus(item["status"]),
-        pictures=item["pictures"],
-        done=item.get("done", 0),
-        missing=item.get("missing", 0),
-        size_bytes=item.get("size_bytes"),
-        file=item.get("file"),
-        settings=item["settings"],
-        created_at=datetime.fromisoformat(item["created_at"]),
-        expires_at=datetime.fromtimestamp(item["expires_at"], UTC),
-    )

@@ -1,4 +1,4 @@
-"""The frozen types of what hangs on a picture: links that show it to anybody, and its being drawn again."""
+"""The frozen types of links that show a picture to anybody."""
 
 from __future__ import annotations
 
@@ -37,34 +37,3 @@ class SharedPicture(Record):
     height: int
     prompt: str | None
     expires_at: datetime
-
-
-class Difference(Record):
-    """How two pictures of one size differ: by how many of 255 levels at most, in how many of `pixels`.
-
-    The map shows each difference `amplified` times; None for identical pictures.
-    """
-
-    largest: int
-    differing: int
-    pixels: int
-    amplified: int = 1
-    map_key: str | None = None
-
-    @property
-    def identical(self) -> bool:
-        return self.differing == 0
-
-
-class Rerun(Record):
-    """A picture that was drawn again from its recipe, by a job of its own; `difference` None until it was compared."""
-
-    image_id: str
-    job_id: str
-    created_at: datetime
-    difference: Difference | None = None
-
-    @property
-    def again_id(self) -> str:
-        """Id of the picture it brought, when it brought one."""
-        return f"{self.job_id}-0"

@@ -2,62 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from services.aws.objects import Objects
-from services.aws.table import Item, Table
-from services.store import keys
-
-
-@dataclass(frozen=True)
-class Erased:
-    """How many shares and objects went."""
-
-    shares: int = 0
-    objects: int = 0
+from services.store.attachments import Attachment, AttachmentStore
+from services.store.images import Place
+from services.store.kept_data import Erased
+from services.store.shares import ShareRecord, ShareStore
 
 
 class Attachments:
-    """Erases what hangs on pictures; the pictures themselves are others' business."""
+    """Erases what hangs on pictures; the pictures themselves are others' business. Everything is safe to repeat."""
 
-    def __init__(self, table: Table, objects: Objects) -> None:
-        self._table = table
+    def __init__(self, attachments: AttachmentStore, shares: ShareStore, objects: Objects) -> None:
+        self._attachments = attachments
+        self._shares = shares
         self._objects = objects
 
-    def erase(self, user_id: str, prefix: str = keys.ATTACHED) -> Erased:
-        """Erases everything under a sort key prefix: all of a user's, a job's, or a picture's. Safe to repeat.
+    def erase_all(self, user_id: str) -> Erased:
+        """Erases what hangs on any of the user's pictures. One AWS call when there is nothing."""
+        return self._erase(self._attachments.of_user(user_id))
 
-        One AWS call when there is nothing.
+    def erase_of_job(self, user_id: str, job_id: str) -> Erased:
+        """Erases what hangs on a job's pictures. One AWS call when there is nothing."""
+        return self._erase(self._attachments.of_job(user_id, job_id))
+
+    def erase_of_image(self, place: Place) -> Erased:
+        """Erases what hangs on a picture. One AWS call when there is nothing."""
+        return self._erase(self._attachments.of_image(place))
+
+    def erase_share(self, share: ShareRecord) -> int:
+        """Erases a share: its link first, so that nobody is led to what is going; then its copy, last its record.
+
+        Returns how many objects went. Four AWS calls.
         """
-        shares = objects = 0
-        for item in list(self._table.each(keys.user_pk(user_id), prefix)):
-            objects += self.erase_item(item)
-            shares += is_share(item)
-        return Erased(shares=shares, objects=objects)
-
-    def erase_item(self, item: Item) -> int:
-        """Erases one: a share's link first, so that nobody is led to what is going; then its copy, last its record.
-
-        Returns how many objects went.
-        """
-        objects = 0
-        if is_share(item):
-            self._table.delete(*link_key(item))
-            objects = self._objects.erase(copy_key(item))
-        self._table.delete(item["PK"], item["SK"])
+        objects = self._hide(share)
+        self._shares.remove(share)
         return objects
 
+    def _hide(self, share: ShareRecord) -> int:
+        self._shares.remove_link(share)
+        return self._objects.erase(share.copy_key)
 
-def is_share(item: Item) -> bool:
-    """True for a share's record, False for a re-run's."""
-    return "copy" in item
-
-
-def link_key(item: Item) -> tuple[str, str]:
-    """Where the token of a share leads to."""
-    return item["link"], "SHARE"
-
-
-def copy_key(item: Item) -> str:
-    """Where the picture lies that a share shows."""
-    return keys.shared_copy_key(item["copy"])
+    def _erase(self, attachments: Iterable[Attachment]) -> Erased:
+        gone = Erased()
+        for attachment in attachments:
+            if attachment.share is not None:
+                gone += Erased(shares=1, objects=self._hide(attachment.share))
+            self._attachments.remove(attachment)
+        return gone

@@ -1,17 +1,15 @@
-"""The same change to many pictures: checked ids, few transactions, and what could not be done."""
+"""The same change to many pictures: checked ids, and what could not be done."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
-from services.aws.table import Delete, Put, Table, TransactionRefused, Update
 from services.errors import InvalidRequest
 from services.records import Record
 from services.sentences import sentence
 from services.store.images import Place
 
 MOST_PICTURES = 100
-MOST_WRITES = 100
 
 
 class BulkResult(Record):
@@ -41,36 +39,6 @@ def places(user_id: str, ids: Sequence[str]) -> tuple[tuple[Place, ...], tuple[s
     found = {image_id: Place.find(user_id, image_id) for image_id in wanted}
     malformed = tuple(image_id for image_id, place in found.items() if place is None)
     return tuple(place for place in found.values() if place is not None), malformed
-
-
-def apply(
-    table: Table,
-    changes: Mapping[str, Sequence[Put | Update | Delete]],
-    *,
-    note: Callable[[Sequence[str]], Put] | None = None,
-) -> frozenset[str]:
-    """Makes each id's writes together or not at all; returns the ids whose condition did not hold.
-
-    Every write carries its id as the label; `note` makes one more for the ids of a transaction. One AWS call for each
-    hundred writes, and one more for each time that some are refused: the others of that call go again without them.
-    """
-    refused: set[str] = set()
-    most = MOST_WRITES - (note is not None)
-    size = most // max((len(writes) for writes in changes.values()), default=1)
-    ids = list(changes)
-    for start in range(0, len(ids), size):
-        group = ids[start : start + size]
-        while group:
-            try:
-                writes = [write for image_id in group for write in changes[image_id]]
-                table.transact([*writes, note(group)] if note else writes)
-                break
-            except TransactionRefused as exc:
-                if not exc.failed.intersection(group):
-                    raise
-                refused |= exc.failed
-                group = [image_id for image_id in group if image_id not in exc.failed]
-    return frozenset(refused)
 
 
 def result(ids: Sequence[str], missing: Sequence[str]) -> BulkResult:

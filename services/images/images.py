@@ -4,43 +4,41 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from PIL import UnidentifiedImageError
 
 from services.aws.objects import Objects
-from services.aws.table import ConditionFailed, Delete, Item, Put, Table, Update
 from services.backends.base import DrawnResult
 from services.clock import now
 from services.errors import NotFound, StudioError, Unavailable
 from services.formats.png_metadata import PictureParameters, embed
 from services.formats.thumbnail import thumbnail
-from services.images import bulk_changes
-from services.images.attachments import Attachments, Erased
+from services.images.attachments import Attachments
 from services.logs import event
 from services.records import Image, Job, Page, User
 from services.store import keys
 from services.store.change_notes import change_note
-from services.store.images import (
-    COLOR,
-    FAVORITE,
-    NOT_ERASING,
-    Place,
-    image_from_item,
-    image_to_item,
-    is_visible,
+from services.store.image_changes import (
+    RECORDS_A_PICTURE,
+    Erasable,
+    add_image,
+    begin_erasing_image,
+    remove_image,
 )
+from services.store.images import ImageStore, Place, find_places
+from services.store.transactions import MOST_WRITES, Transactions
+from services.store.writes import Write
 
 UPKEEP_BATCH = 20
 # An erasure younger than this is being done by whoever asked for it.
 UPKEEP_AFTER = timedelta(seconds=60)
-# Late copies and restored backups come within this time, if ever.
-TOMBSTONE_KEPT = timedelta(days=400)
-# Marks are rare: a page of marked pictures is looked for among this many a call (half a megabyte).
-MARKED_LOOK_THROUGH = 1000
 MAX_PICTURE_BYTES = 32 * 1024 * 1024
+# The records of each picture, and one note of all, in one transaction.
+RECORDS_AT_ONCE = (MOST_WRITES - 1) // RECORDS_A_PICTURE
+ANY = Erasable()
 
 
 class _Small(NamedTuple):
@@ -53,8 +51,11 @@ class _Small(NamedTuple):
 class Images:
     """The pictures of all users; each method checks whose they are."""
 
-    def __init__(self, table: Table, objects: Objects, attachments: Attachments) -> None:
-        self._table = table
+    def __init__(
+        self, records: ImageStore, transactions: Transactions, objects: Objects, attachments: Attachments
+    ) -> None:
+        self._records = records
+        self._transactions = transactions
         self._objects = objects
         self._attachments = attachments
 
@@ -106,32 +107,29 @@ class Images:
             return None
         return _Small(key, color)
 
-    def record_writes(self, images: Sequence[Image]) -> tuple[Put, ...]:
+    def record_writes(self, images: Sequence[Image]) -> tuple[Write, ...]:
         """The writes that make stored pictures visible; refused where there is a record already."""
-        return (
-            *(
-                Put(item=image_to_item(image), label="image", condition="attribute_not_exists(PK)")
-                for image in images
-            ),
-            change_note(images[0].user_id, [image.id for image in images]),
-        )
+        note = change_note(images[0].user_id, [image.id for image in images])
+        return (*(add_image(image) for image in images), note)
+
+    def record(self, images: Sequence[Image]) -> None:
+        """Makes stored pictures visible. One AWS call. Raises TransactionRefused where there is a record already."""
+        self._transactions.run(self.record_writes(images))
 
     def upkeep(self) -> int:
         """Makes thumbnails that failed at first, and goes on with erasures that were cut off; returns how many.
 
         Two AWS calls when there is nothing to do. A picture that makes trouble is logged and left for the next time.
         """
-        moment_ago = (now() - UPKEEP_AFTER).isoformat()
         tasks = [
-            (self._repair_thumbnail, item) for item in self._table.index(keys.REPAIR, limit=UPKEEP_BATCH)
+            (self._repair_thumbnail, place) for place in self._records.without_thumbnail(limit=UPKEEP_BATCH)
         ]
         tasks += [
-            (self._finish_erasure, item)
-            for item in self._table.index(keys.ERASING, up_to=moment_ago, limit=UPKEEP_BATCH)
+            (self._finish_erasure, place)
+            for place in self._records.half_erased(now() - UPKEEP_AFTER, limit=UPKEEP_BATCH)
         ]
         done = 0
-        for task, item in tasks:
-            place = Place.of(item)
+        for task, place in tasks:
             try:
                 task(place)
                 done += 1
@@ -143,28 +141,21 @@ class Images:
         where = (place.user_id, place.job_id, place.n)
         png = self._objects.get(keys.image_key(*where), max_bytes=MAX_PICTURE_BYTES)
         small = self._store_thumbnail(*where, png)
-        if small is None:
-            return
-        try:
-            self._table.update(
-                Update(
-                    key=place.key,
-                    assign={"thumbnail_key": small.key, COLOR: small.color},
-                    remove=("GSI1PK", "GSI1SK"),
-                    condition=NOT_ERASING,
-                )
-            )
-        except ConditionFailed:
+        if small is not None and not self._records.set_thumbnail(place, small.key, small.color):
             # Deleted meanwhile: the thumbnail just made must go as well.
             self._objects.erase(small.key)
 
     def get(self, user: User, image_id: str) -> Image:
         """The user's picture. Raises NotFound, also for a foreign or malformed id. One call."""
         place = Place.find(user.id, image_id)
-        item = self._table.get(*place.key) if place else None
-        if item is None or not is_visible(item):
+        image = self._records.find(place) if place else None
+        if image is None:
             raise NotFound("There is no such picture.")
-        return image_from_item(item)
+        return image
+
+    def exists(self, image: Image) -> bool:
+        """True while the picture is visible. One AWS call."""
+        return self._records.find(Place.of_image(image)) is not None
 
     def list(
         self,
@@ -181,64 +172,25 @@ class Images:
         """
         if job_id is not None and not keys.is_job_id(job_id):
             return Page(items=())
-        prefix = keys.IMAGE if job_id is None else f"{keys.IMAGE}{job_id}#"
-        conditions = ["attribute_not_exists(#erasing)", "attribute_not_exists(#trashed_at)"]
-        values: dict[str, Any] = {}
-        if favorites:
-            conditions.append(f"#{FAVORITE} = :yes")
-            values[":yes"] = True
-        items, cursor = self._table.query(
-            keys.user_pk(user.id),
-            prefix,
-            limit=limit,
-            after=after,
-            newest_first=job_id is None,
-            where=" AND ".join(conditions),
-            values=values,
-            look_through=MARKED_LOOK_THROUGH if values else limit + 10,
-            # Whoever has just deleted or starred a picture looks at it being so.
-            consistent=True,
-        )
-        return Page(items=tuple(image_from_item(item) for item in items), next=cursor)
+        return self._records.page(user.id, limit=limit, after=after, favorites=favorites, job_id=job_id)
 
     def some(self, user: User, image_ids: Sequence[str]) -> dict[str, Image]:
         """Those of the user's pictures of these ids that are to be seen, by id; one call for each hundred."""
-        places = [place for image_id in image_ids if (place := Place.find(user.id, image_id))]
-        items = self._table.get_many(place.key for place in places) if places else {}
-        return {
-            place.id: image_from_item(item)
-            for place in places
-            if (item := items.get(place.key)) and is_visible(item)
-        }
+        found = self._records.visible(find_places(user.id, image_ids))
+        return {place.id: image for place, image in found.items()}
 
     def of_jobs(self, user: User, jobs: Sequence[Job]) -> dict[str, tuple[Image, ...]]:
         """The pictures of several of the user's jobs that are still there, by job id; one call for each hundred."""
-        wanted = [
-            place.key
-            for job in jobs
-            for image_id in job.image_ids
-            if (place := Place.find(user.id, image_id))
-        ]
-        items = self._table.get_many(wanted)
+        wanted = [place for job in jobs for place in find_places(user.id, job.image_ids)]
         found: dict[str, list[Image]] = {job.id: [] for job in jobs}
-        for key in wanted:
-            if (item := items.get(key)) and is_visible(item):
-                image = image_from_item(item)
-                found[image.job_id].append(image)
+        for image in self._records.visible(wanted).values():
+            found[image.job_id].append(image)
         return {job_id: tuple(images) for job_id, images in found.items()}
 
     def with_all_images(self, jobs: Sequence[Job]) -> frozenset[str]:
         """The ids of those jobs whose stored pictures are all still there. One AWS call for each hundred pictures."""
-        wanted = {
-            job.id: {
-                (keys.user_pk(job.user_id), keys.image_sk(job.id, parts[1]))
-                for image_id in job.image_ids
-                if (parts := keys.split_image_id(image_id))
-            }
-            for job in jobs
-        }
-        found = self._table.get_many(key for places in wanted.values() for key in places)
-        visible = {key for key, item in found.items() if is_visible(item)}
+        wanted = {job.id: set(find_places(job.user_id, job.image_ids)) for job in jobs}
+        visible = self._records.visible(place for places in wanted.values() for place in places).keys()
         return frozenset(job_id for job_id, places in wanted.items() if places and places <= visible)
 
     def url(self, image: Image, *, download: bool = False) -> str:
@@ -256,40 +208,16 @@ class Images:
         if place is None or not self.erase([place]):
             raise NotFound("There is no such picture.")
 
-    def erase(
-        self,
-        places: Sequence[Place],
-        *,
-        condition: str = NOT_ERASING,
-        values: Mapping[str, Any] | None = None,
-    ) -> tuple[Place, ...]:
-        """Erases with all versions and thumbnails those of which `condition` is true; returns these.
+    def erase(self, places: Sequence[Place], *, which: Erasable = ANY) -> tuple[Place, ...]:
+        """Erases with all versions and thumbnails those that are among `which`; returns these.
 
         They are all of one user. First one transaction, for 33 pictures each, writes tombstones that say that it is
         meant and hides the records; then the objects go, and last the records. So a crash in between shows no broken
         picture, the upkeep goes on with it, and nothing brings a picture back. Four more AWS calls a picture.
         """
-        since = now().isoformat()
-        refused = bulk_changes.apply(
-            self._table,
-            {
-                place.id: (
-                    Update(
-                        key=place.key,
-                        label=place.id,
-                        assign={
-                            "erasing": True,
-                            "GSI1PK": keys.ERASING,
-                            "GSI1SK": f"{since}#{place.id}",
-                        },
-                        condition=condition,
-                        values=values or {},
-                    ),
-                    Put(item=tombstone(place.user_id, place.job_id, place.n), label=place.id),
-                    Delete(key=place.trash_key, label=place.id),
-                )
-                for place in places
-            },
+        since = now()
+        refused = self._transactions.run_each(
+            {place.id: begin_erasing_image(place, since, which) for place in places},
             note=lambda group: change_note(places[0].user_id, group, erased=True),
         )
         gone = tuple(place for place in places if place.id not in refused)
@@ -298,27 +226,34 @@ class Images:
         return gone
 
     def _finish_erasure(self, place: Place) -> None:
-        self.erase_objects(place.user_id, place.job_id, place.n)
-        self._attachments.erase(place.user_id, keys.attached_prefix(place.job_id, place.n))
-        self._table.delete(*place.key)
+        self.erase_objects(place)
+        self._attachments.erase_of_image(place)
+        self._records.remove(place)
 
-    def erase_attached(self, user_id: str, prefix: str = keys.ATTACHED) -> Erased:
-        """Erases the shares and notes that hang on the user's pictures, on those under `prefix` only; what went."""
-        return self._attachments.erase(user_id, prefix)
+    def erase_records(self, user_id: str, job_id: str) -> int:
+        """Removes the records of a job's pictures, and has their words leave the search index; returns how many.
+
+        Two AWS calls for up to 49 pictures. Their objects are to be erased before.
+        """
+        places = self._records.of_job(user_id, job_id)
+        for start in range(0, len(places), RECORDS_AT_ONCE):
+            group = places[start : start + RECORDS_AT_ONCE]
+            removals = [write for place in group for write in remove_image(place)]
+            note = change_note(user_id, [place.id for place in group], erased=True)
+            self._transactions.run([*removals, note])
+        return len(places)
 
     def erase_unrecorded(self, job: Job) -> None:
         """Erases those of a finished job's pictures that have no visible record: their maker deleted them."""
-        numbers = [parts[1] for image_id in job.image_ids if (parts := keys.split_image_id(image_id))]
-        pk = keys.user_pk(job.user_id)
-        items = self._table.get_many((pk, keys.image_sk(job.id, n)) for n in numbers)
-        for n in numbers:
-            item = items.get((pk, keys.image_sk(job.id, n)))
-            if item is None or item.get("erasing"):
-                self.erase_objects(job.user_id, job.id, n)
+        places = find_places(job.user_id, job.image_ids)
+        present = self._records.present(places)
+        for place in places:
+            if place not in present:
+                self.erase_objects(place)
 
-    def erase_objects(self, user_id: str, job_id: str, n: int) -> int:
+    def erase_objects(self, place: Place) -> int:
         """Erases one picture's objects with every version; returns how many keys went. Two AWS calls."""
-        return self._objects.erase(keys.image_prefix(user_id, job_id, n))
+        return self._objects.erase(keys.image_prefix(place.user_id, place.job_id, place.n))
 
     def discard(self, user_id: str, job_id: str) -> int:
         """Erases whatever lies under a job that has no pictures by record; returns how many keys went."""
@@ -327,15 +262,6 @@ class Images:
     def discard_all(self, user_id: str) -> int:
         """Erases every picture object of a user; returns how many keys went. Records are the caller's."""
         return self._objects.erase(keys.images_prefix(user_id))
-
-
-def tombstone(user_id: str, job_id: str, n: int | None = None) -> Item:
-    """The mark that a job, or one picture of it, was erased on purpose; it holds nothing of either."""
-    return {
-        "PK": keys.user_pk(user_id),
-        "SK": keys.tombstone_sk(job_id, n),
-        "expires_at": int((now() + TOMBSTONE_KEPT).timestamp()),
-    }
 
 
 def parameters(job: Job, n: int, result: DrawnResult) -> PictureParameters:

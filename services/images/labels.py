@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from services.aws.table import Table, Update
 from services.errors import Unavailable
 from services.images import bulk_changes
 from services.images.bulk_changes import BulkResult
-from services.records import User
+from services.records import Image, User
 from services.store.change_notes import change_note
-from services.store.images import VISIBLE, Place, is_visible
+from services.store.images import ImageStore, Place
+from services.store.transactions import Transactions
+from services.store.writes import Write
 
 ROUNDS = 5
 
 
+@dataclass(frozen=True)
+class Label:
+    """One kind of names: how they are read from a picture and written to it, what they become, and how many fit.
+
+    `write` makes the change from the names that the picture had; the change is refused when it has others by then.
+    """
+
+    read: Callable[[Image], tuple[str, ...]]
+    write: Callable[[Place, Sequence[str], Sequence[str]], Write]
+    change: Callable[[Iterable[str]], set[str]]
+    most: int
+
+
 def relabel(
-    table: Table,
-    user: User,
-    ids: Sequence[str],
-    attribute: str,
-    change: Callable[[Iterable[str]], set[str]],
-    *,
-    most: int,
+    images: ImageStore, transactions: Transactions, user: User, ids: Sequence[str], label: Label
 ) -> BulkResult:
-    """Gives pictures the names that `change` makes of those they have; `full` are those that would get over `most`.
+    """Gives pictures the names that the label makes of those they have; `full` are those that would get too many.
 
     Two AWS calls for each 99 pictures, and two more for each time that a list was changed in between. Raises
     Unavailable when that goes on, and InvalidRequest for too many pictures.
@@ -32,20 +41,17 @@ def relabel(
     todo, malformed = bulk_changes.places(user.id, ids)
     missing, full = list(malformed), []
     for _ in range(ROUNDS):
-        items = table.get_many(place.key for place in todo)
+        found = images.visible(todo)
+        missing += [place.id for place in todo if place not in found]
         changes = {}
-        for place in todo:
-            item = items.get(place.key)
-            if item is None or not is_visible(item):
-                missing.append(place.id)
-                continue
-            had = list(item.get(attribute, ()))
-            names = sorted(change(had))
-            if len(names) > most:
+        for place, image in found.items():
+            had = label.read(image)
+            names = sorted(label.change(had))
+            if len(names) > label.most:
                 full.append(place.id)
-            elif names != had:
-                changes[place.id] = (_update(place, attribute, had, names),)
-        refused = bulk_changes.apply(table, changes, note=lambda group: change_note(user.id, group))
+            elif names != list(had):
+                changes[place.id] = (label.write(place, had, names),)
+        refused = transactions.run_each(changes, note=lambda group: change_note(user.id, group))
         todo = tuple(place for place in todo if place.id in refused)
         if not todo:
             left = bulk_changes.result(ids, [*missing, *full])
@@ -56,17 +62,3 @@ def relabel(
                 }
             )
     raise Unavailable("These pictures are being changed elsewhere. Try again.")
-
-
-def _update(place: Place, attribute: str, had: list[str], names: list[str]) -> Update:
-    """The change of a picture's names, refused when they are no longer what was read."""
-    unchanged = (
-        f"#{attribute} = :had" if had else f"(attribute_not_exists(#{attribute}) OR #{attribute} = :had)"
-    )
-    return Update(
-        key=place.key,
-        label=place.id,
-        assign={attribute: names},
-        condition=f"{VISIBLE} AND {unchanged}",
-        values={":had": had},
-    )

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
-from services.aws.table import Table, Update
 from services.errors import InvalidRequest
 from services.images import bulk_changes
 from services.images.bulk_changes import BulkResult
-from services.images.labels import relabel
+from services.images.labels import Label, relabel
 from services.records import User
 from services.sentences import sentence
 from services.store.change_notes import change_note
-from services.store.images import FAVORITE, VISIBLE
+from services.store.image_changes import rate_image, star_image, tag_image
+from services.store.images import ImageStore, Place
+from services.store.transactions import Transactions
+from services.store.writes import Write
 
 MOST_TAGS = 20
 LONGEST_TAG = 40
@@ -28,12 +29,13 @@ class ImageMarks:
     the trash is missing too.
     """
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    def __init__(self, images: ImageStore, transactions: Transactions) -> None:
+        self._images = images
+        self._transactions = transactions
 
     def star_many(self, user: User, ids: Sequence[str], favorite: bool) -> BulkResult:
         """Marks or unmarks favorites. One AWS call for each 99, and one more each time that some are missing."""
-        return self._assign(user, ids, {FAVORITE: favorite})
+        return self._mark(user, ids, lambda place: star_image(place, favorite))
 
     def rate_many(self, user: User, ids: Sequence[str], rating: int) -> BulkResult:
         """Sets the rating, 0 (none) to 5. Raises InvalidRequest. Calls as `star_many`."""
@@ -46,7 +48,7 @@ class ImageMarks:
                 ),
                 param="rating",
             )
-        return self._assign(user, ids, {"rating": rating})
+        return self._mark(user, ids, lambda place: rate_image(place, rating))
 
     def tag_many(
         self, user: User, ids: Sequence[str], *, add: Iterable[str] = (), remove: Iterable[str] = ()
@@ -57,17 +59,15 @@ class ImageMarks:
         calls, and two more for each time that a tag was changed in between.
         """
         plus, minus = {clean_tag(tag) for tag in add}, {clean_tag(tag) for tag in remove}
-        return relabel(self._table, user, ids, "tags", lambda had: (set(had) - minus) | plus, most=MOST_TAGS)
+        label = Label(
+            lambda image: image.tags, tag_image, lambda had: (set(had) - minus) | plus, most=MOST_TAGS
+        )
+        return relabel(self._images, self._transactions, user, ids, label)
 
-    def _assign(self, user: User, ids: Sequence[str], values: dict[str, Any]) -> BulkResult:
+    def _mark(self, user: User, ids: Sequence[str], write: Callable[[Place], Write]) -> BulkResult:
         found, malformed = bulk_changes.places(user.id, ids)
-        refused = bulk_changes.apply(
-            self._table,
-            {
-                place.id: (Update(key=place.key, label=place.id, assign=values, condition=VISIBLE),)
-                for place in found
-            },
-            note=lambda group: change_note(user.id, group),
+        refused = self._transactions.run_each(
+            {place.id: (write(place),) for place in found}, note=lambda group: change_note(user.id, group)
         )
         return bulk_changes.result(ids, [*malformed, *refused])
 

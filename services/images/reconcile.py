@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import logging
+from collections.abc import Callable, Sequence
 
 from services.aws.objects import Objects
-from services.aws.table import Put, Table, TransactionRefused
 from services.clock import now
 from services.errors import NotFound, StudioError
 from services.formats.png_metadata import PictureParameters, PngError, read
@@ -19,8 +19,11 @@ from services.images.images import MAX_PICTURE_BYTES, Images
 from services.logs import event
 from services.records import Estimate, Image, Job, JobSpec, JobStatus, Record
 from services.store import keys
-from services.store.job_items import job_to_item
+from services.store.finished_jobs import FinishedJobs
+from services.store.images import Place
 from services.store.jobs import JobStore
+from services.store.tombstones import Tombstones
+from services.store.writes import TransactionRefused
 
 BATCH = 100
 
@@ -37,57 +40,57 @@ class ReconcileReport(Record):
 class Reconciler:
     """Compares the images bucket with the table."""
 
-    def __init__(self, table: Table, store: JobStore, images: Images, objects: Objects) -> None:
-        self._table = table
-        self._store = store
+    def __init__(
+        self,
+        tombstones: Tombstones,
+        jobs: JobStore,
+        finished: FinishedJobs,
+        images: Images,
+        objects: Objects,
+    ) -> None:
+        self._tombstones = tombstones
+        self._jobs = jobs
+        self._finished = finished
         self._images = images
         self._objects = objects
 
-    def reconcile(self) -> ReconcileReport:
-        """One pass over all pictures: a listing call for each thousand objects and a read for each hundred pictures."""
+    def reconcile(self, stopped: Callable[[], bool] = lambda: False) -> ReconcileReport:
+        """One pass over all pictures, which takes hours for a large bucket; it ends early once `stopped` says so.
+
+        A listing call for each thousand objects, and three reads for each hundred pictures.
+        """
         report = ReconcileReport()
-        found = (parts for key in self._objects.keys("images/") if (parts := keys.split_image_key(key)))
-        while batch := list(itertools.islice(found, BATCH)):
+        keys_found = (keys.split_image_key(key) for key in self._objects.keys("images/"))
+        found = (Place(*parts) for parts in keys_found if parts)
+        while not stopped() and (batch := list(itertools.islice(found, BATCH))):
             report = _sum(report, self._check(batch))
         return report
 
-    def _check(self, batch: list[tuple[str, str, int]]) -> ReconcileReport:
-        records = self._table.get_many(
-            key
-            for user, job, n in batch
-            for key in (
-                (keys.user_pk(user), keys.image_sk(job, n)),
-                (keys.user_pk(user), keys.tombstone_sk(job)),
-                (keys.user_pk(user), keys.tombstone_sk(job, n)),
-            )
-        )
-        missing = [
-            (user, job, n)
-            for user, job, n in batch
-            if (keys.user_pk(user), keys.image_sk(job, n)) not in records
-        ]
-        jobs = self._store.find_many([(user, job) for user, job, _ in missing])
+    def _check(self, batch: Sequence[Place]) -> ReconcileReport:
+        traces = self._tombstones.traces(batch)
+        missing = [place for place in batch if place not in traces.recorded]
+        jobs = self._jobs.find_many([(place.user_id, place.job_id) for place in missing])
         erased = restored = unreadable = 0
-        for user, job_id, n in missing:
-            job = jobs.get((user, job_id))
-            graves = (keys.tombstone_sk(job_id), keys.tombstone_sk(job_id, n))
-            buried = any((keys.user_pk(user), sk) in records for sk in graves)
+        for place in missing:
+            job = jobs.get((place.user_id, place.job_id))
+            buried = place in traces.erased
             if job is not None and not job.status.terminal and not buried:
                 continue  # Being stored right now; its own finish writes the record.
             if buried or (job is not None and job.status is not JobStatus.SUCCEEDED):
                 # Erased on purpose, or of a job that was refunded: a late copy.
-                self._images.erase_objects(user, job_id, n)
+                self._images.erase_objects(place)
                 erased += 1
                 continue
             try:
-                self._restore(user, job_id, n)
+                self._restore(place)
                 restored += 1
             except (StudioError, PngError) as exc:
-                event("picture_unreadable", level=logging.ERROR, exc=exc, user=user, job=job_id, n=n)
+                event("picture_unreadable", level=logging.ERROR, exc=exc, user=place.user_id, image=place.id)
                 unreadable += 1
         return ReconcileReport(pictures=len(batch), restored=restored, erased=erased, unreadable=unreadable)
 
-    def _restore(self, user_id: str, job_id: str, n: int) -> None:
+    def _restore(self, place: Place) -> None:
+        user_id, job_id, n = place.user_id, place.job_id, place.n
         png = self._objects.get(keys.image_key(user_id, job_id, n), max_bytes=MAX_PICTURE_BYTES)
         parameters = read(png).parameters
         if parameters is None or parameters.image != keys.image_id(job_id, n):
@@ -111,10 +114,10 @@ class Reconciler:
             created_at=parameters.created_at,
         )
         try:
-            self._table.transact(self._images.record_writes([image]))
+            self._images.record([image])
         except TransactionRefused:
             return  # Somebody wrote the record meanwhile.
-        if self._store.find(user_id, job_id) is None:
+        if self._jobs.find(user_id, job_id) is None:
             self._restore_job(user_id, job_id, n, parameters)
         event("picture_restored", level=logging.WARNING, user=user_id, job=job_id, n=n)
 
@@ -124,14 +127,11 @@ class Reconciler:
             keys.split_image_key(key) for key in self._objects.keys(keys.images_prefix(user_id, job_id))
         )
         numbers = sorted(parts[2] for parts in stored if parts)
-        try:
-            self._table.transact([_job_write(user_id, job_id, n, parameters, numbers)])
-        except TransactionRefused:
-            return  # Another reconciler was faster.
+        self._finished.restore(_job(user_id, job_id, n, parameters, numbers))
 
 
-def _job_write(user_id: str, job_id: str, n: int, parameters: PictureParameters, numbers: list[int]) -> Put:
-    """The record of a job whose pictures were found: what its n-th picture says of it, and no charge."""
+def _job(user_id: str, job_id: str, n: int, parameters: PictureParameters, numbers: list[int]) -> Job:
+    """A job whose pictures were found: what its n-th picture says of it, and no charge."""
     spec = JobSpec(
         prompt=parameters.prompt,
         negative_prompt=parameters.negative_prompt,
@@ -149,7 +149,7 @@ def _job_write(user_id: str, job_id: str, n: int, parameters: PictureParameters,
         image_sha256=parameters.image_sha256,
         mask_sha256=parameters.mask_sha256,
     )
-    job = Job(
+    return Job(
         id=job_id,
         user_id=user_id,
         status=JobStatus.SUCCEEDED,
@@ -161,7 +161,6 @@ def _job_write(user_id: str, job_id: str, n: int, parameters: PictureParameters,
         cost_usd=0.0,
         image_ids=tuple(keys.image_id(job_id, number) for number in numbers),
     )
-    return Put(item=job_to_item(job), label="job", condition="attribute_not_exists(PK)")
 
 
 def _sum(left: ReconcileReport, right: ReconcileReport) -> ReconcileReport:

@@ -9,15 +9,12 @@ from __future__ import annotations
 import io
 import threading
 from dataclasses import dataclass
-from datetime import datetime
 
 from PIL import Image as Pillow
 from PIL import ImageChops
 
 from services.aws.objects import Objects
-from services.aws.table import ConditionFailed, Item, Put, Table, Update
 from services.errors import BadOutput, NotFound
-from services.images.attachment_records import Difference, Rerun
 from services.images.images import MAX_PICTURE_BYTES, Images
 from services.jobs.jobs import Jobs
 from services.jobs.repeats import Repeats
@@ -25,7 +22,8 @@ from services.logs import event
 from services.records import Image, Job, JobStatus, User
 from services.sentences import sentence
 from services.store import keys
-from services.store.images import Place, is_visible
+from services.store.images import Place
+from services.store.reruns import Difference, Rerun, RerunStore, add_rerun
 
 # The strongest difference of a map is bright, and one of a single level of 255 can still be seen.
 MOST_AMPLIFIED = 64
@@ -54,8 +52,10 @@ class Passport:
 class Passports:
     """The re-runs of all users; each method checks whose they are."""
 
-    def __init__(self, table: Table, jobs: Jobs, images: Images, repeats: Repeats, objects: Objects) -> None:
-        self._table = table
+    def __init__(
+        self, store: RerunStore, jobs: Jobs, images: Images, repeats: Repeats, objects: Objects
+    ) -> None:
+        self._store = store
         self._jobs = jobs
         self._images = images
         self._repeats = repeats
@@ -68,14 +68,10 @@ class Passports:
         image = self._images.get(user, image_id)
         request = self._repeats.picture(self._jobs.get(user, image.job_id), image)
 
-        def note(job: Job) -> Put:
-            sk = keys.rerun_sk(image.job_id, image.n, job.id)
-            return Put(
-                item={"PK": keys.user_pk(user.id), "SK": sk, "created_at": job.created_at.isoformat()},
-                label="rerun",
-            )
-
-        return self._jobs.submit(user, request, idempotency_key=key, extra_writes=note)
+        place = Place.of_image(image)
+        return self._jobs.submit(
+            user, request, idempotency_key=key, extra_writes=lambda job: add_rerun(place, job)
+        )
 
     def latest(self, user: User, image_id: str) -> Passport | None:
         """The picture's last re-run, compared once its job has succeeded; None when there was none.
@@ -84,11 +80,9 @@ class Passports:
         Raises NotFound.
         """
         image = self._images.get(user, image_id)
-        prefix = f"{keys.attached_prefix(image.job_id, image.n)}RERUN#"
-        items, _ = self._table.query(keys.user_pk(user.id), prefix, limit=1, consistent=True)
-        if not items:
+        rerun = self._store.latest(Place.of_image(image))
+        if rerun is None:
             return None
-        rerun = _rerun(items[0], image_id)
         first, again = (self._job(user, job_id) for job_id in (image.job_id, rerun.job_id))
         if again is None or again.status is not JobStatus.SUCCEEDED:
             return Passport(rerun, first, again, None)
@@ -97,7 +91,7 @@ class Passports:
         except NotFound:
             return Passport(rerun, first, again, None)
         if rerun.difference is None:
-            rerun = self._compare(items[0], rerun, image, picture)
+            rerun = self._compare(rerun, image, picture)
         found = rerun.difference
         map_url = self._objects.link(found.map_key) if found and found.map_key else None
         return Passport(rerun, first, again, picture, map_url)
@@ -108,39 +102,25 @@ class Passports:
         except NotFound:
             return None
 
-    def _compare(self, item: Item, rerun: Rerun, image: Image, picture: Image) -> Rerun:
+    def _compare(self, rerun: Rerun, image: Image, picture: Image) -> Rerun:
         """Compares the two, stores the map and the figures; the re-run as it stands then."""
         with self._slots:
             one, other = (
                 self._objects.get(each.key, max_bytes=MAX_PICTURE_BYTES) for each in (image, picture)
             )
             found, drawn = difference(one, other)
-        place = Place(picture.user_id, picture.job_id, picture.n)
         if drawn is not None:
-            key = keys.difference_key(place.user_id, place.job_id, place.n)
+            key = keys.difference_key(picture.user_id, picture.job_id, picture.n)
             self._objects.put(key, drawn, content_type="image/png")
             found = found.model_copy(update={"map_key": key})
-        kept = self._keep(item, found)
+        kept = self._store.set_difference(Place.of_image(image), rerun, found)
         # A picture erased meanwhile took its objects along, before this map was put.
-        if not kept or not is_visible(self._table.get(*place.key)):
+        if not kept or not self._images.exists(picture):
             if found.map_key:
                 self._objects.erase(found.map_key)
             raise NotFound("There is no such picture.")
         event("rerun_compared", user=image.user_id, image=image.id, job=picture.job_id, largest=found.largest)
         return rerun.model_copy(update={"difference": found})
-
-    def _keep(self, item: Item, found: Difference) -> bool:
-        """Writes what was found into the note; False when it was erased meanwhile."""
-        change = Update(
-            key=(item["PK"], item["SK"]),
-            assign={"difference": found.model_dump_json()},
-            condition="attribute_exists(PK)",
-        )
-        try:
-            self._table.update(change)
-        except ConditionFailed:
-            return False
-        return True
 
 
 def difference(first: bytes, second: bytes) -> tuple[Difference, bytes | None]:
@@ -178,13 +158,3 @@ def difference(first: bytes, second: bytes) -> tuple[Difference, bytes | None]:
     apart.point(lambda level: min(255, level * amplified)).save(target, "PNG")
     found = Difference(largest=largest, differing=pixels - levels[0], pixels=pixels, amplified=amplified)
     return found, target.getvalue()
-
-
-def _rerun(item: Item, image_id: str) -> Rerun:
-    found = item.get("difference")
-    return Rerun(
-        image_id=image_id,
-        job_id=item["SK"].rpartition("#")[2],
-        created_at=datetime.fromisoformat(item["created_at"]),
-        difference=Difference.model_validate_json(found) if found else None,
-    )

@@ -1,136 +1,76 @@
-"""Erasing jobs for good: every object version, every record, and a receipt that was checked by listing again."""
+"""Erasing what a person asked to have erased: every object version, every record, and a receipt that was checked."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 
-from services.aws.objects import Objects
-from services.aws.table import Delete, Table, TransactionRefused
 from services.clock import now
 from services.errors import Unavailable
-from services.exports.orders import Exports
-from services.images.images import Images, tombstone
 from services.logs import event
 from services.records import ErasureReceipt, Job
-from services.search.index import SearchIndex
-from services.store import keys
-from services.store.change_notes import change_note
-from services.store.images import Place
-from services.store.job_notes import same_sk
-from services.store.jobs import JobStore
-
-TEXTS = (keys.LIST, keys.TEMPLATE, keys.PROMPT, keys.ALBUM)
-# Two records a picture, and the note of it, in one transaction of at most a hundred writes.
-RECORDS_AT_ONCE = 49
-# Notes that lead to jobs.
-NOTES = ("IDEM#", "SAME#", keys.DRAFTS)
-KINDS = (keys.IMAGE, keys.TRASH, keys.ATTACHED, keys.JOB, keys.EXPORT, *NOTES, *TEXTS)
+from services.store.kept_data import Erased, ErasureSteps, KeptData
+from services.store.kinds import ERASED
+from services.store.person_records import PersonRecords
 
 
 class Erasure:
-    """Removes what a user asked to have removed. Objects go before records, so that a crash leaves a way to resume."""
+    """Runs over what the capabilities registered, in that order; it knows none of them."""
 
-    def __init__(
-        self,
-        table: Table,
-        store: JobStore,
-        images: Images,
-        index: SearchIndex,
-        exports: Exports,
-        buckets: tuple[Objects, Objects],
-    ) -> None:
-        self._table = table
-        self._store = store
-        self._images = images
-        self._index = index
-        self._exports = exports
-        self._working = buckets
+    def __init__(self, kept: Sequence[KeptData], records: PersonRecords) -> None:
+        """Raises ValueError for a kind of record that is declared as erased and that nobody erases, or two do, and for
+        one that somebody erases and that is not declared so."""
+        kinds = [kind for each in kept for kind in each.kinds]
+        wrong = {kind for kind in ERASED.union(kinds) if kinds.count(kind) != (kind in ERASED)}
+        if wrong:
+            raise ValueError(
+                f"these kinds of records need exactly one capability that erases them, and a line in "
+                f"services/store/kinds.py: {', '.join(sorted(wrong))}"
+            )
+        self._kept = kept
+        self._records = records
 
     def erase_job(self, job: Job) -> ErasureReceipt:
-        """Erases one ended job: pictures (those in the trash too) with what hangs on them, inputs, outputs, records."""
-        pk = keys.user_pk(job.user_id)
-        self._table.put(tombstone(job.user_id, job.id))
-        images = list(self._table.each(pk, f"{keys.IMAGE}{job.id}#"))
-        objects = self._images.discard(job.user_id, job.id)
-        for bucket in self._working:
-            objects += bucket.erase(keys.job_prefix(job.user_id, job.id) + "/")
-            objects += bucket.erase(keys.failures_prefix(job.user_id, job.id))
-        self._erase_records([Place.of(item) for item in images])
-        # After the pictures: whoever is just sharing one of them sees that it is gone, or is seen here.
-        attached = self._images.erase_attached(job.user_id, keys.attached_prefix(job.id))
-        objects += attached.objects
-        self._table.delete(pk, same_sk(job.spec))
-        if job.draft is not None:
-            self._erase_part(pk, keys.drafts_sk(job.draft.group, job.draft.part), job.id)
-        self._table.delete(pk, keys.job_sk(job.id))
-        receipt = ErasureReceipt(
-            jobs=1, images=len(images), objects=objects, shares=attached.shares, completed_at=now()
-        )
-        event("job_erased", user=job.user_id, job=job.id, images=receipt.images, objects=receipt.objects)
-        return receipt
+        """Erases one ended job: pictures (those in the trash too) with what hangs on them, inputs, outputs, records.
 
-    def _erase_part(self, pk: str, sk: str, job_id: str) -> None:
-        """Removes the note that leads to a job of drafts, unless it leads to one that was sent in its place."""
-        note = Delete(
-            key=(pk, sk),
-            label="part",
-            condition="attribute_not_exists(PK) OR #job = :job",
-            values={":job": job_id},
-        )
-        with contextlib.suppress(TransactionRefused):
-            self._table.transact([note])
-
-    def _erase_records(self, places: Sequence[Place]) -> None:
-        """Removes pictures' records, and has their words leave the search index. One AWS call for each 49."""
-        for start in range(0, len(places), RECORDS_AT_ONCE):
-            group = places[start : start + RECORDS_AT_ONCE]
-            deletes = [
-                Delete(key=key, label=place.id) for place in group for key in (place.key, place.trash_key)
-            ]
-            note = change_note(group[0].user_id, [place.id for place in group], erased=True)
-            self._table.transact([*deletes, note])
+        Asked again it goes on where it was.
+        """
+        gone = _run([each.begin_erasing_job(job) for each in self._kept])
+        event("job_erased", user=job.user_id, job=job.id, images=gone.images, objects=gone.objects)
+        return _receipt(gone)
 
     def erase_all(self, user_id: str) -> ErasureReceipt:
         """Erases all of a user's ended jobs, pictures, shares, exports, albums, lists, templates and stars.
 
-        Asked again it goes on where it was. Charges stay: they say what was spent, and nothing about what was drawn; so
-        do tombstones and the markers that have containers stop. Raises Unavailable when something new appeared while it
-        ran.
+        Asked again it goes on where it was. `services/store/kinds.py` says which kinds of records stay, and why. Raises
+        Unavailable when something new appeared while it ran.
         """
-        pk = keys.user_pk(user_id)
-        ended = [job for job in self._store.every(user_id) if job.status.terminal]
-        for job in ended:
-            self._table.put(tombstone(user_id, job.id))
-        objects = self._erase_objects(user_id)
-        images = texts = 0
-        for kind in (keys.IMAGE, keys.TRASH, *NOTES, *TEXTS):
-            for item in list(self._table.each(pk, kind)):
-                self._table.delete(pk, item["SK"])
-                images += kind == keys.IMAGE
-                texts += kind in TEXTS
-        attached = self._images.erase_attached(user_id)
-        objects += attached.objects + self._exports.forget(user_id)
-        objects += self._index.forget(user_id)
-        for job in ended:
-            self._table.delete(pk, keys.job_sk(job.id))
-        left = any(self._table.query(pk, kind, limit=1, consistent=True)[0] for kind in KINDS)
-        if self._erase_objects(user_id) or left:
+        steps = [each.begin_erasing(user_id) for each in self._kept]
+        gone = _run(steps)
+        left = any(self._records.has(user_id, kind) for kind in sorted(ERASED))
+        if _run_objects(steps) or left:
             raise Unavailable("Something new was stored while everything was being erased. Erase again.")
-        receipt = ErasureReceipt(
-            jobs=len(ended),
-            images=images,
-            objects=objects,
-            texts=texts,
-            shares=attached.shares,
-            completed_at=now(),
-        )
-        event("user_erased", user=user_id, jobs=receipt.jobs, images=receipt.images, objects=objects)
-        return receipt
+        event("user_erased", user=user_id, jobs=gone.jobs, images=gone.images, objects=gone.objects)
+        return _receipt(gone)
 
-    def _erase_objects(self, user_id: str) -> int:
-        objects = self._images.discard_all(user_id)
-        for bucket in self._working:
-            objects += bucket.erase(f"{user_id}/", keep=f"/{keys.CANCEL_MARKER}")
-            objects += bucket.erase(keys.failures_prefix(user_id))
-        return objects
+
+def _run(steps: Sequence[ErasureSteps]) -> Erased:
+    """Objects before records, so that a crash leaves a way to resume."""
+    gone = Erased(objects=_run_objects(steps))
+    for each in steps:
+        gone += each.records()
+    return gone
+
+
+def _run_objects(steps: Sequence[ErasureSteps]) -> int:
+    return sum(each.objects() for each in steps)
+
+
+def _receipt(gone: Erased) -> ErasureReceipt:
+    return ErasureReceipt(
+        jobs=gone.jobs,
+        images=gone.images,
+        objects=gone.objects,
+        texts=gone.texts,
+        shares=gone.shares,
+        completed_at=now(),
+    )

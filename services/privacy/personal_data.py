@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.accounts.accounts import Accounts
-from services.accounts.preferences import PreferenceBook
-from services.billing.ledger import Ledger
 from services.clock import now
 from services.exports.orders import MOST_BYTES, MOST_OPEN, MOST_PICTURES, Exports, ExtraFile
-from services.exports.records import Export
-from services.images.albums import Albums
-from services.images.shares import Shares
-from services.prompts.book import PromptBook
-from services.records import Record, User
+from services.records import User
 from services.search.query import PictureQuery
 from services.search.search import Search
-from services.store.jobs import JobStore
+from services.store.exports import Export
+from services.store.kept_data import KeptData, TakenAway
 
-# Twenty thousand jobs and more; what is left out is said in the ZIP.
-MOST_JOBS_BYTES = 24 * 1024 * 1024
 READ_ME = """All that the studio keeps of {email}, as of {moment} UTC.
 
 pictures/        your pictures, each with its prompt and settings inside; manifest.json and manifest.csv list them
-records/account.json      who you are here, your preferences, limits, API keys (never their secrets) and shared links
-records/jobs.jsonl        your jobs, the newest first, one JSON object a line{cut}
-records/prompts.json      your lists, templates and starred prompts
-records/albums.json       your albums and the ids of their pictures
+{files}
 
-Not in here: pictures in the trash (restore them first), and what you drew over (kept for 30 days only).
+Not in here: {missing}.
 {parts}"""
 
 
@@ -44,21 +33,15 @@ class TakeAway:
 
 
 class PersonalData:
-    """Orders them; `exports` makes them, says how far they are, and keeps them for two days."""
+    """Orders them; `exports` makes them, says how far they are, and keeps them for two days.
 
-    def __init__(
-        self,
-        exports: Exports,
-        store: JobStore,
-        accounts: Accounts,
-        ledger: Ledger,
-        library: tuple[Search, Albums, PromptBook, PreferenceBook, Shares],
-    ) -> None:
+    What is in the records is what the capabilities registered; it knows none of them.
+    """
+
+    def __init__(self, exports: Exports, search: Search, kept: Sequence[KeptData]) -> None:
         self._exports = exports
-        self._store = store
-        self._accounts = accounts
-        self._ledger = ledger
-        self._search, self._albums, self._prompts, self._preferences, self._shares = library
+        self._search = search
+        self._kept = kept
 
     def order(self, user: User) -> TakeAway:
         """Orders ZIPs of everything, ten thousand pictures each, the records in the first.
@@ -88,7 +71,10 @@ class PersonalData:
         return TakeAway(tuple(ordered), left_out)
 
     def _records(self, user: User, parts: int, left_out: int) -> tuple[ExtraFile, ...]:
-        jobs, cut = _lines(self._store.every(user.id))
+        by_file: dict[str, list[TakenAway]] = {}
+        for kept in self._kept:
+            for taken in kept.take_away(user):
+                by_file.setdefault(taken.file, []).append(taken)
         words = [f"This is part 1 of {parts}; the others hold older pictures."] if parts > 1 else []
         if left_out:
             words.append(
@@ -97,52 +83,37 @@ class PersonalData:
         read_me = READ_ME.format(
             email=user.email,
             moment=f"{now():%d %b %Y, %H:%M}",
-            cut=f"; the oldest did not fit into {MOST_JOBS_BYTES // 1024**2} MB" if cut else "",
+            files="\n".join(f"{name:<26}{_about(taken)}" for name, taken in by_file.items()),
+            missing=_listed([said for kept in self._kept for said in kept.not_taken_away]),
             parts="\n".join(words),
         )
-        account = {
-            "email": user.email,
-            "name": user.name,
-            "role": user.role,
-            "preferences": _plain(self._preferences.get(user)),
-            "usage": _plain(self._ledger.usage(user)),
-            "api_keys": [_plain(key) for key in self._accounts.keys(user)],
-            "shared_links": [_plain(share) for share in self._shares.list(user)],
-        }
-        prompts = {
-            "lists": [_plain(each) for each in self._prompts.lists(user)],
-            "templates": [_plain(each) for each in self._prompts.templates(user)],
-            "starred": list(self._prompts.stars(user)),
-        }
-        albums = [
-            _plain(album)
-            | {"pictures": self._search.ids(user, PictureQuery(album=album.id), most=MOST_PICTURES)[0]}
-            for album in self._albums.list(user)
-        ]
         return (
             ExtraFile("README.txt", read_me.encode("utf-8")),
-            ExtraFile("records/account.json", _json(account)),
-            ExtraFile("records/jobs.jsonl", jobs),
-            ExtraFile("records/prompts.json", _json(prompts)),
-            ExtraFile("records/albums.json", _json(albums)),
+            *(ExtraFile(name, _content(taken)) for name, taken in by_file.items()),
         )
 
 
-def _lines(records: Iterable[Record]) -> tuple[bytes, bool]:
-    """One JSON object a line, as many as fit; and whether some did not."""
-    lines: list[bytes] = []
-    size_bytes = 0
-    for record in records:
-        line = record.model_dump_json(exclude_none=True).encode("utf-8") + b"\n"
-        size_bytes += len(line)
-        if size_bytes > MOST_JOBS_BYTES:
-            return b"".join(lines), True
-        lines.append(line)
-    return b"".join(lines), False
+def _about(taken: Sequence[TakenAway]) -> str:
+    return _listed([said for each in taken for said in each.about])
 
 
-def _plain(record: Record) -> dict[str, Any]:
-    return record.model_dump(mode="json")
+def _listed(words: Sequence[str]) -> str:
+    """As English lists things: a, b and c."""
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
+
+
+def _content(taken: Sequence[TakenAway]) -> bytes:
+    """The bytes of a file, whose JSON object may come from several capabilities."""
+    first = taken[0].content
+    if isinstance(first, bytes):
+        return first
+    if not isinstance(first, Mapping):
+        return _json(first)
+    whole: dict[str, Any] = {}
+    for each in taken:
+        if isinstance(each.content, Mapping):
+            whole |= each.content
+    return _json(whole)
 
 
 def _json(value: Any) -> bytes:

@@ -1,26 +1,25 @@
 """What a maker keeps for prompts: lists for `__name__`, templates, starred prompts, and what was asked for lately.
 
-All of it is in the user's own partition: `LIST#<name>`, `TEMPLATE#<name>`, `PROMPT#<hash>`. Texts are kept as they are
-typed into the form, alternatives and all.
+Texts are kept as they are typed into the form, alternatives and all.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterable
 from typing import NoReturn
 
-from services.aws.table import Item, Put, Table, TransactionRefused
 from services.clock import now
 from services.errors import Conflict, InvalidRequest, LimitReached
 from services.logs import event
 from services.prompts.syntax import LIST_NAME, MAX_CHARACTERS, check_template, escape
-from services.records import Record, User
+from services.records import User
 from services.sentences import sentence, subject
-from services.store import keys
 from services.store.jobs import JobStore
+from services.store.prompt_texts import PromptList, PromptTemplate, PromptTextStore, Star
+
+__all__ = ["PromptBook", "PromptList", "PromptTemplate"]
 
 MAX_NAME = 40
 MAX_LISTS = 100
@@ -35,36 +34,20 @@ LOOKED_THROUGH = 100
 _NAME = re.compile(LIST_NAME)
 
 
-class PromptList(Record):
-    """A maker's own list, for `__name__` in a prompt: 1 to 200 entries of plain text."""
-
-    name: str
-    entries: tuple[str, ...]
-
-
-class PromptTemplate(Record):
-    """A text with one `{prompt}` where the prompt goes."""
-
-    name: str
-    text: str
-
-
 class PromptBook:
     """The lists, templates and stars of all users; each method reads and writes its user's own."""
 
-    def __init__(self, table: Table, store: JobStore) -> None:
-        self._table = table
-        self._store = store
+    def __init__(self, texts: PromptTextStore, jobs: JobStore) -> None:
+        self._texts = texts
+        self._jobs = jobs
 
     def lists(self, user: User) -> tuple[PromptList, ...]:
         """The user's lists by name, with their entries. One AWS call, more when they are over a megabyte."""
-        return tuple(_list(item) for item in self._all(user, keys.LIST))
+        return self._texts.lists(user.id)
 
     def entries(self, user: User, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The entries of those of the named lists that there are. One AWS call a hundred names, none for none."""
-        pk = keys.user_pk(user.id)
-        wanted = [(pk, f"{keys.LIST}{name}") for name in names if _is_name(name)]
-        found = (_list(item) for item in self._table.get_many(wanted).values()) if wanted else ()
+        found = self._texts.some_lists(user.id, [name for name in names if _is_name(name)])
         return {each.name: each.entries for each in found}
 
     def save_list(self, user: User, name: str, text: str, *, new: bool) -> PromptList:
@@ -75,17 +58,27 @@ class PromptBook:
         """
         _check_name(name)
         made = PromptList(name=name, entries=_entries(text))
-        item: Item = {"SK": f"{keys.LIST}{name}", "entries": list(made.entries)}
-        self._keep(user, keys.LIST, item, new=new, most=MAX_LISTS, what="list")
+        if not new:
+            self._texts.save(user.id, made)
+        elif len(self.lists(user)) >= MAX_LISTS:
+            raise LimitReached(
+                sentence("You have {count} lists, the most. Delete one first.", count=MAX_LISTS),
+                code="too_many_lists",
+            )
+        elif not self._texts.add(user.id, made):
+            raise Conflict(sentence("There is a list of that name. Choose it to change it."))
+        event("prompt_text_kept", user=user.id, what="list")
         return made
 
     def delete_list(self, user: User, name: str) -> None:
         """Removes a list; no error when there is none of that name. One AWS call."""
-        self._drop(user, keys.LIST, name)
+        if _is_name(name):
+            self._texts.remove_list(user.id, name)
+            event("prompt_text_dropped", user=user.id, what="list")
 
     def templates(self, user: User) -> tuple[PromptTemplate, ...]:
         """The user's templates by name. One AWS call."""
-        return tuple(_template(item) for item in self._all(user, keys.TEMPLATE))
+        return self._texts.templates(user.id)
 
     def save_template(self, user: User, name: str, text: str, *, new: bool) -> PromptTemplate:
         """Keeps a template, over the one of that name unless it is to be `new`. One AWS call, two more for a new one.
@@ -105,18 +98,29 @@ class PromptBook:
             )
         _check_characters("template", subject("template"), text, also="\n")
         check_template(text)
-        item: Item = {"SK": f"{keys.TEMPLATE}{name}", "text": text}
-        self._keep(user, keys.TEMPLATE, item, new=new, most=MAX_TEMPLATES, what="template")
-        return PromptTemplate(name=name, text=text)
+        made = PromptTemplate(name=name, text=text)
+        if not new:
+            self._texts.save(user.id, made)
+        elif len(self.templates(user)) >= MAX_TEMPLATES:
+            raise LimitReached(
+                sentence("You have {count} templates, the most. Delete one first.", count=MAX_TEMPLATES),
+                code="too_many_templates",
+            )
+        elif not self._texts.add(user.id, made):
+            raise Conflict(sentence("There is a template of that name. Choose it to change it."))
+        event("prompt_text_kept", user=user.id, what="template")
+        return made
 
     def delete_template(self, user: User, name: str) -> None:
         """Removes a template; no error when there is none of that name. One AWS call."""
-        self._drop(user, keys.TEMPLATE, name)
+        if _is_name(name):
+            self._texts.remove_template(user.id, name)
+            event("prompt_text_dropped", user=user.id, what="template")
 
     def stars(self, user: User) -> tuple[str, ...]:
         """The user's starred prompts, the latest first. One AWS call."""
-        items = sorted(self._all(user, keys.PROMPT), key=lambda item: item["starred_at"], reverse=True)
-        return tuple(item["text"] for item in items)
+        latest_first = sorted(self._texts.stars(user.id), key=lambda star: star.starred_at, reverse=True)
+        return tuple(star.text for star in latest_first)
 
     def star(self, user: User, text: str) -> None:
         """Stars a prompt; twice is no error. Two AWS calls. Raises InvalidRequest, LimitReached at a hundred stars."""
@@ -132,9 +136,8 @@ class PromptBook:
                 ),
             )
         _check_characters("prompt", subject("prompt"), text, also="\n\t")
-        item: Item = {"SK": _star_sk(text), "text": text, "starred_at": now().isoformat()}
-        known = self._all(user, keys.PROMPT)
-        if any(each["SK"] == item["SK"] for each in known):
+        known = self._texts.stars(user.id)
+        if any(star.text == text for star in known):
             return
         if len(known) >= MAX_STARS:
             raise LimitReached(
@@ -143,63 +146,18 @@ class PromptBook:
                 ),
                 code="too_many_stars",
             )
-        self._table.put({"PK": keys.user_pk(user.id)} | item)
+        self._texts.save(user.id, Star(text=text, starred_at=now()))
         event("prompt_starred", user=user.id)
 
     def unstar(self, user: User, text: str) -> None:
         """Takes the star away; no error when there is none. One AWS call."""
-        self._table.delete(keys.user_pk(user.id), _star_sk(text))
+        self._texts.remove_star(user.id, text)
         event("prompt_unstarred", user=user.id)
 
     def recent(self, user: User) -> tuple[str, ...]:
         """The last distinct prompts of the user's jobs, newest first, as they would be typed. One AWS call."""
-        jobs = self._store.page(user.id, limit=LOOKED_THROUGH, after=None, statuses=None).items
+        jobs = self._jobs.page(user.id, limit=LOOKED_THROUGH, after=None, statuses=None).items
         return tuple(dict.fromkeys(escape(job.spec.prompt) for job in jobs))[:RECENT]
-
-    def _all(self, user: User, kind: str) -> list[Item]:
-        return list(self._table.each(keys.user_pk(user.id), kind, newest_first=False))
-
-    def _keep(self, user: User, kind: str, item: Item, *, new: bool, most: int, what: str) -> None:
-        item = {"PK": keys.user_pk(user.id)} | item
-        if not new:
-            self._table.put(item)
-        else:
-            if len(self._all(user, kind)) >= most:
-                raise LimitReached(
-                    sentence("You have {count} lists, the most. Delete one first.", count=most)
-                    if what == "list"
-                    else sentence("You have {count} templates, the most. Delete one first.", count=most),
-                    code=f"too_many_{what}s",
-                )
-            try:
-                self._table.transact([Put(item=item, label=what, condition="attribute_not_exists(PK)")])
-            except TransactionRefused as exc:
-                # After a lost answer it was sent again: then what is there is what was to be kept.
-                if self._table.get(item["PK"], item["SK"]) != item:
-                    raise Conflict(
-                        sentence("There is a list of that name. Choose it to change it.")
-                        if what == "list"
-                        else sentence("There is a template of that name. Choose it to change it.")
-                    ) from exc
-        event("prompt_text_kept", user=user.id, what=what)
-
-    def _drop(self, user: User, kind: str, name: str) -> None:
-        if _is_name(name):
-            self._table.delete(keys.user_pk(user.id), f"{kind}{name}")
-            event("prompt_text_dropped", user=user.id, what=kind)
-
-
-def _list(item: Item) -> PromptList:
-    return PromptList(name=item["SK"].removeprefix(keys.LIST), entries=tuple(item["entries"]))
-
-
-def _template(item: Item) -> PromptTemplate:
-    return PromptTemplate(name=item["SK"].removeprefix(keys.TEMPLATE), text=item["text"])
-
-
-def _star_sk(text: str) -> str:
-    # JSON writes any character of any string in ASCII, half ones too.
-    return f"{keys.PROMPT}{keys.digest(json.dumps(text))}"
 
 
 def _is_name(name: str) -> bool:

@@ -8,63 +8,50 @@ of two folds at once one counts. A crash leaves objects that no head names; they
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
 
 from services.aws.objects import Objects
-from services.aws.table import ConditionFailed, Item, Table, Update
 from services.errors import BadOutput, NotFound, StudioError, Unavailable
 from services.logs import event
 from services.search.rows import Changes, SegmentBroken, pack, place_of, row_of, unpack
 from services.store import keys
-from services.store.change_notes import ChangeNote, change_note, drop, notes_of, users_with_due_notes
-from services.store.images import Place
+from services.store.change_notes import ChangeNote, ChangeNoteStore
+from services.store.images import ImageStore, find_places
+from services.store.search_heads import Head, SearchHeadStore, Segment
 
 MOST_SEGMENT_BYTES = 512 * 1024 * 1024
 HEAD_ROUNDS = 5
-
-
-@dataclass(frozen=True)
-class Segment:
-    """One object of the index: its key, how many pictures it speaks of, and the hash of its bytes."""
-
-    key: str
-    rows: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Head:
-    """What the index is. `version` only grows; `whole` is False when it must be made anew from the records."""
-
-    version: int = 0
-    segments: tuple[Segment, ...] = ()
-    whole: bool = False
 
 
 class SearchIndex:
     """The indexes of all users. `on_erased` hears of pictures that were erased, by user; more than once, maybe."""
 
     def __init__(
-        self, table: Table, objects: Objects, on_erased: Callable[[str, Collection[str]], object]
+        self,
+        heads: SearchHeadStore,
+        notes: ChangeNoteStore,
+        images: ImageStore,
+        objects: Objects,
+        on_erased: Callable[[str, Collection[str]], object],
     ) -> None:
-        self._table = table
+        self._heads = heads
+        self._notes = notes
+        self._images = images
         self._objects = objects
         self._on_erased = on_erased
 
     def notes(self, user_id: str) -> tuple[ChangeNote, ...]:
         """The changes that are not in the index yet; to be read before the head. One AWS call."""
-        return notes_of(self._table, user_id)
+        return self._notes.of(user_id)
+
+    def look_again(self, user_id: str, image_ids: Iterable[str]) -> None:
+        """Has the next fold look at these pictures' records. One AWS call."""
+        self._notes.add(user_id, image_ids)
 
     def head(self, user_id: str) -> Head:
         """What the index is now, strongly consistent. One AWS call."""
-        item = self._table.get(keys.user_pk(user_id), keys.SEARCH)
-        if item is None:
-            return Head()
-        segments = tuple(Segment(**one) for one in json.loads(item["segments"]))
-        return Head(version=item["version"], segments=segments, whole=item["whole"])
+        return self._heads.get(user_id)
 
     def load(self, segments: Iterable[Segment]) -> Changes:
         """What the segments say, the later ones over the earlier. One AWS call each. Raises SegmentBroken."""
@@ -82,12 +69,12 @@ class SearchIndex:
     def changed(self, user_id: str, notes: Iterable[ChangeNote]) -> Changes:
         """The pictures that notes speak of, as their records are now. One AWS call for each hundred."""
         ids = dict.fromkeys(image_id for note in notes for image_id in note.image_ids)
-        places = [place for image_id in ids if (place := Place.find(user_id, image_id))]
-        items = self._table.get_many(place.key for place in places)
+        places = find_places(user_id, list(ids))
+        found = self._images.visible(places)
         rows: Changes = {}
         for place in places:
             if sk := place_of(place.id):
-                rows[sk] = row_of(items.get(place.key))
+                rows[sk] = row_of(found[place]) if place in found else None
         return rows
 
     def fold_due(self) -> int:
@@ -96,7 +83,7 @@ class SearchIndex:
         A user's trouble is logged, and the others' go on.
         """
         folded = 0
-        for user_id in users_with_due_notes(self._table):
+        for user_id in self._notes.due_users():
             try:
                 folded += self.fold(user_id)
             except StudioError as exc:
@@ -132,12 +119,12 @@ class SearchIndex:
             return False
         if erased := {image_id for note in notes if note.erased for image_id in note.image_ids}:
             self._on_erased(user_id, erased)
-        drop(self._table, user_id, notes)
+        self._notes.drop(user_id, notes)
         return True
 
     def _from_records(self, user_id: str) -> Changes:
-        rows = (row_of(item) for item in self._table.each(keys.user_pk(user_id), keys.IMAGE))
-        changes: Changes = {row.sk: row for row in rows if row is not None}
+        rows = (row_of(image) for image in self._images.every(user_id))
+        changes: Changes = {row.sk: row for row in rows}
         event("search_index_made_anew", user=user_id, pictures=len(changes))
         return changes
 
@@ -151,32 +138,12 @@ class SearchIndex:
             key = keys.search_key(user_id, version, token)
             self._objects.put(key, data, content_type="application/gzip")
             mine = (Segment(key, len(changes), hashlib.sha256(data).hexdigest()),)
-        if not self._move_head(user_id, head, Head(version, segments + mine, whole=True), token):
+        if not self._heads.move(user_id, head, Head(version, segments + mine, whole=True), token=token):
             self._erase(one.key for one in mine)
             return False
         self._erase(one.key for one in head.segments[keep:])
         if keep == 0:
             self._clean(user_id, version, {one.key for one in mine})
-        return True
-
-    def _move_head(self, user_id: str, before: Head, after: Head, token: str) -> bool:
-        """Writes the head if it still is what was read; a lost answer to our own write is no refusal."""
-        change = Update(
-            key=(keys.user_pk(user_id), keys.SEARCH),
-            assign={
-                "version": after.version,
-                "segments": json.dumps([asdict(one) for one in after.segments]),
-                "whole": after.whole,
-                "token": token,
-            },
-            condition="#version = :before" if before.version else "attribute_not_exists(#version)",
-            values={":before": before.version} if before.version else {},
-        )
-        try:
-            self._table.update(change)
-        except ConditionFailed as exc:
-            current: Item = exc.current or {}
-            return current.get("token") == token
         return True
 
     def _clean(self, user_id: str, version: int, named: set[str]) -> None:
@@ -200,9 +167,9 @@ class SearchIndex:
         """
         for _ in range(HEAD_ROUNDS):
             head = self.head(user_id)
-            if self._move_head(user_id, head, Head(head.version + 1), keys.new_id()):
+            if self._heads.move(user_id, head, Head(head.version + 1), token=keys.new_id()):
                 erased = self._objects.erase(keys.search_prefix(user_id))
-                self._table.put(change_note(user_id, (), erased=True).item)
+                self._notes.add(user_id, (), erased=True)
                 return erased
         raise Unavailable("The search index is being changed elsewhere. Try again.")
 

@@ -9,10 +9,10 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 from services.records import Image
-from services.search.index import Segment
 from services.search.query import Facets, PictureQuery
 from services.search.rows import Changes
 from services.search.sqlite_table import Hit, SearchTable
+from services.store.search_heads import Segment
 
 # Pages that were found last, by their questions.
 MOST_PAGES = 32

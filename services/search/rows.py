@@ -7,13 +7,11 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from services.aws.table import Item
 from services.errors import StudioError
+from services.records import Image
 from services.store import keys
-from services.store.images import FAVORITE, is_visible
 
 # A segment of this many bytes, unpacked, is none of ours: a million pictures with long prompts have a quarter.
 MOST_UNPACKED_BYTES = 2 * 1024**3
@@ -50,20 +48,18 @@ def place_of(image_id: str) -> str | None:
     return f"{parts[0]}#{parts[1]}" if parts else None
 
 
-def row_of(item: Item | None) -> Row | None:
-    """What the search knows of a picture's record; None when the picture is not to be seen."""
-    if item is None or not is_visible(item):
-        return None
+def row_of(image: Image) -> Row:
+    """What the search knows of a visible picture."""
     return Row(
-        sk=item["SK"].removeprefix(keys.IMAGE),
-        made_ms=round(datetime.fromisoformat(item["created_at"]).timestamp() * 1000),
-        prompt=item["prompt"],
-        model=item["model"],
-        tags=tuple(item.get("tags", ())),
-        albums=tuple(item.get("albums", ())),
-        rating=item.get("rating", 0),
-        favorite=item[FAVORITE],
-        size_bytes=item["size_bytes"],
+        sk=f"{image.job_id}#{image.n}",
+        made_ms=round(image.created_at.timestamp() * 1000),
+        prompt=image.prompt,
+        model=image.model,
+        tags=image.tags,
+        albums=image.albums,
+        rating=image.rating,
+        favorite=image.favorite,
+        size_bytes=image.size_bytes,
     )
 
 

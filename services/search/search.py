@@ -11,21 +11,21 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
-from services.aws.table import Table
 from services.errors import InvalidRequest, Unavailable
 from services.records import Image, User
-from services.search.index import Head, SearchIndex
+from services.search.index import SearchIndex
 from services.search.memory import SearchMemory
 from services.search.query import Facets, Found, PictureQuery
 from services.search.rows import SegmentBroken
 from services.search.sqlite_table import Hit, SearchTable
 from services.store import keys
-from services.store.change_notes import change_note
-from services.store.images import Place, image_from_item, is_visible
+from services.store.images import ImageStore, Place
+from services.store.search_heads import Head
 
 # All users' pictures together that a process keeps ready: about 400 bytes each.
 MOST_ROWS_KEPT = 500_000
 CATCH_UP_ROUNDS = 4
+MOST_OF_ALBUM = 10_000
 LONGEST_CURSOR = 200
 
 T = TypeVar("T")
@@ -34,8 +34,8 @@ T = TypeVar("T")
 class Search:
     """Finds pictures of a user; every answer knows all changes that were finished before it was asked for."""
 
-    def __init__(self, table: Table, index: SearchIndex) -> None:
-        self._table = table
+    def __init__(self, images: ImageStore, index: SearchIndex) -> None:
+        self._images = images
         self._index = index
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, SearchMemory] = OrderedDict()
@@ -72,15 +72,14 @@ class Search:
             return 0
         read_at = time.monotonic()
         places = {sk: _place(user_id, sk) for sk in missing}
-        items = self._table.get_many(place.key for place in places.values())
-        there = {sk: items[place.key] for sk, place in places.items() if is_visible(items.get(place.key))}
-        read = {sk: image_from_item(item) for sk, item in there.items()}
+        found = self._images.visible(places.values())
+        read = {sk: found[place] for sk, place in places.items() if place in found}
         with kept.lock:
             kept.keep(read, read_at=read_at, moment=moment)
         images |= read
         if lost := [place.id for sk, place in places.items() if sk not in read]:
             # Deleted this very moment, or by hand in the table: the index looks at them again.
-            self._table.put(change_note(user_id, lost).item)
+            self._index.look_again(user_id, lost)
         return len(lost)
 
     def ids(self, user: User, query: PictureQuery, *, most: int) -> tuple[tuple[str, ...], int, int]:
@@ -95,6 +94,10 @@ class Search:
 
         hits, total, size_bytes = self._up_to_date(user.id, look)
         return tuple(_place(user.id, hit.sk).id for hit in hits), total, size_bytes
+
+    def ids_of_album(self, user: User, album_id: str) -> tuple[str, ...]:
+        """Ids of the newest ten thousand pictures in an album. AWS calls as `ids`."""
+        return self.ids(user, PictureQuery(album=album_id), most=MOST_OF_ALBUM)[0]
 
     def facets(self, user: User, *, max_age_s: float = 0.0) -> Facets:
         """What the user's pictures can be looked for by, as it was at most `max_age_s` ago.

@@ -1,13 +1,18 @@
-"""How a picture lies in the table: its place, its item, and what makes it visible."""
+"""How a picture lies in the table: its place, its item, what makes it visible, and how records are found.
+
+What changes a picture's record is in `image_changes`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from services.aws.table import Item
+from services.aws.table import ConditionFailed, Item, Table, Update
 from services.clock import now
-from services.records import Image
+from services.records import Image, Page
 from services.store import keys
 
 # A record that is being erased is hidden first and removed last; one in the trash can come back.
@@ -15,7 +20,8 @@ NOT_ERASING = "attribute_exists(PK) AND attribute_not_exists(#erasing)"
 # The table's names for these, older than the spelling that the code holds to.
 FAVORITE = "favourite"
 COLOR = "colour"
-VISIBLE = f"{NOT_ERASING} AND attribute_not_exists(#trashed_at)"
+# Marks are rare: a page of marked pictures is looked for among this many a call (half a megabyte).
+MARKED_LOOK_THROUGH = 1000
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,12 @@ class Place:
     def of(cls, item: Item) -> Place:
         """The place that a picture's item, or its note in the trash, speaks of."""
         job_id, _, n = item["SK"].removeprefix(keys.IMAGE).removeprefix(keys.TRASH).partition("#")
-        return cls(item["PK"].removeprefix("USER#"), job_id, int(n))
+        return cls(keys.user_of(item["PK"]), job_id, int(n))
+
+    @classmethod
+    def of_image(cls, image: Image) -> Place:
+        """Where that picture is recorded."""
+        return cls(image.user_id, image.job_id, image.n)
 
     @property
     def id(self) -> str:
@@ -51,6 +62,111 @@ class Place:
     def trash_key(self) -> tuple[str, str]:
         """Of the note that it is in the trash."""
         return keys.user_pk(self.user_id), keys.trash_sk(self.job_id, self.n)
+
+
+class ImageStore:
+    """The pictures' records. Whoever asks for several gets those that exist, one AWS call for each hundred."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def find(self, place: Place) -> Image | None:
+        """The picture, strongly consistent; None when it is not visible. One AWS call."""
+        item = self._table.get(*place.key)
+        return image_from_item(item) if item and is_visible(item) else None
+
+    def visible(self, places: Iterable[Place]) -> dict[Place, Image]:
+        """Those of the pictures that are neither in the trash nor being erased."""
+        return {place: image for place, image in self.present(places).items() if image.trashed_at is None}
+
+    def trashed(self, places: Iterable[Place]) -> dict[Place, Image]:
+        """Those of the pictures that are in the trash and can come back."""
+        return {place: image for place, image in self.present(places).items() if image.trashed_at}
+
+    def present(self, places: Iterable[Place]) -> dict[Place, Image]:
+        """Those of the pictures that are not being erased, in the trash or not; in the order of `places`."""
+        wanted = list(dict.fromkeys(places))
+        items = self._table.get_many(place.key for place in wanted)
+        return {
+            place: image_from_item(item)
+            for place in wanted
+            if (item := items.get(place.key)) and not item.get("erasing")
+        }
+
+    def page(
+        self,
+        user_id: str,
+        *,
+        limit: int,
+        after: str | None,
+        favorites: bool = False,
+        job_id: str | None = None,
+    ) -> Page[Image]:
+        """Visible pictures, newest first, or those of a job by their number; strongly consistent.
+
+        One AWS call; more when few are starred, or many of the newest are in the trash. Raises InvalidRequest(after).
+        """
+        conditions = ["attribute_not_exists(#erasing)", "attribute_not_exists(#trashed_at)"]
+        values: dict[str, Any] = {}
+        if favorites:
+            conditions.append(f"#{FAVORITE} = :yes")
+            values[":yes"] = True
+        items, cursor = self._table.query(
+            keys.user_pk(user_id),
+            keys.IMAGE if job_id is None else f"{keys.IMAGE}{job_id}#",
+            limit=limit,
+            after=after,
+            newest_first=job_id is None,
+            where=" AND ".join(conditions),
+            values=values,
+            look_through=MARKED_LOOK_THROUGH if values else limit + 10,
+            # Whoever has just deleted or starred a picture looks at it being so.
+            consistent=True,
+        )
+        return Page(items=tuple(image_from_item(item) for item in items), next=cursor)
+
+    def every(self, user_id: str) -> Iterator[Image]:
+        """All visible pictures, strongly consistent; one AWS call for each 1,000."""
+        for item in self._table.each(keys.user_pk(user_id), keys.IMAGE):
+            if is_visible(item):
+                yield image_from_item(item)
+
+    def of_job(self, user_id: str, job_id: str) -> tuple[Place, ...]:
+        """The places of all records of a job's pictures, visible or not. One AWS call."""
+        items = self._table.each(keys.user_pk(user_id), f"{keys.IMAGE}{job_id}#")
+        return tuple(Place.of(item) for item in items)
+
+    def without_thumbnail(self, limit: int) -> tuple[Place, ...]:
+        """Pictures that ask the upkeep for a thumbnail, the oldest first; eventually consistent. One AWS call."""
+        return tuple(Place.of(item) for item in self._table.index(keys.REPAIR, limit=limit))
+
+    def half_erased(self, since: datetime, limit: int) -> tuple[Place, ...]:
+        """Pictures whose erasure began before `since` and did not end; eventually consistent. One AWS call."""
+        items = self._table.index(keys.ERASING, up_to=since.isoformat(), limit=limit)
+        return tuple(Place.of(item) for item in items)
+
+    def set_thumbnail(self, place: Place, key: str, color: str) -> bool:
+        """Records a thumbnail and the picture's color; False when the picture was erased meanwhile. One AWS call."""
+        change = Update(
+            key=place.key,
+            assign={"thumbnail_key": key, COLOR: color},
+            remove=("GSI1PK", "GSI1SK"),
+            condition=NOT_ERASING,
+        )
+        try:
+            self._table.update(change)
+        except ConditionFailed:
+            return False
+        return True
+
+    def remove(self, place: Place) -> None:
+        """Removes the record; no error when it is gone already. One AWS call."""
+        self._table.delete(*place.key)
+
+
+def find_places(user_id: str, ids: Sequence[str]) -> tuple[Place, ...]:
+    """The places of the user's pictures of those ids; malformed ids have none."""
+    return tuple(place for image_id in ids if (place := Place.find(user_id, image_id)))
 
 
 def is_visible(item: Item | None) -> bool:

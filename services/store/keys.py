@@ -32,6 +32,8 @@ CHANGED = "CHANGED#"
 DRAFTS = "DRAFTS#"
 IDEMPOTENCY = "IDEM#"
 SAME = "SAME#"
+ENDED = "ENDED#"
+TOMBSTONE = "ERASED#"
 SEARCH = "SEARCH"
 WAITING = "OPEN#waiting"
 RUNNING = "OPEN#running"
@@ -64,6 +66,11 @@ def user_pk(user_id: str) -> str:
     if not _USER.fullmatch(user_id):
         raise ValueError("a user id is 32 lower-case hex digits")
     return f"{USER}{user_id}"
+
+
+def user_of(pk: str) -> str:
+    """Id of the user whose partition it is."""
+    return pk.removeprefix(USER)
 
 
 def is_job_id(text: str) -> bool:
@@ -170,7 +177,7 @@ def rerun_sk(job_id: str, n: int, again_id: str) -> str:
 
 def tombstone_sk(job_id: str, n: int | None = None) -> str:
     """Sort key of the mark that a job, or one picture of it, was erased on purpose."""
-    return f"ERASED#{job_id}" if n is None else f"ERASED#{job_id}#{n}"
+    return f"{TOMBSTONE}{job_id}" if n is None else f"{TOMBSTONE}{job_id}#{n}"
 
 
 def spend_sk(at: datetime) -> str:

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from app.hosting import middleware
 from app.share_page import create_share_route, share_url
+from services.aws.table import Table
 from services.build import Studio
 from services.clock import now
 from services.errors import Unavailable
@@ -110,8 +111,8 @@ def test_guessing_costs_nothing_for_what_is_no_token_and_one_read_for_what_could
     stranger: TestClient, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[object] = []
-    before = studio.shares._table.get
-    monkeypatch.setattr(studio.shares._table, "get", lambda *key: reads.append(key) or before(*key))
+    before = Table.get
+    monkeypatch.setattr(Table, "get", lambda *key: reads.append(key) or before(*key))
     stranger.get(path("too-short"))
     stranger.get(path("a" * 5000))
     assert reads == []

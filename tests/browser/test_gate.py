@@ -101,7 +101,8 @@ def add_mia(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str
     password = new_password()
     settings = load_settings(environment)
     studio = build(settings, make_clients(settings))
-    studio.accounts.add_local_user(
+    assert studio.local_users is not None
+    studio.local_users.add(
         "mia", email="mia@example.com", name=f"Mia {HTML}", password=password, role=Role.MAKER
     )
     studio.close()

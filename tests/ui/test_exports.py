@@ -8,8 +8,8 @@ from streamlit.testing.v1 import AppTest
 
 from app.ui.gallery import export_dialog
 from services.build import Studio
-from services.exports.records import ExportStatus
 from services.records import Job, User
+from services.store.exports import ExportStatus
 from tests.ui.conftest import words
 
 

@@ -17,6 +17,7 @@ from services.records import Image, Job, User
 from tests.ui.conftest import words
 from tests.ui.test_gallery import GALLERY
 from tests.ui.test_gallery import picture as picture  # the fixture
+from tests.wire.conftest import real_clients
 
 HOSTILE = "![x](http://evil.example) <b>"
 
@@ -94,7 +95,7 @@ def test_a_rerun_reads_the_page_and_nothing_else(
     studio.trash.put_many(maker, ids[:2])
     at = open_page(GALLERY, query={"show": show})
     seen: list[str] = []
-    events = studio.trash._table._client.meta.events
+    events = real_clients(studio.settings).dynamodb.meta.events
     events.register("before-call.dynamodb", lambda model, **_: seen.append(model.name), unique_id="w")
     try:
         at.run()

@@ -16,9 +16,10 @@ from app.ui.viewer.reproduction_panel import difference_words
 from app.ui.viewer.viewer_panels import PANEL
 from services.build import Studio
 from services.errors import NotFound
-from services.images.attachment_records import Difference, Share
+from services.images.attachment_records import Share
 from services.images.shares import LIVES
 from services.records import Image, Job, JobStatus, User
+from services.store.reruns import Difference
 from tests.endpoint import ScriptedEndpoint
 from tests.ui.conftest import ROOT, claims, components, words
 

@@ -8,10 +8,12 @@ from functools import cache
 
 import pytest
 
+from services.accounts.local_users import LocalUsers
 from services.aws.session import Clients, make_clients
+from services.aws.table import Table
 from services.build import Studio, build
 from services.records import Job, JobRequest, Role, User
-from services.settings import Settings, load_settings
+from services.settings import AuthMode, Settings, load_settings
 from tests.endpoint import ScriptedEndpoint
 
 
@@ -45,6 +47,23 @@ def studio(settings: Settings, endpoint: ScriptedEndpoint) -> Iterator[Studio]:
     clients = replace(real_clients(settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
     studio = build(settings, clients)
     yield studio
+    studio.close()
+
+
+@pytest.fixture
+def table(settings: Settings) -> Table:
+    """The studio's table, for what a test does by hand."""
+    return Table(real_clients(settings).dynamodb, settings.table)
+
+
+@pytest.fixture
+def local_users(settings: Settings, endpoint: ScriptedEndpoint) -> Iterator[LocalUsers]:
+    """Of a studio on the same table that keeps its own list of users."""
+    local = settings.model_copy(update={"auth_mode": AuthMode.LOCAL})
+    clients = replace(real_clients(settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
+    studio = build(local, clients)
+    assert studio.local_users is not None
+    yield studio.local_users
     studio.close()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import bcrypt
 import pytest
 
+from services.accounts.local_users import LocalUsers
 from services.build import Studio
 from services.commands import users
 from services.errors import Conflict, InvalidRequest, LimitReached, NotFound, NotSignedIn
@@ -113,47 +114,44 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str, password: str = PASSWORD) 
 
 
 def test_local_users_are_kept_by_a_command(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    local_users: LocalUsers, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "add", "ada", "--email", "ada@example.com", "--name", "Ada") == 0
-    [ada] = studio.accounts.local_users().values()
+    [ada] = local_users.all().values()
     assert (ada.username, ada.role, len(ada.user_id)) == ("ada", Role.MAKER, 32)
     assert bcrypt.checkpw(PASSWORD.encode(), ada.password_hash.encode())
     assert run(monkeypatch, "role", "ada", "admin") == 0
     assert run(monkeypatch, "password", "ada", password="another long one") == 0
-    changed = studio.accounts.local_users()["ada"]
+    changed = local_users.all()["ada"]
     assert changed.role is Role.ADMIN
     assert bcrypt.checkpw(b"another long one", changed.password_hash.encode())
     assert run(monkeypatch, "list") == 0
     assert "ada@example.com" in capsys.readouterr().out
     assert run(monkeypatch, "remove", "ada") == 0
-    assert studio.accounts.local_users() == {}
+    assert local_users.all() == {}
     assert run(monkeypatch, "remove", "ada") == 2
 
 
 @pytest.mark.parametrize("password", ["", "short", "x" * 73, "ü" * 37])
 def test_a_weak_or_endless_password_is_refused(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], password: str
+    local_users: LocalUsers,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    password: str,
 ) -> None:
     assert run(monkeypatch, "add", "ada", "--email", "ada@example.com", password=password) == 2
     assert "password" in capsys.readouterr().err.lower()
-    assert studio.accounts.local_users() == {}
+    assert local_users.all() == {}
 
 
-def test_a_name_is_given_once(studio: Studio) -> None:
-    studio.accounts.add_local_user(
-        "ada", email="ada@example.com", name="", password=PASSWORD, role=Role.MAKER
-    )
+def test_a_name_is_given_once(local_users: LocalUsers) -> None:
+    local_users.add("ada", email="ada@example.com", name="", password=PASSWORD, role=Role.MAKER)
     with pytest.raises(Conflict):
-        studio.accounts.add_local_user(
-            "ada", email="eve@example.com", name="", password=PASSWORD, role=Role.ADMIN
-        )
-    assert studio.accounts.local_users()["ada"].role is Role.MAKER
+        local_users.add("ada", email="eve@example.com", name="", password=PASSWORD, role=Role.ADMIN)
+    assert local_users.all()["ada"].role is Role.MAKER
 
 
 @pytest.mark.parametrize("name", ["", "Ada", "a b", "../x", "-x", "x" * 41, "LOGIN#x"])
-def test_a_strange_username_is_refused(studio: Studio, name: str) -> None:
+def test_a_strange_username_is_refused(local_users: LocalUsers, name: str) -> None:
     with pytest.raises(InvalidRequest):
-        studio.accounts.add_local_user(
-            name, email="a@example.com", name="", password=PASSWORD, role=Role.MAKER
-        )
+        local_users.add(name, email="a@example.com", name="", password=PASSWORD, role=Role.MAKER)

@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 
-from services.aws.table import Update
+from services.aws.table import Table, Update
 from services.build import Studio
 from services.clock import now
 from services.errors import Conflict, InvalidRequest, LimitReached, NotFound
 from services.exports import build_zip
 from services.exports.build_zip import MAX_ATTEMPTS
 from services.exports.orders import MOST_BYTES, MOST_OPEN, MOST_PICTURES, ExtraFile
-from services.exports.records import Export, ExportStatus
 from services.formats import png_metadata
 from services.records import Job, JobRequest, User
 from services.store import keys
+from services.store.exports import Export, ExportStatus
 from tests.endpoint import ScriptedEndpoint
 from tests.faults.lost import LostAnswers
 from tests.wire.conftest import real_clients
@@ -51,9 +51,9 @@ def left_in_library(studio: Studio, cloud: Any, prefix: str = "exports/") -> tup
     return [each["Key"] for each in found], len(uploads)
 
 
-def lease_ends(studio: Studio, user: User, export: Export) -> None:
+def lease_ends(table: Table, user: User, export: Export) -> None:
     """Time goes by and nobody is heard of."""
-    studio.search._table.update(
+    table.update(
         Update(
             (keys.user_pk(user.id), f"EXPORT#{export.id}"),
             assign={"GSI1SK": (now() - timedelta(seconds=1)).isoformat()},
@@ -167,7 +167,14 @@ def test_too_much_and_too_many_are_refused_in_words(
 )
 @pytest.mark.parametrize("done", [True, False])
 def test_a_zip_whose_maker_dies_is_made_by_the_next_and_leaves_no_parts(
-    studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any, service: str, call: str, done: bool
+    studio: Studio,
+    draw: Callable[..., Job],
+    maker: User,
+    cloud: Any,
+    table: Table,
+    service: str,
+    call: str,
+    done: bool,
 ) -> None:
     ids = draw(count=4).image_ids
     export = order(studio, maker, ids)
@@ -188,7 +195,7 @@ def test_a_zip_whose_maker_dies_is_made_by_the_next_and_leaves_no_parts(
     assert fired
     if studio.exports.get(maker, export.id).status is ExportStatus.WORKING:
         assert studio.export_builder.build_due() == 0, "its maker may still live"
-        lease_ends(studio, maker, export)
+        lease_ends(table, maker, export)
     assert studio.export_builder.build_due() == 1
     assert len(fetch(studio, maker, export).namelist()) == 6
     found, uploads = left_in_library(studio, cloud)
@@ -196,7 +203,12 @@ def test_a_zip_whose_maker_dies_is_made_by_the_next_and_leaves_no_parts(
 
 
 def test_what_fails_again_and_again_is_given_up(
-    studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any, monkeypatch: pytest.MonkeyPatch
+    studio: Studio,
+    draw: Callable[..., Job],
+    maker: User,
+    cloud: Any,
+    table: Table,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     export = order(studio, maker, draw().image_ids)
     broken = lambda *_: (_ for _ in ()).throw(NotFound("gone"))  # noqa: E731
@@ -204,7 +216,7 @@ def test_what_fails_again_and_again_is_given_up(
         patch.setattr(studio.export_builder._library, "upload_part", broken)
         for _ in range(MAX_ATTEMPTS):
             assert studio.export_builder.build_due() == 0
-            lease_ends(studio, maker, export)
+            lease_ends(table, maker, export)
     assert studio.export_builder.build_due() == 0
     assert studio.exports.get(maker, export.id).status is ExportStatus.FAILED
     assert left_in_library(studio, cloud)[1] == 0

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.aws.table import Table
 from services.build import Studio
 from services.errors import InvalidRequest
 from services.images.bulk_changes import MOST_PICTURES, BulkResult
@@ -14,6 +15,8 @@ from services.images.marks import LONGEST_TAG, MOST_TAGS, ImageMarks, clean_tag
 from services.records import Job, User
 from services.search.query import PictureQuery
 from services.store import keys
+from services.store.images import ImageStore
+from services.store.transactions import Transactions
 from tests.faults.lost import LostAnswers
 from tests.wire.conftest import real_clients
 
@@ -82,10 +85,9 @@ def test_a_rating_is_0_to_5(studio: Studio, maker: User, rating: int) -> None:
 
 
 def test_tags_changed_by_another_window_in_between_are_both_kept(
-    studio: Studio, draw: Callable[..., Job], maker: User, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, draw: Callable[..., Job], maker: User, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [image_id] = draw().image_ids
-    table = studio.marks._table
     read = table.get_many
     meddled: list[int] = []
 
@@ -97,7 +99,7 @@ def test_tags_changed_by_another_window_in_between_are_both_kept(
         return items
 
     with monkeypatch.context() as patch:
-        mine = ImageMarks(table)
+        mine = ImageMarks(ImageStore(table), Transactions(table))
         patch.setattr(table, "get_many", read_then_meddle)
         assert mine.tag_many(maker, [image_id], add=["mine"]).done == (image_id,)
     assert meddled == [1]

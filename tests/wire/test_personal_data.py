@@ -14,10 +14,11 @@ from services.accounts.preferences import Preferences, Theme
 from services.build import Studio
 from services.errors import LimitReached
 from services.exports import orders
-from services.exports.records import Export
 from services.images.shares import LIVES
+from services.jobs import kept_data
 from services.privacy import personal_data
 from services.records import Job, User
+from services.store.exports import Export
 
 
 def fetch(studio: Studio, user: User, export: Export) -> zipfile.ZipFile:
@@ -108,7 +109,7 @@ def test_jobs_that_do_not_fit_are_left_out_the_oldest_first_and_it_is_said(
 ) -> None:
     draw()
     newest = draw()
-    monkeypatch.setattr(personal_data, "MOST_JOBS_BYTES", 2000)
+    monkeypatch.setattr(kept_data, "MOST_JOBS_BYTES", 2000)
 
     [export] = studio.personal_data.order(maker).exports
     archive = fetch(studio, maker, export)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.accounts.preferences import Preferences, Theme
+from services.aws.table import Table
 from services.build import Studio
 from services.errors import InvalidRequest
 from services.records import User
@@ -45,9 +46,8 @@ def test_what_is_not_offered_is_refused_and_nothing_changes(
     assert studio.preferences.get(maker) == Preferences(count=3)
 
 
-def test_what_is_no_longer_offered_is_left_out(studio: Studio, maker: User) -> None:
+def test_what_is_no_longer_offered_is_left_out(studio: Studio, maker: User, table: Table) -> None:
     studio.preferences.save(maker, Preferences(theme=Theme.LIGHT, count=2))
-    table = studio.preferences._table
     table.put(
         {"PK": keys.user_pk(maker.id), "SK": keys.PREFERENCES, "theme": "light", "model": "gone", "count": 40}
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from services.aws.table import Update
+from services.aws.table import Table, Update
 from services.build import Studio
 from services.commands import rebuild_search
 from services.errors import InvalidRequest
@@ -65,7 +65,7 @@ def found(studio: Studio, user: User, text: str = "", **filters: Any) -> list[st
 
 def another_task(studio: Studio) -> Search:
     """The search of a studio process that has nothing in memory."""
-    return Search(studio.search._table, studio.search_index)
+    return Search(studio.search._images, studio.search_index)
 
 
 def by_another_task(studio: Studio, user: User) -> list[str]:
@@ -249,7 +249,12 @@ def test_deleting_everything_leaves_nothing_even_of_a_fold_that_died(
 
 @pytest.mark.parametrize("damage", ["missing", "cut off", "other bytes", "head lost"])
 def test_a_damaged_index_is_made_anew_from_the_records(
-    studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, cloud: Any, damage: str
+    studio: Studio,
+    paint: Callable[..., tuple[str, ...]],
+    maker: User,
+    cloud: Any,
+    table: Table,
+    damage: str,
 ) -> None:
     ids = paint(count=4)
     studio.search_index.fold(maker.id)
@@ -258,7 +263,7 @@ def test_a_damaged_index_is_made_anew_from_the_records(
     if damage == "missing":
         s3.delete_object(Bucket=bucket, Key=segment.key)
     elif damage == "head lost":
-        studio.search._table.delete(keys.user_pk(maker.id), keys.SEARCH)
+        table.delete(keys.user_pk(maker.id), keys.SEARCH)
     else:
         body = s3.get_object(Bucket=bucket, Key=segment.key)["Body"].read()
         spoiled = body[:-9] if damage == "cut off" else gzip.compress(b'["x"]')
@@ -287,7 +292,7 @@ def test_of_two_folds_at_once_both_changes_count_and_nothing_is_left_over(
     for _ in range(5):
         paint()
         index = studio.search_index
-        task = SearchIndex(studio.search._table, index._objects, index._on_erased)
+        task = SearchIndex(index._heads, index._notes, index._images, index._objects, index._on_erased)
         folds = [threading.Thread(target=task.fold, args=(maker.id,)) for _ in range(4)]
         for fold in folds:
             fold.start()
@@ -348,12 +353,16 @@ def test_a_fold_that_dies_anywhere_is_finished_by_the_next(
 
 
 def test_the_command_makes_an_index_anew(
-    studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, monkeypatch: pytest.MonkeyPatch
+    studio: Studio,
+    paint: Callable[..., tuple[str, ...]],
+    maker: User,
+    table: Table,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ids = paint(count=2)
     studio.search_index.fold(maker.id)
     before = studio.search_index.head(maker.id)
-    studio.search._table.update(
+    table.update(
         Update((keys.user_pk(maker.id), "IMAGE#" + ids[0].replace("-", "#")), assign={"prompt": "by hand"})
     )
     assert found(studio, maker, "hand") == []
@@ -415,7 +424,7 @@ def test_a_record_read_before_a_change_that_others_know_by_now_is_not_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (image_id,) = paint()
-    task, read = another_task(studio), studio.search._table.get_many
+    task, read = another_task(studio), studio.search._images.visible
     late: list[str] = []
 
     def read_and_wait(wanted: Any) -> Any:
@@ -427,7 +436,7 @@ def test_a_record_read_before_a_change_that_others_know_by_now_is_not_kept(
         return items
 
     task.facets(maker)
-    monkeypatch.setattr(task, "_table", SimpleNamespace(get_many=read_and_wait))
+    monkeypatch.setattr(task, "_images", SimpleNamespace(visible=read_and_wait))
     assert [image.rating for image in task.find(maker, PictureQuery()).items] == [0]
     assert late
     assert [image.rating for image in task.find(maker, PictureQuery()).items] == [5]
@@ -456,13 +465,14 @@ def test_a_record_removed_by_hand_is_not_shown_after_a_while_and_heals_the_index
     studio: Studio,
     paint: Callable[..., tuple[str, ...]],
     maker: User,
+    table: Table,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gone, kept = paint(count=2)
     studio.search_index.fold(maker.id)
     assert len(found(studio, maker)) == 2
     job_id, n = keys.split_image_id(gone) or ("", 0)
-    studio.search._table.delete(keys.user_pk(maker.id), keys.image_sk(job_id, n))
+    table.delete(keys.user_pk(maker.id), keys.image_sk(job_id, n))
     monkeypatch.setattr(memory, "IMAGE_MAX_AGE_S", 0.0)
     first = studio.search.find(maker, PictureQuery())
     assert [image.id for image in first.items] == [kept] and first.total == 1

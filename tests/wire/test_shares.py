@@ -150,7 +150,8 @@ def test_looks_are_counted_up_to_a_bound_and_never_bring_a_revoked_link_back(
         studio.shares.look(new.token)
     [listed] = studio.shares.list(maker)
     assert listed.views == 2 and listed.id == new.share.id
-    link = {"PK": keys.share_link(new.token)[0], "SK": "SHARE"}
+    link = studio.shares._store.link(new.token)
+    assert link is not None
     studio.shares.revoke(maker, new.share.id)
     studio.shares._count(link)
     assert rows(studio, cloud) == []

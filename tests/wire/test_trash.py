@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from services.aws.table import Table
 from services.build import Studio
 from services.clock import now
 from services.errors import InvalidRequest, NotFound, Unavailable
@@ -159,15 +160,15 @@ def test_the_worker_erases_what_is_due(
 
 
 def test_an_index_that_is_behind_does_not_erase_what_was_restored_or_deleted_anew(
-    studio: Studio, draw: Callable[..., Job], maker: User, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, draw: Callable[..., Job], maker: User, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     restored, anew = draw().image_ids[0], draw().image_ids[0]
     studio.trash.put_many(maker, [restored, anew])
-    behind = studio.trash._table.index(keys.TRASHED)
+    behind = table.index(keys.TRASHED)
     assert len(behind) == 2
     studio.trash.restore_many(maker, [restored, anew])
     studio.trash.put_many(maker, [anew])
-    monkeypatch.setattr(studio.trash._table, "index", lambda *_, **__: behind)
+    monkeypatch.setattr(Table, "index", lambda *_, **__: behind)
     assert studio.trash.expire() == 0
     assert studio.images.get(maker, restored).trashed_at is None
     assert [image.id for image in studio.trash.list(maker).items] == [anew]
@@ -213,13 +214,18 @@ def test_an_erasure_cut_off_at_the_objects_is_gone_from_the_trash_and_ended_by_t
 
 
 def test_emptying_takes_all_that_is_in_the_trash_and_nothing_else(
-    studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any, monkeypatch: pytest.MonkeyPatch
+    studio: Studio,
+    draw: Callable[..., Job],
+    maker: User,
+    cloud: Any,
+    table: Table,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     jobs = [draw(count=4) for _ in range(2)]
     [kept, *gone] = [image_id for job in jobs for image_id in job.image_ids]
     studio.trash.put_many(maker, gone)
     # A note whose picture was restored from a backup: it must not keep the rest from going, nor be followed.
-    studio.trash._table.put(
+    table.put(
         {"PK": f"USER#{maker.id}", "SK": f"TRASH#{kept.replace('-', '#')}", "trashed_at": now().isoformat()}
     )
     monkeypatch.setattr("services.images.bulk_changes.MOST_PICTURES", 3)

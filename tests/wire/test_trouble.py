@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from services.accounts.local_users import LocalUsers
 from services.aws.session import Clients
 from services.build import Studio, build
 from services.errors import NotFound, NotSignedIn, Unavailable
@@ -312,16 +313,18 @@ def test_a_job_that_nobody_watched_for_long_is_read_before_it_is_shown(
     assert studio.live.watch(maker, job.id).status is JobStatus.CANCELED
 
 
-def test_a_removed_local_user_has_no_keys_and_a_demoted_ones_are_a_makers(studio: Studio) -> None:
+def test_a_removed_local_user_has_no_keys_and_a_demoted_ones_are_a_makers(
+    studio: Studio, local_users: LocalUsers
+) -> None:
     accounts = studio.accounts
-    local = accounts.add_local_user(
+    local = local_users.add(
         "ada", email="ada@example.com", name="", password="correct horse battery", role=Role.ADMIN
     )
-    secret = accounts.create_key(accounts.sign_in_local(local), "ci").secret
+    secret = accounts.create_key(local_users.sign_in(local), "ci").secret
     assert accounts.by_api_key(secret).role is Role.ADMIN
-    accounts.set_local_role("ada", Role.MAKER)
+    local_users.set_role("ada", Role.MAKER)
     assert accounts.by_api_key(secret).role is Role.MAKER
-    accounts.remove_local_user("ada")
+    local_users.remove("ada")
     with pytest.raises(NotSignedIn):
         accounts.by_api_key(secret)
     with pytest.raises(NotFound):

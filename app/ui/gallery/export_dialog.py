@@ -15,9 +15,9 @@ from app.ui.common.error_boundary import errors_in_words
 from services.build import Studio
 from services.errors import StudioError
 from services.exports.orders import KEPT, MOST_PICTURES, OPEN
-from services.exports.records import Export, ExportStatus
 from services.records import Image, User
 from services.search.query import PictureQuery
+from services.store.exports import Export, ExportStatus
 
 LOOK_EVERY_S = 1.5
 WITH_SETTINGS, PICTURES_ONLY = tr_later("With their settings"), tr_later("Pictures only")

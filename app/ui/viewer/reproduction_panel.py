@@ -18,9 +18,9 @@ from app.ui.create.submit_panel import price_words
 from app.ui.viewer.compare import differing
 from services.build import Studio
 from services.errors import StudioError
-from services.images.attachment_records import Difference
 from services.jobs.reproductions import Passport
 from services.records import Image, Job, User
+from services.store.reruns import Difference
 
 POLL_S = 1.0
 # Asks the page to open the viewer again, as it was.

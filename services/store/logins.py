@@ -1,0 +1,73 @@
+"""Logins: the people of an installation without Cognito, by username."""
+
+from __future__ import annotations
+
+from services.aws.table import ConditionFailed, Item, Put, Table, Update
+from services.records import Record, Role
+from services.store.writes import TransactionRefused
+
+LOGIN_PK = "LOGIN"
+LOGIN_SK = "NAME#"
+
+
+class LocalUser(Record):
+    """A person who signs in with a password kept here (AUTH_MODE=local); `password_hash` is bcrypt's."""
+
+    username: str
+    email: str
+    name: str
+    password_hash: str
+    user_id: str
+    role: Role
+
+
+class LoginStore:
+    """The logins of an installation. Each method is one AWS call unless it says otherwise."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def all(self) -> tuple[LocalUser, ...]:
+        """Everybody; one AWS call for each 1,000."""
+        return tuple(_local_user(item) for item in self._table.each(LOGIN_PK, LOGIN_SK))
+
+    def find(self, username: str) -> LocalUser | None:
+        """The login of that name; None when there is none."""
+        item = self._table.get(LOGIN_PK, LOGIN_SK + username)
+        return _local_user(item) if item else None
+
+    def add(self, user: LocalUser) -> bool:
+        """Keeps a new login; False when the name is taken. A read more when the write was refused."""
+        item = {"PK": LOGIN_PK, "SK": LOGIN_SK + user.username} | user.model_dump(mode="json")
+        try:
+            self._table.transact([Put(item=item, label="login", condition="attribute_not_exists(PK)")])
+        except TransactionRefused:
+            # After a lost answer the write was sent again: then the login that is there is this one.
+            stored = self.find(user.username)
+            return stored is not None and stored.user_id == user.user_id
+        return True
+
+    def set_password_hash(self, username: str, password_hash: str) -> str | None:
+        """Keeps another password; the id of the user, None when there is no such login."""
+        return self._change(username, {"password_hash": password_hash})
+
+    def set_role(self, username: str, role: Role) -> str | None:
+        """Gives the login another role; the id of the user, None when there is no such login."""
+        return self._change(username, {"role": role.value})
+
+    def remove(self, username: str) -> None:
+        """Removes the login; no error when it is gone already."""
+        self._table.delete(LOGIN_PK, LOGIN_SK + username)
+
+    def _change(self, username: str, assign: dict[str, str]) -> str | None:
+        try:
+            item = self._table.update(
+                Update(key=(LOGIN_PK, LOGIN_SK + username), assign=assign, condition="attribute_exists(PK)")
+            )
+        except ConditionFailed:
+            return None
+        return str(item["user_id"])
+
+
+def _local_user(item: Item) -> LocalUser:
+    return LocalUser.model_validate({name: item[name] for name in LocalUser.model_fields})

@@ -1,0 +1,50 @@
+"""Preferences: what a person has chosen once for all sessions, one record a person."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from services.aws.table import Table
+from services.records import Record
+from services.store import keys
+
+
+class Theme(StrEnum):
+    SYSTEM = "system"
+    LIGHT = "light"
+    DARK = "dark"
+
+
+class Language(StrEnum):
+    ENGLISH = "en"
+    GERMAN = "de"
+    FRENCH = "fr"
+
+
+class Preferences(Record):
+    """None leaves it to the studio: the browser's language, its first model, and the model's own quality."""
+
+    language: Language | None = None
+    theme: Theme = Theme.SYSTEM
+    model: str | None = None
+    quality: str | None = None
+    count: int = 1
+
+
+class PreferenceStore:
+    """The preferences of all users. Each method is one AWS call."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def get(self, user_id: str) -> Preferences:
+        """What the user has chosen; the defaults when they never chose."""
+        item = self._table.get(keys.user_pk(user_id), keys.PREFERENCES) or {}
+        return Preferences.model_validate(
+            {name: item[name] for name in Preferences.model_fields if name in item}
+        )
+
+    def save(self, user_id: str, preferences: Preferences) -> None:
+        """Keeps them in place of those before."""
+        item = preferences.model_dump(mode="json", exclude_none=True)
+        self._table.put({"PK": keys.user_pk(user_id), "SK": keys.PREFERENCES, **item})

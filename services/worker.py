@@ -6,7 +6,6 @@ import logging
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 
 from services.aws.queues import Message, Queue
@@ -48,6 +47,7 @@ class Worker:
             threading.Thread(target=loop, name=name, daemon=True)
             for name, loop in (
                 ("sweep", self._sweep_loop),
+                ("reconcile", self._reconcile_loop),
                 ("search", self._search_loop),
                 ("exports", self._export_loop),
             )
@@ -124,17 +124,19 @@ class Worker:
                     return None
 
     def _sweep_loop(self) -> None:
-        reconciled_at = -RECONCILE_S
         while not self._stop.is_set():
             self._safely("endpoints", self._studio.cold_starts.look)
             self._safely("sweep", self.sweep_once)
             self._safely("upkeep", self._studio.images.upkeep)
             self._safely("trash", self._studio.trash.expire)
             self._safely("shares", self._studio.shares.expire)
-            if time.monotonic() - reconciled_at >= RECONCILE_S:
-                reconciled_at = time.monotonic()
-                self._safely("reconcile", self._reconcile)
             self._stop.wait(self._studio.settings.sweep_interval_s)
+
+    def _reconcile_loop(self) -> None:
+        """A pass over a large bucket takes hours: no other loop may wait for it, nor may the end of the worker."""
+        while not self._stop.is_set():
+            self._safely("reconcile", self._reconcile)
+            self._stop.wait(RECONCILE_S)
 
     def _search_loop(self) -> None:
         while not self._stop.is_set():
@@ -154,7 +156,7 @@ class Worker:
             event(f"{name}_failed", level=logging.ERROR, exc=exc)
 
     def _reconcile(self) -> None:
-        event("reconciled", **self._studio.reconciler.reconcile().model_dump())
+        event("reconciled", **self._studio.reconciler.reconcile(self._stop.is_set).model_dump())
 
     def sweep_once(self) -> None:
         """One sweep, and the number of jobs that wait for each endpoint published for scaling."""

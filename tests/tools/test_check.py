@@ -61,6 +61,11 @@ IMPORTS = {
         "app/ui/one.py",
         "import botocore.config",
     ),
+    "a domain imports the table": (
+        "only services.store and the wiring touch the table",
+        "services/images/one.py",
+        "from services.aws.table import Update",
+    ),
     "a service imports Streamlit": (
         "services know neither Streamlit nor a web framework",
         "services/jobs/one.py",
@@ -107,6 +112,7 @@ ALLOWED_IMPORTS = {
     ),
     "the app imports services and Streamlit": ("app/one.py", "import streamlit\nfrom services import errors"),
     "the laptop's AWS imports boto3": ("local/one.py", "import boto3"),
+    "a domain imports a store": ("services/images/one.py", "from services.store import albums"),
     "inference imports boto3": ("inference/one.py", "import boto3"),
 }
 

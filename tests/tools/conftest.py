@@ -15,6 +15,7 @@ CLEAN = {
     "app/__init__.py": '"""The door."""\n',
     "services/__init__.py": '"""What is done."""\n',
     "services/aws/__init__.py": '"""The edge."""\n',
+    "services/aws/table.py": '"""The table."""\n',
     "services/errors.py": '"""Errors."""\n',
     "services/records.py": '"""Records."""\n',
     "inference/__init__.py": '"""The model."""\n',

@@ -64,7 +64,7 @@ IMPORTS = {
     "a domain imports the table": (
         "only services.store and the wiring touch the table",
         "services/images/one.py",
-        "from services.aws.table import Update",
+        "from services.aws import table",
     ),
     "a service imports Streamlit": (
         "services know neither Streamlit nor a web framework",

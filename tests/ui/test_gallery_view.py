@@ -17,7 +17,6 @@ from services.records import Image, Job, User
 from tests.ui.conftest import words
 from tests.ui.test_gallery import GALLERY
 from tests.ui.test_gallery import picture as picture  # the fixture
-from tests.wire.conftest import real_clients
 
 HOSTILE = "![x](http://evil.example) <b>"
 
@@ -95,7 +94,7 @@ def test_a_rerun_reads_the_page_and_nothing_else(
     studio.trash.put_many(maker, ids[:2])
     at = open_page(GALLERY, query={"show": show})
     seen: list[str] = []
-    events = real_clients(studio.settings).dynamodb.meta.events
+    events = studio.trash._notes._table._client.meta.events
     events.register("before-call.dynamodb", lambda model, **_: seen.append(model.name), unique_id="w")
     try:
         at.run()

@@ -9,8 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import random
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -19,11 +17,14 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
+from services.aws.contention import Line, attempts
 from services.aws.session import Client, error_code, translated
 from services.errors import InvalidRequest, StudioError, Unavailable
 
 Item = dict[str, Any]
-CONFLICT_ATTEMPTS = 10
+# What DynamoDB says of a transaction that may succeed when it is tried again.
+PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+CROWDED = "Many requests are changing the same records. Try again in a few seconds."
 BATCH_GET_KEYS = 100
 # Records read one after the other come in pages of so many; a page of pictures stays below DynamoDB's 1 MB.
 EACH_ITEMS = 1000
@@ -93,6 +94,7 @@ class Table:
     def __init__(self, client: Client, name: str) -> None:
         self._client = client
         self._name = name
+        self._line = Line()
 
     @translated("DynamoDB")
     def get(self, pk: str, sk: str) -> Item | None:
@@ -114,7 +116,7 @@ class Table:
     def _get_batch(self, keys: list[tuple[str, str]]) -> dict[tuple[str, str], Item]:
         request: dict[str, Any] = {self._name: {"Keys": [_key(key) for key in keys], "ConsistentRead": True}}
         found: dict[tuple[str, str], Item] = {}
-        for attempt in range(CONFLICT_ATTEMPTS):
+        for _ in attempts():
             answer = self._client.batch_get_item(RequestItems=request)
             for raw in answer["Responses"].get(self._name, []):
                 item = _plain(raw)
@@ -122,8 +124,25 @@ class Table:
             request = answer.get("UnprocessedKeys") or {}
             if not request:
                 return found
-            _back_off(attempt)
         raise Unavailable("DynamoDB is throttling. Try again in a few seconds.")
+
+    @translated("DynamoDB")
+    def snapshot(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Item]:
+        """The items that exist among `keys` (100 at most) as they were at one moment, by key.
+
+        Waits out writes that are changing them, as `transact` does. Raises Unavailable when those go on.
+        """
+        gets = [{"Get": {"TableName": self._name, "Key": _key(key)}} for key in keys]
+        for _ in attempts():
+            try:
+                answer = self._client.transact_get_items(TransactItems=gets)
+            except ClientError as exc:
+                if not PASSING & set(_reasons(exc)):
+                    raise
+                continue
+            items = [_plain(each["Item"]) for each in answer["Responses"] if each.get("Item")]
+            return {(item["PK"], item["SK"]): item for item in items}
+        raise Unavailable(CROWDED)
 
     @translated("DynamoDB")
     def query(
@@ -242,46 +261,41 @@ class Table:
         return _plain(answer["Attributes"])
 
     def _patiently(self, write: Callable[[], Any]) -> Any:
-        """Repeats a single write that meets a transaction on the same item, with jitter, for about two seconds."""
-        for attempt in range(CONFLICT_ATTEMPTS - 1):
+        """Repeats a single write that meets a transaction on the same item, with jitter, for about ten seconds."""
+        for _ in attempts():
             try:
                 return write()
             except ClientError as exc:
                 if error_code(exc) != "TransactionConflictException":
                     raise
-            _back_off(attempt)
-        return write()
+        raise Unavailable(CROWDED)
 
     @translated("DynamoDB")
     def transact(self, writes: Sequence[Put | Update | Delete]) -> None:
-        """All of the writes or none. Waits out conflicts with other transactions, with jitter, for about two seconds.
+        """All of the writes or none. Transactions of this process that share an item go one after the other; conflicts
+        with those of other processes are waited out, with jitter, for about ten seconds.
 
         Raises TransactionRefused naming the failed conditions; after a lost response that can be one's own success,
         so a caller reads its marker before it believes the refusal. Raises Unavailable when conflicts go on.
         """
         request = [_transact_item(self._name, write) for write in writes]
-        for attempt in range(CONFLICT_ATTEMPTS):
-            try:
-                self._client.transact_write_items(TransactItems=request)
-                return
-            except ClientError as exc:
-                if error_code(exc) != "TransactionCanceledException":
-                    raise
-                reasons = [
-                    reason.get("Code", "None") for reason in exc.response.get("CancellationReasons", [])
-                ]
-                failed = frozenset(
-                    write.label
-                    for write, reason in zip(writes, reasons, strict=False)
-                    if reason == "ConditionalCheckFailed"
-                )
-                if failed:
-                    raise TransactionRefused(failed) from exc
-                retryable = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-                if not retryable & set(reasons):
-                    raise
-            _back_off(attempt)
-        raise Unavailable("Many requests are changing the same records. Try again in a few seconds.")
+        with self._line.turn(_key_of(write) for write in writes):
+            for _ in attempts():
+                try:
+                    self._client.transact_write_items(TransactItems=request)
+                    return
+                except ClientError as exc:
+                    reasons = _reasons(exc)
+                    failed = frozenset(
+                        write.label
+                        for write, reason in zip(writes, reasons, strict=False)
+                        if reason == "ConditionalCheckFailed"
+                    )
+                    if failed:
+                        raise TransactionRefused(failed) from exc
+                    if not PASSING & set(reasons):
+                        raise
+        raise Unavailable(CROWDED)
 
 
 class _Expression:
@@ -347,6 +361,17 @@ def _transact_item(table: str, write: Put | Update | Delete) -> dict[str, Any]:
     return {"Delete": body | {"Key": _key(write.key)}}
 
 
+def _key_of(write: Put | Update | Delete) -> tuple[str, str]:
+    return (write.item["PK"], write.item["SK"]) if isinstance(write, Put) else write.key
+
+
+def _reasons(exc: ClientError) -> list[str]:
+    """Why a transaction was canceled, a word for each of its items; empty for every other error."""
+    if error_code(exc) != "TransactionCanceledException":
+        return []
+    return [reason.get("Code", "None") for reason in exc.response.get("CancellationReasons", [])]
+
+
 def _key(key: tuple[str, str]) -> dict[str, Any]:
     return {"PK": _serialize(key[0]), "SK": _serialize(key[1])}
 
@@ -377,8 +402,3 @@ def _read_cursor(cursor: str, pk: str, prefix: str) -> dict[str, Any]:
             "The cursor in 'after' is not one that a list returned. Start again without it.", param="after"
         )
     return _key((pk, sk))
-
-
-def _back_off(attempt: int) -> None:
-    # Full jitter, as in AWS's "Exponential Backoff And Jitter": sleep uniformly in [0, base * 2^attempt].
-    time.sleep(random.uniform(0, min(0.4, 0.02 * 2**attempt)))  # noqa: S311

@@ -1,0 +1,156 @@
+"""The rules by which DynamoDB refuses requests that meet on an item, which the embedded cloud lacks.
+
+As the developer guide has it ("Transaction conflict handling"): refused are a transaction that has an item of another
+write transaction in progress (TransactionCanceledException, TransactionConflict at that item's place), a single write
+to such an item (TransactionConflictException), and a transactional read of an item that is being written. Plain reads
+are never refused.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+from botocore.awsrequest import AWSResponse
+from botocore.httpsession import URLLib3Session
+
+Key = tuple[str, str, str]
+SINGLE_WRITES = ("PutItem", "UpdateItem", "DeleteItem")
+CONFLICT = {"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"}
+NAMESPACE = "com.amazonaws.dynamodb.v20120810"
+
+
+class Conflicts:
+    """Refuses as DynamoDB does, for a client, while it is entered; a transaction holds its items for `hold_s` more.
+
+    `refused` counts refusals by operation, `sent` what was carried out; both may be read while it works.
+    """
+
+    def __init__(self, client: Any, *, hold_s: float = 0.01) -> None:
+        self.refused: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()
+        self._client = client
+        self._hold_s = hold_s
+        self._lock = threading.Lock()
+        self._in_transactions: Counter[Key] = Counter()
+        self._in_single_writes: Counter[Key] = Counter()
+        self._reads: list[_Read] = []
+        self._session = URLLib3Session(max_pool_connections=64)
+
+    def __enter__(self) -> Conflicts:
+        self._client.meta.events.register_first("before-send.dynamodb", self._carry_out)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.meta.events.unregister("before-send.dynamodb", self._carry_out)
+
+    def _carry_out(self, event_name: str, request: Any, **_: Any) -> AWSResponse | None:
+        """Answers in the place of the network; botocore treats the answer like any other."""
+        operation = event_name.rpartition(".")[2]
+        body = json.loads(request.body)
+        if operation == "TransactWriteItems":
+            return self._transaction(request, [_key(item) for item in body["TransactItems"]])
+        if operation == "TransactGetItems":
+            return self._read(request, [_key(item) for item in body["TransactItems"]])
+        if operation in SINGLE_WRITES:
+            return self._single_write(request, operation, _key({operation: body}))
+        assert operation != "BatchWriteItem", "nobody used it when this was written"
+        return None
+
+    def _transaction(self, request: Any, keys: list[Key]) -> AWSResponse:
+        assert len(set(keys)) == len(keys), "DynamoDB takes no two actions on one item"
+        with self._lock:
+            met = [self._in_transactions[key] > 0 for key in keys]
+            if any(met):
+                return self._refuse(request, "TransactWriteItems", met)
+            self._in_transactions.update(keys)
+            self._spoil_reads(keys)
+        try:
+            return self._send(request, "TransactWriteItems", self._hold_s)
+        finally:
+            with self._lock:
+                self._in_transactions.subtract(keys)
+
+    def _single_write(self, request: Any, operation: str, key: Key) -> AWSResponse:
+        with self._lock:
+            if self._in_transactions[key] > 0:
+                return self._refuse(request, operation, [])
+            self._in_single_writes[key] += 1
+            self._spoil_reads([key])
+        try:
+            return self._send(request, operation, 0)
+        finally:
+            with self._lock:
+                self._in_single_writes[key] -= 1
+
+    def _read(self, request: Any, keys: list[Key]) -> AWSResponse:
+        read = _Read(set(keys))
+        with self._lock:
+            busy = [self._in_transactions[key] + self._in_single_writes[key] > 0 for key in keys]
+            if any(busy):
+                return self._refuse(request, "TransactGetItems", busy)
+            self._reads.append(read)
+        answer = self._send(request, "TransactGetItems", self._hold_s)
+        with self._lock:
+            self._reads.remove(read)
+            if read.spoiled:
+                return self._refuse(request, "TransactGetItems", [key in read.spoiled for key in keys])
+        return answer
+
+    def _spoil_reads(self, keys: list[Key]) -> None:
+        for read in self._reads:
+            read.spoiled |= read.keys & set(keys)
+
+    def _send(self, request: Any, operation: str, hold_s: float) -> AWSResponse:
+        answer: AWSResponse = self._session.send(request)
+        time.sleep(hold_s)
+        with self._lock:
+            self.sent[operation] += 1
+        return answer
+
+    def _refuse(self, request: Any, operation: str, met: list[bool]) -> AWSResponse:
+        self.refused[operation] += 1
+        if not met:
+            words = "Transaction is ongoing for the item"
+            return _error(request, {"__type": f"{NAMESPACE}#TransactionConflictException", "message": words})
+        reasons = [CONFLICT if each else {"Code": "None"} for each in met]
+        codes = ", ".join(reason["Code"] for reason in reasons)
+        return _error(
+            request,
+            {
+                "__type": f"{NAMESPACE}#TransactionCanceledException",
+                "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons "
+                f"[{codes}]",
+                "CancellationReasons": reasons,
+            },
+        )
+
+
+class _Read:
+    """A transactional read on its way, and those of its items that were written meanwhile."""
+
+    def __init__(self, keys: set[Key]) -> None:
+        self.keys = keys
+        self.spoiled: set[Key] = set()
+
+
+def _key(item: dict[str, Any]) -> Key:
+    """Table, PK and SK of one action of a transaction, or of a single write in the same form."""
+    [action] = item.values()
+    place = action.get("Key") or action["Item"]
+    return action["TableName"], place["PK"]["S"], place["SK"]["S"]
+
+
+class _Raw(io.BytesIO):
+    def stream(self, **_: Any) -> Any:
+        yield self.read()
+
+
+def _error(request: Any, body: dict[str, Any]) -> AWSResponse:
+    data = json.dumps(body).encode()
+    headers = {"content-type": "application/x-amz-json-1.0", "content-length": str(len(data))}
+    return AWSResponse(request.url, 400, headers, _Raw(data))

@@ -25,6 +25,7 @@ from services.billing.costs import Costs
 from services.billing.estimates import Estimator
 from services.billing.kept_data import KeptUsage
 from services.billing.ledger import Ledger
+from services.billing.studio_budget import StudioBudget
 from services.catalogue.cards import Catalogue
 from services.exports.build_zip import ExportBuilder
 from services.exports.kept_data import KeptExports
@@ -64,6 +65,7 @@ from services.store.albums import AlbumStore
 from services.store.api_keys import ApiKeyStore
 from services.store.attachments import AttachmentStore
 from services.store.change_notes import ChangeNoteStore
+from services.store.endpoint_records import EndpointRecords
 from services.store.exports import ExportStore
 from services.store.finished_jobs import FinishedJobs
 from services.store.images import ImageStore
@@ -78,9 +80,12 @@ from services.store.queues import QueueStore
 from services.store.reruns import RerunStore
 from services.store.search_heads import SearchHeadStore
 from services.store.shares import ShareStore
+from services.store.spend import SpendStore
 from services.store.tombstones import Tombstones
 from services.store.transactions import Transactions
 from services.store.trash import TrashStore
+from services.store.usage_days import UsageDays
+from services.store.user_counters import UserCounters
 
 if TYPE_CHECKING:
     from services.accounts.local_users import LocalUsers
@@ -160,9 +165,11 @@ def build(
     images = Images(image_store, transactions, pictures, attachments)
     sources = Sources(input_objects, pictures, images, store)
     inputs = Inputs(input_objects, sources)
-    ledger = Ledger(table, settings)
-    estimator = Estimator(table, catalogue, store, backends)
-    completion = Completion(store, ledger, images, backends, estimator, WakeTimes(table, backends))
+    ledger = Ledger(UserCounters(table), StudioBudget(SpendStore(table)), settings)
+    usage_days, endpoint_records = UsageDays(table), EndpointRecords(table)
+    estimator = Estimator(usage_days, catalogue, store, backends)
+    wake_times = WakeTimes(endpoint_records, backends)
+    completion = Completion(store, ledger, images, backends, estimator, wake_times)
     scheduler = Scheduler(store, QueueStore(table), backends, status, settings)
     dispatcher = Dispatcher(store, backends, inputs, settings)
     sweeper = Sweeper(store, scheduler, dispatcher, completion, backends)
@@ -214,8 +221,8 @@ def build(
         passports=Passports(RerunStore(table), jobs, images, repeats, pictures),
         shares=shares,
         ledger=ledger,
-        costs=Costs(table),
-        cold_starts=ColdStartCounter(table, status),
+        costs=Costs(usage_days),
+        cold_starts=ColdStartCounter(endpoint_records, status),
         accounts=accounts,
         local_users=_local_users(settings, table, profiles, accounts),
         live=LiveJobs(store, scheduler, backends, completion),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from services.aws.table import Put, Table, TransactionRefused, Update
 from services.backends.endpoint_status import EndpointStatus
 from services.logs import event
 from services.records import EndpointInfo, EndpointState
-from services.store import keys
+from services.store import usage_days
+from services.store.endpoint_records import EndpointRecords
 
 STATES = {EndpointState.COLD: False, EndpointState.READY: True}
 
@@ -18,8 +18,8 @@ class ColdStartCounter:
     not seen.
     """
 
-    def __init__(self, table: Table, endpoints: EndpointStatus) -> None:
-        self._table = table
+    def __init__(self, records: EndpointRecords, endpoints: EndpointStatus) -> None:
+        self._records = records
         self._endpoints = endpoints
         self._noted: dict[str, bool] = {}
 
@@ -34,31 +34,12 @@ class ColdStartCounter:
         awake = STATES.get(info.state)
         if awake is None or self._noted.get(info.model) is awake:
             return
-        key, at = (keys.STUDIO_PK, f"AWAKE#{info.model}"), info.read_at.isoformat(timespec="milliseconds")
-        before = self._table.get(*key)
+        before = self._records.awake(info.model)
         if before is None:
-            first = {"PK": key[0], "SK": key[1], "awake": awake, "looked_at": at}
-            self._write([Put(item=first, label="awake", condition="attribute_not_exists(PK)")])
-        elif before["awake"] is not awake:
-            change = Update(
-                key=key,
-                label="awake",
-                assign={"awake": awake, "looked_at": at},
-                # Later than the look that is there: one that was held up on its way must not turn it back.
-                condition="#awake = :before AND #looked_at < :at",
-                values={":before": not awake, ":at": at},
-            )
-            count = Update(
-                key=keys.usage_key(info.read_at, info.model, 0), label="usage", add={"cold_starts": 1}
-            )
-            if self._write([change, count] if awake else [change]) and awake:
+            self._records.note_first_look(info.model, awake=awake, looked_at=info.read_at)
+        elif before is not awake:
+            woke = [usage_days.count(info.read_at, info.model, 0, {"cold_starts": 1})] if awake else []
+            noted = self._records.note_change(info.model, awake=awake, looked_at=info.read_at, beside=woke)
+            if noted and awake:
                 event("model_woke", model=info.model)
         self._noted[info.model] = awake
-
-    def _write(self, writes: list[Put | Update]) -> bool:
-        """False when another worker was faster, or an answer was lost and the first try had done it."""
-        try:
-            self._table.transact(writes)
-        except TransactionRefused:
-            return False
-        return True

@@ -9,13 +9,12 @@ from datetime import timedelta
 
 from pydantic import BaseModel
 
-from services.aws.table import ConditionFailed, Item, Table, Update
 from services.backends.base import DrawnResult
 from services.backends.by_model import Backends
 from services.errors import StudioError
 from services.logs import event
 from services.records import Job
-from services.store import keys
+from services.store.endpoint_records import EndpointRecords
 
 KEPT = 20
 # Fewer wakes than this say little about the next one.
@@ -33,14 +32,9 @@ class WakeFigures(BaseModel):
     p90_s: float
 
 
-def wakes_key(model: str) -> tuple[str, str]:
-    """Where a model's wakes are kept."""
-    return keys.STUDIO_PK, f"WAKES#{model}"
-
-
-def wake_figures(item: Item | None) -> WakeFigures | None:
-    """The record in figures; None while there are too few wakes. Nearest-rank percentiles."""
-    seconds = sorted(_seconds(entry) for entry in _entries(item))
+def wake_figures(entries: Sequence[str]) -> WakeFigures | None:
+    """The record's entries in figures; None while there are too few wakes. Nearest-rank percentiles."""
+    seconds = sorted(_seconds(entry) for entry in entries)
     if len(seconds) < ENOUGH:
         return None
     return WakeFigures(wakes=len(seconds), p50_s=_percentile(seconds, 0.5), p90_s=_percentile(seconds, 0.9))
@@ -49,8 +43,8 @@ def wake_figures(item: Item | None) -> WakeFigures | None:
 class WakeTimes:
     """Writes what was measured. Nothing depends on it: a wake that cannot be noted is left out."""
 
-    def __init__(self, table: Table, backends: Backends) -> None:
-        self._table = table
+    def __init__(self, records: EndpointRecords, backends: Backends) -> None:
+        self._records = records
         self._backends = backends
 
     def note(self, job: Job, result: DrawnResult) -> None:
@@ -74,29 +68,15 @@ class WakeTimes:
             event("wake_not_noted", level=logging.WARNING, exc=exc, job=job.id)
 
     def _add(self, job: Job, took_s: float) -> None:
-        key = wakes_key(job.spec.model)
+        model = job.spec.model
         for _ in range(TRIES):
-            before = _entries(self._table.get(*key))
+            before = self._records.wakes(model)
             if any(entry.startswith(f"{job.id}:") for entry in before):
                 return
             entries = [*before, f"{job.id}:{took_s:.2f}"][-KEPT:]
-            unchanged = "#entries = :before" if before else "attribute_not_exists(PK)"
-            change = Update(
-                key=key,
-                assign={"entries": entries},
-                condition=unchanged,
-                values={":before": before} if before else {},
-            )
-            try:
-                self._table.update(change)
-            except ConditionFailed:
-                continue
-            event("wake_noted", job=job.id, model=job.spec.model, seconds=round(took_s, 2))
-            return
-
-
-def _entries(item: Item | None) -> list[str]:
-    return list(item.get("entries", [])) if item else []
+            if self._records.replace_wakes(model, before=before, entries=entries):
+                event("wake_noted", job=job.id, model=model, seconds=round(took_s, 2))
+                return
 
 
 def _seconds(entry: str) -> float:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from services.aws.table import Table
 from services.backends.by_model import Backends
-from services.backends.wake_times import WakeFigures, wake_figures, wakes_key
-from services.billing.ledger import MOST_TOGETHER, together
+from services.backends.wake_times import WakeFigures, wake_figures
+from services.billing.job_counts import MOST_TOGETHER, together
 from services.catalogue.cards import Catalogue
 from services.errors import Unavailable
 from services.records import EndpointState, Estimate, JobSpec
-from services.store import keys
 from services.store.jobs import JobStore
+from services.store.usage_days import UsageDays
 
 # What is reserved is this many times the estimate: room for a busy machine, and the most that is ever charged.
 RESERVE_FACTOR = 2.0
@@ -50,8 +47,8 @@ class _Speed:
 class Estimator:
     """Seconds from steps x pixels x the model's measured speed; dollars from its instance's price."""
 
-    def __init__(self, table: Table, catalogue: Catalogue, store: JobStore, backends: Backends) -> None:
-        self._table = table
+    def __init__(self, usage: UsageDays, catalogue: Catalogue, store: JobStore, backends: Backends) -> None:
+        self._usage = usage
         self._catalogue = catalogue
         self._store = store
         self._backends = backends
@@ -123,31 +120,22 @@ class Estimator:
             stale = replace(known or _Speed(0.0), read_at=time.monotonic())
             self._speeds[model] = stale
         today = datetime.now(UTC)
-        counted = [
-            keys.usage_key(day, model, shard)
-            for day in (today, today - timedelta(days=1))
-            for shard in range(keys.USAGE_SHARDS)
-        ]
         try:
-            found = self._table.get_many([*counted, wakes_key(model)])
+            counts, wakes = self._usage.of_model(model, (today, today - timedelta(days=1)))
         except Unavailable:
             return stale
-        wakes = wake_figures(found.pop(wakes_key(model), None))
-        fresh = replace(_speed(found.values()), wakes=wakes)
+        fresh = replace(_speed(counts), wakes=wake_figures(wakes))
         with self._lock:
             self._speeds[model] = fresh
         return fresh
 
 
-def _speed(items: Collection[dict[str, Any]]) -> _Speed:
-    """The speed that usage items tell of; no rate where they count too few jobs."""
-
-    def total(name: str) -> int:
-        return sum(item.get(name, 0) for item in items)
+def _speed(counts: Counter[str]) -> _Speed:
+    """The speed that a model's counts tell of; no rate where they count too few jobs."""
 
     def rate(count: int) -> _Rate | None:
         jobs, run_ms, denoise_ms, pixel_steps, pixels = (
-            total(together(name, count) if count else name)
+            counts[together(name, count) if count else name]
             for name in ("speed_jobs", "speed_ms", "denoise_ms", "pixel_steps", "pixels")
         )
         if jobs < ENOUGH_JOBS or not pixel_steps or not pixels:
@@ -158,5 +146,5 @@ def _speed(items: Collection[dict[str, Any]]) -> _Speed:
     return _Speed(
         time.monotonic(),
         rates={count: each for count, each in found.items() if each is not None},
-        beyond_s=total("beyond_ms") / 1000 / max(1, total("beyond_jobs")),
+        beyond_s=counts["beyond_ms"] / 1000 / max(1, counts["beyond_jobs"]),
     )

@@ -13,6 +13,7 @@ from services.errors import (
     IdempotencyInFlight,
     IdempotencyMismatch,
     InvalidRequest,
+    LimitReached,
     NotFound,
 )
 from services.images.images import Images
@@ -114,7 +115,8 @@ class Jobs:
             line=line,
             ticket=ticket,
         )
-        writes: list[Write] = list(self._ledger.reservation(job))
+        self._ledger.check(job)
+        writes: list[Write] = []
         if idempotency_key is not None:
             writes.append(idempotency_write(job, idempotency_key, _fingerprint(request)))
         if job.draft is not None:
@@ -123,7 +125,10 @@ class Jobs:
             writes.append(extra_writes(job))
         self._admission.inputs.put(user.id, job.id, pictures)
         try:
-            self._store.create(job, writes)
+            self._ledger.reserve(job, lambda reserved: self._store.create(job, [*reserved, *writes]))
+        except LimitReached:
+            self._admission.inputs.discard(user.id, job.id, pictures)
+            raise
         except TransactionRefused as exc:
             self._admission.inputs.discard(user.id, job.id, pictures)
             if "idempotency" in exc.failed and idempotency_key is not None:

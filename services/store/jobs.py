@@ -21,6 +21,7 @@ from services.store import keys
 from services.store.job_items import job_from_item, job_to_item
 from services.store.job_notes import JobNotes
 from services.store.queues import Head, advance, change
+from services.store.writes import Write
 
 OPEN_CONDITION = "#status IN (:queued, :starting, :processing)"
 OPEN_VALUES = {
@@ -100,7 +101,7 @@ class JobStore:
         """True when the job was erased on purpose; a record that was lost left no such mark. One call."""
         return self._table.get(keys.user_pk(user_id), keys.tombstone_sk(job_id)) is not None
 
-    def create(self, job: Job, writes: Sequence[Put | Update | Delete]) -> None:
+    def create(self, job: Job, writes: Sequence[Write]) -> None:
         """Creates the job together with `writes`, in the line that it says.
 
         One call, and a read when a condition fails: after a lost response boto3 sends the transaction again, and

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from datetime import datetime
 
 from ulid import ULID
 
@@ -15,7 +14,6 @@ STUDIO_PK = "STUDIO"
 QUEUES = "QUEUES"
 ENTRY = "WAIT#"
 HEAD = "LINE#"
-USAGE_SHARDS = 4
 PROFILE = "PROFILE"
 PREFERENCES = "PREFERENCES"
 JOB = "JOB#"
@@ -178,24 +176,6 @@ def rerun_sk(job_id: str, n: int, again_id: str) -> str:
 def tombstone_sk(job_id: str, n: int | None = None) -> str:
     """Sort key of the mark that a job, or one picture of it, was erased on purpose."""
     return f"{TOMBSTONE}{job_id}" if n is None else f"{TOMBSTONE}{job_id}#{n}"
-
-
-def spend_sk(at: datetime) -> str:
-    """Sort key of a month's spend counter, in the user's or the studio's partition."""
-    return f"SPEND#{at:%Y-%m}#0"
-
-
-def day_sk(at: datetime) -> str:
-    """Sort key of a user's counter of pictures in a UTC day."""
-    return f"QUOTA#{at:%Y-%m-%d}"
-
-
-OPEN_SK = "QUOTA#open"
-
-
-def usage_key(at: datetime, model: str, shard: int) -> tuple[str, str]:
-    """Where a UTC day's usage of a model is counted."""
-    return f"DAY#{at:%Y-%m-%d}", f"{model}#{shard}"
 
 
 def inference_id(user_id: str, job_id: str, attempt: int) -> str:

@@ -15,7 +15,8 @@ from services.build import Studio, build
 from services.clock import now
 from services.errors import NotAllowed
 from services.records import EndpointInfo, EndpointState, JobRequest, Role, User
-from services.store.keys import usage_key
+from services.store.endpoint_records import EndpointRecords
+from services.store.usage_days import usage_key
 from services.worker import Worker
 from tests.endpoint import ScriptedEndpoint
 from tests.faults.lost import LostAnswers
@@ -108,7 +109,7 @@ def test_a_look_that_was_held_up_on_its_way_changes_nothing(studio: Studio, tabl
         at = now() + timedelta(seconds=seconds)
         by.note(EndpointInfo(model="pocket", state=state, instances=1, read_at=at))
 
-    first, second = ColdStartCounter(table, studio.endpoints), ColdStartCounter(table, studio.endpoints)
+    first, second = (ColdStartCounter(EndpointRecords(table), studio.endpoints) for _ in range(2))
     look(EndpointState.COLD, 0, first)
     look(EndpointState.READY, 10, first)
     look(EndpointState.COLD, 5, second)

@@ -12,10 +12,11 @@ import pytest
 
 from app.ui.feed.job_card import progress_words
 from services.aws.table import ConditionFailed, Table
-from services.backends.wake_times import KEPT, wake_figures, wakes_key
+from services.backends.wake_times import KEPT, wake_figures
 from services.build import Studio, build
 from services.errors import Unavailable
 from services.records import Job, JobRequest, JobStatus, LiveJob, User
+from services.store.endpoint_records import wakes_key
 from services.worker import Worker
 from tests.endpoint import ScriptedEndpoint
 from tests.wire.conftest import real_clients
@@ -141,11 +142,11 @@ def test_a_wake_that_cannot_be_noted_does_not_touch_the_job(
     [([3, 1, 2], 2, 3), (list(range(1, 21)), 10, 18), ([5, 5, 5, 60], 5, 60)],
 )
 def test_the_figures_are_nearest_ranks(seconds: list[float], half: float, most: float) -> None:
-    times = wake_figures({"entries": [f"job{n}:{s}" for n, s in enumerate(seconds)]})
+    times = wake_figures([f"job{n}:{s}" for n, s in enumerate(seconds)])
     assert times is not None
     assert (times.wakes, times.p50_s, times.p90_s) == (len(seconds), half, most)
 
 
 def test_too_few_wakes_say_nothing() -> None:
-    assert wake_figures(None) is None
-    assert wake_figures({"entries": ["a:1", "b:2"]}) is None
+    assert wake_figures([]) is None
+    assert wake_figures(["a:1", "b:2"]) is None

@@ -13,15 +13,18 @@ import time
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 
+from services.sentences import sentence
+
+CROWDED = sentence("Many requests are changing the same records. Try again in a few seconds.")
 # A transaction takes some 10 ms. Whoever still meets others after this long is one of hundreds at the same item.
 CONFLICT_S = 10.0
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 0.4
 
 
-def attempts(limit_s: float = CONFLICT_S) -> Iterator[None]:
-    """Yields once for each attempt, at once and then after pauses with jitter, until `limit_s` seconds have passed."""
-    end = time.monotonic() + limit_s
+def attempts() -> Iterator[None]:
+    """Yields once for each attempt, at once and then after pauses with jitter, until ten seconds have passed."""
+    end = time.monotonic() + CONFLICT_S
     pause_s = FIRST_PAUSE_S
     while True:
         yield

@@ -17,14 +17,13 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from services.aws.contention import Line, attempts
+from services.aws.contention import CROWDED, Line, attempts
 from services.aws.session import Client, error_code, translated
 from services.errors import InvalidRequest, StudioError, Unavailable
 
 Item = dict[str, Any]
 # What DynamoDB says of a transaction that may succeed when it is tried again.
 PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-CROWDED = "Many requests are changing the same records. Try again in a few seconds."
 BATCH_GET_KEYS = 100
 # Records read one after the other come in pages of so many; a page of pictures stays below DynamoDB's 1 MB.
 EACH_ITEMS = 1000

@@ -7,14 +7,15 @@ look at everything at one moment that found less than it needs.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from services.aws.contention import attempts
+from services.aws.contention import CONFLICT_S, CROWDED, attempts
 from services.errors import Unavailable
 from services.logs import event
 from services.store import spend
-from services.store.spend import SHARDS, Draw, Gift, Month, Pot, Shard, SpendStore
+from services.store.spend import SHARDS, Draw, Gift, Month, Shard, SpendStore
 from services.store.writes import TransactionRefused, Write
 
 # What a shard leases beyond its need is this part of the pot: 16 shards leave it half full, and never empty it at once.
@@ -28,6 +29,9 @@ class StudioBudget:
         self._store = store
         # Months whose pot this process has set to its own budget.
         self._opened: set[str] = set()
+        # Shards that had too little the last time. Trying to write to them would only stop others from looking.
+        self._dry: set[tuple[str, int]] = set()
+        self._repairing = threading.Lock()
 
     def reserve(
         self,
@@ -39,62 +43,84 @@ class StudioBudget:
     ) -> bool:
         """Has `create` run the writes that reserve `amount` of the month's `budget`, in micro-dollars, for a shard.
 
-        False when less than that is free. Raises TransactionRefused for what else `create` met, and Unavailable when
-        others were faster for ten seconds.
+        False when less than that is free; `create` need not have been called then. Raises TransactionRefused for what
+        else `create` met, and Unavailable when others were faster for ten seconds.
         """
-        writes = [spend.take(at, shard, amount)]
-        if _name(at) not in self._opened:
-            # When there is too little, the transaction may still find that the job is there already.
-            writes = self._planned(at, shard, amount, budget, self._store.read) or writes
+        place = (_name(at), shard)
+        look_first = place in self._dry or _name(at) not in self._opened
         for _ in attempts():
+            writes = (
+                self._planned(at, shard, amount, budget) if look_first else [spend.take(at, shard, amount)]
+            )
+            if writes is None:
+                event("studio_budget_reached", month=_name(at), amount_usd=amount / 1e6)
+                return False
             try:
                 create(writes)
             except TransactionRefused as exc:
                 if exc.failed != {spend.LABEL}:
                     raise
+                self._dry.add(place)
+                look_first = True
             else:
+                self._dry.discard(place)
                 return True
-            planned = self._planned(at, shard, amount, budget, self._store.read) or self._planned(
-                at, shard, amount, budget, self._store.snapshot
-            )
-            if planned is None:
-                event("studio_budget_reached", month=_name(at), amount_usd=amount / 1e6)
-                return False
-            writes = planned
-        raise Unavailable("Many requests are spending from the studio's budget. Try again in a few seconds.")
+        raise Unavailable(CROWDED)
 
-    def _planned(
-        self, at: datetime, shard: int, amount: int, budget: int, look: Callable[[datetime], Month]
-    ) -> list[Write] | None:
-        drawn = plan(self._in_order(at, budget, look), shard, amount)
-        return spend.draw(at, drawn) if drawn else None
+    def _planned(self, at: datetime, shard: int, amount: int, budget: int) -> list[Write] | None:
+        """The writes by which the shard comes by the amount; None when all was seen at one moment to be less.
 
-    def _in_order(self, at: datetime, budget: int, look: Callable[[datetime], Month]) -> Month:
-        """The month once its pot is open, has this process's budget, has counted what version 0.1 spent, and has called
-        back what it owes. One AWS call when it is; one or two more for each of these that is not.
+        One AWS call, two before None.
         """
         for _ in attempts():
-            month = look(at)
-            pot = month.pot
-            wanted = pot.budget if pot and _name(at) in self._opened else budget
-            if pot is None or (pot.budget, pot.counted) != (wanted, month.before):
-                self._store.set_pot(at, pot, budget=wanted, before=month.before)
-            elif pot.free < 0 < month.leased:
-                self._recall(at, pot, month)
-            else:
-                self._opened.add(_name(at))
-                return month
-        raise Unavailable("Many requests are spending from the studio's budget. Try again in a few seconds.")
+            drawn = plan(self._in_order(at, budget), shard, amount)
+            if drawn is not None:
+                return spend.draw(at, drawn)
+            month = self._store.snapshot(at)
+            if self._is_in_order(at, month, budget):
+                drawn = plan(month, shard, amount)
+                return spend.draw(at, drawn) if drawn else None
+        raise Unavailable(CROWDED)
 
-    def _recall(self, at: datetime, pot: Pot, month: Month) -> None:
-        """Takes back from the shards, the richest first, what a lowered budget has made the pot owe."""
-        owed = -pot.free
-        for number in _richest_first(month.shards):
-            shard = month.shards[number]
-            if owed <= 0 or shard.leased <= 0:
-                return
-            self._store.recall(at, number, shard, at_most=owed)
-            owed -= min(owed, shard.leased)
+    def _in_order(self, at: datetime, budget: int) -> Month:
+        """The month once its pot is open, has this process's budget, has counted what version 0.1 spent, and has called
+        back what it owes. One AWS call when it is; two more for each of these that is not.
+        """
+        month = self._store.read(at)
+        if self._is_in_order(at, month, budget):
+            return month
+        # One thread of a process puts it in order, the others find it done.
+        if not self._repairing.acquire(timeout=CONFLICT_S):
+            raise Unavailable(CROWDED)
+        try:
+            for _ in attempts():
+                month = self._store.read(at)
+                if self._is_in_order(at, month, budget):
+                    return month
+                self._put_in_order(at, month, budget)
+        finally:
+            self._repairing.release()
+        raise Unavailable(CROWDED)
+
+    def _is_in_order(self, at: datetime, month: Month, budget: int) -> bool:
+        pot = month.pot
+        if pot is None or pot.counted != month.before or pot.free < 0 < month.leased:
+            return False
+        if pot.budget == budget:
+            self._opened.add(_name(at))
+        # A process sets the budget once: it does not undo what another one, started later, has set.
+        return _name(at) in self._opened
+
+    def _put_in_order(self, at: datetime, month: Month, budget: int) -> None:
+        """Takes a step: sets the pot, or calls back what it owes."""
+        pot = month.pot
+        wanted = pot.budget if pot and _name(at) in self._opened else budget
+        if pot is None or (pot.budget, pot.counted) != (wanted, month.before):
+            if self._store.set_pot(at, pot, budget=wanted, before=month.before):
+                # Now, not after the next look: another process may come with another budget meanwhile.
+                self._opened.add(_name(at))
+        else:
+            self._store.recall(at, owed_by(month))
 
 
 def plan(month: Month, shard: int, amount: int) -> Draw | None:
@@ -118,6 +144,18 @@ def plan(month: Month, shard: int, amount: int) -> Draw | None:
         missing -= given
         gifts.append(_gift(number, month.shards[number], given))
     return Draw(shard, amount, own.returned, lease, tuple(gifts))
+
+
+def owed_by(month: Month) -> tuple[Gift, ...]:
+    """What shards give back, the richest first, for what a lowered budget has made the pot owe."""
+    owed = -month.pot.free if month.pot else 0
+    gifts = []
+    for number in _richest_first(month.shards):
+        given = min(owed, month.shards[number].leased)
+        if given > 0:
+            gifts.append(_gift(number, month.shards[number], given))
+            owed -= given
+    return tuple(gifts)
 
 
 def _gift(number: int, shard: Shard, amount: int) -> Gift:

@@ -128,6 +128,9 @@ class Jobs:
             self._ledger.reserve(job, lambda reserved: self._store.create(job, [*reserved, *writes]))
         except LimitReached:
             self._admission.inputs.discard(user.id, job.id, pictures)
+            # When all is spent nothing is tried, and a repeated request did not meet its own key.
+            if idempotency_key is not None and (earlier := self._replay(user, request, idempotency_key)):
+                return earlier
             raise
         except TransactionRefused as exc:
             self._admission.inputs.discard(user.id, job.id, pictures)

@@ -9,7 +9,7 @@ micro-dollars.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -72,7 +72,7 @@ class Month:
 
 @dataclass(frozen=True)
 class Gift:
-    """What another shard hands over."""
+    """What a shard hands over, to another one or to the pot."""
 
     shard: int
     free: int
@@ -144,10 +144,10 @@ class SpendStore:
         """All items as they were at one moment. One AWS call, and one more for each write that it meets."""
         return _month(at, self._table.snapshot(_all_keys(at)))
 
-    def set_pot(self, at: datetime, seen: Pot | None, *, budget: int, before: int) -> None:
+    def set_pot(self, at: datetime, seen: Pot | None, *, budget: int, before: int) -> bool:
         """Opens the pot, or changes its budget; `before` is what the one counter of before says now.
 
-        Nothing happens when the pot is not as `seen` any more. One AWS call, two then.
+        False, and nothing happened, when the pot is not as `seen` any more. One AWS call, two then.
         """
         known = seen or Pot(free=0, budget=0, counted=0)
         change = Update(
@@ -162,19 +162,14 @@ class SpendStore:
         try:
             self._table.update(change)
         except ConditionFailed:
-            return
+            return False
+        return True
 
-    def recall(self, at: datetime, shard: int, seen: Shard, *, at_most: int) -> None:
-        """Moves unspent money of a shard back into the pot. Nothing happens when the shard has less than it had.
-
-        One AWS call.
-        """
-        free = min(seen.free, at_most)
-        returned = min(seen.returned, at_most - free)
+    def recall(self, at: datetime, gifts: Sequence[Gift]) -> None:
+        """Moves unspent money of shards back into the pot. Nothing happens when one has less. One AWS call."""
+        moves = [_change(at, gift.shard, free=-gift.free, returned=-gift.returned) for gift in gifts]
         try:
-            self._table.transact(
-                [_change(at, shard, free=-free, returned=-returned), _pour(at, free + returned)]
-            )
+            self._table.transact([*moves, _pour(at, sum(gift.free + gift.returned for gift in gifts))])
         except TransactionRefused:
             return
 

@@ -13,6 +13,7 @@ import json
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from botocore.awsrequest import AWSResponse
@@ -25,16 +26,19 @@ NAMESPACE = "com.amazonaws.dynamodb.v20120810"
 
 
 class Conflicts:
-    """Refuses as DynamoDB does, for a client, while it is entered; a transaction holds its items for `hold_s` more.
+    """Refuses as DynamoDB does, for a client, while it is entered; a transaction holds its items for `hold_s` more, or
+    as long as `hold` takes.
 
     `refused` counts refusals by operation, `sent` what was carried out; both may be read while it works.
     """
 
-    def __init__(self, client: Any, *, hold_s: float = 0.01) -> None:
+    def __init__(
+        self, client: Any, *, hold_s: float = 0.01, hold: Callable[[], object] | None = None
+    ) -> None:
         self.refused: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
         self._client = client
-        self._hold_s = hold_s
+        self._hold = hold or (lambda: time.sleep(hold_s))
         self._lock = threading.Lock()
         self._in_transactions: Counter[Key] = Counter()
         self._in_single_writes: Counter[Key] = Counter()
@@ -70,7 +74,7 @@ class Conflicts:
             self._in_transactions.update(keys)
             self._spoil_reads(keys)
         try:
-            return self._send(request, "TransactWriteItems", self._hold_s)
+            return self._send(request, "TransactWriteItems", self._hold)
         finally:
             with self._lock:
                 self._in_transactions.subtract(keys)
@@ -82,7 +86,7 @@ class Conflicts:
             self._in_single_writes[key] += 1
             self._spoil_reads([key])
         try:
-            return self._send(request, operation, 0)
+            return self._send(request, operation, lambda: None)
         finally:
             with self._lock:
                 self._in_single_writes[key] -= 1
@@ -94,7 +98,7 @@ class Conflicts:
             if any(busy):
                 return self._refuse(request, "TransactGetItems", busy)
             self._reads.append(read)
-        answer = self._send(request, "TransactGetItems", self._hold_s)
+        answer = self._send(request, "TransactGetItems", self._hold)
         with self._lock:
             self._reads.remove(read)
             if read.spoiled:
@@ -105,9 +109,9 @@ class Conflicts:
         for read in self._reads:
             read.spoiled |= read.keys & set(keys)
 
-    def _send(self, request: Any, operation: str, hold_s: float) -> AWSResponse:
+    def _send(self, request: Any, operation: str, hold: Callable[[], object]) -> AWSResponse:
         answer: AWSResponse = self._session.send(request)
-        time.sleep(hold_s)
+        hold()
         with self._lock:
             self.sent[operation] += 1
         return answer

@@ -41,13 +41,22 @@ def raw(key: tuple[str, str]) -> dict[str, Any]:
 
 @pytest.fixture
 def during_a_transaction(dynamodb: Any, name: str) -> Iterator[Conflicts]:
-    """The test runs while a transaction on KEY is held open."""
-    with Conflicts(dynamodb, hold_s=0.5) as conflicts, ThreadPoolExecutor(1) as pool:
+    """The test runs while a transaction on KEY, carried out already, is held open."""
+    carried_out, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        carried_out.set()
+        over.wait(60)
+
+    first = [hold]
+    with (
+        Conflicts(dynamodb, hold=lambda: first.pop()() if first else None) as conflicts,
+        ThreadPoolExecutor(1) as pool,
+    ):
         pool.submit(Table(dynamodb, name).transact, [add(KEY)])
-        deadline = time.monotonic() + 5
-        while not conflicts._in_transactions and time.monotonic() < deadline:
-            time.sleep(0.001)
+        assert carried_out.wait(60)
         yield conflicts
+        over.set()
 
 
 def refused(call: Callable[[], object]) -> ClientError:
@@ -102,12 +111,17 @@ def test_a_transactional_read_is_refused_and_a_plain_one_is_not(
 def test_a_read_that_a_write_overtakes_is_refused_and_read_again(dynamodb: Any, name: str) -> None:
     table = Table(dynamodb, name)
     table.update(add(KEY))
-    with Conflicts(dynamodb, hold_s=0.1) as conflicts, ThreadPoolExecutor(1) as pool:
+    read, written = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        read.set()
+        written.wait(60)
+
+    with Conflicts(dynamodb, hold=hold) as conflicts, ThreadPoolExecutor(1) as pool:
         found = pool.submit(table.snapshot, [KEY, OTHER])
-        deadline = time.monotonic() + 5
-        while not conflicts._reads and time.monotonic() < deadline:
-            time.sleep(0.001)
+        assert read.wait(60)
         table.update(add(KEY))
+        written.set()
         assert found.result()[KEY]["number"] == 2
         assert conflicts.refused == {"TransactGetItems": 1}
 

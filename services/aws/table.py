@@ -6,9 +6,6 @@ micro-dollars, other numbers in JSON text).
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -18,8 +15,9 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from services.aws.contention import CROWDED, Line, attempts
+from services.aws.cursors import cursor, read_cursor
 from services.aws.session import Client, error_code, translated
-from services.errors import InvalidRequest, StudioError, Unavailable
+from services.errors import StudioError, Unavailable
 
 Item = dict[str, Any]
 # What DynamoDB says of a transaction that may succeed when it is tried again.
@@ -163,7 +161,7 @@ class Table:
         `look_through` items, and further calls are made until the page is full.
         Raises InvalidRequest for a cursor that was not made here.
         """
-        start = _read_cursor(after, pk, prefix) if after else None
+        start = _key((pk, read_cursor(after, prefix))) if after else None
         items: list[Item] = []
         request: dict[str, Any] = {
             "TableName": self._name,
@@ -185,7 +183,7 @@ class Table:
                 break
         more = len(items) > limit
         items = items[:limit]
-        return items, _cursor(items[-1]["SK"]) if more else None
+        return items, cursor(items[-1]["SK"]) if more else None
 
     def each(self, pk: str, prefix: str, *, newest_first: bool = True) -> Iterator[Item]:
         """Every item of a partition whose SK starts with `prefix`, strongly consistent; one call for each 1,000."""
@@ -385,19 +383,3 @@ def _plain(raw: Mapping[str, Any]) -> Item:
 
 def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, Decimal) else value
-
-
-def _cursor(sk: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps(sk).encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str, pk: str, prefix: str) -> dict[str, Any]:
-    try:
-        sk = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (binascii.Error, ValueError):
-        sk = None
-    if not isinstance(sk, str) or not sk.startswith(prefix) or len(sk) > 200:
-        raise InvalidRequest(
-            "The cursor in 'after' is not one that a list returned. Start again without it.", param="after"
-        )
-    return _key((pk, sk))

@@ -1,0 +1,29 @@
+"""Where a page of a list ends: the sort key of its last item, in a form that is passed on unread."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+
+from services.errors import InvalidRequest
+
+MOST_CHARACTERS = 200
+
+
+def cursor(sk: str) -> str:
+    """The cursor of the page that ends with this sort key."""
+    return base64.urlsafe_b64encode(json.dumps(sk).encode()).decode().rstrip("=")
+
+
+def read_cursor(text: str, prefix: str) -> str:
+    """The sort key of a cursor. Raises InvalidRequest for one that no list of this prefix returned."""
+    try:
+        sk = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (binascii.Error, ValueError):
+        sk = None
+    if not isinstance(sk, str) or not sk.startswith(prefix) or len(sk) > MOST_CHARACTERS:
+        raise InvalidRequest(
+            "The cursor in 'after' is not one that a list returned. Start again without it.", param="after"
+        )
+    return sk

@@ -8,7 +8,17 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import backlog, cold_start, first_picture, gallery, in_process, job_path, open_pages, serving
+from bench import (
+    backlog,
+    cold_start,
+    contention,
+    first_picture,
+    gallery,
+    in_process,
+    job_path,
+    open_pages,
+    serving,
+)
 from bench.pairs import PAIRS, Plan
 from bench.processes import environment
 from bench.stack import running_stack
@@ -47,6 +57,11 @@ def _job_path(_plan: Plan) -> None:
 def _backlog(_plan: Plan) -> None:
     with tempfile.TemporaryDirectory() as folder:
         backlog.measure(Path(folder))
+
+
+def _contention(_plan: Plan) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        contention.measure(Path(folder))
 
 
 def _gallery(_plan: Plan) -> None:
@@ -95,6 +110,7 @@ def _model() -> Path:
 MEASUREMENTS: dict[str, Callable[[Plan], None]] = {
     "job_path": _job_path,
     "backlog": _backlog,
+    "contention": _contention,
     "gallery": _gallery,
     "cold_start": _cold_start,
     "first_page": _first_page,

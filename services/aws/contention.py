@@ -19,7 +19,8 @@ CROWDED = sentence("Many requests are changing the same records. Try again in a 
 # A transaction takes some 10 ms. Whoever still meets others after this long is one of hundreds at the same item.
 CONFLICT_S = 10.0
 FIRST_PAUSE_S = 0.02
-LONGEST_PAUSE_S = 0.4
+# Longer pauses let the processes that were served last be served again before those that have waited.
+LONGEST_PAUSE_S = 0.15
 
 
 def attempts() -> Iterator[None]:

@@ -217,18 +217,6 @@ class Table:
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     @translated("DynamoDB")
-    def index_count(self, pk: str) -> int:
-        """How many items an index partition holds; eventually consistent."""
-        answer = self._client.query(
-            TableName=self._name,
-            IndexName=INDEX,
-            KeyConditionExpression="GSI1PK = :pk",
-            ExpressionAttributeValues={":pk": _serialize(pk)},
-            Select="COUNT",
-        )
-        return int(answer["Count"])
-
-    @translated("DynamoDB")
     def put(self, item: Item) -> None:
         """Writes a whole item over whatever was there: only for items whose last writer may win."""
         self._patiently(lambda: self._client.put_item(TableName=self._name, Item=_typed(item)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from app.i18n.language import tr, tr_later
+from app.i18n.texts import tr, tr_later
 from services.records import Role, User
 
 

@@ -14,9 +14,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from app.i18n.language import current, fitting, speaking, tr
+from app.i18n.texts import current, fitting, speaking, tr
 from app.i18n.wording import day
-from app.ui.common.prompt_text import plain
+from app.state.share_links import SHARE_PATH
+from app.ui.common.plain_text import plain
 from services.build import Studio
 from services.errors import NotFound, StudioError, Unavailable
 from services.images.attachment_records import SharedPicture
@@ -25,7 +26,6 @@ ASSETS = Path(__file__).parent / "assets"
 STYLE = (ASSETS / "shared.css").read_text(encoding="utf-8")
 PAGE = Template((ASSETS / "shared.html").read_text(encoding="utf-8"))
 STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode("utf-8")).digest()).decode("ascii")
-SHARE_PATH = "/s/"
 SMALL_PX = 420
 LONGEST_HEADER = 500
 
@@ -68,11 +68,6 @@ def _wanted(header: str) -> list[str]:
         except ValueError:
             continue
     return [name for weight, name in sorted(asked, key=lambda one: -one[0]) if weight > 0 and name]
-
-
-def share_url(public_url: str, token: str) -> str:
-    """The address that is handed on."""
-    return f"{public_url}{SHARE_PATH}{token}"
 
 
 def _figure(picture: SharedPicture) -> str:

@@ -20,7 +20,7 @@ DRAWS = re.compile(
 )
 DRAWN = ("label", "help", "placeholder", "text", "body")
 # English for other programs: the API, what wraps the pages.
-ENGLISH = ("app/api/", "app/middleware/", "app/asgi.py", "app/hosting.py", "app/i18n/language.py")
+ENGLISH = ("app/api/", "app/middleware/", "app/asgi.py", "app/hosting.py", "app/i18n/texts.py")
 NOT_WORDS = re.compile(
     r":material/\w+:|:\w+\[|https?://\S+|[\w./-]+\.(css|js|svg|png|py)|%[A-Za-z-]|&\w+;|<[^>]*>"
 )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from app.i18n.language import tr
+from app.i18n.texts import tr
 from services.accounts.local_users import LocalUser, LocalUsers
 from services.records import User
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app.auth import local_sign_in
-from app.i18n.language import tr
+from app.i18n.texts import tr
 from services.settings import AuthMode
 
 if TYPE_CHECKING:

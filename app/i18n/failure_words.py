@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.i18n.language import ENGLISH, current, tr, tr_sentence
+from app.i18n.texts import ENGLISH, current, tr, tr_sentence
 from services.backends.failures import FAILURES
 from services.backends.withheld import withheld_words
 from services.records import Job

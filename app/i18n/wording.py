@@ -13,7 +13,7 @@ from babel import Locale
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_currency, format_decimal
 
-from app.i18n.language import current, locale, tr, tr_later, tr_n
+from app.i18n.texts import current, locale, tr, tr_later, tr_n
 from services.records import Hint, Job, JobSpec, JobStatus, Task
 
 # Said by `tr`.

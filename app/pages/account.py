@@ -12,7 +12,7 @@ from app.ui.common.prompt_text import show_text
 from app.ui.viewer.share_panel import share_rows
 from app.ui.account.export_my_data import take_away
 from app.ui.account.usage_chart import usage_chart
-from app.i18n.language import tr, tr_later
+from app.i18n.texts import tr, tr_later
 from app.ui.common.error_boundary import errors_in_words
 from app.auth.session import require, sign_out, studio
 from app.i18n.wording import ago, dollars

@@ -7,7 +7,7 @@ import time
 import pandas as pd
 import streamlit as st
 
-from app.i18n.language import number, tr, tr_later, tr_n
+from app.i18n.texts import number, tr, tr_later, tr_n
 from app.ui.common.error_boundary import errors_in_words
 from app.auth.session import require, studio
 from app.i18n.wording import day_of_month, dollars, jobs, per_cent

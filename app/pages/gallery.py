@@ -31,7 +31,7 @@ from app.state.gallery_address import (
     restore_widgets,
     show_changed,
 )
-from app.i18n.language import number, tr, tr_later, tr_n
+from app.i18n.texts import number, tr, tr_later, tr_n
 from app.navigation import GENERATE
 from app.auth.session import require, studio
 from services.build import Studio

@@ -11,7 +11,7 @@ from app.state.watched_jobs import follow
 from app.ui.feed.job_feed import job_feed
 from app.ui.create.recall_drop import recall_drop
 from app.ui.viewer.viewer import open_linked
-from app.i18n.language import tr
+from app.i18n.texts import tr
 from app.ui.common.error_boundary import errors_in_words
 from app.auth.session import require, studio
 from app.i18n.wording import dollars

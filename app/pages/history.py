@@ -13,7 +13,7 @@ from app.ui.history.job_details import job_details
 from app.ui.viewer.viewer import open_linked
 from app.ui.history.history_csv import history_csv
 from app.ui.history.job_filter import JobFilter, find_jobs
-from app.i18n.language import tr
+from app.i18n.texts import tr
 from app.auth.session import require, studio
 from app.i18n.wording import STATUS_WORDS
 from services.build import Studio

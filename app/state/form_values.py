@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.i18n.language import tr_later
+from app.i18n.texts import tr_later
 from app.state import source_choice
 from app.state.preferences import kept_preferences
 from services.catalogue.cards import DEFAULT_STRENGTH, MAX_SEED, ModelCard

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from app.i18n.language import tr
+from app.i18n.texts import tr
 from services.records import Job
 
 

@@ -10,7 +10,8 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from app.hosting import middleware
-from app.share_page import create_share_route, share_url
+from app.share_page import create_share_route
+from app.state.share_links import share_url
 from services.aws.table import Table
 from services.build import Studio
 from services.clock import now

@@ -30,6 +30,7 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
     "secrets": [("app/one.py", f'"""One."""\n\nKEY = "{KEY}"\n')],
     "texts": [("app/one.py", '"""One."""\n\nst.button("Save all")\n')],
 }
+API = "the API never meets Streamlit or a page"
 LAYERS = "services by domain, each knows only those below"
 PROTOCOL_ONLY = "jobs know back ends by their protocol only"
 # The contract that each import breaks, the file that it is planted in, and the import.
@@ -96,6 +97,8 @@ IMPORTS = {
         "services/jobs/one.py",
         "from services.backends import progress",
     ),
+    "the API imports Streamlit": (API, "app/api/one.py", "import streamlit"),
+    "the API imports the pages' pieces": (API, "app/api/one.py", "from app.ui import common"),
     "the AWS edge imports a domain": (LAYERS, "services/aws/one.py", "from services import jobs"),
     "the store imports a domain": (LAYERS, "services/store/one.py", "from services import jobs"),
     "two domains of one layer import each other": (
@@ -143,6 +146,31 @@ def test_errors_may_not_know_a_service_nor_their_neighbors(tree: Path, plant: Pl
     plant("services/records.py", '"""Planted."""\n\nfrom services import errors\n')
     outcome = check.CHECKS["imports"](tree)
     assert set(broken(outcome.detail)) == {"errors and records know no service", LAYERS}
+
+
+def test_the_api_may_not_meet_streamlit_by_way_of_another_room(tree: Path, plant: Plant) -> None:
+    plant("app/i18n/one.py", '"""Planted."""\n\nimport streamlit\n')
+    plant("app/api/two.py", '"""Planted."""\n\nfrom app.i18n import one\n')
+    outcome = check.CHECKS["imports"](tree)
+    assert broken(outcome.detail) == [API]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("app.ui.create", "app.ui.feed"),
+        ("services.jobs.one", "services.jobs.two"),
+        ("local.one", "local.two"),
+    ],
+)
+def test_what_imports_each_other_is_a_circle(one: str, other: str, tree: Path, plant: Plant) -> None:
+    for importer, imported in ((one, other), (other, one)):
+        module = importer.replace(".", "/")
+        package, _, name = imported.rpartition(".")
+        file = f"{module}/three.py" if (tree / module).is_dir() else f"{module}.py"
+        plant(file, f'"""Planted."""\n\nfrom {package} import {name}\n')
+    outcome = check.CHECKS["imports"](tree)
+    assert broken(outcome.detail) == ["no circles"]
 
 
 def broken(report: str) -> list[str]:

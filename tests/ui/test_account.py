@@ -7,7 +7,7 @@ from datetime import date
 
 from streamlit.testing.v1 import AppTest
 
-from app.i18n.language import speaking
+from app.i18n.texts import speaking
 from app.ui.account.usage_chart import chart, pictures_words
 from services.accounts.preferences import Preferences
 from services.billing.ledger import DayUsage

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.ui.common.prompt_text import as_label
+from app.ui.common.plain_text import as_label
 from app.ui.gallery import picture_grid
 from app.ui.gallery.picture_grid import GridAction
 from app.ui.viewer import viewer

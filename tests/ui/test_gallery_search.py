@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.ui.common.prompt_text import as_label
+from app.ui.common.plain_text import as_label
 from app.ui.gallery import album_shelf
 from services.build import Studio
 from services.records import Job, User

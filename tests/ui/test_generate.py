@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.state import form_values
 from app.ui.common import idempotency
-from app.ui.common.prompt_text import as_label
+from app.ui.common.plain_text import as_label
 from services.build import Studio
 from services.records import Job, JobRequest, JobStatus, User
 from services.worker import Worker

@@ -11,7 +11,7 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileRec
 from streamlit.testing.v1 import AppTest
 
-from app.ui.common.prompt_text import as_label
+from app.ui.common.plain_text import as_label
 from services.formats.embedded_text import MAX_FILE_BYTES
 from services.formats.png_metadata import PictureParameters, embed
 from services.recipes.read_recipe import NOTHING_SAID

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.i18n.language import speaking
+from app.i18n.texts import speaking
 from app.i18n.wording import about, ago, dollars, duration, file_size, jobs
 from app.ui.common.error_banner import in_words
 from app.ui.common.idempotency import DOUBLE_CLICK_S, Attempt, key_for
-from app.ui.common.prompt_text import as_label, one_line, plain
+from app.ui.common.plain_text import as_label, one_line, plain
 from services.errors import LimitReached, Moderated, Unavailable
 from services.records import JobRequest
 

@@ -7,9 +7,9 @@ from gettext import NullTranslations
 
 import pytest
 
-from app.i18n import language
+from app.i18n import texts
 from app.i18n.failure_words import failure_words
-from app.i18n.language import speaking, tr_sentence
+from app.i18n.texts import speaking, tr_sentence
 from services.backends.container_contract import read_failure
 from services.backends.failures import FAILURES
 from services.moderation.rules import TEXTS
@@ -29,7 +29,7 @@ class Bracketed(NullTranslations):
 
 @pytest.fixture
 def brackets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(language, "_texts", Bracketed)
+    monkeypatch.setattr(texts, "_texts", Bracketed)
     with speaking("de"):
         yield
 

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from app.i18n import wording
-from app.i18n.language import LANGUAGES, fitting, number, speaking, tr, tr_n, tr_sentence
+from app.i18n.texts import LANGUAGES, fitting, number, speaking, tr, tr_n, tr_sentence
 from services.sentences import sentence
 
 

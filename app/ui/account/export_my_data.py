@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.i18n.language import tr, tr_n
+from app.i18n.texts import tr, tr_n
 from app.ui.common.error_banner import show_error
 from app.ui.gallery.export_dialog import live_exports
 from services.build import Studio

@@ -6,7 +6,8 @@ from functools import partial
 
 import streamlit as st
 
-from app.i18n.language import LANGUAGES, choose, tr, tr_later
+from app.i18n.language import choose
+from app.i18n.texts import LANGUAGES, tr, tr_later
 from app.state.preferences import prefer, preferred
 from app.ui.common.error_banner import show_error
 from services.accounts.preferences import Preferences, Theme

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 from babel.numbers import get_decimal_symbol, get_group_symbol
 
-from app.i18n.language import current, tr
+from app.i18n.texts import current, tr
 from app.i18n.wording import day_of_month, dollars, pictures
 from services.billing.ledger import DayUsage
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from babel.messages.extract import extract
 
-from app.i18n import language
+from app.i18n import texts
 
 # What the scripts of several components have in common lies beside this file.
 COMMON = Path(__file__).parent
@@ -21,7 +21,7 @@ def script(folder: Path, *names: str) -> str:
 
 def words(folder: Path, *names: str) -> dict[str, str]:
     """What `say("...")` of these files has to say, by its English; a component gets it as `data.words`."""
-    return language.words(_said_in(folder, names))
+    return texts.words(_said_in(folder, names))
 
 
 @cache

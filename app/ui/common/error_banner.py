@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.i18n.language import tr, tr_sentence
+from app.i18n.texts import tr, tr_sentence
 from app.i18n.wording import duration
-from app.ui.common.prompt_text import as_label
+from app.ui.common.plain_text import as_label
 from services.errors import Conflict, LimitReached, Moderated, NotFound, StudioError
 
 LONGEST_MESSAGE = 600

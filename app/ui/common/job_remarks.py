@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from app.i18n.failure_words import failure_words
-from app.i18n.language import tr_sentence
+from app.i18n.texts import tr_sentence
 from app.i18n.wording import hint_words
-from app.ui.common.prompt_text import as_label, plain
+from app.ui.common.plain_text import as_label, plain
 from services.backends.withheld import withheld_words
 from services.records import Job, JobStatus
 

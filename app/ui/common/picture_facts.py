@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from babel.numbers import format_decimal
 
-from app.i18n.language import locale, tr, tr_n
+from app.i18n.texts import locale, tr, tr_n
 from app.i18n.wording import TASK_WORDS, cost_words, day, dollars, file_size
 from services.formats.png_metadata import PictureParameters, to_a1111
 from services.records import Image, Job

@@ -11,10 +11,11 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from app.auth.session import sign_out
-from app.i18n.language import current, tr
+from app.i18n.texts import current, tr
 from app.navigation import PAGES
 from app.state.preferences import preferred
-from app.ui.common.prompt_text import one_line, show_text
+from app.ui.common.plain_text import one_line
+from app.ui.common.prompt_text import show_text
 from services.build import Studio
 from services.records import User
 

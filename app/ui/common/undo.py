@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from app.i18n.language import tr, tr_n
+from app.i18n.texts import tr, tr_n
 from app.ui.common.error_boundary import errors_in_words
 from services.build import Studio
 from services.images.bulk_changes import BulkResult

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from streamlit.delta_generator import DeltaGenerator
 
-from app.i18n.language import tr
+from app.i18n.texts import tr
 from app.ui.common.error_banner import in_words, show_error
-from app.ui.common.prompt_text import as_label
+from app.ui.common.plain_text import as_label
 from services.errors import InvalidRequest, Moderated, StudioError
 from services.records import JobRequest
 

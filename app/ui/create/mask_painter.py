@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.i18n.language import tr
+from app.i18n.texts import tr
 from app.ui.common.component_assets import script, words
 from services.jobs.sources import SourcePicture
 from services.records import Fit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.i18n.language import tr
+from app.i18n.texts import tr
 from app.i18n.wording import about, dollars, duration
 from app.state import form_values as form
 from app.ui.create.field_errors import Slots

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from app.i18n.language import tr, tr_later, tr_n
+from app.i18n.texts import tr, tr_later, tr_n
 from app.state import prompt_cache
 from app.ui.common.error_banner import show_error
 from app.ui.common.error_boundary import errors_in_words

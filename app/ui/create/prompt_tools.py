@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.i18n.language import tr, tr_later
+from app.i18n.texts import tr, tr_later
 from app.state import form_values as form
 from app.state import prompt_cache
 from app.ui.common.error_banner import show_error
 from app.ui.common.error_boundary import errors_in_words
-from app.ui.common.prompt_text import one_line, show_text
+from app.ui.common.plain_text import one_line
+from app.ui.common.prompt_text import show_text
 from app.ui.create.prompt_book import open_prompt_book
 from services.build import Studio
 from services.errors import StudioError

@@ -6,10 +6,11 @@ from typing import Any
 
 import streamlit as st
 
-from app.i18n.language import tr, tr_sentence
+from app.i18n.texts import tr, tr_sentence
 from app.state import form_values as form
 from app.streamlit_internals.uploads import ENDINGS, taken, uploader_key
-from app.ui.common.prompt_text import as_label, show_text
+from app.ui.common.plain_text import as_label
+from app.ui.common.prompt_text import show_text
 from services.build import Studio
 from services.catalogue.cards import ModelCard
 from services.errors import InvalidRequest

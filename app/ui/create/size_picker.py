@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.i18n.language import tr, tr_later
+from app.i18n.texts import tr, tr_later
 from app.state import form_values as form
 from app.ui.create.field_errors import Slots
 from services.catalogue.cards import ModelCard

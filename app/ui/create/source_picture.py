@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import streamlit as st
 
-from app.i18n.language import tr, tr_later, tr_sentence
+from app.i18n.texts import tr, tr_later, tr_sentence
 from app.state import form_values as form
 from app.state import source_choice
 from app.state.signed_links import RENEW_AFTER_S
 from app.state.source_choice import Chosen
 from app.streamlit_internals.uploads import ENDINGS, taken, uploader_key
-from app.ui.common.prompt_text import as_label
+from app.ui.common.plain_text import as_label
 from app.ui.create.field_errors import Slots
 from app.ui.create.mask_painter import mask_painter
 from services.build import Studio

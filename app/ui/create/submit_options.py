@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
-from app.i18n.language import tr, tr_later
+from app.i18n.texts import tr, tr_later
 from app.i18n.wording import about, clock, dollars, duration, sentence_case
 from services.build import Studio
 from services.jobs.drafts import COUNTS, draft_steps, each_of, plan

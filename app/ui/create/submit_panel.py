@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app.i18n.language import number, tr, tr_later
+from app.i18n.texts import number, tr, tr_later
 from app.i18n.wording import about, ago, dollars, drafts, duration, pictures, sentence_case, steps
 from app.state import form_values as form
 from app.state.watched_jobs import watch

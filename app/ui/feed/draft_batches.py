@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from app.i18n.failure_words import failure_words
-from app.i18n.language import tr, tr_later, tr_sentence
+from app.i18n.texts import tr, tr_later, tr_sentence
 from app.i18n.wording import ESTIMATED, ago, dollars, drafts, hint_words
 from app.ui.feed.draft_picker import DraftsOfPrompt, Remark
 from services.backends.withheld import withheld_words

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import streamlit as st
 
-from app.i18n.language import tr, tr_later, tr_n
+from app.i18n.texts import tr, tr_later, tr_n
 from app.i18n.wording import about, dollars, drafts, duration, sentence_case, steps
 from app.state.watched_jobs import follow, forget_feed, watch
 from app.ui.common.error_banner import show_error

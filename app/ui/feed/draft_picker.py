@@ -12,7 +12,7 @@ import streamlit as st
 
 from app.state.signed_links import link
 from app.ui.common.component_assets import script, words
-from app.ui.common.prompt_text import one_line
+from app.ui.common.plain_text import one_line
 from services.build import Studio
 from services.records import Image
 

@@ -7,9 +7,10 @@ from typing import Literal
 
 import streamlit as st
 
-from app.i18n.language import tr
+from app.i18n.texts import tr
 from app.i18n.wording import STATUS_WORDS, about, clock, dollars, duration, jobs, pictures
-from app.ui.common.prompt_text import one_line, show_text
+from app.ui.common.plain_text import one_line
+from app.ui.common.prompt_text import show_text
 from services.records import Estimate, Job, JobStatus, LiveJob
 
 Asked = Literal["cancel", "run"]

@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app.i18n.failure_words import failure_words
-from app.i18n.language import tr
+from app.i18n.texts import tr
 from app.i18n.wording import (
     STATUS_WORDS,
     ago,
@@ -24,7 +24,8 @@ from app.state.watched_jobs import forget_feed
 from app.ui.common.error_banner import show_error
 from app.ui.common.error_boundary import errors_in_words
 from app.ui.common.job_remarks import show_remarks
-from app.ui.common.prompt_text import as_label, one_line, show_text
+from app.ui.common.plain_text import as_label, one_line
+from app.ui.common.prompt_text import show_text
 from app.ui.common.tab_notice import tab_notice
 from app.ui.feed.draft_batches import in_order, press_facts, press_of, whole_presses
 from app.ui.feed.draft_groups import beside_drafts, draft_group, draft_of, draft_title

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app.i18n.language import number, tr, tr_later, tr_n
+from app.i18n.texts import number, tr, tr_later, tr_n
 from app.i18n.wording import ago, file_size
 from app.state.signed_links import RENEW_AFTER_S
 from app.ui.common.error_banner import show_error

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from app.i18n.language import tr, tr_later
+from app.i18n.texts import tr, tr_later
 from app.i18n.wording import at_least_stars, day
 from app.state.gallery_address import (
     ALBUM,
@@ -23,7 +23,7 @@ from app.state.gallery_address import (
     clear,
     forget_cursor,
 )
-from app.ui.common.prompt_text import as_label, plain
+from app.ui.common.plain_text import as_label, plain
 from services.search.query import LONGEST_SEARCH, SORTS, Facets, Sort
 
 SORT_WORDS: Mapping[Sort, str] = {

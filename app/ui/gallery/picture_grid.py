@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from app.i18n.language import tr
+from app.i18n.texts import tr
 from app.i18n.wording import days_left
 from app.state.signed_links import links
 from app.ui.common.component_assets import script, words
-from app.ui.common.prompt_text import one_line
+from app.ui.common.plain_text import one_line
 from services.build import Studio
 from services.images.bulk_changes import MOST_PICTURES
 from services.images.marks import HIGHEST_RATING

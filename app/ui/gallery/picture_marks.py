@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 import streamlit as st
 
-from app.i18n.language import tr, tr_n
+from app.i18n.texts import tr, tr_n
 from app.ui.common.error_banner import show_error
 from app.ui.common.error_boundary import errors_in_words
-from app.ui.common.prompt_text import plain
+from app.ui.common.plain_text import plain
 from app.ui.common.undo import forget_pictures, tell_left_out
 from services.build import Studio
 from services.errors import StudioError

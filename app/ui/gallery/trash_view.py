@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app.i18n.language import tr, tr_n
+from app.i18n.texts import tr, tr_n
 from app.i18n.wording import day, days_left
 from app.state.signed_links import link
 from app.ui.common.error_banner import show_error

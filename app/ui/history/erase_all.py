@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.i18n.language import tr, tr_later, tr_n
+from app.i18n.texts import tr, tr_later, tr_n
 from app.ui.common.error_boundary import errors_in_words
 from services.build import Studio
 from services.records import ErasureReceipt, User

@@ -8,9 +8,9 @@ import pandas as pd
 import streamlit as st
 
 from app.i18n.failure_words import failure_words
-from app.i18n.language import number, tr, tr_later
+from app.i18n.texts import number, tr, tr_later
 from app.i18n.wording import STATUS_WORDS, TASK_WORDS, dollars
-from app.ui.common.prompt_text import one_line
+from app.ui.common.plain_text import one_line
 from services.records import Job
 
 LONGEST_PROMPT = 160

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.i18n.language import number, tr
+from app.i18n.texts import number, tr
 from app.i18n.wording import (
     DRAWN_OVER,
     STATUS_WORDS,

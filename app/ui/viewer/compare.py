@@ -9,10 +9,10 @@ from typing import Any
 
 import streamlit as st
 
-from app.i18n.language import tr, tr_n
+from app.i18n.texts import tr, tr_n
 from app.state.signed_links import link
 from app.ui.common.component_assets import script, words
-from app.ui.common.prompt_text import one_line, plain
+from app.ui.common.plain_text import one_line, plain
 from services.build import Studio
 from services.records import Image
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 from babel.numbers import format_decimal
 
-from app.i18n.language import locale, number, tr
+from app.i18n.texts import locale, number, tr
 from app.i18n.wording import STATUS_WORDS, day
 from app.ui.common import picture_facts as facts
 from app.ui.common.button_idempotency import press_key

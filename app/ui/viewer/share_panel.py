@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from app.i18n.language import number, tr, tr_later, tr_n
+from app.i18n.texts import number, tr, tr_later, tr_n
 from app.navigation import GALLERY
-from app.share_page import share_url
+from app.state.share_links import share_url
 from app.ui.common.error_banner import show_error
 from services.build import Studio
 from services.errors import NotFound, StudioError

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app.i18n.language import tr
+from app.i18n.texts import tr
 from app.navigation import GENERATE
 from app.ui.common import picture_facts as facts
 from app.ui.common.copy_list import Text, copy_list

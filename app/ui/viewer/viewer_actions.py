@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app.i18n.language import tr
+from app.i18n.texts import tr
 from app.i18n.wording import DRAWN_OVER
 from app.state import form_values as form
 from app.state.signed_links import link

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from app.i18n.language import tr, tr_later
+from app.i18n.texts import tr, tr_later
 from app.ui.gallery.picture_grid import picture_grid
 from app.ui.viewer.reproduction_panel import REOPEN, passport_panel
 from app.ui.viewer.share_panel import NEW_SHARE, share_panel

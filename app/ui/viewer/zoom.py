@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from app.i18n.language import tr
+from app.i18n.texts import tr
 from app.state.signed_links import link, link_ahead
 from app.ui.common.component_assets import script, words
-from app.ui.common.prompt_text import one_line
+from app.ui.common.plain_text import one_line
 from services.build import Studio
 from services.records import Image
 

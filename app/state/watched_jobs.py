@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from app.i18n.texts import tr
+from app.state import feed
 from services.records import Job
 
 
@@ -15,7 +16,7 @@ def follow(job: Job) -> None:
     """Makes a job the one in the address, and has its progress shown if it is still going."""
     st.query_params["job"] = job.id
     if job.status.terminal:
-        forget_feed()
+        feed.invalidate()
     elif job.id not in st.session_state.setdefault("open_jobs", []):
         watch([job])
         # On a telephone the progress is below the form, out of sight.
@@ -30,11 +31,6 @@ def watch(jobs: Sequence[Job]) -> None:
     shown[:0] = [job.id for job in new]
     held: set[str] = st.session_state.setdefault("held_jobs", set())
     held |= {job.id for job in new if _is_held(job)}
-
-
-def forget_feed() -> None:
-    """Has the next run read the pictures anew."""
-    st.session_state.pop("feed", None)
 
 
 def _is_held(job: Job) -> bool:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import dataclass
+
+import streamlit as st
 
 from services.records import JobRequest
 
@@ -32,3 +35,15 @@ def key_for(last: Attempt | None, requests: tuple[JobRequest, ...], now: float) 
         if unanswered or (last.answered_at is not None and now - last.answered_at < DOUBLE_CLICK_S):
             return last.key
     return secrets.token_hex(16)
+
+
+def press_key(slot: str, request: JobRequest) -> str:
+    """The key for a press of the button `slot` that sends `request`: the same for both clicks of a double click.
+
+    Each press of its own gets one of its own, also when the one before failed: nothing was made then.
+    """
+    name = f"press_{slot}"
+    now = time.monotonic()
+    key = key_for(st.session_state.get(name), (request,), now)
+    st.session_state[name] = Attempt((request,), key, answered_at=now)
+    return key

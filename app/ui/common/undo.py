@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from app.i18n.texts import tr, tr_n
+from app.state import feed
 from app.ui.common.error_boundary import errors_in_words
 from services.build import Studio
 from services.images.bulk_changes import BulkResult
@@ -19,7 +20,7 @@ def delete(studio: Studio, user: User, ids: Sequence[str]) -> None:
     tell_left_out(result)
     if result.done:
         st.session_state["deleted"] = result.done
-    forget_pictures()
+    feed.invalidate()
 
 
 def undo_waits() -> bool:
@@ -47,18 +48,12 @@ def show_undo(studio: Studio, user: User) -> None:
         with errors_in_words():
             tell_left_out(studio.trash.restore_many(user, ids))
             _hide()
-            forget_pictures()
+            feed.invalidate()
             st.rerun()
 
 
 def _hide() -> None:
     st.session_state.pop("deleted", None)
-
-
-def forget_pictures() -> None:
-    """Has the pages read the pictures anew that they remember, and count them again."""
-    st.session_state.pop("feed", None)
-    st.session_state.pop("facets_of", None)
 
 
 def no_more_tags(count: int) -> str:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app.i18n.texts import number, tr, tr_later
-from app.i18n.wording import about, ago, dollars, drafts, duration, pictures, sentence_case, steps
+from app.i18n.texts import tr, tr_later
+from app.i18n.wording import about, ago, dollars
 from app.state import form_values as form
 from app.state.watched_jobs import watch
 from app.ui.common.error_banner import in_words, show_error
 from app.ui.common.idempotency import Attempt, key_for
+from app.ui.common.prices import price_words
 from app.ui.create.field_errors import Slots
 from app.ui.create.prompt_tools import preview
 from app.ui.create.submit_options import drafts_option, waiting_option
@@ -22,7 +23,7 @@ from services.build import Studio
 from services.errors import InvalidRequest, LimitReached, StudioError
 from services.jobs.drafts import in_group
 from services.jobs.multi_submit import Batch
-from services.records import Estimate, Job, JobRequest, User
+from services.records import Job, JobRequest, User
 
 Requests = tuple[JobRequest, ...]
 
@@ -49,41 +50,6 @@ def press(
     wanted = waiting_option(studio, wanted)
     form.drawn()
     return _answer(studio, user, wanted, slots, clicked)
-
-
-def price_words(estimate: Estimate, requests: Sequence[JobRequest] = ()) -> str:
-    """The line under the button, as a markdown label (a dollar sign would start a formula).
-
-    With the `requests` of the form; what waking a sleeping model adds is then said beside it, where the maker chooses
-    whether to wake it. Without them it is for one job that runs at once.
-    """
-    price = about(dollars(estimate.cost_usd))
-    count = sum(request.count for request in requests)
-    if requests and requests[0].draft is not None:
-        few, prompts = steps(requests[0].steps or 0), len({request.prompt for request in requests})
-        words = tr("{drafts} of {steps}, {price}", drafts=drafts(count), steps=few, price=price)
-        if prompts > 1:
-            words = tr(
-                "{count} prompts x {each} = {all}", count=prompts, each=drafts(count // prompts), all=words
-            )
-    elif len(requests) <= 1:
-        words = sentence_case(price)
-    else:
-        words = tr(
-            "{count} prompts x {each} = {all}, {price}",
-            count=number(len(requests)),
-            each=pictures(requests[0].count),
-            all=pictures(count),
-            price=price,
-        )
-    words += f" · {about(duration(estimate.run_s + estimate.beyond_s))}"
-    if not requests and estimate.cold_start_s >= 1:
-        words += " · " + tr(
-            "the model is asleep: waking it adds {time}, and costs the studio {wake} that you are not charged",
-            time=about(duration(estimate.cold_start_s)),
-            wake=about(dollars(estimate.wake_usd)),
-        )
-    return words.replace("$", "\\$")
 
 
 def _answer(studio: Studio, user: User, requests: Requests, slots: Slots, clicked: bool) -> Job | None:

@@ -8,7 +8,8 @@ import streamlit as st
 
 from app.i18n.texts import tr, tr_later, tr_n
 from app.i18n.wording import about, dollars, drafts, duration, sentence_case, steps
-from app.state.watched_jobs import follow, forget_feed, watch
+from app.state import feed
+from app.state.watched_jobs import follow, watch
 from app.ui.common.error_banner import show_error
 from app.ui.create.submit_panel import Sent, partly_sent_words
 from app.ui.feed.draft_batches import by_prompt, is_draft, one_each, press_of, prompts_of, standing_of
@@ -102,7 +103,7 @@ def _missing(studio: Studio, user: User, missing: Sequence[Job], group: str) -> 
         return
     if batch.sent:
         watch(batch.sent)
-        forget_feed()
+        feed.invalidate()
     if batch.refused is None:
         st.rerun()
     show_error(batch.refused.error)
@@ -179,7 +180,7 @@ def _send(studio: Studio, user: User, picked: tuple[str, ...]) -> None:
         st.session_state[PARTLY] = (picked, partly_sent_words(sent, why, batch.asked, button=tr("Finish")))
     else:
         _let_go(picked)
-    forget_feed()
+    feed.invalidate()
     st.rerun()
 
 

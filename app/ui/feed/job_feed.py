@@ -20,7 +20,7 @@ from app.i18n.wording import (
     time_beside_estimate,
 )
 from app.state import form_values as form
-from app.state.watched_jobs import forget_feed
+from app.state.feed import invalidate
 from app.ui.common.error_banner import show_error
 from app.ui.common.error_boundary import errors_in_words
 from app.ui.common.job_remarks import show_remarks
@@ -196,7 +196,7 @@ def _live(studio: Studio, user: User) -> None:
                 continue
             over = True
     if over:
-        forget_feed()
+        invalidate()
         st.rerun()
     context = get_script_run_ctx()
     least_s = crowd.least_s(context.session_id, time.monotonic()) if context else 0.0
@@ -219,7 +219,7 @@ def _cancel(studio: Studio, user: User, job_id: str) -> None:
 
 def _leave(job_id: str) -> None:
     """Watches a job no longer. Should a run of the page cut this one short here, that one reads all anew."""
-    forget_feed()
+    invalidate()
     st.session_state["open_jobs"].remove(job_id)
 
 

@@ -10,13 +10,14 @@ from typing import Any
 import streamlit as st
 
 from app.i18n.texts import tr, tr_n
+from app.state import feed
 from app.state.gallery_address import open_album
 from app.state.signed_links import link
 from app.ui.common.component_assets import script, words
 from app.ui.common.error_banner import show_error
 from app.ui.common.error_boundary import errors_in_words
 from app.ui.common.plain_text import one_line, plain
-from app.ui.common.undo import forget_pictures, tell_left_out
+from app.ui.common.undo import tell_left_out
 from services.build import Studio
 from services.errors import NotFound, StudioError
 from services.images.albums import LONGEST_NAME
@@ -179,7 +180,7 @@ def ask_for_album(studio: Studio, user: User, images: tuple[Image, ...], shown: 
     except StudioError as error:
         show_error(error)
         return
-    forget_pictures()
+    feed.invalidate()
     st.rerun()
 
 

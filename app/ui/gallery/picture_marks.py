@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 import streamlit as st
 
 from app.i18n.texts import tr, tr_n
+from app.state import feed
 from app.ui.common.error_banner import show_error
 from app.ui.common.error_boundary import errors_in_words
 from app.ui.common.plain_text import plain
-from app.ui.common.undo import forget_pictures, tell_left_out
+from app.ui.common.undo import tell_left_out
 from services.build import Studio
 from services.errors import StudioError
 from services.images.marks import HIGHEST_RATING, LONGEST_TAG, MOST_TAGS
@@ -77,14 +78,14 @@ def _rate(studio: Studio, user: User, image_id: str, rating: int) -> None:
 def rate(studio: Studio, user: User, ids: Sequence[str], rating: int) -> None:
     """Rates pictures and says which could not be."""
     tell_left_out(studio.marks.rate_many(user, ids, rating))
-    forget_pictures()
+    feed.invalidate()
 
 
 def _tag_as_shown(studio: Studio, user: User, image: Image, key: str) -> None:
     shown, had = set(st.session_state[key]), set(image.tags)
     try:
         tell_left_out(studio.marks.tag_many(user, [image.id], add=shown - had, remove=had - shown))
-        forget_pictures()
+        feed.invalidate()
     except StudioError as error:
         st.session_state["viewer_error"] = error
 
@@ -129,7 +130,7 @@ def ask_for_marks(studio: Studio, user: User, images: tuple[Image, ...]) -> None
             rate(studio, user, ids, 0 if unrate or stars is None else stars + 1)
         if save and (add or remove):
             tell_left_out(studio.marks.tag_many(user, ids, add=add, remove=remove))
-            forget_pictures()
+            feed.invalidate()
     except StudioError as error:
         show_error(error)
         return

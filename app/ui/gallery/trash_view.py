@@ -8,11 +8,12 @@ import streamlit as st
 
 from app.i18n.texts import tr, tr_n
 from app.i18n.wording import day, days_left
+from app.state import feed
 from app.state.signed_links import link
 from app.ui.common.error_banner import show_error
 from app.ui.common.error_boundary import errors_in_words
 from app.ui.common.prompt_text import show_text
-from app.ui.common.undo import forget_pictures, tell_left_out
+from app.ui.common.undo import tell_left_out
 from app.ui.gallery.picture_grid import GridAction
 from services.build import Studio
 from services.errors import NotFound, StudioError
@@ -45,7 +46,7 @@ def restore(studio: Studio, user: User, ids: Sequence[str]) -> None:
             tr_n("{count} picture restored.", "{count} pictures restored.", len(result.done)),
             icon=":material/restore_from_trash:",
         )
-    forget_pictures()
+    feed.invalidate()
 
 
 def open_trashed(studio: Studio, user: User, image_id: str) -> None:

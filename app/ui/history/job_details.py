@@ -16,8 +16,8 @@ from app.i18n.wording import (
 )
 from app.navigation import GENERATE
 from app.state.watched_jobs import follow
-from app.ui.common.button_idempotency import press_key
 from app.ui.common.error_banner import show_error
+from app.ui.common.idempotency import press_key
 from app.ui.common.job_remarks import show_failure, show_remarks
 from app.ui.common.prompt_text import show_text
 from app.ui.feed.job_feed import reuse

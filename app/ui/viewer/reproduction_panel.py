@@ -10,11 +10,11 @@ from babel.numbers import format_decimal
 from app.i18n.texts import locale, number, tr
 from app.i18n.wording import STATUS_WORDS, day
 from app.ui.common import picture_facts as facts
-from app.ui.common.button_idempotency import press_key
 from app.ui.common.error_banner import show_error
 from app.ui.common.error_boundary import errors_in_words
+from app.ui.common.idempotency import press_key
 from app.ui.common.job_remarks import show_failure
-from app.ui.create.submit_panel import price_words
+from app.ui.common.prices import price_words
 from app.ui.viewer.compare import differing
 from services.build import Studio
 from services.errors import StudioError

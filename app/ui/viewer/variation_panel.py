@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from app.i18n.texts import tr, tr_n
-from app.ui.common.button_idempotency import press_key
 from app.ui.common.error_banner import show_error
-from app.ui.create.submit_panel import price_words
+from app.ui.common.idempotency import press_key
+from app.ui.common.prices import price_words
 from services.build import Studio
 from services.catalogue.cards import MAX_SEED
 from services.errors import StudioError

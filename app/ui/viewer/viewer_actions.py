@@ -8,10 +8,11 @@ import streamlit as st
 
 from app.i18n.texts import tr
 from app.i18n.wording import DRAWN_OVER
+from app.state import feed
 from app.state import form_values as form
 from app.state.signed_links import link
 from app.ui.common.error_banner import show_error
-from app.ui.common.undo import delete, forget_pictures, tell_left_out
+from app.ui.common.undo import delete, tell_left_out
 from services.build import Studio
 from services.errors import StudioError
 from services.records import Image, Job, Task, User
@@ -75,4 +76,4 @@ def star_or_tell(studio: Studio, user: User, image_id: str, favorite: bool) -> N
 def star(studio: Studio, user: User, ids: Sequence[str], favorite: bool) -> None:
     """Marks or unmarks favorites and says which could not be; the pictures of the first page are read anew."""
     tell_left_out(studio.marks.star_many(user, ids, favorite))
-    forget_pictures()
+    feed.invalidate()

@@ -14,7 +14,7 @@ from app.i18n.language import choose
 from app.navigation import pages_for
 from app.state import form_values
 from app.state.preferences import preferred
-from app.ui.common.error_boundary import errors_in_words
+from app.ui.common.error_boundary import error_boundary
 from app.ui.common.sidebar import sidebar
 from app.ui.common.tab_notice import notice_elsewhere
 from app.ui.common.undo import show_undo
@@ -29,7 +29,7 @@ st.set_page_config(
     menu_items={"Get help": None, "Report a bug": None, "About": None},
 )
 st.html(ASSETS / "atelier.css")
-with errors_in_words():
+with error_boundary():
     user = current_user()
     choose(None if user is None else preferred(studio(), user).language)
     pages = pages_for(user)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from app.i18n.texts import tr, tr_later
+from app.i18n.texts import mark, tr
 from services.records import Role, User
 
 
@@ -32,28 +32,24 @@ GENERATE = "app/pages/generate.py"
 GALLERY = "app/pages/gallery.py"
 
 PAGES = (
-    PageEntry(GENERATE, tr_later("Generate"), ":material/auto_awesome:", "", tr_later("Create")),
+    PageEntry(GENERATE, mark("Generate"), ":material/auto_awesome:", "", mark("Create")),
     PageEntry(
         GALLERY,
-        tr_later("Gallery"),
+        mark("Gallery"),
         ":material/photo_library:",
         "gallery",
-        tr_later("Library"),
+        mark("Library"),
     ),
-    PageEntry(
-        "app/pages/history.py", tr_later("History"), ":material/history:", "history", tr_later("Library")
-    ),
+    PageEntry("app/pages/history.py", mark("History"), ":material/history:", "history", mark("Library")),
     PageEntry(
         "app/pages/admin_costs.py",
-        tr_later("Costs"),
+        mark("Costs"),
         ":material/payments:",
         "admin_costs",
-        tr_later("Studio"),
+        mark("Studio"),
         Role.ADMIN,
     ),
-    PageEntry(
-        "app/pages/account.py", tr_later("Account"), ":material/account_circle:", "account", tr_later("You")
-    ),
+    PageEntry("app/pages/account.py", mark("Account"), ":material/account_circle:", "account", mark("You")),
 )
 
 

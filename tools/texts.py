@@ -35,7 +35,7 @@ Text = str | tuple[str, ...]
 
 def said(root: Path) -> dict[Text, str]:
     """Every text that is marked in the code, and the file that says it first. Plurals are pairs."""
-    marks = ("tr", "tr_later", "sentence", *errors(root))
+    marks = ("tr", "mark", "sentence", *errors(root))
     found: dict[Text, str] = {}
     for file in tracked(root):
         name = file.relative_to(root).as_posix()

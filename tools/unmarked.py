@@ -10,7 +10,7 @@ from pathlib import Path
 from tools.tree import tracked
 
 # What these are given is marked, or is for the log and for programmers.
-MARKS = ("tr", "tr_later", "tr_n", "sentence", "event", "RuntimeError", "ValueError", "TypeError")
+MARKS = ("tr", "mark", "tr_n", "sentence", "event", "RuntimeError", "ValueError", "TypeError")
 # What draws a text that it is given.
 DRAWS = re.compile(
     "badge|button|caption|checkbox|date_input|dialog|download_button|error|expander|feedback|file_uploader|header|"

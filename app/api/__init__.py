@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from app.api import account, images, jobs, openapi, problems
-from app.api.authentication import Door
+from app.api.authentication import Authenticator
 from app.api.health import create_health_route
 from app.api.presenters import PREFIX
 from app.api.waiting import WaitingRoom
@@ -26,7 +26,7 @@ def create_api(get_studio: Callable[[], Studio]) -> FastAPI:
     """
     api = FastAPI(title=openapi.TITLE, docs_url=None, redoc_url=None, redirect_slashes=False)
     api.router.redirect_slashes = False
-    api.state.door = Door(get_studio)
+    api.state.authenticator = Authenticator(get_studio)
     api.state.waiting_room = WaitingRoom()
     for part in (jobs, images, account):
         api.include_router(part.router)

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from app.api import schemas
 from app.api.authentication import SignedIn
-from app.api.presenters import model_given
+from app.api.presenters import model_response
 from app.api.problems import problem_responses
 from app.api.threads import in_thread
 
@@ -20,7 +20,7 @@ async def list_models(caller: SignedIn) -> schemas.ModelList:
     def read() -> schemas.ModelList:
         studio = caller.studio
         return schemas.ModelList(
-            data=[model_given(card, studio.endpoints.state(card.id)) for card in studio.catalogue.models()]
+            data=[model_response(card, studio.endpoints.state(card.id)) for card in studio.catalogue.models()]
         )
 
     return await in_thread(read)

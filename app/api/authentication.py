@@ -31,15 +31,15 @@ class Caller:
     studio: Studio
 
 
-class Door:
-    """Admits callers of one API application; everything here may block on the network."""
+class Authenticator:
+    """Finds the caller behind the credentials of a request to one API application. May block on the network."""
 
     def __init__(self, get_studio: Callable[[], Studio]) -> None:
         self.get_studio = get_studio
         self._tokens: AccessTokens | None = None
         self._lock = Lock()
 
-    def admit(self, *, bearer: str | None, api_key: str | None) -> Caller:
+    def authenticate(self, *, bearer: str | None, api_key: str | None) -> Caller:
         """The caller that a credential stands for. Raises NotSignedIn, Unavailable. Reads, never writes."""
         studio = self.get_studio()
         secret = api_key if api_key is not None else bearer
@@ -92,8 +92,10 @@ async def _signed_in(request: Request) -> Caller:
         if match is None:
             raise NotSignedIn("The Authorization header must read `Bearer <API key or access token>`.")
         bearer = match[1]
-    door = cast(Door, request.app.state.door)
-    return await in_thread(door.admit, bearer=bearer, api_key=api_keys[0] if api_keys else None)
+    authenticator = cast(Authenticator, request.app.state.authenticator)
+    return await in_thread(
+        authenticator.authenticate, bearer=bearer, api_key=api_keys[0] if api_keys else None
+    )
 
 
 SignedIn = Annotated[Caller, Depends(_signed_in)]

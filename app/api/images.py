@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from app.api import schemas
 from app.api.authentication import SignedIn
-from app.api.presenters import image_given
+from app.api.presenters import image_response
 from app.api.problems import problem_responses
 from app.api.threads import in_thread
 
@@ -28,7 +28,7 @@ async def list_images(caller: SignedIn, query: Annotated[schemas.ImagesQuery, Qu
             favorites=query.favorites or query.favourites,
             job_id=query.job,
         )
-        data = [image_given(caller, image) for image in page.items]
+        data = [image_response(caller, image) for image in page.items]
         return schemas.ImageList(data=data, has_more=page.next is not None, next=page.next)
 
     return await in_thread(read)
@@ -39,7 +39,7 @@ async def list_images(caller: SignedIn, query: Annotated[schemas.ImagesQuery, Qu
 )
 async def get_image(id: str, caller: SignedIn) -> schemas.Image:
     """The picture's facts and fresh links."""
-    return await in_thread(lambda: image_given(caller, caller.studio.images.get(caller.user, id)))
+    return await in_thread(lambda: image_response(caller, caller.studio.images.get(caller.user, id)))
 
 
 @router.get(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from app.api import schemas
 from app.api.authentication import SignedIn
-from app.api.presenters import job_given, listed_jobs_given, new_job_given
+from app.api.presenters import job_list_response, job_response, open_job_response
 from app.api.problems import problem_responses
 from app.api.request_body import read_json
 from app.api.threads import in_thread
@@ -73,14 +73,14 @@ async def create_job(
         response.headers["Preference-Applied"] = f"wait={wait_s}"
         seen = await room.until_ended(request, caller, job, wait_s)
     elif not job.status.terminal:
-        return new_job_given(caller, job)
+        return open_job_response(caller, job)
     try:
-        return await in_thread(job_given, caller, seen)
+        return await in_thread(job_response, caller, seen)
     except StudioError:
         # The job is made and will be charged: an error now would make its caller ask, and pay, again.
         if job.status.terminal:
             raise
-        return new_job_given(caller, job)
+        return open_job_response(caller, job)
 
 
 def _one_key(request: Request) -> None:
@@ -95,7 +95,7 @@ async def list_jobs(caller: SignedIn, query: Annotated[schemas.JobsQuery, Query(
     def read() -> schemas.JobList:
         statuses = frozenset(query.status) or None
         page = caller.studio.jobs.list(caller.user, limit=query.limit, after=query.after, statuses=statuses)
-        data = listed_jobs_given(caller, page.items)
+        data = job_list_response(caller, page.items)
         return schemas.JobList(data=data, has_more=page.next is not None, next=page.next)
 
     return await in_thread(read)
@@ -104,7 +104,7 @@ async def list_jobs(caller: SignedIn, query: Annotated[schemas.JobsQuery, Query(
 @router.get("/jobs/{id}", operation_id="getJob", summary="Look at a job", responses=problem_responses(404))
 async def get_job(id: str, caller: SignedIn) -> schemas.Job:
     """The job as it is now."""
-    return await in_thread(lambda: job_given(caller, caller.studio.jobs.get(caller.user, id)))
+    return await in_thread(lambda: job_response(caller, caller.studio.jobs.get(caller.user, id)))
 
 
 @router.post(
@@ -115,7 +115,7 @@ async def get_job(id: str, caller: SignedIn) -> schemas.Job:
 )
 async def cancel_job(id: str, caller: SignedIn) -> schemas.Job:
     """Stops a job and gives back what it reserved. Twice is fine; a job that ended otherwise is a conflict."""
-    return await in_thread(lambda: job_given(caller, caller.studio.jobs.cancel(caller.user, id)))
+    return await in_thread(lambda: job_response(caller, caller.studio.jobs.cancel(caller.user, id)))
 
 
 @router.post(
@@ -126,4 +126,4 @@ async def cancel_job(id: str, caller: SignedIn) -> schemas.Job:
 )
 async def run_job(id: str, caller: SignedIn) -> schemas.Job:
     """Has a job that waits for its model to be awake run like any other. Twice is fine, and for a running job."""
-    return await in_thread(lambda: job_given(caller, caller.studio.jobs.run_now(caller.user, id)))
+    return await in_thread(lambda: job_response(caller, caller.studio.jobs.run_now(caller.user, id)))

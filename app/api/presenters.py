@@ -13,7 +13,7 @@ from services.records import EndpointInfo, Image, Job, JobStatus, LiveJob
 PREFIX = "/v1"
 
 
-def image_given(caller: Caller, image: Image) -> schemas.Image:
+def image_response(caller: Caller, image: Image) -> schemas.Image:
     """An image with fresh links. No AWS call."""
     images = caller.studio.images
     return schemas.Image(
@@ -36,7 +36,7 @@ def image_given(caller: Caller, image: Image) -> schemas.Image:
     )
 
 
-def job_given(caller: Caller, job: Job, images: Sequence[Image] | None = None) -> schemas.Job:
+def job_response(caller: Caller, job: Job, images: Sequence[Image] | None = None) -> schemas.Job:
     """A job with its live progress while it is open, with its pictures once it succeeded.
 
     `images` are those pictures where the caller has them; they are read otherwise.
@@ -49,30 +49,30 @@ def job_given(caller: Caller, job: Job, images: Sequence[Image] | None = None) -
     if job.status is JobStatus.SUCCEEDED:
         if images is None:
             images = caller.studio.images.of_jobs(caller.user, [job])[job.id]
-        output = [image_given(caller, image) for image in images]
-    return _job_given(caller, job, live=live, output=output)
+        output = [image_response(caller, image) for image in images]
+    return _job_response(caller, job, live=live, output=output)
 
 
-def listed_jobs_given(caller: Caller, jobs: Sequence[Job]) -> list[schemas.Job]:
+def job_list_response(caller: Caller, jobs: Sequence[Job]) -> list[schemas.Job]:
     """Jobs of one list, their pictures read together.
 
     Those still waiting are not looked at one by one: a long queue would cost a read each.
     """
     images = caller.studio.images.of_jobs(caller.user, jobs)
     return [
-        new_job_given(caller, job)
+        open_job_response(caller, job)
         if not job.status.terminal and job.attempt == 0
-        else job_given(caller, job, images[job.id] if job.status.terminal else None)
+        else job_response(caller, job, images[job.id] if job.status.terminal else None)
         for job in jobs
     ]
 
 
-def new_job_given(caller: Caller, job: Job) -> schemas.Job:
+def open_job_response(caller: Caller, job: Job) -> schemas.Job:
     """A job that is still open, by its record alone. Cannot fail: its creation is already done."""
-    return _job_given(caller, job, live=None, output=None)
+    return _job_response(caller, job, live=None, output=None)
 
 
-def _job_given(
+def _job_response(
     caller: Caller, job: Job, *, live: LiveJob | None, output: list[schemas.Image] | None
 ) -> schemas.Job:
     address = f"{caller.studio.settings.public_url}{PREFIX}/jobs/{job.id}"
@@ -115,7 +115,7 @@ def _job_given(
     )
 
 
-def model_given(card: ModelCard, endpoint: EndpointInfo) -> schemas.Model:
+def model_response(card: ModelCard, endpoint: EndpointInfo) -> schemas.Model:
     """A model's card with what its endpoint is doing."""
     same = schemas.Model.model_fields.keys() & ModelCard.model_fields.keys() - {"sizes"}
     return schemas.Model(

@@ -16,7 +16,7 @@ MAX_PAGE = 100
 LINK = "A signed link, good for at most an hour; ask for the image again to get a fresh one."
 
 
-class Given(BaseModel):
+class ResponseModel(BaseModel):
     """Base of everything that the API answers with."""
 
     model_config = ConfigDict(frozen=True)
@@ -111,7 +111,7 @@ class JobCreate(BaseModel):
         return JobRequest(**self.model_dump(exclude={"image", "mask"}), **files)
 
 
-class Image(Given):
+class Image(ResponseModel):
     """One stored picture."""
 
     id: str
@@ -136,7 +136,7 @@ class Image(Given):
     created_at: datetime
 
 
-class JobInput(Given):
+class JobInput(ResponseModel):
     """The request with every value resolved: sent again with the same seed and files, it makes the same pictures."""
 
     task: Task
@@ -158,7 +158,7 @@ class JobInput(Given):
     mask_sha256: str | None = Field(description="Of the mask as it was used, likewise.")
 
 
-class WithheldImage(Given):
+class WithheldImage(ResponseModel):
     """A picture that the output check kept back. It costs nothing."""
 
     n: int = Field(description="Its number in the job, from 0.")
@@ -166,7 +166,7 @@ class WithheldImage(Given):
     reason: str = Field(description="`nsfw`: taken for sexual content.")
 
 
-class JobHint(Given):
+class JobHint(ResponseModel):
     """The prompt is far from everything the model knows."""
 
     nearest: list[str] = Field(description="What it can draw that comes nearest, nearest first.")
@@ -174,14 +174,14 @@ class JobHint(Given):
     message: str = Field(description="The same in words, plain text.")
 
 
-class JobError(Given):
+class JobError(ResponseModel):
     """Why there are no pictures."""
 
     code: str
     message: str
 
 
-class JobMetrics(Given):
+class JobMetrics(ResponseModel):
     """Progress, time and money. Null where it is not known (yet)."""
 
     step: int | None = Field(default=None, description="Denoising step, while processing.")
@@ -208,7 +208,7 @@ class JobMetrics(Given):
     )
 
 
-class JobUrls(Given):
+class JobUrls(ResponseModel):
     """Where to ask about this job."""
 
     get: str
@@ -216,7 +216,7 @@ class JobUrls(Given):
     run: str = Field(description="For a job that waits for its model: to have it run now.")
 
 
-class Job(Given):
+class Job(ResponseModel):
     """A job and what became of it. `succeeded`, `failed`, `canceled` and `expired` are final."""
 
     id: str
@@ -245,7 +245,7 @@ class Job(Given):
     urls: JobUrls
 
 
-class PageGiven(Given):
+class PageResponse(ResponseModel):
     """A page of a newest-first list."""
 
     object: Literal["list"] = "list"
@@ -253,19 +253,19 @@ class PageGiven(Given):
     next: str | None = Field(description="Pass it as `after` for the following page; null at the end.")
 
 
-class JobList(PageGiven):
+class JobList(PageResponse):
     """A page of the caller's jobs, newest first."""
 
     data: list[Job]
 
 
-class ImageList(PageGiven):
+class ImageList(PageResponse):
     """A page of the caller's images, newest first."""
 
     data: list[Image]
 
 
-class Size(Given):
+class Size(ResponseModel):
     """A preset size in pixels."""
 
     label: str
@@ -273,7 +273,7 @@ class Size(Given):
     height: int
 
 
-class ModelDefaults(Given):
+class ModelDefaults(ResponseModel):
     """What is used for a field that is left out."""
 
     width: int
@@ -284,7 +284,7 @@ class ModelDefaults(Given):
     quality: str
 
 
-class Model(Given):
+class Model(ResponseModel):
     """A model on offer: what it takes, what it costs and whether it is awake."""
 
     id: str
@@ -314,14 +314,14 @@ class Model(Given):
     usd_per_hour: float
 
 
-class ModelList(Given):
+class ModelList(ResponseModel):
     """All models on offer, the default first."""
 
     object: Literal["list"] = "list"
     data: list[Model]
 
 
-class User(Given):
+class User(ResponseModel):
     """Whose credential this is."""
 
     id: str
@@ -331,7 +331,7 @@ class User(Given):
     role: Role
 
 
-class Usage(Given):
+class Usage(ResponseModel):
     """What is used of the limits. Images a UTC day, dollars a UTC month; what open jobs reserve is counted."""
 
     object: Literal["usage"] = "usage"

@@ -51,7 +51,7 @@ def tr_n(one: str, many: str, count: int, /, **values: Any) -> str:
     return _texts().ngettext(one, many, count).format(**shown)
 
 
-def tr_later(text: str, /) -> str:
+def mark(text: str, /) -> str:
     """Marks a literal that is said later by `tr`: a value of a table, an option of a choice."""
     return text
 

@@ -13,32 +13,32 @@ from babel import Locale
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_currency, format_decimal
 
-from app.i18n.texts import current, locale, tr, tr_later, tr_n
+from app.i18n.texts import current, locale, mark, tr, tr_n
 from services.records import Hint, Job, JobSpec, JobStatus, Task
 
 # Said by `tr`.
 STATUS_WORDS = {
-    JobStatus.QUEUED: tr_later("Waiting"),
-    JobStatus.STARTING: tr_later("Starting"),
-    JobStatus.PROCESSING: tr_later("Drawing"),
-    JobStatus.SUCCEEDED: tr_later("Done"),
-    JobStatus.FAILED: tr_later("Failed"),
-    JobStatus.CANCELED: tr_later("Canceled"),
-    JobStatus.EXPIRED: tr_later("Expired"),
+    JobStatus.QUEUED: mark("Waiting"),
+    JobStatus.STARTING: mark("Starting"),
+    JobStatus.PROCESSING: mark("Drawing"),
+    JobStatus.SUCCEEDED: mark("Done"),
+    JobStatus.FAILED: mark("Failed"),
+    JobStatus.CANCELED: mark("Canceled"),
+    JobStatus.EXPIRED: mark("Expired"),
 }
 TASK_WORDS = {
-    Task.TEXT_TO_IMAGE: tr_later("Text-to-image"),
-    Task.IMAGE_TO_IMAGE: tr_later("Image-to-image"),
-    Task.INPAINTING: tr_later("Inpainting"),
+    Task.TEXT_TO_IMAGE: mark("Text-to-image"),
+    Task.IMAGE_TO_IMAGE: mark("Image-to-image"),
+    Task.INPAINTING: mark("Inpainting"),
 }
-DRAWN_OVER = tr_later("Settings, seed, and the picture it was drawn over while that is stored")
-UNDER_A_SECOND = tr_later("under 1 s")
-UNDER_A_MILLIONTH = tr_later("under $0.000001")
+DRAWN_OVER = mark("Settings, seed, and the picture it was drawn over while that is stored")
+UNDER_A_SECOND = mark("under 1 s")
+UNDER_A_MILLIONTH = mark("under $0.000001")
 # Babel's patterns of dates and times: each language has its own.
-DAY = tr_later("dd MMM yyyy")
-DAY_OF_MONTH = tr_later("dd MMM")
-DAY_AND_TIME = tr_later("dd MMM, HH:mm")
-ESTIMATED = tr_later("{what} (estimated {said})")
+DAY = mark("dd MMM yyyy")
+DAY_OF_MONTH = mark("dd MMM")
+DAY_AND_TIME = mark("dd MMM, HH:mm")
+ESTIMATED = mark("{what} (estimated {said})")
 LONGEST_QUOTE = 60
 
 

@@ -12,8 +12,8 @@ from app.ui.common.prompt_text import show_text
 from app.ui.viewer.share_panel import share_rows
 from app.ui.account.export_my_data import take_away
 from app.ui.account.usage_chart import usage_chart
-from app.i18n.texts import tr, tr_later
-from app.ui.common.error_boundary import errors_in_words
+from app.i18n.texts import tr, mark
+from app.ui.common.error_boundary import error_boundary
 from app.auth.session import require, sign_out, studio
 from app.i18n.wording import ago, dollars
 from services.build import Studio
@@ -23,7 +23,7 @@ from services.records import Role, User
 
 user = require()
 
-ROLE_WORDS = {Role.MAKER: tr_later("Maker"), Role.ADMIN: tr_later("Admin")}
+ROLE_WORDS = {Role.MAKER: mark("Maker"), Role.ADMIN: mark("Admin")}
 
 
 def identity(user: User) -> None:
@@ -137,13 +137,13 @@ def shares(studio: Studio, user: User) -> None:
 with st.container(horizontal=True, vertical_alignment="center", key="page_head"):
     st.title(tr("Account"), anchor=False, width="content")
 identity(user)
-with errors_in_words():
+with error_boundary():
     usage(studio(), user)
-with errors_in_words():
+with error_boundary():
     preference_form(studio(), user)
-with errors_in_words():
+with error_boundary():
     shares(studio(), user)
-with errors_in_words():
+with error_boundary():
     keys(studio(), user)
-with errors_in_words():
+with error_boundary():
     take_away(studio(), user)

@@ -7,8 +7,8 @@ import time
 import pandas as pd
 import streamlit as st
 
-from app.i18n.texts import number, tr, tr_later, tr_n
-from app.ui.common.error_boundary import errors_in_words
+from app.i18n.texts import number, tr, mark, tr_n
+from app.ui.common.error_boundary import error_boundary
 from app.auth.session import require, studio
 from app.i18n.wording import day_of_month, dollars, jobs, per_cent
 from services.build import Studio
@@ -23,14 +23,14 @@ KEPT_S = 60.0
 # Told apart on both themes.
 COLORS = ("#6d5cff", "#ff8fa3", "#2bb3a3", "#e0a030", "#8a8fa8")
 COLUMNS = {
-    "model": tr_later("Model"),
-    "jobs": tr_later("Jobs"),
-    "images": tr_later("Pictures"),
-    "gpu_s": tr_later("Model seconds"),
-    "cost_usd": tr_later("Cost, USD"),
-    "cold_starts": tr_later("Cold starts"),
-    "price_error": tr_later("Price off by"),
-    "time_error": tr_later("Time off by"),
+    "model": mark("Model"),
+    "jobs": mark("Jobs"),
+    "images": mark("Pictures"),
+    "gpu_s": mark("Model seconds"),
+    "cost_usd": mark("Cost, USD"),
+    "cold_starts": mark("Cold starts"),
+    "price_error": mark("Price off by"),
+    "time_error": mark("Time off by"),
 }
 
 
@@ -119,7 +119,7 @@ def table(report: CostReport) -> None:
     )
 
 
-OFF_HELP = tr_later(
+OFF_HELP = mark(
     "The median of the difference between what was said before and what it was, in per cent of the latter."
 )
 
@@ -135,7 +135,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="page_head")
         key="cost_span",
         label_visibility="collapsed",
     )
-with errors_in_words():
+with error_boundary():
     report = read(studio(), user, int(days or 7))
     if report.models:
         figures(report.total)

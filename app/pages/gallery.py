@@ -31,7 +31,7 @@ from app.state.gallery_address import (
     restore_widgets,
     show_changed,
 )
-from app.i18n.texts import number, tr, tr_later, tr_n
+from app.i18n.texts import number, tr, mark, tr_n
 from app.navigation import GENERATE
 from app.auth.session import require, studio
 from services.build import Studio
@@ -43,10 +43,10 @@ user = require()
 
 PAGE_SIZE = 60
 SHOW_WORDS: dict[Show, str] = {
-    "All": tr_later("All"),
-    "Favorites": tr_later("Favorites"),
-    "Albums": tr_later("Albums"),
-    "Trash": tr_later("Trash"),
+    "All": mark("All"),
+    "Favorites": mark("Favorites"),
+    "Albums": mark("Albums"),
+    "Trash": mark("Trash"),
 }
 # So long other windows' and programs' new pictures may be missing in the numbers and names to filter by; in what is
 # listed nothing ever is.

@@ -12,7 +12,7 @@ from app.ui.feed.job_feed import job_feed
 from app.ui.create.recall_drop import recall_drop
 from app.ui.viewer.viewer import open_linked
 from app.i18n.texts import tr
-from app.ui.common.error_boundary import errors_in_words
+from app.ui.common.error_boundary import error_boundary
 from app.auth.session import require, studio
 from app.i18n.wording import dollars
 from services.build import Studio
@@ -66,11 +66,11 @@ with st.container(horizontal=True, vertical_alignment="center", key="page_head")
 fill_from_address(studio(), user)
 left, right = st.columns([5, 8], gap="medium")
 with left:
-    with errors_in_words():
+    with error_boundary():
         recall_drop(studio())
     submitted = generate_form(studio(), user)
     if submitted is not None:
         follow(submitted)
-with right, errors_in_words():
+with right, error_boundary():
     job_feed(studio(), user)
 open_linked(studio(), user, ())

@@ -8,14 +8,14 @@ from typing import Any
 
 import streamlit as st
 
-from app.i18n.texts import tr_later
+from app.i18n.texts import mark
 from app.state import source_choice
 from app.state.preferences import kept_preferences
 from services.catalogue.cards import DEFAULT_STRENGTH, MAX_SEED, ModelCard
 from services.prompts.syntax import escape
 from services.records import JobRequest, JobSpec, Source
 
-CUSTOM = tr_later("Custom")
+CUSTOM = mark("Custom")
 KEYS = (
     "g_model", "g_prompt", "g_negative", "g_size", "g_width", "g_height", "g_upright", "g_lock", "g_quality", "g_steps",
     "g_guidance", "g_scheduler", "g_seed", "g_count", "g_template", "g_strength",

@@ -20,7 +20,7 @@ from app.ui.feed.poll_interval import (
     NEAR_END_S,
     POLL_S,
     STEP_S,
-    Crowd,
+    PollBudget,
     poll_s,
 )
 from services.build import Studio
@@ -62,20 +62,20 @@ def test_the_job_that_needs_it_soonest_sets_the_pace() -> None:
 
 
 def test_a_crowd_looks_less_often_and_each_page_alike() -> None:
-    crowd = Crowd()
-    assert crowd.least_s("page 0", 0.0) == STEP_S
-    paces = [crowd.least_s(f"page {n}", 0.1) for n in range(1, 100)]
+    poll_budget = PollBudget()
+    assert poll_budget.min_interval_s("page 0", 0.0) == STEP_S
+    paces = [poll_budget.min_interval_s(f"page {n}", 0.1) for n in range(1, 100)]
     assert paces == sorted(paces) and paces[-1] == 3.0
-    assert crowd.least_s("page 0", 1.0) == 3.0
-    assert poll_s([live(eta_s=1.0)], LATE, least_s=3.0) == 3.0
-    assert poll_s([live(eta_s=1.0)], LATE, least_s=STEP_S) == POLL_S
+    assert poll_budget.min_interval_s("page 0", 1.0) == 3.0
+    assert poll_s([live(eta_s=1.0)], LATE, min_interval_s=3.0) == 3.0
+    assert poll_s([live(eta_s=1.0)], LATE, min_interval_s=STEP_S) == POLL_S
 
 
 def test_pages_that_were_closed_are_not_of_the_crowd() -> None:
-    crowd = Crowd()
+    poll_budget = PollBudget()
     for n in range(100):
-        crowd.least_s(f"page {n}", 0.0)
-    assert crowd.least_s("page 7", AWAY_S + 0.1) == STEP_S
+        poll_budget.min_interval_s(f"page {n}", 0.0)
+    assert poll_budget.min_interval_s("page 7", AWAY_S + 0.1) == STEP_S
 
 
 def test_only_a_running_fragment_can_be_given_an_interval() -> None:

@@ -68,9 +68,9 @@ def test_a_refusal_names_its_rule_and_nothing_in_it_is_markdown() -> None:
 
 def test_an_unexpected_error_becomes_a_reference_and_no_details() -> None:
     def page() -> None:
-        from app.ui.common.error_boundary import errors_in_words
+        from app.ui.common.error_boundary import error_boundary
 
-        with errors_in_words():
+        with error_boundary():
             raise ValueError("a secret detail")
 
     at = AppTest.from_function(page).run()

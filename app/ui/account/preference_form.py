@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 
 from app.i18n.language import choose
-from app.i18n.texts import LANGUAGES, tr, tr_later
+from app.i18n.texts import LANGUAGES, mark, tr
 from app.state.preferences import prefer, preferred
 from app.ui.common.error_banner import show_error
 from services.accounts.preferences import Preferences, Theme
@@ -17,15 +17,15 @@ from services.errors import StudioError
 from services.records import User
 
 THEME_WORDS = {
-    Theme.SYSTEM: tr_later("As the system"),
-    Theme.LIGHT: tr_later("Light"),
-    Theme.DARK: tr_later("Dark"),
+    Theme.SYSTEM: mark("As the system"),
+    Theme.LIGHT: mark("Light"),
+    Theme.DARK: mark("Dark"),
 }
 PROBLEM = "preference_problem"
 # Quality None: the model's own.
-OWN = tr_later("Model's own")
+OWN = mark("Model's own")
 # No language chosen: the browser's.
-BROWSERS = tr_later("As the browser")
+BROWSERS = mark("As the browser")
 
 
 def preference_form(studio: Studio, user: User) -> None:

@@ -13,7 +13,7 @@ from services.logs import event
 
 
 @contextmanager
-def errors_in_words() -> Iterator[None]:
+def error_boundary() -> Iterator[None]:
     """Shows what goes wrong inside where it went wrong; the rest of the page goes on."""
     try:
         yield

@@ -8,7 +8,7 @@ import streamlit as st
 
 from app.i18n.texts import tr, tr_n
 from app.state import feed
-from app.ui.common.error_boundary import errors_in_words
+from app.ui.common.error_boundary import error_boundary
 from services.build import Studio
 from services.images.bulk_changes import BulkResult
 from services.records import User
@@ -45,7 +45,7 @@ def show_undo(studio: Studio, user: User) -> None:
             on_click=_hide,
         )
     if back:
-        with errors_in_words():
+        with error_boundary():
             tell_left_out(studio.trash.restore_many(user, ids))
             _hide()
             feed.invalidate()

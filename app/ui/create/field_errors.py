@@ -14,12 +14,12 @@ from services.records import JobRequest
 
 
 @dataclass
-class Slots:
-    """The places, by parameter."""
+class FieldErrors:
+    """The places of error messages, by parameter."""
 
     by_param: dict[str, DeltaGenerator]
 
-    def show(self, error: InvalidRequest, request: JobRequest) -> bool:
+    def show_at_field(self, error: InvalidRequest, request: JobRequest) -> bool:
         """Shows the error under what caused it; False when no widget stands for its parameter."""
         slot = self.by_param.get(error.param or "")
         if slot is None:
@@ -32,7 +32,7 @@ class Slots:
         slot.markdown(f":red[:material/error: {words}]")
         return True
 
-    def tell(self, error: StudioError, request: JobRequest) -> None:
+    def show_or_banner(self, error: StudioError, request: JobRequest) -> None:
         """Shows the error under what caused it, or as a banner where no widget stands for it."""
-        if not (isinstance(error, InvalidRequest) and self.show(error, request)):
+        if not (isinstance(error, InvalidRequest) and self.show_at_field(error, request)):
             show_error(error)

@@ -7,7 +7,7 @@ import streamlit as st
 from app.i18n.texts import tr
 from app.state import form_values as form
 from app.state.preferences import preferred
-from app.ui.create.field_errors import Slots
+from app.ui.create.field_errors import FieldErrors
 from app.ui.create.model_picker import model_picker
 from app.ui.create.prompt_tools import prompt_tools, prompts
 from app.ui.create.size_picker import size_picker
@@ -28,14 +28,14 @@ def generate_form(studio: Studio, user: User) -> Job | None:
     chosen = st.session_state.get(form.MEMORY, {}).get("g_model") or preferred(studio, user).model
     card = cards.get(chosen or "") or next(iter(cards.values()))
     form.restore(card)
-    slots = Slots({})
+    field_errors = FieldErrors({})
     with st.container(border=True, key="generate_form", gap="small"):
-        _texts(studio, user, card, slots)
-        source = source_picture(studio, user, card, slots)
-        model_picker(studio, cards, slots)
-        size_picker(card, slots)
-        _amount(card, slots)
-        _advanced(card, slots)
+        _texts(studio, user, card, field_errors)
+        source = source_picture(studio, user, card, field_errors)
+        model_picker(studio, cards, field_errors)
+        size_picker(card, field_errors)
+        _amount(card, field_errors)
+        _advanced(card, field_errors)
         # In sight, however long the form is (atelier.css).
         with st.container(key="press_bar", gap="xsmall"):
             clicked = st.button(
@@ -48,16 +48,16 @@ def generate_form(studio: Studio, user: User) -> Job | None:
             )
             price = st.empty()
         if clicked and lacks_mask(card):
-            slots.by_param["mask"].markdown(f":red[:material/error: {tr(NOTHING_PAINTED)}]")
+            field_errors.by_param["mask"].markdown(f":red[:material/error: {tr(NOTHING_PAINTED)}]")
             clicked = False
-        requests = _requests(studio, user, form.request(card, source), slots)
+        requests = _requests(studio, user, form.request(card, source), field_errors)
         if requests:
-            return press(studio, user, requests, slots, price, clicked)
+            return press(studio, user, requests, field_errors, price, clicked)
         form.drawn()
         return None
 
 
-def _texts(studio: Studio, user: User, card: ModelCard, slots: Slots) -> None:
+def _texts(studio: Studio, user: User, card: ModelCard, field_errors: FieldErrors) -> None:
     st.text_area(
         tr("Prompt"),
         key="g_prompt",
@@ -66,7 +66,7 @@ def _texts(studio: Studio, user: User, card: ModelCard, slots: Slots) -> None:
         value=form.initial("g_prompt"),
         on_change=form.remember,
     )
-    slots.by_param["prompt"] = st.empty()
+    field_errors.by_param["prompt"] = st.empty()
     prompt_tools(studio, user)
     if card.negative_prompt:
         value = form.initial("g_negative")
@@ -84,10 +84,10 @@ def _texts(studio: Studio, user: User, card: ModelCard, slots: Slots) -> None:
                 value=value,
                 on_change=form.remember,
             )
-            slots.by_param["negative_prompt"] = st.empty()
+            field_errors.by_param["negative_prompt"] = st.empty()
 
 
-def _amount(card: ModelCard, slots: Slots) -> None:
+def _amount(card: ModelCard, field_errors: FieldErrors) -> None:
     quality, count = st.columns([4, 3])
     quality.segmented_control(
         tr("Quality"),
@@ -106,13 +106,13 @@ def _amount(card: ModelCard, slots: Slots) -> None:
         on_change=form.remember,
         width="stretch",
     )
-    slots.by_param["quality"] = slots.by_param["count"] = st.empty()
+    field_errors.by_param["quality"] = field_errors.by_param["count"] = st.empty()
 
 
-def _advanced(card: ModelCard, slots: Slots) -> None:
+def _advanced(card: ModelCard, field_errors: FieldErrors) -> None:
     with st.expander(tr("Advanced"), icon=":material/tune:", key="advanced_box"):
         st.slider(tr("Steps"), card.min_steps, card.max_steps, key="g_steps", on_change=form.remember)
-        slots.by_param["steps"] = st.empty()
+        field_errors.by_param["steps"] = st.empty()
         if card.max_guidance > card.min_guidance:
             st.slider(
                 tr("Guidance"),
@@ -123,10 +123,10 @@ def _advanced(card: ModelCard, slots: Slots) -> None:
                 help=tr("How closely to follow the prompt."),
                 on_change=form.remember,
             )
-            slots.by_param["guidance"] = st.empty()
+            field_errors.by_param["guidance"] = st.empty()
         if len(card.schedulers) > 1:
             st.selectbox(tr("Scheduler"), card.schedulers, key="g_scheduler", on_change=form.remember)
-            slots.by_param["scheduler"] = st.empty()
+            field_errors.by_param["scheduler"] = st.empty()
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="seed_row"):
             st.number_input(
                 tr("Seed"),
@@ -153,14 +153,16 @@ def _advanced(card: ModelCard, slots: Slots) -> None:
                 help=tr("Back to a random seed"),
                 disabled=st.session_state["g_seed"] is None,
             )
-        slots.by_param["seed"] = st.empty()
+        field_errors.by_param["seed"] = st.empty()
 
 
-def _requests(studio: Studio, user: User, typed: JobRequest, slots: Slots) -> tuple[JobRequest, ...]:
+def _requests(
+    studio: Studio, user: User, typed: JobRequest, field_errors: FieldErrors
+) -> tuple[JobRequest, ...]:
     """One request for each prompt that the form stands for; none (and it says why) where it stands for nothing."""
     try:
         texts = prompts(studio, user, typed.prompt)
     except StudioError as error:
-        slots.tell(error, typed)
+        field_errors.show_or_banner(error, typed)
         return ()
     return tuple(typed.model_copy(update={"prompt": text}) for text in texts)

@@ -7,13 +7,13 @@ import streamlit as st
 from app.i18n.texts import tr
 from app.i18n.wording import about, dollars, duration
 from app.state import form_values as form
-from app.ui.create.field_errors import Slots
+from app.ui.create.field_errors import FieldErrors
 from services.build import Studio
 from services.catalogue.cards import ModelCard
 from services.records import JobRequest
 
 
-def model_picker(studio: Studio, cards: dict[str, ModelCard], slots: Slots) -> None:
+def model_picker(studio: Studio, cards: dict[str, ModelCard], field_errors: FieldErrors) -> None:
     """Draws the choice, and what the chosen model can do; of several, each can be looked at."""
     card = cards[st.session_state["g_model"]]
     st.selectbox(
@@ -33,7 +33,7 @@ def model_picker(studio: Studio, cards: dict[str, ModelCard], slots: Slots) -> N
                 st.markdown(f"**{other.name}**")
                 for words in (tr(other.description), abilities(other), _price(studio, other)):
                     st.caption(words)
-    slots.by_param["model"] = st.empty()
+    field_errors.by_param["model"] = st.empty()
 
 
 def _price(studio: Studio, card: ModelCard) -> str:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from app.i18n.texts import tr, tr_later, tr_n
+from app.i18n.texts import mark, tr, tr_n
 from app.state import prompt_cache
 from app.ui.common.error_banner import show_error
-from app.ui.common.error_boundary import errors_in_words
+from app.ui.common.error_boundary import error_boundary
 from services.build import Studio
 from services.errors import StudioError
 from services.prompts.book import MAX_ENTRIES, MAX_NAME
@@ -37,26 +37,26 @@ class Kind:
 
 LISTS = Kind(
     name="list",
-    title=tr_later("Lists"),
-    one=tr_later("List"),
-    new=tr_later("New list"),
-    text=tr_later("Entries, one a line"),
-    placeholder=tr_later("cat\ndog\nfox"),
-    about=tr_later(
+    title=mark("Lists"),
+    one=mark("List"),
+    new=mark("New list"),
+    text=mark("Entries, one a line"),
+    placeholder=mark("cat\ndog\nfox"),
+    about=mark(
         "With a list `animal`, the prompt `a __animal__` draws each of its entries; `{{red|blue}} apple` does the "
         "same without a list. A list has at most {entries} entries; one press draws at most {prompts} prompts."
     ),
-    gone=tr_later("The list `{name}` will be gone for good."),
+    gone=mark("The list `{name}` will be gone for good."),
 )
 TEMPLATES = Kind(
     name="template",
-    title=tr_later("Templates"),
-    one=tr_later("Template"),
-    new=tr_later("New template"),
-    text=tr_later("Template"),
-    placeholder=tr_later("a photo of {prompt}, 35 mm"),
-    about=tr_later("What you type in the form goes where `{{prompt}}` stands."),
-    gone=tr_later("The template `{name}` will be gone for good."),
+    title=mark("Templates"),
+    one=mark("Template"),
+    new=mark("New template"),
+    text=mark("Template"),
+    placeholder=mark("a photo of {prompt}, 35 mm"),
+    about=mark("What you type in the form goes where `{{prompt}}` stands."),
+    gone=mark("The template `{name}` will be gone for good."),
 )
 KINDS = {kind.name: kind for kind in (LISTS, TEMPLATES)}
 
@@ -70,7 +70,7 @@ def open_prompt_book(studio: Studio, user: User) -> None:
 
 
 def _show(studio: Studio, user: User) -> None:
-    with errors_in_words():
+    with error_boundary():
         edit_prompt_book(studio, user)
 
 

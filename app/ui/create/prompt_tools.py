@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.i18n.texts import tr, tr_later
+from app.i18n.texts import mark, tr
 from app.state import form_values as form
 from app.state import prompt_cache
 from app.ui.common.error_banner import show_error
-from app.ui.common.error_boundary import errors_in_words
+from app.ui.common.error_boundary import error_boundary
 from app.ui.common.plain_text import one_line
 from app.ui.common.prompt_text import show_text
 from app.ui.create.prompt_book import open_prompt_book
@@ -23,7 +23,7 @@ RECENT_BOX = "recent_box"
 PROBLEM = "recent_problem"
 SHOWN_CHARACTERS = 140
 PREVIEW_CHARACTERS = 300
-STARRED, RECENT = tr_later("Starred"), tr_later("Recent")
+STARRED, RECENT = mark("Starred"), mark("Recent")
 
 
 def prompt_tools(studio: Studio, user: User) -> None:
@@ -44,12 +44,12 @@ def prompt_tools(studio: Studio, user: User) -> None:
             on_click=prompt_cache.forget,
         )
     if box.open:
-        with box, errors_in_words():
+        with box, error_boundary():
             _recent(studio, user)
     if opened:
         open_prompt_book(studio, user)
     # The place is there with and without templates: what follows would be drawn anew if it moved.
-    with st.container(), errors_in_words():
+    with st.container(), error_boundary():
         _template(studio, user)
 
 

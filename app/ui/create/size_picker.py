@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.i18n.texts import tr, tr_later
+from app.i18n.texts import mark, tr
 from app.state import form_values as form
-from app.ui.create.field_errors import Slots
+from app.ui.create.field_errors import FieldErrors
 from services.catalogue.cards import ModelCard
 from services.catalogue.sizes import turned
 
 # The drawing of the shape; a size that is typed in may be anything.
 DRAWN_PX = 30
 FLATTEST = 4.0
-SIDES = {"width": tr_later("Width, px"), "height": tr_later("Height, px")}
+SIDES = {"width": mark("Width, px"), "height": mark("Height, px")}
 
 
-def size_picker(card: ModelCard, slots: Slots) -> None:
+def size_picker(card: ModelCard, field_errors: FieldErrors) -> None:
     """Draws the choice of a shape, what it is in pixels, and the sides of a custom size."""
     st.segmented_control(
         tr("Size"),
@@ -61,7 +61,7 @@ def size_picker(card: ModelCard, slots: Slots) -> None:
         )
     if card.size_hint and (width, height) != (card.default_width, card.default_height):
         st.caption(f":material/info: {tr(card.size_hint)}")
-    slots.by_param["width"] = slots.by_param["height"] = st.empty()
+    field_errors.by_param["width"] = field_errors.by_param["height"] = st.empty()
 
 
 def _shape_words(label: str) -> str:

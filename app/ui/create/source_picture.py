@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import streamlit as st
 
-from app.i18n.texts import tr, tr_later, tr_sentence
+from app.i18n.texts import mark, tr, tr_sentence
 from app.state import form_values as form
 from app.state import source_choice
 from app.state.signed_links import RENEW_AFTER_S
 from app.state.source_choice import Chosen
 from app.streamlit_internals.uploads import ENDINGS, taken, uploader_key
 from app.ui.common.plain_text import as_label
-from app.ui.create.field_errors import Slots
+from app.ui.create.field_errors import FieldErrors
 from app.ui.create.mask_painter import mask_painter
 from services.build import Studio
 from services.catalogue.cards import MIN_STRENGTH, ModelCard
@@ -31,11 +31,11 @@ FILE, MASK_FILE = "source_file", "mask_file"
 LOOK, MASK, PROBLEM, MASK_PROBLEM = "source_look", "source_mask", "source_problem", "mask_problem"
 BOX = "source_box"
 SAME_SHAPE = 0.01
-FIT_WORDS = {Fit.CROP.value: tr_later("Cut to fit"), Fit.PAD.value: tr_later("Add bars")}
-NOTHING_PAINTED = tr_later("Nothing is painted yet: paint over what should be drawn anew, or switch it off.")
+FIT_WORDS = {Fit.CROP.value: mark("Cut to fit"), Fit.PAD.value: mark("Add bars")}
+NOTHING_PAINTED = mark("Nothing is painted yet: paint over what should be drawn anew, or switch it off.")
 
 
-def source_picture(studio: Studio, user: User, card: ModelCard, slots: Slots) -> Source | None:
+def source_picture(studio: Studio, user: User, card: ModelCard, field_errors: FieldErrors) -> Source | None:
     """Draws the part; answers with what the form draws over, None without a picture.
 
     Reads the chosen picture when this session has not seen it yet, or its link grows old.
@@ -62,7 +62,7 @@ def source_picture(studio: Studio, user: User, card: ModelCard, slots: Slots) ->
         if chosen.fresh:
             chosen = _seen(chosen, picture, card)
         chosen = _picture(studio, user, card, chosen, picture)
-        _controls(studio, user, card, chosen, picture, slots)
+        _controls(studio, user, card, chosen, picture, field_errors)
     return _effective(chosen, card)
 
 
@@ -205,7 +205,12 @@ def _mask(studio: Studio, user: User, mask_id: str) -> bytes:
 
 
 def _controls(
-    studio: Studio, user: User, card: ModelCard, chosen: Chosen, picture: SourcePicture, slots: Slots
+    studio: Studio,
+    user: User,
+    card: ModelCard,
+    chosen: Chosen,
+    picture: SourcePicture,
+    field_errors: FieldErrors,
 ) -> None:
     width, height = form.size(card)
     if abs(math.log(picture.width / picture.height / (width / height))) > SAME_SHAPE:
@@ -227,7 +232,7 @@ def _controls(
             width="stretch",
         )
         st.caption(_fit_words(chosen))
-    slots.by_param["image"] = st.empty()
+    field_errors.by_param["image"] = st.empty()
     nearest = nearest_size(picture.width, picture.height, card)
     with st.container(horizontal=True, gap="small", key="source_buttons"):
         if nearest != (width, height):
@@ -257,9 +262,9 @@ def _controls(
             all_steps=st.session_state["g_steps"],
         )
     )
-    slots.by_param["strength"] = st.empty()
+    field_errors.by_param["strength"] = st.empty()
     if card.inpainting:
-        _part(studio, user, chosen, picture, slots)
+        _part(studio, user, chosen, picture, field_errors)
 
 
 def _refit(chosen: Chosen) -> None:
@@ -278,7 +283,9 @@ def _fit_words(chosen: Chosen) -> str:
     return tr("The white bars are part of what is drawn over.")
 
 
-def _part(studio: Studio, user: User, chosen: Chosen, picture: SourcePicture, slots: Slots) -> None:
+def _part(
+    studio: Studio, user: User, chosen: Chosen, picture: SourcePicture, field_errors: FieldErrors
+) -> None:
     """The switch between all of the picture and a part of it, and the way for a mask from a file."""
     st.session_state["source_part"] = chosen.painting
     problem = st.session_state.pop(MASK_PROBLEM, None)
@@ -305,6 +312,6 @@ def _part(studio: Studio, user: User, chosen: Chosen, picture: SourcePicture, sl
                 # Here, and not above the picture, which is out of sight by now.
                 if problem is not None:
                     st.markdown(f":red[:material/error: {as_label(tr_sentence(problem), 400)}]")
-    slots.by_param["mask"] = st.empty()
+    field_errors.by_param["mask"] = st.empty()
     if chosen.painting and chosen.source.mask is None:
-        slots.by_param["mask"].caption(tr(NOTHING_PAINTED))
+        field_errors.by_param["mask"].caption(tr(NOTHING_PAINTED))

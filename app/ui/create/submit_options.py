@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
-from app.i18n.texts import tr, tr_later
+from app.i18n.texts import mark, tr
 from app.i18n.wording import about, clock, dollars, duration, sentence_case
 from services.build import Studio
 from services.jobs.drafts import COUNTS, draft_steps, each_of, plan
@@ -23,7 +23,7 @@ HOUR_S = 3600
 WITHIN_HOURS = (1, 6, 12, 24)
 DEFAULT_HOURS = 6
 ASLEEP = frozenset({EndpointState.COLD, EndpointState.STARTING})
-WHEN_WORDS = {When.NOW: tr_later("Now"), When.WARM: tr_later("When the model is awake")}
+WHEN_WORDS = {When.NOW: mark("Now"), When.WARM: mark("When the model is awake")}
 
 
 def drafts_option(studio: Studio, requests: Sequence[JobRequest]) -> tuple[JobRequest, ...]:
@@ -46,7 +46,7 @@ def drafts_option(studio: Studio, requests: Sequence[JobRequest]) -> tuple[JobRe
     wanted = offered[each_of(kept, prompts)] if kept else NO_DRAFTS
     if st.session_state.get(DRAFTS) != wanted:
         st.session_state[DRAFTS] = wanted
-    words = tr_later("{each} each") if prompts > 1 else "{each}"
+    words = mark("{each} each") if prompts > 1 else "{each}"
     chosen = st.segmented_control(
         tr("Drafts first"),
         (NO_DRAFTS, *offered.values()),

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app.i18n.texts import tr, tr_later
+from app.i18n.texts import mark, tr
 from app.i18n.wording import about, ago, dollars
 from app.state import form_values as form
 from app.state.watched_jobs import watch
 from app.ui.common.error_banner import in_words, show_error
 from app.ui.common.idempotency import Attempt, key_for
 from app.ui.common.prices import price_words
-from app.ui.create.field_errors import Slots
+from app.ui.create.field_errors import FieldErrors
 from app.ui.create.prompt_tools import preview
 from app.ui.create.submit_options import drafts_option, waiting_option
 from services.build import Studio
@@ -29,7 +29,12 @@ Requests = tuple[JobRequest, ...]
 
 
 def press(
-    studio: Studio, user: User, requests: Requests, slots: Slots, price: DeltaGenerator, clicked: bool
+    studio: Studio,
+    user: User,
+    requests: Requests,
+    field_errors: FieldErrors,
+    price: DeltaGenerator,
+    clicked: bool,
 ) -> Job | None:
     """Draws what stands under the button; answers with the job to follow, when there is one now.
 
@@ -40,35 +45,37 @@ def press(
         wanted = drafts_option(studio, requests)
         estimate = studio.batches.estimate(wanted)
     except InvalidRequest as error:
-        if not clicked and not slots.show(error, requests[0]):
+        if not clicked and not field_errors.show_at_field(error, requests[0]):
             show_error(error)
         form.drawn()
-        return _answer(studio, user, requests, slots, clicked)
+        return _answer(studio, user, requests, field_errors, clicked)
     price.caption(price_words(estimate, wanted))
     if len(requests) > 1:
         preview(tuple(request.prompt for request in requests))
     wanted = waiting_option(studio, wanted)
     form.drawn()
-    return _answer(studio, user, wanted, slots, clicked)
+    return _answer(studio, user, wanted, field_errors, clicked)
 
 
-def _answer(studio: Studio, user: User, requests: Requests, slots: Slots, clicked: bool) -> Job | None:
+def _answer(
+    studio: Studio, user: User, requests: Requests, field_errors: FieldErrors, clicked: bool
+) -> Job | None:
     if clicked:
         st.session_state.pop("same_jobs", None)
         st.session_state.pop("partly_sent", None)
         try:
             same = studio.batches.find_same(user, requests)
         except StudioError as error:
-            slots.tell(error, requests[0])
+            field_errors.show_or_banner(error, requests[0])
             return None
         if not any(same):
-            return _submit(studio, user, requests, slots)
+            return _submit(studio, user, requests, field_errors)
         st.session_state["same_jobs"] = (requests, same)
     _show_partly_sent(requests)
-    return _offer_same(studio, user, requests, slots)
+    return _offer_same(studio, user, requests, field_errors)
 
 
-def _offer_same(studio: Studio, user: User, requests: Requests, slots: Slots) -> Job | None:
+def _offer_same(studio: Studio, user: User, requests: Requests, field_errors: FieldErrors) -> Job | None:
     """Offers the earlier pictures of identical requests for nothing, while the form still says the same."""
     asked, same = st.session_state.get("same_jobs", ((), ()))
     if not same or requests != asked:
@@ -97,9 +104,9 @@ def _offer_same(studio: Studio, user: User, requests: Requests, slots: Slots) ->
         return None
     st.session_state.pop("same_jobs")
     if again:
-        return _submit(studio, user, requests, slots)
+        return _submit(studio, user, requests, field_errors)
     st.session_state["shown_again"] = [job.id for job in earlier]
-    return _submit(studio, user, others, slots) if only else earlier[0]
+    return _submit(studio, user, others, field_errors) if only else earlier[0]
 
 
 def _counted(requests: Requests) -> int:
@@ -116,15 +123,13 @@ def _same_words(requests: Requests, earlier: Sequence[Job]) -> str:
             ago=ago(earlier[0].created_at),
         )
     if len(earlier) == len(requests):
-        words = tr_later("**You have drawn all of these {every} before.** They would be the same again.")
-        of_drafts = tr_later(
+        words = mark("**You have drawn all of these {every} before.** They would be the same again.")
+        of_drafts = mark(
             "**You have drawn all of these {every} drafts before.** They would be the same again."
         )
         return tr(of_drafts if are_drafts else words, every=every)
-    words = tr_later(
-        "**{drawn} of these {every} you have drawn before, exactly so.** They are shown for \\$0."
-    )
-    of_drafts = tr_later(
+    words = mark("**{drawn} of these {every} you have drawn before, exactly so.** They are shown for \\$0.")
+    of_drafts = mark(
         "**{drawn} of these {every} drafts you have drawn before, exactly so.** They are shown for \\$0."
     )
     drawn = sum(job.spec.count for job in earlier) if are_drafts else len(earlier)
@@ -185,12 +190,12 @@ def partly_sent_words(sent: Sent, error: StudioError, count: int, *, button: str
     return words + " " + tr("{button} then sends only those that are missing.", button=button)
 
 
-def _submit(studio: Studio, user: User, requests: Requests, slots: Slots) -> Job | None:
+def _submit(studio: Studio, user: User, requests: Requests, field_errors: FieldErrors) -> Job | None:
     sent = send(studio, user, requests, place="attempt")
     batch = sent.batch
     if batch.refused is not None:
         if not batch.sent:
-            slots.tell(batch.refused.error, batch.refused.request)
+            field_errors.show_or_banner(batch.refused.error, batch.refused.request)
             return None
         words = partly_sent_words(sent, batch.refused.error, len(requests), button=tr("Generate"))
         st.session_state["partly_sent"] = (requests, words)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from app.i18n.failure_words import failure_words
-from app.i18n.texts import tr, tr_later, tr_sentence
+from app.i18n.texts import mark, tr, tr_sentence
 from app.i18n.wording import ESTIMATED, ago, dollars, drafts, hint_words
 from app.ui.feed.draft_picker import DraftsOfPrompt, Remark
 from services.backends.withheld import withheld_words
@@ -15,12 +15,12 @@ from services.jobs.drafts import is_missing
 from services.records import Image, Job, JobStatus, User
 from services.store import keys
 
-FREE = tr_later("Nothing was charged.")
-DRAWING = tr_later("{drafts} still being drawn.")
+FREE = mark("Nothing was charged.")
+DRAWING = mark("{drafts} still being drawn.")
 MISSING = {
-    JobStatus.FAILED: tr_later("{drafts} failed."),
-    JobStatus.CANCELED: tr_later("{drafts} canceled."),
-    JobStatus.EXPIRED: tr_later("{drafts} not drawn in time."),
+    JobStatus.FAILED: mark("{drafts} failed."),
+    JobStatus.CANCELED: mark("{drafts} canceled."),
+    JobStatus.EXPIRED: mark("{drafts} not drawn in time."),
 }
 
 

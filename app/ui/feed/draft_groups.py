@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import streamlit as st
 
-from app.i18n.texts import tr, tr_later, tr_n
+from app.i18n.texts import mark, tr, tr_n
 from app.i18n.wording import about, dollars, drafts, duration, sentence_case, steps
 from app.state import feed
 from app.state.watched_jobs import follow, watch
@@ -216,8 +216,8 @@ def beside_drafts(
     action = None
     for image in images:
         pair = [drafts[image.n], image] if image.n in drafts else [image]
-        both = tr_later("Draft, then full quality with {steps}")
-        words = both if len(pair) == 2 else tr_later("Full quality with {steps}")
+        both = mark("Draft, then full quality with {steps}")
+        words = both if len(pair) == 2 else mark("Full quality with {steps}")
         with st.container(key=f"pair_{image.id}", gap="xsmall"):
             st.caption(f"{tr(words, steps=steps(final.spec.steps))} · {tr('seed {seed}', seed=image.seed)}")
             action = picture_grid(studio, pair, key=f"pair_grid_{image.id}", look="tiles") or action

@@ -22,7 +22,7 @@ from app.i18n.wording import (
 from app.state import form_values as form
 from app.state.feed import invalidate
 from app.ui.common.error_banner import show_error
-from app.ui.common.error_boundary import errors_in_words
+from app.ui.common.error_boundary import error_boundary
 from app.ui.common.job_remarks import show_remarks
 from app.ui.common.plain_text import as_label, one_line
 from app.ui.common.prompt_text import show_text
@@ -30,7 +30,7 @@ from app.ui.common.tab_notice import tab_notice
 from app.ui.feed.draft_batches import in_order, press_facts, press_of, whole_presses
 from app.ui.feed.draft_groups import beside_drafts, draft_group, draft_of, draft_title
 from app.ui.feed.job_card import is_held, job_card
-from app.ui.feed.poll_interval import POLL_S, crowd, poll_s, set_interval
+from app.ui.feed.poll_interval import POLL_S, poll_budget, poll_s, set_interval
 from app.ui.gallery.picture_grid import picture_grid
 from app.ui.viewer.viewer import act_on
 from services.build import Studio
@@ -168,7 +168,7 @@ def _live(studio: Studio, user: User) -> None:
     """One poll: every open job's card; a whole new run of the page when one of them is over."""
     over, shown = False, list[LiveJob]()
     held: set[str] = st.session_state.setdefault("held_jobs", set())
-    with errors_in_words():
+    with error_boundary():
         for job_id in list(st.session_state["open_jobs"]):
             try:
                 live = studio.live.watch(user, job_id)
@@ -199,8 +199,8 @@ def _live(studio: Studio, user: User) -> None:
         invalidate()
         st.rerun()
     context = get_script_run_ctx()
-    least_s = crowd.least_s(context.session_id, time.monotonic()) if context else 0.0
-    pace = poll_s(shown, datetime.now(UTC), least_s=least_s)
+    min_interval_s = poll_budget.min_interval_s(context.session_id, time.monotonic()) if context else 0.0
+    pace = poll_s(shown, datetime.now(UTC), min_interval_s=min_interval_s)
     if shown and pace != st.session_state["poll_s"]:
         st.session_state["poll_s"] = pace
         set_interval(pace)

@@ -31,14 +31,14 @@ AWAY_S = 12.0
 STEP_S = 0.5
 
 
-class Crowd:
+class PollBudget:
     """The pages of this process that look at jobs, by the time they looked last (monotonic seconds)."""
 
     def __init__(self) -> None:
         self._looked: OrderedDict[str, float] = OrderedDict()
         self._lock = threading.Lock()
 
-    def least_s(self, page: str, now: float) -> float:
+    def min_interval_s(self, page: str, now: float) -> float:
         """Counts a look of `page`; returns the seconds that must lie between two looks of each, in half seconds."""
         with self._lock:
             self._looked[page] = now
@@ -48,12 +48,12 @@ class Crowd:
             return math.ceil(len(self._looked) / MOST_LOOKS_A_S / STEP_S) * STEP_S
 
 
-crowd = Crowd()
+poll_budget = PollBudget()
 
 
-def poll_s(jobs: Iterable[LiveJob], at: datetime, *, least_s: float = 0.0) -> float:
+def poll_s(jobs: Iterable[LiveJob], at: datetime, *, min_interval_s: float = 0.0) -> float:
     """Return the seconds until the next look at a page's open jobs, by the one that needs it soonest."""
-    return max(least_s, min((_poll_s(live, at) for live in jobs), default=POLL_S))
+    return max(min_interval_s, min((_poll_s(live, at) for live in jobs), default=POLL_S))
 
 
 def _poll_s(live: LiveJob, at: datetime) -> float:

@@ -15,7 +15,7 @@ from app.state.gallery_address import open_album
 from app.state.signed_links import link
 from app.ui.common.component_assets import script, words
 from app.ui.common.error_banner import show_error
-from app.ui.common.error_boundary import errors_in_words
+from app.ui.common.error_boundary import error_boundary
 from app.ui.common.plain_text import one_line, plain
 from app.ui.common.undo import tell_left_out
 from services.build import Studio
@@ -77,7 +77,7 @@ def show_new_album(studio: Studio, user: User) -> None:
     ):
         name = st.text_input(tr("Name"), max_chars=LONGEST_NAME, key="album_new_name")
         if st.form_submit_button(tr("Make it"), type="primary"):
-            with errors_in_words():
+            with error_boundary():
                 studio.albums.create(user, name)
                 st.rerun()
 
@@ -97,7 +97,7 @@ def show_album_head(studio: Studio, user: User, album: Album) -> None:
                     tr("Name"), value=album.name, max_chars=LONGEST_NAME, key=f"album_name_{album.id}"
                 )
                 if st.form_submit_button(tr("Rename")):
-                    with errors_in_words():
+                    with error_boundary():
                         studio.albums.rename(user, album.id, name)
                         st.rerun()
             st.caption(tr("Deleting the album leaves its pictures in the gallery."))
@@ -132,7 +132,7 @@ def choose_album(studio: Studio, user: User, images: Sequence[Image], shown: str
 
 
 def _choice_of_album(studio: Studio, user: User, images: Sequence[Image], shown: str | None) -> None:
-    with errors_in_words():
+    with error_boundary():
         ask_for_album(studio, user, tuple(images), shown)
 
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app.i18n.texts import number, tr, tr_later, tr_n
+from app.i18n.texts import mark, number, tr, tr_n
 from app.i18n.wording import ago, file_size
 from app.state.signed_links import RENEW_AFTER_S
 from app.ui.common.error_banner import show_error
-from app.ui.common.error_boundary import errors_in_words
+from app.ui.common.error_boundary import error_boundary
 from services.build import Studio
 from services.errors import StudioError
 from services.exports.orders import KEPT, MOST_PICTURES, OPEN
@@ -20,12 +20,10 @@ from services.search.query import PictureQuery
 from services.store.exports import Export, ExportStatus
 
 LOOK_EVERY_S = 1.5
-WITH_SETTINGS, PICTURES_ONLY = tr_later("With their settings"), tr_later("Pictures only")
+WITH_SETTINGS, PICTURES_ONLY = mark("With their settings"), mark("Pictures only")
 HELP = {
-    WITH_SETTINGS: tr_later(
-        "Each file keeps its prompt and settings, and a list of all of them is in the ZIP."
-    ),
-    PICTURES_ONLY: tr_later(
+    WITH_SETTINGS: mark("Each file keeps its prompt and settings, and a list of all of them is in the ZIP."),
+    PICTURES_ONLY: mark(
         "No prompts and no settings, neither in the files nor in their names: for showing to others."
     ),
 }
@@ -37,7 +35,7 @@ def offer_zip_of(studio: Studio, user: User, images: Sequence[Image]) -> None:
 
 
 def _zip_of(studio: Studio, user: User, images: Sequence[Image]) -> None:
-    with errors_in_words():
+    with error_boundary():
         ids = tuple(image.id for image in images)
         show_offer(studio, user, ids, len(ids), sum(image.size_bytes for image in images))
 
@@ -48,7 +46,7 @@ def offer_zip_of_view(studio: Studio, user: User, query: PictureQuery) -> None:
 
 
 def _zip_of_view(studio: Studio, user: User, query: PictureQuery) -> None:
-    with errors_in_words():
+    with error_boundary():
         show_offer(studio, user, *studio.search.ids(user, query, most=MOST_PICTURES + 1))
 
 
@@ -81,7 +79,7 @@ def live_exports(studio: Studio, user: User) -> None:
 
 def _show_exports(studio: Studio, user: User, read: list[tuple[Export, ...]]) -> None:
     """`read` is what the run of the page has just read; it is used up by it, and later runs read anew."""
-    with errors_in_words():
+    with error_boundary():
         exports = read.pop() if read else studio.exports.list(user)
         if not exports:
             return

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from app.i18n.texts import tr, tr_later
+from app.i18n.texts import mark, tr
 from app.i18n.wording import at_least_stars, day
 from app.state.gallery_address import (
     ALBUM,
@@ -27,11 +27,11 @@ from app.ui.common.plain_text import as_label, plain
 from services.search.query import LONGEST_SEARCH, SORTS, Facets, Sort
 
 SORT_WORDS: Mapping[Sort, str] = {
-    "newest": tr_later("Newest first"),
-    "oldest": tr_later("Oldest first"),
-    "rating": tr_later("Best rated first"),
+    "newest": mark("Newest first"),
+    "oldest": mark("Oldest first"),
+    "rating": mark("Best rated first"),
 }
-SEARCH_HELP = tr_later(
+SEARCH_HELP = mark(
     "Finds words by their beginning, in prompts, tags and model names, and only pictures that have all of them. "
     '"A phrase in quotes" is looked for as it is; a minus before a word leaves its pictures out: apple -green.'
 )

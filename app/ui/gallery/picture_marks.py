@@ -9,7 +9,7 @@ import streamlit as st
 from app.i18n.texts import tr, tr_n
 from app.state import feed
 from app.ui.common.error_banner import show_error
-from app.ui.common.error_boundary import errors_in_words
+from app.ui.common.error_boundary import error_boundary
 from app.ui.common.plain_text import plain
 from app.ui.common.undo import tell_left_out
 from services.build import Studio
@@ -96,7 +96,7 @@ def label_pictures(studio: Studio, user: User, images: Sequence[Image]) -> None:
 
 
 def _labels(studio: Studio, user: User, images: Sequence[Image]) -> None:
-    with errors_in_words():
+    with error_boundary():
         ask_for_marks(studio, user, tuple(images))
 
 

@@ -11,7 +11,7 @@ from app.i18n.wording import day, days_left
 from app.state import feed
 from app.state.signed_links import link
 from app.ui.common.error_banner import show_error
-from app.ui.common.error_boundary import errors_in_words
+from app.ui.common.error_boundary import error_boundary
 from app.ui.common.prompt_text import show_text
 from app.ui.common.undo import tell_left_out
 from app.ui.gallery.picture_grid import GridAction
@@ -55,7 +55,7 @@ def open_trashed(studio: Studio, user: User, image_id: str) -> None:
 
 
 def _trashed(studio: Studio, user: User, image_id: str) -> None:
-    with errors_in_words():
+    with error_boundary():
         show_trashed(studio, user, image_id)
 
 
@@ -95,7 +95,7 @@ def confirm_erasure(studio: Studio, user: User, ids: tuple[str, ...]) -> None:
 
 
 def _erasure(studio: Studio, user: User, ids: tuple[str, ...]) -> None:
-    with errors_in_words():
+    with error_boundary():
         ask_and_erase(studio, user, ids)
 
 
@@ -130,7 +130,7 @@ def confirm_emptying(studio: Studio, user: User) -> None:
 
 
 def _emptying(studio: Studio, user: User) -> None:
-    with errors_in_words():
+    with error_boundary():
         ask_and_empty(studio, user)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.i18n.texts import tr, tr_later, tr_n
-from app.ui.common.error_boundary import errors_in_words
+from app.i18n.texts import mark, tr, tr_n
+from app.ui.common.error_boundary import error_boundary
 from services.build import Studio
 from services.records import ErasureReceipt, User
 
 # What is to be typed, in the reader's language.
-CONFIRMATION = tr_later("delete everything")
+CONFIRMATION = mark("delete everything")
 # What a session remembers of things that are gone afterwards.
 FORGOTTEN = (
     "feed",
@@ -37,7 +37,7 @@ def delete_everything(studio: Studio, user: User) -> None:
 
 
 def _everything(studio: Studio, user: User) -> None:
-    with errors_in_words():
+    with error_boundary():
         ask_and_erase(studio, user)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app.i18n.failure_words import failure_words
-from app.i18n.texts import number, tr, tr_later
+from app.i18n.texts import mark, number, tr
 from app.i18n.wording import STATUS_WORDS, TASK_WORDS, dollars
 from app.ui.common.plain_text import one_line
 from services.records import Job
@@ -16,8 +16,8 @@ from services.records import Job
 LONGEST_PROMPT = 160
 LONGEST_REASON = 200
 # A pattern of the browser, whose names of months are English.
-MOMENT = tr_later("D MMM YYYY, HH:mm")
-REASON = tr_later("What happened")
+MOMENT = mark("D MMM YYYY, HH:mm")
+REASON = mark("What happened")
 
 
 def as_frame(jobs: Sequence[Job]) -> pd.DataFrame:

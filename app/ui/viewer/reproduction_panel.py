@@ -11,7 +11,7 @@ from app.i18n.texts import locale, number, tr
 from app.i18n.wording import STATUS_WORDS, day
 from app.ui.common import picture_facts as facts
 from app.ui.common.error_banner import show_error
-from app.ui.common.error_boundary import errors_in_words
+from app.ui.common.error_boundary import error_boundary
 from app.ui.common.idempotency import press_key
 from app.ui.common.job_remarks import show_failure
 from app.ui.common.prices import price_words
@@ -27,7 +27,7 @@ POLL_S = 1.0
 REOPEN = "viewer_reopen"
 
 
-def passport_panel(
+def reproduction_panel(
     studio: Studio, user: User, image: Image, job: Job, compare_with: Callable[[str, str], None]
 ) -> None:
     """Draws the panel."""
@@ -75,7 +75,7 @@ def _watch(studio: Studio, user: User, passport: Passport) -> None:
 
     The dialog could not be drawn anew from here: this is a fragment within it.
     """
-    with errors_in_words():
+    with error_boundary():
         live = studio.live.watch(user, passport.rerun.job_id)
         if live.status.terminal:
             st.session_state[REOPEN] = True

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from app.i18n.texts import number, tr, tr_later, tr_n
+from app.i18n.texts import mark, number, tr, tr_n
 from app.navigation import GALLERY
 from app.state.share_links import share_url
 from app.ui.common.error_banner import show_error
@@ -20,9 +20,7 @@ from services.records import Image, User
 
 # The address of the link just made, and which picture it shows; it is nowhere else.
 NEW_SHARE = "new_share"
-LIFE_WORDS = dict(
-    zip(LIVES, (tr_later("1 hour"), tr_later("1 day"), tr_later("7 days"), tr_later("30 days")), strict=True)
-)
+LIFE_WORDS = dict(zip(LIVES, (mark("1 hour"), mark("1 day"), mark("7 days"), mark("30 days")), strict=True))
 
 
 def share_panel(studio: Studio, user: User, image: Image) -> None:

@@ -11,7 +11,7 @@ from app.navigation import GENERATE
 from app.ui.common import picture_facts as facts
 from app.ui.common.copy_list import Text, copy_list
 from app.ui.common.error_banner import show_error
-from app.ui.common.error_boundary import errors_in_words
+from app.ui.common.error_boundary import error_boundary
 from app.ui.common.job_remarks import show_remarks
 from app.ui.common.prompt_text import show_text
 from app.ui.common.undo import delete
@@ -98,7 +98,7 @@ def closed() -> None:
 
 
 def _dialog(studio: Studio, user: User, image_ids: tuple[str, ...]) -> None:
-    with errors_in_words(), st.container(key="viewer"):
+    with error_boundary(), st.container(key="viewer"):
         if COMPARED in st.session_state:
             show_comparison(studio, user)
         else:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from app.i18n.texts import tr, tr_later
+from app.i18n.texts import mark, tr
 from app.ui.gallery.picture_grid import picture_grid
-from app.ui.viewer.reproduction_panel import REOPEN, passport_panel
+from app.ui.viewer.reproduction_panel import REOPEN, reproduction_panel
 from app.ui.viewer.share_panel import NEW_SHARE, share_panel
 from app.ui.viewer.variation_panel import variation_panel
 from services.build import Studio
@@ -19,10 +19,10 @@ __all__ = ["PANEL", "REOPEN", "forget_panels", "panel_buttons", "show_panel"]
 PANEL = "viewer_panel"
 RECENT = 12
 PANELS = {
-    "variations": (tr_later("Variations"), ":material/auto_awesome_motion:"),
-    "compare": (tr_later("Compare"), ":material/compare:"),
-    "again": (tr_later("Draw again"), ":material/verified:"),
-    "share": (tr_later("Share"), ":material/share:"),
+    "variations": (mark("Variations"), ":material/auto_awesome_motion:"),
+    "compare": (mark("Compare"), ":material/compare:"),
+    "again": (mark("Draw again"), ":material/verified:"),
+    "share": (mark("Share"), ":material/share:"),
 }
 
 
@@ -70,7 +70,7 @@ def show_panel(
         if name == "compare":
             compare_panel(studio, user, image, image_ids, compare_with)
         elif name == "again":
-            passport_panel(studio, user, image, job, compare_with)
+            reproduction_panel(studio, user, image, job, compare_with)
         else:
             share_panel(studio, user, image)
     return None

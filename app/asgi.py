@@ -24,7 +24,7 @@ from starlette.routing import Mount, Route  # noqa: E402
 
 from app.api import create_api, create_health_route  # noqa: E402
 from app.auth.session import studio  # noqa: E402
-from app.hosting import middleware, pin_options, sign_in_secrets  # noqa: E402
+from app.hosting import local_sign_in_routes, middleware, pin_options, sign_in_secrets  # noqa: E402
 from app.share_page import create_share_route  # noqa: E402
 from app.streamlit_internals.garbage import collect_seldom  # noqa: E402
 from app.streamlit_internals.script_requests import install as install_script_requests  # noqa: E402
@@ -70,6 +70,7 @@ app = st.App(
         create_health_route(studio),
         create_share_route(studio),
         Route("/favicon.png", favicon),
+        *local_sign_in_routes(settings, studio),
     ],
     middleware=middleware(settings),
     lifespan=lifespan,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import streamlit
 from starlette.middleware import Middleware
+from starlette.routing import Route
 from streamlit import config
 
-from app.auth.local_sign_in import component_folder
 from app.auth.session import MAX_SESSION_S
 from app.middleware.closed_paths import ClosedPaths
 from app.middleware.one_address import OneAddress
@@ -20,6 +21,9 @@ from app.middleware.security_headers import SecurityHeaders, content_security_po
 from app.middleware.session_cookies import SessionCookies
 from app.middleware.sign_in_redirects import SignInRedirects, logout_location
 from services.settings import AuthMode, Settings
+
+if TYPE_CHECKING:
+    from services.build import Studio
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -46,6 +50,16 @@ def sign_in_secrets(settings: Settings) -> dict[str, Any] | None:
     }
 
 
+def local_sign_in_routes(settings: Settings, get_studio: Callable[[], Studio]) -> list[Route]:
+    """The routes of the studio's own sign-in; none where Cognito signs in."""
+    if settings.auth_mode is not AuthMode.LOCAL:
+        return []
+    # Here, before a server runs: the package brings a cookie component, which Streamlit would serve to everybody.
+    from app.auth.local_routes import create_local_sign_in_routes
+
+    return create_local_sign_in_routes(get_studio)
+
+
 def pin_options(settings: Settings) -> None:
     """Sets the two server options that follow from the settings, for every task alike."""
     # The login's state cookie is signed with this one: with a random secret a login that starts on one task
@@ -59,15 +73,14 @@ def middleware(settings: Settings) -> list[Middleware]:
     """The wrappers, outermost first."""
     https = settings.public_url.startswith("https://")
     index = Path(streamlit.__file__).parent / "static" / "index.html"
-    page_policy = content_security_policy(
+    policy = content_security_policy(
         scripts=script_hashes(index), image_origin=" ".join(settings.picture_origins)
     )
     chain = [
         Middleware(RequestId),
         Middleware(
             SecurityHeaders,
-            page_policy=page_policy,
-            component_policy=_component_policy(settings),
+            policy=policy,
             https=https,
         ),
         Middleware(SessionCookies, https=https, max_age_s=MAX_SESSION_S),
@@ -81,13 +94,3 @@ def middleware(settings: Settings) -> list[Middleware]:
         )
         chain.append(Middleware(SignInRedirects, logout_to=logout_to))
     return chain
-
-
-def _component_policy(settings: Settings) -> str:
-    """For iframes of version 1 components; only the user list's cookie component has one."""
-    scripts: tuple[str, ...] = ()
-    if settings.auth_mode is AuthMode.LOCAL:
-        page = component_folder() / "index.html"
-        scripts = script_hashes(page)
-    origins = " ".join(settings.picture_origins)
-    return content_security_policy(scripts=scripts, image_origin=origins, frame_ancestors="'self'")

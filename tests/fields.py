@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from local.processes import ROOT
 
 TEXT_WIDGETS = {"text_input", "text_area", "chat_input", "data_editor"}
+# An input of a form that is HTML of ours.
+INPUT = re.compile(r'<input [^>]*name="(\w+)"[^>]*>')
 FILE_WIDGETS = {"file_uploader", "camera_input", "audio_input"}
 
 
 def text_fields() -> set[str]:
-    """`account.keys: Name of a new key`, for each widget that takes a text of one's own: file, function and label."""
-    return {field for kind, field, takes_new in _widgets() if kind in TEXT_WIDGETS or takes_new}
+    """`account.keys: Name of a new key`, for each widget that takes a text of one's own: file, function and label.
+
+    `local_sign_in.html: username` for an input of a form in HTML: file and name.
+    """
+    widgets = {field for kind, field, takes_new in _widgets() if kind in TEXT_WIDGETS or takes_new}
+    return widgets | {
+        f"{file.name}: {name}"
+        for file in (ROOT / "app").rglob("*.html")
+        for name in INPUT.findall(file.read_text(encoding="utf-8"))
+    }
 
 
 def file_fields() -> set[str]:

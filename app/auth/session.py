@@ -44,8 +44,7 @@ def current_user() -> User | None:
         # A session without an owner is new: what it holds is what the browser still knew of its widgets.
         if st.session_state.get("owner", user.id) != user.id:
             for key in list(st.session_state):
-                if key not in local_sign_in.SESSION_KEYS:
-                    del st.session_state[key]
+                del st.session_state[key]
         st.session_state["owner"] = user.id
     return user
 

@@ -1,4 +1,4 @@
-"""Refuses WebSockets that a page of another origin opens."""
+"""Tells the requests of our own pages from those of other origins; refuses WebSockets that others open."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ def origin_of(url: str) -> str:
     parts = urlsplit(url.lower())
     host = parts.netloc.removesuffix(f":{DEFAULT_PORTS.get(parts.scheme)}")
     return f"{parts.scheme}://{host}"
+
+
+def is_of_origin(headers: Headers, public_url: str) -> bool:
+    """Whether a request that browsers send with an `Origin` (every POST) comes from a page of `public_url`."""
+    return [one.lower() for one in headers.getlist("origin")] == [origin_of(public_url)]
 
 
 class SameOrigin:

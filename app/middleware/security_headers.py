@@ -12,8 +12,6 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
-# Where Streamlit serves the iframes of version 1 components from: our own pages must be able to frame them.
-COMPONENT_PREFIX = "/component/"
 
 
 def script_hashes(html: Path) -> tuple[str, ...]:
@@ -23,9 +21,7 @@ def script_hashes(html: Path) -> tuple[str, ...]:
     return tuple(f"'sha256-{base64.b64encode(digest).decode('ascii')}'" for digest in digests)
 
 
-def content_security_policy(
-    *, scripts: Iterable[str], image_origin: str, frame_ancestors: str = "'none'"
-) -> str:
+def content_security_policy(*, scripts: Iterable[str], image_origin: str) -> str:
     """The policy under which Streamlit's own pages still work and nothing foreign is fetched.
 
     `scripts` are hash sources of inline scripts, `image_origin` is scheme and host of presigned links.
@@ -44,7 +40,7 @@ def content_security_policy(
             "object-src 'none'",
             "base-uri 'self'",
             "form-action 'self'",
-            f"frame-ancestors {frame_ancestors}",
+            "frame-ancestors 'none'",
         ]
     )
 
@@ -52,28 +48,25 @@ def content_security_policy(
 class SecurityHeaders:
     """Adds the headers to every answer; a header that a route set itself stays."""
 
-    def __init__(self, app: ASGIApp, *, page_policy: str, component_policy: str, https: bool) -> None:
+    def __init__(self, app: ASGIApp, *, policy: str, https: bool) -> None:
         self.app = app
-        self.page_policy = page_policy
-        self.component_policy = component_policy
+        self.policy = policy
         self.https = https
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        component = scope["path"].startswith(COMPONENT_PREFIX)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                policy = self.component_policy if component else self.page_policy
-                headers.setdefault("content-security-policy", policy)
+                headers.setdefault("content-security-policy", self.policy)
                 headers.setdefault("x-content-type-options", "nosniff")
                 # same-origin: presigned links and the sign-in host never learn an address of ours, while the
                 # sign-in route still learns which page to come back to.
                 headers.setdefault("referrer-policy", "same-origin")
-                headers.setdefault("x-frame-options", "SAMEORIGIN" if component else "DENY")
+                headers.setdefault("x-frame-options", "DENY")
                 headers.setdefault(
                     "permissions-policy", "camera=(), microphone=(), geolocation=(), payment=()"
                 )

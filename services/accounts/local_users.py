@@ -7,8 +7,8 @@ import secrets
 
 import bcrypt
 
-from services.accounts.accounts import Accounts
-from services.errors import Conflict, InvalidRequest, NotFound
+from services.accounts.accounts import SIGNED_OUT, Accounts
+from services.errors import Conflict, InvalidRequest, NotFound, NotSignedIn
 from services.logs import event
 from services.records import Role, User
 from services.sentences import sentence
@@ -36,10 +36,14 @@ class LocalUsers:
         """Everybody, by username. One AWS call for each 1,000."""
         return {user.username: user for user in self._logins.all()}
 
-    def sign_in(self, local: LocalUser) -> User:
-        """The user behind a login that was just checked. Two AWS calls a minute and user, three after a change."""
+    def sign_in(self, local: LocalUser, *, began_at: int | None = None) -> User:
+        """The user behind a login that was just checked, in the session that began at `began_at` (seconds since 1970).
+
+        Two AWS calls a minute and user, three after a change. Raises NotSignedIn when that session was signed out.
+        """
         user = User(id=local.user_id, email=local.email, role=local.role, name=local.name)
-        self._accounts.remember(user)
+        if began_at in self._accounts.remember(user):
+            raise NotSignedIn(SIGNED_OUT)
         return user
 
     def add(self, username: str, *, email: str, name: str, password: str, role: Role) -> LocalUser:

@@ -9,9 +9,9 @@ from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
-from app.auth.local_sign_in import COOKIE
+from app.auth.local_session import COOKIE
 from app.navigation import PAGES
 from local.signin import new_password
 from services.aws.session import make_clients
@@ -51,8 +51,7 @@ def test_a_page_asked_first_thing_and_logged_out_shows_only_the_sign_in(
 def test_a_private_install_signs_in_by_password_stays_signed_in_and_signs_out(
     start_studio: StartStudio, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The cookie component may never be on a page where its late answer could take a click.
-    component, watch = Component(page), Watch(page)
+    watch = Watch(page)
     with start_studio(AUTH_MODE="local") as (url, environment):
         page.emulate_media(color_scheme="light")
         page.goto(f"{url}/gallery")
@@ -60,38 +59,62 @@ def test_a_private_install_signs_in_by_password_stays_signed_in_and_signs_out(
         password = add_mia(environment, monkeypatch)
         page.reload()
         user_name, secret = page.get_by_label("User name"), page.get_by_label("Password", exact=True)
-        watch.type("local_sign_in.show_form: User name", user_name, HTML)
-        watch.type("local_sign_in.show_form: Password", secret, ALL, press="Enter")
+        watch.type("local_sign_in.html: username", user_name, HTML)
+        watch.type("local_sign_in.html: password", secret, ALL, press="Enter")
         watch.look("a sign-in that fails", "User name or password is wrong.")
+        # What was typed is there again, but for the password; the page asked for is still the one.
+        expect(user_name).to_have_value(HTML)
+        expect(secret).to_have_value("")
+        assert page.url == f"{url}/gallery"
         assert faults_in_both_colors(page) == []
-        user_name.fill("mia")
-        secret.fill(password)
-        assert not component.held
-        page.get_by_role("button", name="Sign in").click()
-        component.alone_until_answered("Signing you in…")
+        sign_in(page, password)
         heading(page, "Gallery")
         page.reload()
         heading(page, "Gallery")
         page.locator(".tile").or_(page.get_by_text("Your gallery is empty.")).first.wait_for()
-        assert not component.held
+        [cookie] = [cookie for cookie in page.context.cookies() if cookie["name"] == COOKIE]
+        assert cookie["httpOnly"] and cookie["sameSite"] == "Lax"
+        assert COOKIE not in page.evaluate("document.cookie")
         page.get_by_role("link", name="Account").click()
         watch.look("a person's name", page.locator(".st-key-identity").get_by_text(HTML), "mia@example.com")
+        # The way out of another site leads nowhere.
+        page.goto(f"{url}/auth/logout")
+        page.locator(".st-key-icon_sign_out").wait_for()
+        page.get_by_role("link", name="Account").click()
         page.locator(".st-key-account_sign_out").get_by_role("button").first.click()
-        component.alone_until_answered("Signing you out…")
         user_name.wait_for()
-        assert COOKIE not in {cookie["name"] for cookie in page.context.cookies()}
-        page.reload()
-        user_name.fill("mia")
-        secret.fill(password)
-        page.get_by_role("button", name="Sign in").click()
-        component.alone_until_answered("Signing you in…")
+        signed_out(page)
+        # A copy of the cookie is worth nothing any more.
+        page.context.add_cookies([{"name": COOKIE, "value": cookie["value"], "url": url}])
+        page.goto(f"{url}/history")
+        user_name.wait_for()
+        sign_in(page, password)
+        heading(page, "History")
         page.locator(".st-key-icon_sign_out").get_by_role("button").first.click()
-        component.alone_until_answered("Signing you out…")
         user_name.wait_for()
-        assert COOKIE not in {cookie["name"] for cookie in page.context.cookies()}
+        signed_out(page)
         assert watch.typed == {field for field in text_fields() if field.startswith("local_sign_in.")}
+        # Streamlit serves nothing of the package that checks the passwords.
+        component = "extra_streamlit_components.CookieManager.cookie_manager"
+        assert page.request.get(f"{url}/component/{component}/index.html").status == 404
         watch.hosts.discard("")
         assert watch.hosts == {urlsplit(url).netloc}
+
+
+def sign_in(page: Page, password: str) -> None:
+    """Types the name and password of `mia` into the form."""
+    page.get_by_label("User name").fill("mia")
+    page.get_by_label("Password", exact=True).fill(password)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def signed_out(page: Page) -> None:
+    """Waits until the browser has been to the server, which clears the cookie."""
+    for _ in range(100):
+        if COOKIE not in {cookie["name"] for cookie in page.context.cookies()}:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("the cookie is still there")
 
 
 def add_mia(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
@@ -107,38 +130,6 @@ def add_mia(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str
     )
     studio.close()
     return password
-
-
-class Component:
-    """The cookie component's files, held back until they are let go."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.held: list[Route] = []
-        self.free = False
-        page.route("**/component/**", self._asked)
-
-    def _asked(self, route: Route) -> None:
-        if self.free:
-            route.continue_()
-        else:
-            self.held.append(route)
-
-    def alone_until_answered(self, words: str) -> None:
-        """Checks that only `words` stand while the component is held back, then lets it go until they are gone."""
-        self.page.get_by_text(words).wait_for()
-        expect(self.page.locator(".st-key-sign_in [data-testid=stForm]")).to_have_count(0)
-        expect(self.page.locator("[data-testid=stSidebar]")).to_be_hidden()
-        for _ in range(100):
-            if self.held:
-                break
-            self.page.wait_for_timeout(100)
-        assert self.held
-        self.free = True
-        for route in self.held:
-            route.continue_()
-        self.page.get_by_text(words).wait_for(state="detached")
-        self.held, self.free = [], False
 
 
 def upgrade_status(url: str, *, origin: str) -> int:

@@ -1,0 +1,157 @@
+"""The two routes of the sign-in by password: the form is posted to one, the other clears the cookie afterwards.
+
+The server sets and clears the cookie, HttpOnly, so that no script on a page can read it. Both routes answer with a
+redirect to a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from app.auth.local_session import (
+    COOKIE,
+    NOTICE_COOKIE,
+    NOTICE_S,
+    SESSION_S,
+    SIGN_IN_PATH,
+    Notice,
+    SignedCookies,
+    kept_users,
+)
+from app.auth.passwords import find_user
+from app.middleware.same_origin import is_of_origin
+from app.middleware.sign_in_redirects import LOGOUT_PATH, page_of_referer
+from services.errors import NotFound, NotSignedIn, StudioError
+from services.logs import event
+
+if TYPE_CHECKING:
+    from services.accounts.accounts import LocalUser
+    from services.build import Studio
+
+# A form of a name and a password, each letter of them percent-encoded.
+MAX_BODY_BYTES = 4096
+LONGEST_NOTED_NAME = 60
+FORM = "application/x-www-form-urlencoded"
+# bcrypt takes a core for a quarter of a second: so many sign-ins are checked at once, and the others wait. This keeps
+# the pages fast and bounds how many passwords a process can be made to try.
+CHECKED_AT_ONCE = 2
+
+
+def create_local_sign_in_routes(get_studio: Callable[[], Studio]) -> list[Route]:
+    """`POST /auth/local` with the fields `username` and `password`, and `GET /auth/logout`."""
+    limiter = CapacityLimiter(CHECKED_AT_ONCE)
+
+    async def sign_in(request: Request) -> Response:
+        studio = get_studio()
+        # Else a page of another site could sign its reader in as somebody else, whose studio they would then use.
+        if not is_of_origin(request.headers, studio.settings.public_url):
+            return _refusal(HTTPStatus.FORBIDDEN)
+        fields = await _read_form(request)
+        if fields is None:
+            return _refusal(HTTPStatus.BAD_REQUEST)
+        username, password = fields.get("username", ""), fields.get("password", "")
+        wanted = page_of_referer(request.headers.get("referer", ""), request.headers.get("host", ""))
+        answer = _redirect(wanted or "/")
+        try:
+            user = await to_thread.run_sync(_check, studio, username, password, limiter=limiter)
+        except StudioError:
+            _set_notice(answer, studio, Notice("unavailable", username))
+            return answer
+        if user is None:
+            _set_notice(answer, studio, Notice("wrong", username))
+            return answer
+        _set(answer, studio, COOKIE, _cookies(studio).session(user.user_id), SESSION_S)
+        _clear(answer, studio, NOTICE_COOKIE)
+        return answer
+
+    async def sign_out(request: Request) -> Response:
+        studio = get_studio()
+        answer = _redirect("/")
+        # A session that goes on keeps its cookie: links on other sites can lead here, and must sign nobody out.
+        if not await to_thread.run_sync(_goes_on, studio, request.cookies.get(COOKIE, ""), limiter=limiter):
+            _clear(answer, studio, COOKIE)
+        return answer
+
+    return [
+        Route(SIGN_IN_PATH, sign_in, methods=["POST"]),
+        # Where `st.logout` leads the browser, once the page has ended the session.
+        Route(LOGOUT_PATH, sign_out, methods=["GET"]),
+    ]
+
+
+def _check(studio: Studio, username: str, password: str) -> LocalUser | None:
+    """The user of that name and password, None for a wrong one; one AWS call, and a quarter of a second of a core."""
+    user = find_user(kept_users(studio).all(), username, password)
+    if user is None:
+        event("local_sign_in_refused")
+    else:
+        event("local_sign_in", user=user.user_id)
+    return user
+
+
+def _goes_on(studio: Studio, cookie: str) -> bool:
+    """Whether a cookie is of a session that was not signed out; when that cannot be told, it was. Two AWS calls."""
+    try:
+        session = _cookies(studio).read_session(cookie)
+        studio.accounts.user(session.user_id, began_at=session.began_at)
+    except (NotSignedIn, NotFound):
+        return False
+    return True
+
+
+async def _read_form(request: Request) -> dict[str, str] | None:
+    """The fields of a small form, each once; None for any other body."""
+    if request.headers.get("content-type", "").split(";")[0].strip().lower() != FORM:
+        return None
+    body = b""
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_BODY_BYTES:
+                return None
+        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=8)
+    except (ClientDisconnect, ValueError):
+        return None
+    if any(len(values) != 1 for values in fields.values()):
+        return None
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _redirect(path: str) -> Response:
+    # 303: whatever the method was, the page is asked for by GET.
+    return RedirectResponse(path, status_code=303, headers={"cache-control": "no-store"})
+
+
+def _refusal(status: HTTPStatus) -> Response:
+    return PlainTextResponse(status.phrase, status_code=status)
+
+
+def _set_notice(answer: Response, studio: Studio, notice: Notice) -> None:
+    short = Notice(notice.reason, notice.username[:LONGEST_NOTED_NAME])
+    _set(answer, studio, NOTICE_COOKIE, _cookies(studio).notice(short), NOTICE_S)
+
+
+def _set(answer: Response, studio: Studio, name: str, value: str, max_age_s: int) -> None:
+    answer.set_cookie(
+        name, value, max_age=max_age_s, path="/", httponly=True, samesite="lax", secure=_is_https(studio)
+    )
+
+
+def _clear(answer: Response, studio: Studio, name: str) -> None:
+    answer.delete_cookie(name, path="/", httponly=True, samesite="lax", secure=_is_https(studio))
+
+
+def _is_https(studio: Studio) -> bool:
+    return studio.settings.public_url.startswith("https://")
+
+
+def _cookies(studio: Studio) -> SignedCookies:
+    return SignedCookies(studio.settings.cookie_secret.get_secret_value())

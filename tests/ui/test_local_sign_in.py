@@ -1,0 +1,434 @@
+"""The sign-in of a private install: the cookie that the server sets, and attacks on it, over the real accounts."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Lock
+from typing import Any
+
+import jwt
+import pytest
+import streamlit as st
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
+from streamlit_authenticator.utilities import Hasher
+
+from app.auth import local_routes, session
+from app.auth.local_session import COOKIE, NOTICE_COOKIE, SESSION_S, Notice, SignedCookies
+from app.hosting import local_sign_in_routes, middleware
+from services.accounts.local_users import LocalUser, LocalUsers
+from services.aws.table import Table
+from services.build import Studio
+from services.errors import NotSignedIn, Unavailable
+from services.records import Role
+from services.settings import AuthMode, Settings
+from services.store.logins import LoginStore
+from services.store.profiles import ProfileStore
+from tests.ui.conftest import ROOT, TIMEOUT_S, words
+from tests.wire.conftest import real_clients
+
+PASSWORD = "correct horse battery"
+PUBLIC_URL = "https://studio.example"
+OWN = {"Origin": PUBLIC_URL, "Referer": f"{PUBLIC_URL}/gallery?show=albums"}
+
+Response = Any
+AskPage = Callable[..., AppTest]
+
+
+@pytest.fixture
+def local(settings: Settings) -> Settings:
+    return settings.model_copy(update={"auth_mode": AuthMode.LOCAL, "public_url": PUBLIC_URL})
+
+
+@pytest.fixture
+def private(studio: Studio, local: Settings, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """The studio as a private install that is reached by https."""
+    private = replace(studio, settings=local, local_users=users_of(studio))
+    monkeypatch.setattr(session, "_studio", private)
+    return private
+
+
+@pytest.fixture(scope="module")
+def mia(studio: Studio) -> LocalUser:
+    return add_user(studio, "mia")
+
+
+def users_of(studio: Studio) -> LocalUsers:
+    """The users of a private installation on the same table."""
+    table = Table(real_clients(studio.settings).dynamodb, studio.settings.table)
+    return LocalUsers(LoginStore(table), ProfileStore(table), studio.accounts)
+
+
+def add_user(studio: Studio, name: str) -> LocalUser:
+    """Adds a user with PASSWORD."""
+    return users_of(studio).add(
+        name, email=f"{name}@example.com", name=name.title(), password=PASSWORD, role=Role.MAKER
+    )
+
+
+@pytest.fixture
+def cookies(local: Settings) -> SignedCookies:
+    """What another task makes of the cookies: it shares the secret, and nothing else."""
+    return SignedCookies(local.cookie_secret.get_secret_value())
+
+
+@pytest.fixture
+def site(private: Studio, local: Settings) -> TestClient:
+    """What a browser's requests go through, without Streamlit behind it."""
+    app = Starlette(routes=local_sign_in_routes(local, lambda: private), middleware=middleware(local))
+    return TestClient(app, base_url=PUBLIC_URL, follow_redirects=False)
+
+
+@pytest.fixture
+def ask_page(monkeypatch: pytest.MonkeyPatch) -> AskPage:
+    """`ask_page(cookie, notice=...)`: the account page as a browser with these cookies sees it."""
+
+    def asked(cookie: str = "", *, notice: str = "") -> AppTest:
+        cookies = {COOKIE: cookie} if cookie else {}
+        cookies |= {NOTICE_COOKIE: notice} if notice else {}
+        monkeypatch.setattr(type(st.context), "cookies", property(lambda _: cookies))
+        return AppTest.from_file(str(ROOT / "app/pages/account.py"), default_timeout=TIMEOUT_S).run()
+
+    return asked
+
+
+def post(site: TestClient, username: str = "mia", password: str = PASSWORD, **changed: Any) -> Response:
+    headers = OWN | changed
+    data = {"username": username, "password": password}
+    return site.post("/auth/local", data=data, headers={k: v for k, v in headers.items() if v is not None})
+
+
+def cookies_of(answer: Response) -> dict[str, str]:
+    """The `Set-Cookie` headers by the cookie's name."""
+    return {line.partition("=")[0]: line for line in answer.headers.get_list("set-cookie")}
+
+
+def value_of(answer: Response, name: str = COOKIE) -> str:
+    return cookies_of(answer)[name].partition("=")[2].partition(";")[0]
+
+
+def is_signed_in(at: AppTest) -> bool:
+    """Whether the account page was drawn, and not the sign-in in its place."""
+    assert not at.exception
+    return any(button.key == "account_sign_out" for button in at.button)
+
+
+def test_a_right_password_sets_a_cookie_that_no_script_and_no_other_site_can_use(
+    site: TestClient, mia: LocalUser
+) -> None:
+    answer = post(site)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/gallery?show=albums")
+    assert answer.headers["cache-control"] == "no-store"
+    attributes = {part.strip().lower() for part in cookies_of(answer)[COOKIE].split(";")[1:]}
+    assert attributes == {"httponly", "samesite=lax", "secure", "path=/", f"max-age={SESSION_S}"}
+    assert PASSWORD not in str(answer.headers) and "mia" not in str(answer.headers)
+
+
+def test_without_https_it_is_not_secure_or_no_browser_would_keep_it(
+    private: Studio, local: Settings, mia: LocalUser
+) -> None:
+    plain = local.model_copy(update={"public_url": "http://localhost:8501"})
+    on_a_laptop = replace(private, settings=plain)
+    app = Starlette(routes=local_sign_in_routes(plain, lambda: on_a_laptop), middleware=middleware(plain))
+    site = TestClient(app, base_url=plain.public_url, follow_redirects=False)
+    answer = post(site, Origin=plain.public_url, Referer=f"{plain.public_url}/history")
+    cookie = cookies_of(answer)[COOKIE].lower()
+    assert "httponly" in cookie and "samesite=lax" in cookie and "secure" not in cookie
+    assert answer.headers["location"] == "/history"
+
+
+def test_it_signs_in_on_every_task_with_the_same_secret(
+    site: TestClient, mia: LocalUser, ask_page: AskPage, cookies: SignedCookies
+) -> None:
+    cookie = value_of(post(site))
+    at = ask_page(cookie)
+    assert is_signed_in(at) and "mia@example.com" in words(at)
+    assert cookies.read_session(cookie).user_id == mia.user_id
+
+
+@pytest.mark.parametrize("name", ["MIA", "  Mia "])
+def test_upper_case_and_spaces_around_a_name_do_not_matter(
+    name: str, site: TestClient, mia: LocalUser
+) -> None:
+    assert COOKIE in cookies_of(post(site, username=name))
+
+
+@pytest.mark.parametrize(
+    ("username", "password"),
+    [
+        ("mia", "wrong"),
+        ("nobody", PASSWORD),
+        ("mia", ""),
+        ("", ""),
+        ("mia", "x" * 73),
+        ("mia", PASSWORD + "\0"),
+        ("mia", "é" * 40),
+        ("<script>", "<b>"),
+    ],
+)
+def test_a_wrong_name_and_a_wrong_password_look_the_same(
+    username: str, password: str, site: TestClient, mia: LocalUser, cookies: SignedCookies
+) -> None:
+    answer = post(site, username=username, password=password)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/gallery?show=albums")
+    assert set(cookies_of(answer)) == {NOTICE_COOKIE}
+    attributes = {part.strip().lower() for part in cookies_of(answer)[NOTICE_COOKIE].split(";")[1:]}
+    assert attributes == {"httponly", "samesite=lax", "secure", "path=/", "max-age=60"}
+    assert cookies.read_notice(value_of(answer, NOTICE_COOKIE)) == Notice("wrong", username)
+
+
+def test_the_page_says_it_and_has_the_name_that_was_typed_as_text(
+    site: TestClient, mia: LocalUser, ask_page: AskPage
+) -> None:
+    at = ask_page(notice=value_of(post(site, username='"><script>', password="x"), NOTICE_COOKIE))
+    assert [error.value for error in at.error] == ["User name or password is wrong."]
+    assert not is_signed_in(at)
+    [form] = [html.proto.body for html in at.get("html") if "local_sign_in" in html.proto.body]
+    assert 'value="&quot;&gt;&lt;script&gt;"' in form and 'action="/auth/local"' in form
+
+
+def test_a_notice_of_anybody_elses_is_not_said(mia: LocalUser, ask_page: AskPage) -> None:
+    notice = SignedCookies("x" * 32).notice(Notice("wrong", "call 555-0100"))
+    at = ask_page(notice=notice)
+    assert not at.error
+    assert "555" not in "".join(str(html.proto.body) for html in at.get("html"))
+
+
+def test_an_unknown_name_is_checked_like_a_known_one(
+    site: TestClient, mia: LocalUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = []
+    check = Hasher.check_pw
+
+    def noting(password: str, hashed: str) -> bool:
+        checked.append(hashed[:7])
+        return bool(check(password, hashed))
+
+    monkeypatch.setattr(Hasher, "check_pw", noting)
+    post(site, username="nobody", password="wrong")
+    post(site, password="wrong")
+    # The same kind of hash at the same cost.
+    assert checked == ["$2b$12$", "$2b$12$"]
+
+
+def test_the_words_are_in_the_readers_language(
+    site: TestClient, mia: LocalUser, ask_page: AskPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notice = value_of(post(site, password="wrong"), NOTICE_COOKIE)
+    monkeypatch.setattr(type(st.context), "cookies", property(lambda _: {NOTICE_COOKIE: notice}))
+    monkeypatch.setattr(type(st.context), "locale", property(lambda _: "de-DE"))
+    at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=TIMEOUT_S).run()
+    assert [error.value for error in at.error] == ["Benutzername oder Passwort ist falsch."]
+
+
+def test_a_table_that_does_not_answer_is_no_wrong_password(
+    site: TestClient, mia: LocalUser, ask_page: AskPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: LocalUsers) -> dict[str, LocalUser]:
+        raise Unavailable("DynamoDB does not answer.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalUsers, "all", fails)
+        answer = post(site)
+    assert set(cookies_of(answer)) == {NOTICE_COOKIE}
+    at = ask_page(notice=value_of(answer, NOTICE_COOKIE))
+    assert "cannot be checked right now" in words(at)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["https://evil.example", "http://studio.example", "https://studio.example:444", "null", "", None],
+)
+def test_a_form_of_another_site_signs_nobody_in(origin: str | None, site: TestClient, mia: LocalUser) -> None:
+    answer = post(site, Origin=origin)
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("referer", "target"),
+    [
+        ("https://evil.example/gallery", "/"),
+        (f"{PUBLIC_URL}//evil.example", "/"),
+        (f"{PUBLIC_URL}/auth/logout", "/"),
+        (None, "/"),
+        (f"{PUBLIC_URL}/account", "/account"),
+    ],
+)
+def test_it_leads_to_the_page_asked_for_and_never_off_the_site(
+    referer: str | None, target: str, site: TestClient, mia: LocalUser
+) -> None:
+    assert post(site, Referer=referer).headers["location"] == target
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json", b'{"username": "mia", "password": "correct horse battery"}'),
+        ("multipart/form-data; boundary=x", b"--x--"),
+        ("application/x-www-form-urlencoded", b"username=" + b"a" * 5000),
+        ("application/x-www-form-urlencoded", b"username=mia&username=ada&password=x"),
+        ("application/x-www-form-urlencoded", b"&".join(b"a%d=1" % n for n in range(20))),
+        ("application/x-www-form-urlencoded", b"username=%ff&password=x"),
+        ("application/x-www-form-urlencoded", b"username=\xff&password=x"),
+    ],
+)
+def test_what_is_not_the_form_is_refused(content_type: str, body: bytes, site: TestClient) -> None:
+    answer = site.post("/auth/local", content=body, headers=OWN | {"Content-Type": content_type})
+    assert answer.status_code == 400
+    assert "set-cookie" not in answer.headers
+
+
+def test_no_address_signs_in_by_get(site: TestClient, mia: LocalUser) -> None:
+    answer = site.get("/auth/local", params={"username": "mia", "password": PASSWORD}, headers=OWN)
+    assert answer.status_code == 405
+
+
+def forged(local: Settings, user: LocalUser) -> dict[str, str]:
+    """Cookies that are none of ours, by how they were made."""
+    good = SignedCookies(local.cookie_secret.get_secret_value())
+    cookie = good.session(user.user_id)
+    head, claims, signature = cookie.split(".")
+    other = good.session(secrets.token_hex(16)).split(".")
+    now = int(time.time())
+    says = {"sub": user.user_id, "iat": now}
+    key = good._key("session")
+    return {
+        "another secret": SignedCookies("x" * 32).session(user.user_id),
+        "the bare secret": jwt.encode(says, local.cookie_secret.get_secret_value(), algorithm="HS256"),
+        "claims of another's": f"{head}.{other[1]}.{signature}",
+        "signature cut": f"{head}.{claims}.{signature[:-4]}",
+        "no signature": f"{head}.{claims}.",
+        "algorithm none": jwt.encode(says, "", algorithm="none"),
+        "another algorithm": jwt.encode(says, key * 2, algorithm="HS512"),
+        "the notice's key": good.notice(Notice(user.user_id, "mia")),
+        "nobody": jwt.encode({"iat": now}, key, algorithm="HS256"),
+        "no time": jwt.encode({"sub": user.user_id}, key, algorithm="HS256"),
+        "a time to come": jwt.encode(says | {"iat": now + 3600}, key, algorithm="HS256"),
+        "endless": jwt.encode(says | {"iat": float("inf")}, key, algorithm="HS256"),
+        "rubbish": "rubbish",
+        "long": "a" * 5000,
+        "letters": "é.ü.ß",
+    }
+
+
+FORGERIES = (
+    "another secret", "the bare secret", "claims of another's", "signature cut", "no signature", "algorithm none",
+    "another algorithm", "the notice's key", "nobody", "no time", "a time to come", "endless",
+    "rubbish", "long", "letters",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_forged_cookie_is_not_read(
+    forgery: str, local: Settings, mia: LocalUser, cookies: SignedCookies
+) -> None:
+    made = forged(local, mia)
+    assert set(made) == set(FORGERIES)
+    with pytest.raises(NotSignedIn) as refused:
+        cookies.read_session(made[forgery])
+    assert refused.value.code == "not_signed_in"
+
+
+def test_a_forged_cookie_signs_nobody_in(local: Settings, mia: LocalUser, ask_page: AskPage) -> None:
+    made = forged(local, mia)
+    unknown = SignedCookies(local.cookie_secret.get_secret_value()).session(secrets.token_hex(16))
+    for cookie in (made["claims of another's"], made["no signature"], unknown):
+        assert not is_signed_in(ask_page(cookie))
+
+
+def test_a_cookie_of_one_user_is_never_anothers(
+    site: TestClient, studio: Studio, mia: LocalUser, ask_page: AskPage
+) -> None:
+    add_user(studio, "ada")
+    at = ask_page(value_of(post(site, username="ada")))
+    assert is_signed_in(at)
+    assert "ada@example.com" in words(at) and "mia@example.com" not in words(at)
+
+
+def test_after_12_hours_it_is_over_and_the_page_says_why(
+    site: TestClient, mia: LocalUser, ask_page: AskPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cookie = value_of(post(site))
+    now = time.time()
+    # The browser's own clock may be wrong, or its cookie copied: the server counts.
+    monkeypatch.setattr(time, "time", lambda: now + SESSION_S - 5)
+    assert is_signed_in(ask_page(cookie))
+    monkeypatch.setattr(time, "time", lambda: now + SESSION_S + 5)
+    at = ask_page(cookie)
+    assert not is_signed_in(at)
+    assert "12 hours" in words(at)
+
+
+def test_signing_out_ends_every_copy_of_the_session_and_the_server_clears_the_cookie(
+    site: TestClient, mia: LocalUser, ask_page: AskPage, private: Studio, cookies: SignedCookies
+) -> None:
+    cookie = value_of(post(site))
+    time.sleep(1.1)  # Sessions are told apart by the second they began in.
+    elsewhere = value_of(post(site))
+    at = ask_page(cookie)
+    at.button(key="account_sign_out").click().run()
+    assert not is_signed_in(ask_page(cookie))
+    answer = site.get("/auth/logout", headers={"Cookie": f"{COOKIE}={cookie}"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    cleared = cookies_of(answer)[COOKIE].lower()
+    assert cleared.startswith(f'{COOKIE}="";') and "max-age=0" in cleared and "path=/" in cleared
+    # Another task knows it too: it is in the table.
+    with pytest.raises(NotSignedIn):
+        private.accounts.user(mia.user_id, began_at=cookies.read_session(cookie).began_at)
+    # The session of another device goes on.
+    assert is_signed_in(ask_page(elsewhere))
+
+
+def test_a_link_of_another_site_to_the_sign_out_signs_nobody_out(
+    site: TestClient, mia: LocalUser, ask_page: AskPage
+) -> None:
+    cookie = value_of(post(site))
+    assert is_signed_in(ask_page(cookie))
+    answer = site.get(
+        "/auth/logout", headers={"Cookie": f"{COOKIE}={cookie}", "Referer": "https://evil.example/"}
+    )
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert "set-cookie" not in answer.headers
+    assert is_signed_in(ask_page(cookie))
+
+
+def test_a_removed_user_is_out(site: TestClient, private: Studio, ask_page: AskPage) -> None:
+    add_user(private, "eve")
+    cookie = value_of(post(site, username="eve"))
+    assert is_signed_in(ask_page(cookie))
+    users_of(private).remove("eve")
+    assert not is_signed_in(ask_page(cookie))
+    # A new person of the same name is somebody else.
+    add_user(private, "eve")
+    assert not is_signed_in(ask_page(cookie))
+
+
+def test_no_more_passwords_are_checked_at_once_than_the_bound(
+    site: TestClient, mia: LocalUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, most, lock = 0, 0, Lock()
+
+    def slow(*_: object) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.05)
+        with lock:
+            running -= 1
+
+    monkeypatch.setattr(local_routes, "find_user", slow)
+    with site, ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: post(site, username=f"u{n}"), range(16)))
+    assert {answer.status_code for answer in answers} == {303}
+    assert most == local_routes.CHECKED_AT_ONCE
+
+
+def test_an_install_with_cognito_has_neither_route(settings: Settings, studio: Studio) -> None:
+    assert local_sign_in_routes(settings, lambda: studio) == []

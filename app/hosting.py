@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import streamlit
 from starlette.middleware import Middleware
 from starlette.routing import Route
-from streamlit import config
 
 from app.auth.session import MAX_SESSION_S
 from app.middleware.closed_paths import ClosedPaths
@@ -20,6 +17,8 @@ from app.middleware.same_origin import SameOrigin
 from app.middleware.security_headers import SecurityHeaders, content_security_policy, script_hashes
 from app.middleware.session_cookies import SessionCookies
 from app.middleware.sign_in_redirects import SignInRedirects, logout_location
+from app.streamlit_internals.index_page import index_page
+from app.streamlit_internals.server_options import pin_server_option
 from services.settings import AuthMode, Settings
 
 if TYPE_CHECKING:
@@ -64,17 +63,16 @@ def pin_options(settings: Settings) -> None:
     """Sets the two server options that follow from the settings, for every task alike."""
     # The login's state cookie is signed with this one: with a random secret a login that starts on one task
     # and ends on another fails without a word.
-    config.set_option("server.cookieSecret", settings.cookie_secret.get_secret_value())
+    pin_server_option("cookieSecret", settings.cookie_secret.get_secret_value())
     host = urlsplit(settings.public_url).hostname or ""
-    config.set_option("server.allowedHosts", list(LOOPBACK) if host in LOOPBACK else [host])
+    pin_server_option("allowedHosts", list(LOOPBACK) if host in LOOPBACK else [host])
 
 
 def middleware(settings: Settings) -> list[Middleware]:
     """The wrappers, outermost first."""
     https = settings.public_url.startswith("https://")
-    index = Path(streamlit.__file__).parent / "static" / "index.html"
     policy = content_security_policy(
-        scripts=script_hashes(index), image_origin=" ".join(settings.picture_origins)
+        scripts=script_hashes(index_page()), image_origin=" ".join(settings.picture_origins)
     )
     chain = [
         Middleware(RequestId),

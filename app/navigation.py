@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import streamlit as st
-from streamlit.navigation.page import StreamlitPage
 
 from app.i18n.texts import mark, tr
 from services.records import Role, User
@@ -53,13 +52,13 @@ PAGES = (
 )
 
 
-def pages_for(user: User | None) -> Mapping[str, list[StreamlitPage]]:
+def pages_for(user: User | None) -> Mapping[str, list[st.Page]]:
     """All pages by section, those of another role hidden from the menu.
 
     Every page is registered for everybody, since Streamlit answers an unregistered path with a modal that
     makes the page below it unusable; each page's own first line keeps out who may not be there.
     """
-    sections: dict[str, list[StreamlitPage]] = {}
+    sections: dict[str, list[st.Page]] = {}
     for entry in PAGES:
         visible = user is not None and (entry.role is Role.MAKER or user.role is Role.ADMIN)
         page = st.Page(

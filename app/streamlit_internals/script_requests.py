@@ -5,6 +5,8 @@ Streamlit hands a press (of a button, or of something in a component) to one run
 effect from the first: a star that was not kept, a job that was not sent. With `runner.fastReruns` off all requests of
 a session go to one runner, and these say when it turns to the next.
 
+It can go when Streamlit brings a run that carries a press to its end (tests/unit/test_script_requests.py).
+
 A request also tells the address as the browser knew it. One that was sent before the run before it changed the address
 (closed a picture, named a job) must not change it back.
 """

@@ -1,7 +1,7 @@
 """The theme that Streamlit sends with every run, worked out once.
 
 Streamlit 1.67 goes through all its options six times for each run, a poll too: a sixth of what a poll costs. Ours do
-not change while the studio runs.
+not change while the studio runs. It can go when Streamlit works the theme out once (tests/ui/test_theme_message.py).
 """
 
 from __future__ import annotations

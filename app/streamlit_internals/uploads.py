@@ -1,4 +1,8 @@
-"""Files that a page is given: taken out of Streamlit's memory as soon as they were read."""
+"""Files that a page is given: taken out of Streamlit's memory as soon as they were read.
+
+It keeps them as long as the session lasts. This can go when it lets go of a file whose uploader is no longer drawn
+(tests/ui/test_streamlit_internals.py).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from contextlib import contextmanager
 import streamlit as st
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
-from streamlit.runtime.uploaded_file_manager import UploadedFile
+from streamlit.typing import UploadedFile
 
 ENDINGS = ("png", "jpg", "jpeg", "webp")
 

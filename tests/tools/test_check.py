@@ -186,6 +186,43 @@ def test_an_import_within_the_rule_passes(case: str, tree: Path, plant: Plant) -
     assert outcome.state is State.OK, outcome.detail
 
 
+PRIVATE_PARTS = [
+    "from streamlit.runtime.scriptrunner import get_script_run_ctx as used",
+    "import streamlit.proto.ForwardMsg_pb2 as used",
+    "from streamlit import config as used",
+    "from streamlit.navigation.page import StreamlitPage as used",
+    "from streamlit.delta_generator import DeltaGenerator as used",
+    "from streamlit.web import server as used",
+    "import streamlit as st\n\nused = st.runtime",
+    "import streamlit as st\n\nused = st._main",
+]
+
+
+@pytest.mark.parametrize("line", PRIVATE_PARTS)
+def test_private_parts_of_streamlit_are_used_in_one_room_only(line: str, tree: Path, plant: Plant) -> None:
+    text = f'"""Planted."""\n\n{line}\n\nEXPORTED = [used]\n'
+    plant("app/ui/one.py", text)
+    plant("app/streamlit_internals/two.py", text)
+    outcome = check.CHECKS["lint"](tree)
+    assert outcome.state is State.FAILED
+    assert "app/ui/one.py" in outcome.detail
+    assert re.search("TID251|SLF001", outcome.detail)
+    assert "two.py" not in outcome.detail
+
+
+def test_public_parts_of_streamlit_are_used_anywhere(tree: Path, plant: Plant) -> None:
+    lines = (
+        "import streamlit as st",
+        "from streamlit.errors import Error",
+        "from streamlit.typing import UploadedFile",
+        "",
+        "EXPORTED = [st.navigation, st.Page, st.components.v2, st.column_config, Error, UploadedFile]",
+    )
+    plant("app/ui/one.py", '"""Planted."""\n\n' + "\n".join(lines) + "\n")
+    outcome = check.CHECKS["lint"](tree)
+    assert "TID251" not in outcome.detail and "SLF001" not in outcome.detail
+
+
 def test_a_secret_is_found_and_not_printed(tree: Path, plant: Plant) -> None:
     plant("app/one.py", f'KEY = "{KEY}"\n')
     outcome = check.CHECKS["secrets"](tree)

@@ -11,6 +11,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext
 from streamlit.testing.v1 import AppTest
 
+from app.streamlit_internals.fragment_interval import set_interval
 from app.ui.feed import poll_interval
 from app.ui.feed.poll_interval import (
     AWAY_S,
@@ -80,7 +81,7 @@ def test_pages_that_were_closed_are_not_of_the_crowd() -> None:
 
 def test_only_a_running_fragment_can_be_given_an_interval() -> None:
     with pytest.raises(RuntimeError):
-        poll_interval.set_interval(1.0)
+        set_interval(1.0)
 
 
 @pytest.fixture

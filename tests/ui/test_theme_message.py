@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
+import asyncio
 
 import pytest
+from streamlit import config
 from streamlit.config import get_options_for_section
 from streamlit.proto.NewSession_pb2 import NewSession
 from streamlit.runtime import app_session
+from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.script_data import ScriptData
+from streamlit.runtime.scriptrunner.script_cache import ScriptCache
+from streamlit.runtime.scriptrunner_utils.run_descriptor import RunDescriptor
 
 from app.streamlit_internals import theme_message
+from tests.ui.conftest import ROOT
 
 SECTIONS = (
     "theme",
@@ -37,8 +44,56 @@ def test_our_theme_is_among_them() -> None:
     assert ours.custom_theme.primary_color == get_options_for_section("theme.light")["primaryColor"]
 
 
-def test_streamlit_takes_it_from_there(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def worked_out(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The sections whose options Streamlit goes through, from here on."""
     monkeypatch.setattr(app_session, "_populate_theme_msg", theme_message._work_out)
+    theme_message._theme.cache_clear()
+    sections: list[str] = []
+    look = config.get_options_for_section
+
+    def noting(section: str) -> dict[str, object]:
+        sections.append(section)
+        return look(section)
+
+    monkeypatch.setattr(app_session.config, "get_options_for_section", noting)
+    return sections
+
+
+def new_session_message() -> NewSession:
+    """What a session of Streamlit's sends to the browser as a run of a page begins."""
+
+    async def made() -> NewSession:
+        session = AppSession(
+            ScriptData(str(ROOT / "streamlit_app.py")),
+            MemoryUploadedFileManager("/upload"),
+            ScriptCache(),
+            message_enqueued_callback=None,
+            user_info={},
+        )
+        try:
+            return session._create_new_session_message("page", RunDescriptor("run", ())).new_session
+        finally:
+            session.shutdown()
+
+    return asyncio.run(made())
+
+
+def test_streamlit_alone_works_the_theme_out_for_every_run(worked_out: list[str]) -> None:
+    """The fault this is for: gone from Streamlit, app/streamlit_internals/theme_message.py can go too."""
+    new_session_message()
+    once = len(worked_out)
+    new_session_message()
+    assert once >= len(SECTIONS)
+    assert len(worked_out) == 2 * once
+
+
+def test_a_run_gets_the_same_theme_from_memory(worked_out: list[str]) -> None:
+    theirs = new_session_message().custom_theme
     theme_message.install()
-    assert app_session._populate_theme_msg is theme_message.populate
-    assert "_populate_theme_msg(" in inspect.getsource(app_session.AppSession._create_new_session_message)
+    new_session_message()
+    worked_out.clear()
+    ours = new_session_message().custom_theme
+    assert worked_out == []
+    assert ours.light.primary_color
+    assert ours.SerializeToString(deterministic=True) == theirs.SerializeToString(deterministic=True)

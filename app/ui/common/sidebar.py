@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from streamlit.navigation.page import StreamlitPage
 
 from app.auth.session import sign_out
 from app.i18n.texts import current, tr
@@ -22,7 +21,7 @@ from services.records import User
 HERE = Path(__file__).parent
 
 
-def sidebar(studio: Studio, user: User, pages: Mapping[str, Sequence[StreamlitPage]]) -> None:
+def sidebar(studio: Studio, user: User, pages: Mapping[str, Sequence[st.Page]]) -> None:
     """Draws it. Links of our own: Streamlit's menu is a list whose items are not its children, to a screen reader."""
     with st.sidebar:
         with st.container(key="pages", gap="xsmall"):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from streamlit.delta_generator import DeltaGenerator
-
 from app.i18n.texts import tr
 from app.ui.common.error_banner import in_words, show_error
+from app.ui.common.place import Place
 from app.ui.common.plain_text import as_label
 from services.errors import InvalidRequest, Moderated, StudioError
 from services.records import JobRequest
@@ -17,7 +16,7 @@ from services.records import JobRequest
 class FieldErrors:
     """The places of error messages, by parameter."""
 
-    by_param: dict[str, DeltaGenerator]
+    by_param: dict[str, Place]
 
     def show_at_field(self, error: InvalidRequest, request: JobRequest) -> bool:
         """Shows the error under what caused it; False when no widget stands for its parameter."""

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from app.i18n.texts import mark, tr
 from app.i18n.wording import about, ago, dollars
@@ -15,6 +14,7 @@ from app.state import form_values as form
 from app.state.watched_jobs import watch
 from app.ui.common.error_banner import in_words, show_error
 from app.ui.common.idempotency import Attempt, key_for
+from app.ui.common.place import Place
 from app.ui.common.prices import price_words
 from app.ui.create.field_errors import FieldErrors
 from app.ui.create.prompt_tools import preview
@@ -33,7 +33,7 @@ def press(
     user: User,
     requests: Requests,
     field_errors: FieldErrors,
-    price: DeltaGenerator,
+    price: Place,
     clicked: bool,
 ) -> Job | None:
     """Draws what stands under the button; answers with the job to follow, when there is one now.

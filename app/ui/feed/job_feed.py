@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app.i18n.failure_words import failure_words
 from app.i18n.texts import tr
@@ -21,6 +20,8 @@ from app.i18n.wording import (
 )
 from app.state import form_values as form
 from app.state.feed import invalidate
+from app.streamlit_internals.fragment_interval import set_interval
+from app.streamlit_internals.script_context import session_id
 from app.ui.common.error_banner import show_error
 from app.ui.common.error_boundary import error_boundary
 from app.ui.common.job_remarks import show_remarks
@@ -30,7 +31,7 @@ from app.ui.common.tab_notice import tab_notice
 from app.ui.feed.draft_batches import in_order, press_facts, press_of, whole_presses
 from app.ui.feed.draft_groups import beside_drafts, draft_group, draft_of, draft_title
 from app.ui.feed.job_card import is_held, job_card
-from app.ui.feed.poll_interval import POLL_S, poll_budget, poll_s, set_interval
+from app.ui.feed.poll_interval import POLL_S, poll_budget, poll_s
 from app.ui.gallery.picture_grid import picture_grid
 from app.ui.viewer.viewer import act_on
 from services.build import Studio
@@ -198,8 +199,8 @@ def _live(studio: Studio, user: User) -> None:
     if over:
         invalidate()
         st.rerun()
-    context = get_script_run_ctx()
-    min_interval_s = poll_budget.min_interval_s(context.session_id, time.monotonic()) if context else 0.0
+    page = session_id()
+    min_interval_s = 0.0 if page is None else poll_budget.min_interval_s(page, time.monotonic())
     pace = poll_s(shown, datetime.now(UTC), min_interval_s=min_interval_s)
     if shown and pace != st.session_state["poll_s"]:
         st.session_state["poll_s"] = pace

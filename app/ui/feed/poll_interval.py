@@ -8,10 +8,6 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime
 
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from streamlit.runtime.scriptrunner import get_script_run_ctx
-from streamlit.runtime.scriptrunner_utils.script_run_context import ThreadState
-
 from services.records import LiveJob
 
 POLL_S = 1.0
@@ -62,18 +58,3 @@ def _poll_s(live: LiveJob, at: datetime) -> float:
     young = (at - live.job.created_at).total_seconds() < LONG_AFTER_S
     near = live.eta_s is not None and live.eta_s <= NEAR_END_S
     return POLL_S if young or near else LONG_POLL_S
-
-
-def set_interval(interval_s: float) -> None:
-    """Has the browser run the fragment that is running now at another interval from here on.
-
-    `run_every` can be given to a fragment only by the run of what is around it, a run of the whole page: ten times
-    what a poll costs. This sends the message that such a run would send.
-    """
-    context, fragment_id = get_script_run_ctx(), ThreadState.get().fragment_id
-    if context is None or fragment_id is None:
-        raise RuntimeError("Only a fragment that is running has an interval.")
-    message = ForwardMsg()
-    message.auto_rerun.interval = interval_s
-    message.auto_rerun.fragment_id = fragment_id
-    context.enqueue(message)

@@ -1,0 +1,15 @@
+"""Where Streamlit's own page lies: its inline script must be named in our content security policy, by its hash.
+
+It can go when that page has no inline script (tests/ui/test_hosting.py).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit
+
+
+def index_page() -> Path:
+    """The HTML file of the installed version."""
+    return Path(streamlit.__file__).parent / "static" / "index.html"

@@ -33,7 +33,7 @@ from services.errors import NotFound, NotSignedIn, StudioError
 from services.logs import event
 
 if TYPE_CHECKING:
-    from services.accounts.accounts import LocalUser
+    from services.accounts.local_users import LocalUser
     from services.build import Studio
 
 # A form of a name and a password, each letter of them percent-encoded.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from streamlit_authenticator.utilities import Hasher
 
-from services.accounts.accounts import LocalUser
+from services.accounts.local_users import LocalUser
 
 # Of a password that nobody knows, as costly to check as any: how long an answer takes does not tell who exists.
 NOBODY = "$2b$12$lQ9UfNcTtXmXELEI5JYJku1hUaExWG/PkF/tbqxpXu8MSg5swCHGO"

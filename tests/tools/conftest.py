@@ -27,8 +27,8 @@ Plant = Callable[[str, str], None]
 
 
 def rooms() -> dict[str, str]:
-    """Every package of ours, every module at the top of `services`, and those that a contract names, all empty."""
-    found = [ROOT / "services" / "__init__.py", *(ROOT / "services").glob("*.py"), *named_in_contracts()]
+    """Every package of ours, every module at the top of `app` and `services`, and those that a contract names, empty."""
+    found = [*(ROOT / "app").glob("*.py"), *(ROOT / "services").glob("*.py"), *named_in_contracts()]
     for top in ("app", "services", "inference", "local", "tools"):
         found += (ROOT / top).rglob("__init__.py")
     return {path.relative_to(ROOT).as_posix(): '"""A room."""\n' for path in found}

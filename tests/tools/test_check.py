@@ -31,6 +31,8 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
     "texts": [("app/one.py", '"""One."""\n\nst.button("Save all")\n')],
 }
 API = "the API never meets Streamlit or a page"
+FLOORS = "the app by floors, each knows only those below"
+PIECES = "pieces of pages: what several pages show is below"
 LAYERS = "services by domain, each knows only those below"
 PROTOCOL_ONLY = "jobs know back ends by their protocol only"
 # The contract that each import breaks, the file that it is planted in, and the import.
@@ -40,8 +42,16 @@ IMPORTS = {
         "services/jobs/one.py",
         "import app",
     ),
-    "the app imports inference": ("the app stands on services only", "app/ui/one.py", "import inference"),
-    "the app imports the laptop's AWS": ("the app stands on services only", "app/ui/one.py", "import local"),
+    "the app imports inference": (
+        "the app stands on services only",
+        "app/ui/common/one.py",
+        "import inference",
+    ),
+    "the app imports the laptop's AWS": (
+        "the app stands on services only",
+        "app/ui/common/one.py",
+        "import local",
+    ),
     "inference imports services": (
         "the model container stands alone",
         "inference/one.py",
@@ -59,7 +69,7 @@ IMPORTS = {
     ),
     "the app imports botocore": (
         "only services.aws, local and inference talk to AWS",
-        "app/ui/one.py",
+        "app/ui/common/one.py",
         "import botocore.config",
     ),
     "a domain imports the table": (
@@ -99,6 +109,16 @@ IMPORTS = {
     ),
     "the API imports Streamlit": (API, "app/api/one.py", "import streamlit"),
     "the API imports the pages' pieces": (API, "app/api/one.py", "from app.ui import common"),
+    "what a session keeps imports a piece of a page": (FLOORS, "app/state/one.py", "from app import ui"),
+    "a language imports the sign-in": (FLOORS, "app/i18n/one.py", "from app import auth"),
+    "a page imports another door": (FLOORS, "app/pages/one.py", "from app import share_page"),
+    "a room of the app without a floor": (FLOORS, "app/attic/__init__.py", "ATTIC = 1"),
+    "a piece of all pages imports one of a page": (
+        PIECES,
+        "app/ui/common/one.py",
+        "from app.ui import create",
+    ),
+    "the viewer imports the form": (PIECES, "app/ui/viewer/one.py", "from app.ui import create"),
     "the AWS edge imports a domain": (LAYERS, "services/aws/one.py", "from services import jobs"),
     "the store imports a domain": (LAYERS, "services/store/one.py", "from services import jobs"),
     "two domains of one layer import each other": (
@@ -113,7 +133,10 @@ ALLOWED_IMPORTS = {
         "services/aws/one.py",
         "import boto3\nfrom services import errors",
     ),
-    "the app imports services and Streamlit": ("app/one.py", "import streamlit\nfrom services import errors"),
+    "the app imports services and Streamlit": (
+        "app/ui/common/one.py",
+        "import streamlit\nfrom services import errors",
+    ),
     "the laptop's AWS imports boto3": ("local/one.py", "import boto3"),
     "a domain imports a store": ("services/images/one.py", "from services.store import albums"),
     "inference imports boto3": ("inference/one.py", "import boto3"),
@@ -158,7 +181,7 @@ def test_the_api_may_not_meet_streamlit_by_way_of_another_room(tree: Path, plant
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("app.ui.create", "app.ui.feed"),
+        ("app.state.one", "app.state.two"),
         ("services.jobs.one", "services.jobs.two"),
         ("local.one", "local.two"),
     ],
@@ -201,11 +224,11 @@ PRIVATE_PARTS = [
 @pytest.mark.parametrize("line", PRIVATE_PARTS)
 def test_private_parts_of_streamlit_are_used_in_one_room_only(line: str, tree: Path, plant: Plant) -> None:
     text = f'"""Planted."""\n\n{line}\n\nEXPORTED = [used]\n'
-    plant("app/ui/one.py", text)
+    plant("app/ui/common/one.py", text)
     plant("app/streamlit_internals/two.py", text)
     outcome = check.CHECKS["lint"](tree)
     assert outcome.state is State.FAILED
-    assert "app/ui/one.py" in outcome.detail
+    assert "app/ui/common/one.py" in outcome.detail
     assert re.search("TID251|SLF001", outcome.detail)
     assert "two.py" not in outcome.detail
 
@@ -218,7 +241,7 @@ def test_public_parts_of_streamlit_are_used_anywhere(tree: Path, plant: Plant) -
         "",
         "EXPORTED = [st.navigation, st.Page, st.components.v2, st.column_config, Error, UploadedFile]",
     )
-    plant("app/ui/one.py", '"""Planted."""\n\n' + "\n".join(lines) + "\n")
+    plant("app/ui/common/one.py", '"""Planted."""\n\n' + "\n".join(lines) + "\n")
     outcome = check.CHECKS["lint"](tree)
     assert "TID251" not in outcome.detail and "SLF001" not in outcome.detail
 

@@ -27,7 +27,7 @@ Plant = Callable[[str, str], None]
 
 
 def rooms() -> dict[str, str]:
-    """Every package of ours, every module at the top of `app` and `services`, and those that a contract names, empty."""
+    """Every package of ours, the modules at the top of `app` and `services`, and those that a contract names, empty."""
     found = [*(ROOT / "app").glob("*.py"), *(ROOT / "services").glob("*.py"), *named_in_contracts()]
     for top in ("app", "services", "inference", "local", "tools"):
         found += (ROOT / top).rglob("__init__.py")

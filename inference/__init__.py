@@ -1,1 +1,1 @@
-"""The model container: an HTTP server that draws pictures the way a SageMaker endpoint is asked to."""
+"""The model container: an HTTP server that draws pictures and answers as SageMaker endpoints do."""

@@ -35,7 +35,7 @@ class FolderHints:
         if not (self._model_dir / KNOWN_FILE).exists():
             return
         # Imported here, so that no other model pays for it.
-        from inference.known import Known
+        from inference.pocket.known import Known
 
         known = Known.open(self._model_dir)
         if known is not None:

@@ -18,8 +18,9 @@ from inference.engine import Engine
 from inference.errors import StartError
 from inference.finishing import Finishing, FolderHints
 from inference.logs import describe_failure, log, redirect_library_logs
-from inference.pipelines.detection import find_model, load_model
 from inference.pipelines.family import Model
+from inference.pipelines.found_model import find_model
+from inference.pipelines.load_model import load_model
 from inference.progress import ProgressReporter
 from inference.settings import Settings, read_settings
 

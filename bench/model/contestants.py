@@ -15,8 +15,9 @@ from bench.drawing import Request
 from bench.model import plain
 from inference.contract import Payload
 from inference.engine import Engine
-from inference.pipelines.detection import find_model, load_model
 from inference.pipelines.family import Drawing, Model, Pixels
+from inference.pipelines.found_model import find_model
+from inference.pipelines.load_model import load_model
 from inference.pipelines.speed import SpeedWishes
 from inference.progress import ProgressReporter
 

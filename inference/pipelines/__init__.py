@@ -1,1 +1,1 @@
-"""What can draw: model folders are inspected, recognized by family and loaded here."""
+"""Model folders: recognized by family, loaded, tuned and drawn with."""

@@ -20,11 +20,11 @@ from inference.errors import ModelError, OutOfMemory
 from inference.logs import log
 from inference.pictures import keep_masked
 from inference.pipelines.adapters import Adapters
-from inference.pipelines.detection import FoundModel
 from inference.pipelines.families import REFINER_SHARED
 from inference.pipelines.family import Drawing, Pixels, StepWatch
 from inference.pipelines.folder import ModelFolder, Revision
 from inference.pipelines.form import Embedding, Form
+from inference.pipelines.found_model import FoundModel
 from inference.pipelines.loading import load_pipeline, make_sibling, silence_libraries
 from inference.pipelines.preview import StepTap, shrink_latents
 from inference.pipelines.prompts import PromptCache

@@ -1,1 +1,1 @@
-"""Pocket, the built-in model: its data, its training, its evaluation and its weights (`weights/`)."""
+"""Pocket, the built-in model: its data, training, evaluation, weights and hints."""

@@ -18,12 +18,11 @@ from torch import nn
 
 from inference.pocket.clip_text import TextSide
 from inference.pocket.errors import PocketError
-from inference.pocket.folders import HERE
+from inference.pocket.folders import CLIP_WEIGHTS
 from inference.pocket.tower import Tower, TowerShape, unpack
 from inference.pocket.tower_pictures import to_tensor
 from inference.pocket.words import Vectors, WordsError, unit
 
-CLIP_WEIGHTS = HERE / "clip_weights"
 TOWER, CONFIG = "tower.safetensors", "config.json"
 BATCH = 64
 

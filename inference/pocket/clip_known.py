@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from inference.known import FILE, WORDS_FOLDER, Known
 from inference.pocket.clip_text import Concepts, TextSide
 from inference.pocket.clip_training import read_queries
 from inference.pocket.errors import PocketError
-from inference.pocket.folders import HERE
+from inference.pocket.folders import CLIP_WEIGHTS, HERE
+from inference.pocket.known import FILE, Known
 from inference.pocket.prompts import PARAPHRASE, QUESTIONS
 from inference.pocket.words import WordsError
 
@@ -36,7 +36,7 @@ class Calibration:
     far: int
 
 
-def write_known(folder: Path, names: Sequence[str], words_folder: Path = WORDS_FOLDER) -> Calibration:
+def write_known(folder: Path, names: Sequence[str], words_folder: Path = CLIP_WEIGHTS) -> Calibration:
     """Write `known.json` beside the model's index: the names that it draws, with the tags that captions had.
 
     Raises `PocketError` when pocket-clip's folder is not usable or does not know a name.

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from inference.pocket.errors import PocketError
-from inference.pocket.folders import WEIGHTS, work_root
+from inference.pocket.folders import CLIP_WEIGHTS, WEIGHTS, work_root
 
 SCHEDULERS = ("ddim", "unipc", "dpmpp_2m", "euler", "euler_ancestral", "lcm")
 
@@ -54,7 +54,7 @@ def _training(parser: argparse.ArgumentParser, samples: int) -> None:
 def _clip(options: argparse.Namespace) -> None:
     import torch
 
-    from inference.pocket.clip import CLIP_WEIGHTS, PocketClip
+    from inference.pocket.clip import PocketClip
     from inference.pocket.clip_fit import fit_clip
     from inference.pocket.clip_folder import write_clip
     from inference.pocket.clip_report import report_clip

@@ -7,6 +7,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 WEIGHTS = HERE / "weights"
+CLIP_WEIGHTS = HERE / "clip_weights"
 DEFAULT_ROOT = Path("build/pocket")
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from inference.known import WORDS_FOLDER
 from inference.pocket.clip_text import COLOUR, Concepts, TextSide
 from inference.pocket.dataset import Row
 from inference.pocket.errors import PocketError
+from inference.pocket.folders import CLIP_WEIGHTS
 from inference.pocket.words import Words, WordsError
 
 # A word is one of a thing's own when the thing is the likest of all, and at least so like.
@@ -44,7 +44,7 @@ class Wording:
         )
 
 
-def find_wording(rows: Sequence[Row], folder: Path = WORDS_FOLDER) -> Wording:
+def find_wording(rows: Sequence[Row], folder: Path = CLIP_WEIGHTS) -> Wording:
     """Return other words for the things of these rows.
 
     A tag that many things bear is drawn seldom: its chance is one by their number. Raises `PocketError` when

@@ -18,8 +18,9 @@ from inference.check import OutputGate
 from inference.contract import ModelReference, Payload
 from inference.engine import Engine
 from inference.finishing import Finishing
-from inference.pipelines.detection import find_model, load_model
 from inference.pipelines.family import Drawing, Model, ModelLimits, Pixels, StepWatch
+from inference.pipelines.found_model import find_model
+from inference.pipelines.load_model import load_model
 from inference.progress import ProgressReporter
 from inference.serve import set_library_environment
 from tests.inference.client import ask, wait_until

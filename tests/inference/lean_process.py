@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from inference.contract import Payload
-from inference.pipelines.detection import find_model, load_model
+from inference.pipelines.found_model import find_model
 from inference.pipelines.lean_imports import COMPILER
+from inference.pipelines.load_model import load_model
 from inference.serve import set_library_environment
 from tests.inference.onlookers import Onlooker
 

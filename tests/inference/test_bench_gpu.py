@@ -14,7 +14,7 @@ from bench.model import gpu
 from bench.model.contestants import Ways, draw_at_once, load_ours
 from bench.model.gpu_folders import FluxShape, XlShape, flux_transformer, make_flux, make_xl, xl_unet
 from bench.pairs import Plan
-from inference.pipelines.detection import find_model
+from inference.pipelines.found_model import find_model
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

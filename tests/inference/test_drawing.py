@@ -11,8 +11,9 @@ import torch
 
 from inference.contract import Payload
 from inference.errors import ModelError, OutOfMemory
-from inference.pipelines.detection import find_model, load_model
 from inference.pipelines.family import Model
+from inference.pipelines.found_model import find_model
+from inference.pipelines.load_model import load_model
 from tests.inference.client import PAYLOAD
 from tests.inference.onlookers import Onlooker, draw_alone
 from tests.inference.tiny_model import make_tiny_model

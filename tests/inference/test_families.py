@@ -16,8 +16,9 @@ import torch
 
 from inference.contract import Payload
 from inference.errors import InvalidRequest, StartError
-from inference.pipelines.detection import find_model, load_model
 from inference.pipelines.family import Model, ModelLimits, Pixels
+from inference.pipelines.found_model import find_model
+from inference.pipelines.load_model import load_model
 from tests.inference.client import PAYLOAD
 from tests.inference.drawings import as_base64, mask_base64, noise_picture
 from tests.inference.onlookers import Onlooker

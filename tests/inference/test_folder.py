@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from inference.errors import StartError
-from inference.pipelines.detection import find_model
 from inference.pipelines.folder import Revision, inspect_folder
+from inference.pipelines.found_model import find_model
 
 
 @pytest.fixture

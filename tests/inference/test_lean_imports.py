@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from inference.pipelines.detection import find_model, load_model
+from inference.pipelines.found_model import find_model
 from inference.pipelines.lean_imports import COMPILER
+from inference.pipelines.load_model import load_model
 from tests.inference.client import PAYLOAD, invoke, wait_until
 from tests.inference.drawings import as_base64, mask_base64, noise_picture
 from tests.inference.lean_process import draw_all

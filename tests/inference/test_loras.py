@@ -15,8 +15,9 @@ from safetensors.torch import save_file
 
 from inference.contract import Payload
 from inference.errors import InvalidRequest, StartError
-from inference.pipelines.detection import find_model, load_model
 from inference.pipelines.family import Model, ModelLimits, Pixels
+from inference.pipelines.found_model import find_model
+from inference.pipelines.load_model import load_model
 from inference.pipelines.speed import SpeedWishes
 from tests.inference.client import PAYLOAD
 from tests.inference.onlookers import Onlooker

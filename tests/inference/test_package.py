@@ -16,8 +16,8 @@ import pytest
 from inference import package
 from inference.errors import StartError
 from inference.package import pack
-from inference.pipelines.detection import find_model
 from inference.pipelines.folder import inspect_folder
+from inference.pipelines.found_model import find_model
 
 ROOT = Path(__file__).resolve().parents[2]
 

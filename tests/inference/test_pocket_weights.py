@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from inference.contract import Payload
-from inference.pipelines.detection import find_model, load_model
 from inference.pipelines.family import Model
+from inference.pipelines.found_model import find_model
+from inference.pipelines.load_model import load_model
 from tests.inference.client import PAYLOAD
 from tests.inference.onlookers import Onlooker, draw_alone
 

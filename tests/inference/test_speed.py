@@ -16,11 +16,12 @@ import torch
 
 from inference.contract import Payload
 from inference.errors import StartError
-from inference.pipelines.detection import find_model, load_model
 from inference.pipelines.families import FLUX, STABLE_DIFFUSION_XL
 from inference.pipelines.family import Pixels
 from inference.pipelines.folder import WeightCounts
 from inference.pipelines.form import Embedding
+from inference.pipelines.found_model import find_model
+from inference.pipelines.load_model import load_model
 from inference.pipelines.prompts import PromptCache
 from inference.pipelines.speed import GIB, Device, Speed, SpeedWishes, choose_speed
 from inference.settings import read_settings
@@ -322,7 +323,8 @@ from pathlib import Path
 from inference.serve import set_library_environment
 set_library_environment()
 from inference.contract import Payload
-from inference.pipelines.detection import find_model, load_model
+from inference.pipelines.found_model import find_model
+from inference.pipelines.load_model import load_model
 from inference.pipelines.speed import SpeedWishes
 from torch._dynamo.utils import counters
 from tests.inference.client import PAYLOAD

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from inference.pocket import clip_folder, clip_training
-from inference.pocket.clip import CLIP_WEIGHTS, PocketClip
+from inference.pocket.clip import PocketClip
 from inference.pocket.clip_fit import Fitted, fit_clip
 from inference.pocket.clip_folder import write_clip
 from inference.pocket.clip_report import report_clip, search_figures
@@ -18,6 +18,7 @@ from inference.pocket.clip_training import read_queries, train_clip
 from inference.pocket.colours import Rgb
 from inference.pocket.dataset import DataSet, load_dataset
 from inference.pocket.errors import PocketError
+from inference.pocket.folders import CLIP_WEIGHTS
 from inference.pocket.parts import folder_bytes
 from inference.pocket.prompts import PARAPHRASE, QUESTIONS
 from inference.pocket.tower import TowerShape

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from inference.pipelines.detection import find_model
+from inference.pipelines.found_model import find_model
 from inference.pocket import diffusion, enlarge, parts
 from inference.pocket.autoencoder import AutoencoderPlan, train_autoencoder
 from inference.pocket.dataset import DataSet

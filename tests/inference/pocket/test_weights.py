@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inference.pipelines.detection import find_model
-from inference.pocket.clip import CLIP_WEIGHTS
+from inference.pipelines.found_model import find_model
 from inference.pocket.colours import Rgb, hsv
-from inference.pocket.folders import WEIGHTS
+from inference.pocket.folders import CLIP_WEIGHTS, WEIGHTS
 from inference.pocket.judge import background_name, foreground_of, thing_tint
 from inference.pocket.parts import LARGEST_BYTES, PATH_KEYS, folder_bytes
 from inference.pocket.sheets import draw

@@ -1,10 +1,8 @@
-"""Which family a model folder belongs to, and its limits, found without loading it."""
+"""A model folder that is recognized: its family, its limits and its LoRAs, found without loading it."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +16,9 @@ from inference.pipelines.families import (
     STABLE_DIFFUSION_XL,
     Family,
 )
-from inference.pipelines.family import Model, ModelLimits
-from inference.pipelines.folder import ModelFolder, Revision, inspect_folder
-from inference.pipelines.lean_imports import Wanted, keep_out_unused, without_collecting
+from inference.pipelines.family import ModelLimits
+from inference.pipelines.folder import ModelFolder, inspect_folder
 from inference.pipelines.limits import find_limits
-from inference.pipelines.speed import SpeedWishes, choose_speed
-
-SMALL_MODEL_BYTES = 200_000_000
 
 
 @dataclass(frozen=True)
@@ -56,44 +50,6 @@ def find_model(path: Path, lora_dir: Path | None = None) -> tuple[FoundModel, Mo
     loras = find_loras(folder.path, lora_dir)
     limits = find_limits(folder, family, frozenset(lora.name for lora in loras))
     return FoundModel(folder, family, limits, loras), limits
-
-
-def load_model(
-    found: FoundModel, threads: int | None, wishes: SpeedWishes | None = None, *, lean: bool = False
-) -> Model:
-    """Return the loaded model; imports torch, takes seconds. Call it on the thread that will draw.
-
-    `lean` is for processes that load no other model: what this one does not use is never imported.
-
-    `threads` are torch's; None takes every core, or one for a small model: measured on two cores with pocket, 20
-    steps take 0.65 s with two threads and 0.85 s with one, but 6-11 s and 1.5 s when other processes want the cores.
-    Raises `StartError` when the weights do not fit the configuration, or `wishes` not the device.
-    """
-    # Reads every weight, without the interpreter: when the imports are done they are in memory, and hashed.
-    revision = Revision(found.folder)
-    with without_collecting() if lean else nullcontext():
-        from inference.pipelines.tuning import find_device
-    small = found.folder.weights_bytes() < SMALL_MODEL_BYTES
-    if threads is None:
-        threads = 1 if small else len(os.sched_getaffinity(0))
-    device = find_device()
-    speed = choose_speed(
-        wishes or SpeedWishes(),
-        device,
-        found.family,
-        found.folder.count_weights(),
-        has_loras=bool(found.loras),
-    )
-    # Without accelerate the parts are made with random weights before they get theirs.
-    needs_accelerate = not small or speed.offload != "none"
-    wanted = Wanted(loras=bool(found.loras), accelerate=needs_accelerate, compiler=speed.compile)
-    with keep_out_unused(wanted) if lean else nullcontext():
-        with without_collecting() if lean else nullcontext():
-            from inference.pipelines.diffusion import DiffusionModel
-            from inference.pipelines.loading import import_classes
-
-            import_classes(found.folder)
-        return DiffusionModel(found, revision, threads, speed, device)
 
 
 def _check_parts(

@@ -14,10 +14,10 @@ import numpy as np
 
 from inference.errors import StartError
 from inference.pocket.clip_text import COLOUR, Concepts, TextSide, spoken_of
+from inference.pocket.folders import CLIP_WEIGHTS
 from inference.pocket.words import WORD, Words, WordsError
 
 FILE = "known.json"
-WORDS_FOLDER = Path(__file__).resolve().parent / "pocket" / "clip_weights"
 NEAREST = 3
 LONGEST_PART = 4
 # A prompt of which only a part is known is less known: by this power of the part.
@@ -39,7 +39,7 @@ class Known:
         self._side, self.far_below = side, far_below
 
     @classmethod
-    def open(cls, model_folder: Path, words_folder: Path = WORDS_FOLDER) -> Known | None:
+    def open(cls, model_folder: Path, words_folder: Path = CLIP_WEIGHTS) -> Known | None:
         """Read a model folder's `known.json`; None when it has none.
 
         Raises `StartError` naming the file when it, or the table of words, is broken.

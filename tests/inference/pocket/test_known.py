@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from inference.errors import StartError
-from inference.known import FILE, Known
-from inference.pipelines.detection import find_model
+from inference.pipelines.found_model import find_model
 from inference.pocket.clip_known import calibrate, write_known
 from inference.pocket.errors import PocketError
 from inference.pocket.folders import HERE
+from inference.pocket.known import FILE, Known
 from inference.pocket.parts import open_pipeline
 from tests.inference.tiny_model import make_tiny_model
 

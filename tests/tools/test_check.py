@@ -196,6 +196,34 @@ def test_what_imports_each_other_is_a_circle(one: str, other: str, tree: Path, p
     assert broken(outcome.detail) == ["no circles"]
 
 
+CIRCLES = {
+    "two modules of a room": {
+        "inference/pipelines/one.py": "from inference.pipelines import two",
+        "inference/pipelines/two.py": "from inference.pipelines import one",
+    },
+    "a room and a module above it": {
+        "inference/one.py": "from inference.pocket import two",
+        "inference/pocket/two.py": "from inference import one",
+    },
+}
+
+
+@pytest.mark.parametrize("case", CIRCLES)
+def test_a_circle_in_the_model_container_is_found(case: str, tree: Path, plant: Plant) -> None:
+    first, *others = CIRCLES[case].items()
+    for path, line in others:
+        plant(path, f'"""Planted."""\n\n{line}\n')
+    plant(first[0], '"""Planted."""\n')
+    one_way = check.CHECKS["imports"](tree)
+    assert one_way.state is State.OK, one_way.detail
+
+    plant(first[0], f'"""Planted."""\n\n{first[1]}\n')
+    outcome = check.CHECKS["imports"](tree)
+
+    assert outcome.state is State.FAILED
+    assert broken(outcome.detail) == ["no circles in the model container"]
+
+
 def broken(report: str) -> list[str]:
     """The names of the contracts that import-linter reports as broken."""
     return re.findall(r"^(.*\S) +BROKEN$", report, re.MULTILINE)

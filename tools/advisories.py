@@ -14,22 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from tools.outcome import Outcome, State, from_problems
-from tools.pins import FILES, requirements
+from tools.pins import ENVIRONMENTS, pins
 
 CANARY_NAME, CANARY_VERSION = "django", "3.2.0"
 TIME_LIMIT_S = 80
 
 
-def pins(root: Path) -> list[set[str]]:
+def pinned_lines(root: Path) -> list[set[str]]:
     """All pinned `name==version` lines, in groups that name no package twice (pip-audit refuses that)."""
     groups: list[dict[str, str]] = []
-    for file in FILES:
-        for wanted in requirements((root / file.path).read_text(encoding="utf-8")):
-            line = f"{wanted.name}{wanted.specifier}"
-            group = next((g for g in groups if g.get(wanted.name, line) == line), None)
+    for file in ENVIRONMENTS.values():
+        for name, version in pins(root, file):
+            line = f"{name}=={version}"
+            group = next((g for g in groups if g.get(name, line) == line), None)
             if group is None:
                 groups.append(group := {})
-            group[wanted.name] = line
+            group[name] = line
     return [set(group.values()) for group in groups]
 
 
@@ -86,7 +86,7 @@ def advisories(root: Path) -> Outcome:
     """No pinned package has a known vulnerability. Asks pip-audit's service over the network."""
     answers: list[dict[str, Any]] = []
     try:
-        for group in pins(root):
+        for group in pinned_lines(root):
             answers += ask(group | {f"{CANARY_NAME}=={CANARY_VERSION}"})
     except subprocess.TimeoutExpired:
         return Outcome(State.NOT_CHECKED, f"the vulnerability service did not answer within {TIME_LIMIT_S} s")

@@ -9,16 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from tools import advisories, declared, duplicates, licenses, pins, programs, texts, tree
-from tools.outcome import Outcome, State, from_problems
+from tools import advisories, duplicates, licenses, pins, programs, requires, texts, tree
+from tools.outcome import Outcome, State
 
 ROOT = Path(__file__).resolve().parents[1]
 Check = Callable[[Path], Outcome]
-
-
-def pinned(root: Path) -> Outcome:
-    """The requirements files say what is installed."""
-    return from_problems(pins.stale(root))
 
 
 # The slow ones first: two run at a time.
@@ -32,8 +27,8 @@ CHECKS: dict[str, Check] = {
     "format": programs.formatting,
     "dead code": programs.dead_code,
     "duplicates": duplicates.duplicates,
-    "pins": pinned,
-    "declared": declared.declared,
+    "pins": pins.pinned,
+    "requirements": requires.required,
     "texts": texts.check,
     "long files": tree.long_files,
     "machine paths": tree.machine_paths,

@@ -93,7 +93,7 @@ def _rasterise(svg: str, side_px: int) -> Image.Image:
     except ModuleNotFoundError:
         # Only building the data needs it: the container does without.
         raise PocketError(
-            "resvg-py is not installed: `pip install -r inference/pocket/requirements.txt`."
+            "resvg-py is not installed: `pip install -r inference/requirements-dev.txt`."
         ) from None
     png = resvg.svg_to_bytes(svg_string=svg, width=side_px, height=side_px)
     image = Image.open(io.BytesIO(bytes(png))).convert("RGBA")

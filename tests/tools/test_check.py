@@ -300,7 +300,7 @@ def test_types_of_the_model_container_need_its_environment(tree: Path) -> None:
 
 
 def test_every_check_is_shown_to_fail_by_a_test() -> None:
-    elsewhere = {"imports", "inference types", "advisories", "licenses", "pins", "declared"}
+    elsewhere = {"imports", "inference types", "advisories", "licenses", "pins", "requirements"}
     assert set(check.CHECKS) == set(FAULTS) | elsewhere
 
 

@@ -117,7 +117,7 @@ def serve(settings: Settings) -> int:
     hints = FolderHints(settings.model_dir)
 
     def load() -> Model:
-        model = load_model(folder, settings.threads, settings.speed, lean=True)
+        model = load_model(folder, settings.threads, settings.speed, freeze_imports=True)
         # Without its check the server is not ready: it could not hand out a picture.
         gate.wait()
         hints.open()

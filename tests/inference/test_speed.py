@@ -333,7 +333,7 @@ import numpy as np
 found, _ = find_model(Path(sys.argv[1]))
 request = Payload(**PAYLOAD)
 plain = load_model(found, 1).draw([request], Onlooker())[0].pictures[0]
-model = load_model(found, 1, SpeedWishes(compile="on", compile_cache_dir=Path(sys.argv[2])), lean=True)
+model = load_model(found, 1, SpeedWishes(compile="on", compile_cache_dir=Path(sys.argv[2])))
 compiled = model.draw([request], Onlooker())[0].pictures[0]
 print(json.dumps({
     "difference": int(np.abs(plain.astype(int) - compiled.astype(int)).max()),

@@ -77,6 +77,11 @@ IMPORTS = {
         "services/images/one.py",
         "from services.aws import table",
     ),
+    "a domain imports a write of the table": (
+        "only services.store and the wiring touch the table",
+        "services/jobs/one.py",
+        "from services.aws.table import Update",
+    ),
     "a service imports Streamlit": (
         "services know neither Streamlit nor a web framework",
         "services/jobs/one.py",

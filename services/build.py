@@ -46,9 +46,9 @@ from services.jobs.inputs import Inputs
 from services.jobs.jobs import Jobs
 from services.jobs.kept_data import KeptJobs
 from services.jobs.live import LiveJobs
-from services.jobs.multi_submit import Batches
+from services.jobs.multi_submit import MultiSubmit
 from services.jobs.repeats import Repeats
-from services.jobs.reproductions import Passports
+from services.jobs.reproductions import Reproductions
 from services.jobs.scheduling import Scheduler
 from services.jobs.sources import Sources
 from services.jobs.sweep import Sweeper
@@ -98,7 +98,7 @@ class Studio:
     settings: Settings
     catalogue: Catalogue
     jobs: Jobs
-    batches: Batches
+    multi_submit: MultiSubmit
     drafts: Drafts
     prompts: PromptBook
     preferences: PreferenceBook
@@ -114,7 +114,7 @@ class Studio:
     export_builder: ExportBuilder
     shares: Shares
     repeats: Repeats
-    passports: Passports
+    reproductions: Reproductions
     ledger: Ledger
     costs: Costs
     cold_starts: ColdStartCounter
@@ -197,14 +197,14 @@ def build(
         KeptJobs(store, finished_jobs, tombstones, person_records, (input_objects, outputs)),
     )
     jobs = Jobs(store, admission, ledger, sweeper, completion, Erasure(kept, person_records), images)
-    batches = Batches(jobs, admission, ledger)
+    multi_submit = MultiSubmit(jobs, admission, ledger)
     repeats = Repeats(catalogue)
     return Studio(
         settings=settings,
         catalogue=catalogue,
         jobs=jobs,
-        batches=batches,
-        drafts=Drafts(store, images, admission, inputs, batches),
+        multi_submit=multi_submit,
+        drafts=Drafts(store, images, admission, inputs, multi_submit),
         prompts=prompts,
         preferences=preferences,
         sources=sources,
@@ -218,7 +218,7 @@ def build(
         personal_data=PersonalData(exports, search, kept),
         export_builder=ExportBuilder(export_store, image_store, exports, library, pictures),
         repeats=repeats,
-        passports=Passports(RerunStore(table), jobs, images, repeats, pictures),
+        reproductions=Reproductions(RerunStore(table), jobs, images, repeats, pictures),
         shares=shares,
         ledger=ledger,
         costs=Costs(usage_days),

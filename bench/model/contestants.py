@@ -21,7 +21,7 @@ from inference.pipelines.load_model import load_model
 from inference.pipelines.speed import SpeedWishes
 from inference.progress import ProgressReporter
 
-# Batches of other sizes round differently.
+# MultiSubmit of other sizes round differently.
 LEVELS_APART = 1
 # What each thread has when its pipeline failed.
 FAILED = None

@@ -39,7 +39,9 @@ class ColdStartCounter:
             self._records.note_first_look(info.model, awake=awake, looked_at=info.read_at)
         elif before is not awake:
             woke = [usage_days.count(info.read_at, info.model, 0, {"cold_starts": 1})] if awake else []
-            noted = self._records.note_change(info.model, awake=awake, looked_at=info.read_at, beside=woke)
+            noted = self._records.note_change(
+                info.model, awake=awake, looked_at=info.read_at, extra_writes=woke
+            )
             if noted and awake:
                 event("model_woke", model=info.model)
         self._noted[info.model] = awake

@@ -16,7 +16,7 @@ from services.errors import InvalidRequest, NotFound
 from services.images.images import Images
 from services.jobs.admission import Admission
 from services.jobs.inputs import Inputs
-from services.jobs.multi_submit import Batch, Batches, Sending
+from services.jobs.multi_submit import MultiSubmit, Submission, SubmitResult
 from services.records import Draft, Estimate, Job, JobRequest, JobStatus, User
 from services.store import keys
 from services.store.job_notes import final_write
@@ -115,13 +115,13 @@ class Drafts:
     """Finds the drafts of a press, and has those that are picked drawn in full."""
 
     def __init__(
-        self, store: JobStore, images: Images, admission: Admission, inputs: Inputs, batches: Batches
+        self, store: JobStore, images: Images, admission: Admission, inputs: Inputs, multi_submit: MultiSubmit
     ) -> None:
         self._store = store
         self._images = images
         self._admission = admission
         self._inputs = inputs
-        self._batches = batches
+        self._multi_submit = multi_submit
 
     def rest(self, user: User, jobs: Iterable[Job]) -> tuple[Job, ...]:
         """The other jobs of the presses that these jobs of drafts belong to; of a few presses, the first ones.
@@ -144,21 +144,21 @@ class Drafts:
         found = self._store.find_many([(user.id, job_id) for job_id in ids])
         return tuple(found.values())
 
-    def again(self, user: User, jobs: Sequence[Job]) -> Batch:
+    def again(self, user: User, jobs: Sequence[Job]) -> SubmitResult:
         """Has drafts drawn that failed, expired or were canceled: the same seeds, in their places of their press.
 
         Whoever asks, the same job is sent again only once. Raises NotFound when a picture to draw over is gone. AWS
-        calls: those of `Batches.send`, one more a picture that was drawn over.
+        calls: those of `MultiSubmit.send`, one more a picture that was drawn over.
         """
-        return self._batches.send(user, [self._sending_again(job) for job in jobs if is_missing(job)])
+        return self._multi_submit.send(user, [self._submission_again(job) for job in jobs if is_missing(job)])
 
     def price(self, jobs: Sequence[Job]) -> Estimate:
         """What `again` would cost and take. Raises InvalidRequest for a model that is no longer offered."""
-        return Batches.together([self._admission.estimate(job.spec, together=len(jobs)) for job in jobs])
+        return MultiSubmit.together([self._admission.estimate(job.spec, together=len(jobs)) for job in jobs])
 
-    def _sending_again(self, job: Job) -> Sending:
+    def _submission_again(self, job: Job) -> Submission:
         request = self._request(job).model_copy(update={"draft": job.draft})
-        return Sending(request, keys.digest("again", job.id))
+        return Submission(request, keys.digest("again", job.id))
 
     def look(self, user: User, image_ids: Sequence[str]) -> Finish:
         """What finishing these drafts would cost and take, and what of them is there. Raises NotFound, InvalidRequest.
@@ -179,22 +179,22 @@ class Drafts:
         estimates = [self._admission.estimate(spec, together=len(specs)) for spec in specs]
         return Finish(
             count=sum(spec.count for spec in specs),
-            estimate=Batches.together(estimates) if estimates else None,
+            estimate=MultiSubmit.together(estimates) if estimates else None,
             there=there,
         )
 
-    def finish(self, user: User, image_ids: Sequence[str]) -> tuple[Batch, tuple[Job, ...]]:
+    def finish(self, user: User, image_ids: Sequence[str]) -> tuple[SubmitResult, tuple[Job, ...]]:
         """Has those of these drafts drawn in full that are not yet: just their seeds, as they were to be drawn.
 
         Answers with what became of that, and with the jobs that draw the others, or have drawn them. Seeds that follow
         each other go into one job. Raises NotFound for what is no draft of the user's or whose picture to draw over is
-        gone, InvalidRequest for none. AWS calls: those of `look` and of `Batches.send`, one more a picture that was
+        gone, InvalidRequest for none. AWS calls: those of `look` and of `MultiSubmit.send`, one more a picture that was
         drawn over.
         """
         runs, there = self._runs(user, image_ids)
-        return self._batches.send(user, [self._sending(run) for run in runs]), there
+        return self._multi_submit.send(user, [self._submission(run) for run in runs]), there
 
-    def _sending(self, run: _Run) -> Sending:
+    def _submission(self, run: _Run) -> Submission:
         job = run.job
         request = self._request(job).model_copy(
             update={
@@ -207,7 +207,7 @@ class Drafts:
         )
         # Whoever else looked at the same record sends the same; after one that brought nothing it is another key.
         before = [f"{number}:{job.finals.get(number, '')}" for number in run.numbers]
-        return Sending(request, keys.digest("final", job.id, *before), _finals(run))
+        return Submission(request, keys.digest("final", job.id, *before), _finals(run))
 
     def _request(self, job: Job) -> JobRequest:
         """What the job was asked for. One AWS call a picture that was drawn over. Raises NotFound."""

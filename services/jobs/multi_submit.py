@@ -16,7 +16,7 @@ from services.store.writes import Write
 
 
 @dataclass(frozen=True)
-class Sending:
+class Submission:
     """A request, the key under which it makes one job, and a write that goes into the transaction creating that."""
 
     request: JobRequest
@@ -33,7 +33,7 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Batch:
+class SubmitResult:
     """What became of one press of `asked` jobs: those that are there, and why the rest is not (None: all are)."""
 
     asked: int
@@ -41,7 +41,7 @@ class Batch:
     refused: Refused | None = None
 
 
-class Batches:
+class MultiSubmit:
     """Sends requests that belong together."""
 
     def __init__(self, jobs: Jobs, admission: Admission, ledger: Ledger) -> None:
@@ -65,46 +65,51 @@ class Batches:
             }
         )
 
-    def submit(self, user: User, requests: Sequence[JobRequest], *, key: str, again: bool = False) -> Batch:
+    def submit(
+        self, user: User, requests: Sequence[JobRequest], *, key: str, again: bool = False
+    ) -> SubmitResult:
         """One job for each of the requests (of one model), in their order, until one is refused.
 
         The same `key` makes nothing twice: what was sent before is found, the rest is sent. Otherwise as `send`.
         """
-        sendings = [
-            Sending(request, key if len(requests) == 1 else keys.digest(key, str(number), request.prompt))
+        submissions = [
+            Submission(request, key if len(requests) == 1 else keys.digest(key, str(number), request.prompt))
             for number, request in enumerate(requests)
         ]
-        return self.send(user, sendings, again=again)
+        return self.send(user, submissions, again=again)
 
-    def send(self, user: User, sendings: Sequence[Sending], *, again: bool = False) -> Batch:
-        """One job for each of the sendings (of one model), in their order, until one is refused.
+    def send(self, user: User, submissions: Sequence[Submission], *, again: bool = False) -> SubmitResult:
+        """One job for each of the submissions (of one model), in their order, until one is refused.
 
         All are checked before the first is sent, and several are held against the limits together, unless `again`
         says that this is a repeated press: some of them may be there already. Four AWS calls a job, one more for
         several.
         """
-        requests = [sending.request for sending in sendings]
+        requests = [submission.request for submission in submissions]
         for request in requests:
             try:
                 self._admission.resolve(request)
             except InvalidRequest as error:
-                return Batch(len(requests), refused=Refused(request, error))
+                return SubmitResult(len(requests), refused=Refused(request, error))
         sent: list[Job] = []
         if len(requests) > 1 and not again:
             try:
                 self._check_limits(user, requests)
             except StudioError as error:
-                return Batch(len(requests), refused=Refused(requests[0], error))
-        for sending in sendings:
+                return SubmitResult(len(requests), refused=Refused(requests[0], error))
+        for submission in submissions:
             try:
                 sent.append(
                     self._jobs.submit(
-                        user, sending.request, idempotency_key=sending.key, extra_writes=sending.extra_writes
+                        user,
+                        submission.request,
+                        idempotency_key=submission.key,
+                        extra_writes=submission.extra_writes,
                     )
                 )
             except StudioError as error:
-                return Batch(len(requests), tuple(sent), Refused(sending.request, error))
-        return Batch(len(requests), tuple(sent))
+                return SubmitResult(len(requests), tuple(sent), Refused(submission.request, error))
+        return SubmitResult(len(requests), tuple(sent))
 
     def _check_limits(self, user: User, requests: Sequence[JobRequest]) -> None:
         """Raises LimitReached when not all of them can be sent, as far as the user's own limits tell now."""

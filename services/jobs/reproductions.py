@@ -33,7 +33,7 @@ BROKEN = (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError)
 
 
 @dataclass(frozen=True)
-class Passport:
+class Reproduction:
     """A picture's last re-run: the job that drew it first and the one that drew it again (None: erased since), its new
     picture when it brought one, and a link to the map of the differences."""
 
@@ -49,7 +49,7 @@ class Passport:
         return self.again is not None and not self.again.status.terminal
 
 
-class Passports:
+class Reproductions:
     """The re-runs of all users; each method checks whose they are."""
 
     def __init__(
@@ -73,7 +73,7 @@ class Passports:
             user, request, idempotency_key=key, extra_writes=lambda job: add_rerun(place, job)
         )
 
-    def latest(self, user: User, image_id: str) -> Passport | None:
+    def latest(self, user: User, image_id: str) -> Reproduction | None:
         """The picture's last re-run, compared once its job has succeeded; None when there was none.
 
         Two AWS calls for none, four later; the first look after its end reads both pictures and writes what it found.
@@ -85,16 +85,16 @@ class Passports:
             return None
         first, again = (self._job(user, job_id) for job_id in (image.job_id, rerun.job_id))
         if again is None or again.status is not JobStatus.SUCCEEDED:
-            return Passport(rerun, first, again, None)
+            return Reproduction(rerun, first, again, None)
         try:
             picture = self._images.get(user, rerun.again_id)
         except NotFound:
-            return Passport(rerun, first, again, None)
+            return Reproduction(rerun, first, again, None)
         if rerun.difference is None:
             rerun = self._compare(rerun, image, picture)
         found = rerun.difference
         map_url = self._objects.link(found.map_key) if found and found.map_key else None
-        return Passport(rerun, first, again, picture, map_url)
+        return Reproduction(rerun, first, again, picture, map_url)
 
     def _job(self, user: User, job_id: str) -> Job | None:
         try:

@@ -13,7 +13,7 @@ from typing import Annotated, Self
 from pydantic import Field, TypeAdapter, model_validator
 
 from services.errors import Moderated
-from services.moderation.text_folding import MAX_RUN, Folded, fold
+from services.moderation.text_folding import MAX_RUN, Folded, fold_confusables
 from services.records import Record
 from services.sentences import sentence
 
@@ -90,7 +90,7 @@ class Moderation:
 
         The error's span indexes `text` as it was given; `param` is the field the text came from.
         """
-        folded = fold(text)
+        folded = fold_confusables(text)
         for compiled in self._rules:
             found = compiled.find(folded)
             if found is not None:

@@ -77,7 +77,7 @@ def fold_character(character: str) -> str:
     return "".join(seen)
 
 
-def fold(text: str) -> Folded:
+def fold_confusables(text: str) -> Folded:
     """`text` as a reader sees it, with runs of one character cut to MAX_RUN."""
     folded: list[str] = []
     starts: list[int] = []

@@ -37,8 +37,10 @@ class EndpointRecords:
         first = {"PK": pk, "SK": sk, "awake": awake, "looked_at": _stamp(looked_at)}
         self._write([Put(item=first, label="awake", condition="attribute_not_exists(PK)")])
 
-    def note_change(self, model: str, *, awake: bool, looked_at: datetime, beside: Sequence[Write]) -> bool:
-        """Notes that the model woke or fell asleep, with `beside` in one transaction. One AWS call.
+    def note_change(
+        self, model: str, *, awake: bool, looked_at: datetime, extra_writes: Sequence[Write]
+    ) -> bool:
+        """Notes that the model woke or fell asleep, with `extra_writes` in one transaction. One AWS call.
 
         False when another worker was faster, the record is from a later look, or an answer was lost and the first try
         had done it.
@@ -51,7 +53,7 @@ class EndpointRecords:
             condition="#awake = :before AND #looked_at < :at",
             values={":before": not awake, ":at": _stamp(looked_at)},
         )
-        return self._write([change, *beside])
+        return self._write([change, *extra_writes])
 
     def wakes(self, model: str) -> list[str]:
         """The entries of the model's last wakes, the oldest first. One AWS call."""

@@ -17,7 +17,6 @@ CLEAN = {
     "services/aws/__init__.py": '"""The edge."""\n',
     "services/aws/table.py": '"""The table."""\n',
     "services/errors.py": '"""Errors."""\n',
-    "services/records.py": '"""Records."""\n',
     "inference/__init__.py": '"""The model."""\n',
     "local/__init__.py": '"""What AWS is on a laptop."""\n',
     "tools/__init__.py": '"""Checks."""\n',

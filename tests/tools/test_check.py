@@ -171,7 +171,7 @@ def test_an_import_against_a_rule_breaks_that_rule_alone(case: str, tree: Path, 
 
 
 def test_errors_may_not_know_a_service_nor_their_neighbors(tree: Path, plant: Plant) -> None:
-    plant("services/records.py", '"""Planted."""\n\nfrom services import errors\n')
+    plant("services/records/one.py", '"""Planted."""\n\nfrom services import errors\n')
     outcome = check.CHECKS["imports"](tree)
     assert set(broken(outcome.detail)) == {"errors and records know no service", LAYERS}
 

@@ -34,7 +34,9 @@ def press_drafts(
     """The jobs of a press for drafts: all drawn but for the one that fails and the one that is left open, by place."""
     requests = [FINE.model_copy(update={"prompt": prompt}) for prompt in prompts]
     planned = in_group(plan(studio.catalogue.card("pocket"), requests, count), "-".join((user.id, *prompts)))
-    sent = studio.batches.submit(user, planned, key=planned[0].draft.group if planned[0].draft else "").sent
+    sent = studio.multi_submit.submit(
+        user, planned, key=planned[0].draft.group if planned[0].draft else ""
+    ).sent
     for place, (taken, job) in enumerate(zip(endpoint.accepted[-len(sent) :], sent, strict=True)):
         if place == fail:
             studio.completion.fail(user.id, job.id, 1, "CUDA out of *memory*")

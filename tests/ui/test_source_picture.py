@@ -77,9 +77,9 @@ def test_the_price_follows_the_strength(open_page: Callable[..., AppTest], studi
     asked: list[JobRequest] = []
     at = upload(open_page(), png())
     with pytest.MonkeyPatch.context() as patch:
-        estimate = studio.batches.estimate
+        estimate = studio.multi_submit.estimate
         patch.setattr(
-            studio.batches, "estimate", lambda requests: asked.extend(requests) or estimate(requests)
+            studio.multi_submit, "estimate", lambda requests: asked.extend(requests) or estimate(requests)
         )
         at.slider(key="g_strength").set_value(0.1).run()
     assert asked[-1].strength == 0.1 and asked[-1].source is not None and asked[-1].image is None

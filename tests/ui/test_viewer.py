@@ -192,7 +192,7 @@ def test_a_picture_is_drawn_again_and_found_identical_and_says_with_what(
 ) -> None:
     at = opened("again")
     assert "$" in words(at)
-    at.button(key="passport_draw").click().run()
+    at.button(key="reproduction_draw").click().run()
     [again] = studio.jobs.open(maker)
     assert (again.spec.seed, again.spec.count) == (8, 1)
     endpoint.complete(endpoint.accepted[-1])
@@ -200,7 +200,7 @@ def test_a_picture_is_drawn_again_and_found_identical_and_says_with_what(
     at = opened("again")
     assert "Identical: all 16,384 pixels are the same." in words(at)
     assert "Weights: 0123456789ab" in words(at)
-    at.button(key="passport_compare").click().run()
+    at.button(key="reproduction_compare").click().run()
     assert at.session_state[viewer.COMPARED][1] == f"{again.id}-0"
 
 
@@ -215,7 +215,7 @@ def test_a_model_that_has_changed_is_told_before_and_marked_after(
     monkeypatch.setitem(studio.catalogue._cards, "pocket", card.model_copy(update={"revision": "pocket-9"}))
     at = opened("again")
     assert "The model has changed since" in words(at) and "pocket-9" in words(at)
-    at.button(key="passport_draw").click().run()
+    at.button(key="reproduction_draw").click().run()
     [again] = studio.jobs.open(maker)
     changed = {"model": {"name": "pocket", "revision": "fedcba987654"}}
     endpoint.complete(endpoint.accepted[-1], lambda answer: answer.update(changed))
@@ -227,7 +227,7 @@ def test_a_model_that_has_changed_is_told_before_and_marked_after(
 def test_a_rerun_that_failed_says_why(
     opened: Callable[[str], AppTest], studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
-    opened("again").button(key="passport_draw").click().run()
+    opened("again").button(key="reproduction_draw").click().run()
     [again] = studio.jobs.open(maker)
     endpoint.fail(endpoint.accepted[-1])
     assert studio.completion.fail(maker.id, again.id, 1, "it broke") is not None

@@ -10,7 +10,7 @@ import pytest
 from services.build import Studio, build
 from services.errors import Conflict, InvalidRequest, LimitReached, NotFound, Unavailable
 from services.jobs.drafts import draft_number, draft_steps, each_of, in_group, plan
-from services.jobs.multi_submit import Batch
+from services.jobs.multi_submit import SubmitResult
 from services.records import Job, JobRequest, JobStatus, User
 from services.settings import Settings
 from services.worker import Worker
@@ -38,14 +38,14 @@ def drafts_of(
 ) -> list[Job]:
     asked = [request] if isinstance(request, JobRequest) else request
     requests = in_group(plan(studio.catalogue.card("pocket"), asked, count), key)
-    batch = studio.batches.submit(user, requests, key=key)
+    batch = studio.multi_submit.submit(user, requests, key=key)
     assert batch.refused is None
     for taken in endpoint.accepted[-len(requests) :]:
         worker_of(studio).handle(endpoint.complete(taken))
     return [studio.jobs.get(user, job.id) for job in batch.sent]
 
 
-def finish(studio: Studio, user: User, image_ids: Sequence[str]) -> Batch:
+def finish(studio: Studio, user: User, image_ids: Sequence[str]) -> SubmitResult:
     return studio.drafts.finish(user, image_ids)[0]
 
 
@@ -81,7 +81,7 @@ def test_the_same_press_again_makes_no_second_drafts(
     requests = in_group(
         plan(studio.catalogue.card("pocket"), [FINE.model_copy(update={"seed": None})], 8), "press"
     )
-    again = studio.batches.submit(maker, requests, key="press", again=True)
+    again = studio.multi_submit.submit(maker, requests, key="press", again=True)
     assert [job.id for job in again.sent] == [job.id for job in first]
 
 
@@ -113,7 +113,7 @@ def test_too_many_drafts_are_refused_before_one_is_sent_and_told_by_what_to_chan
     tight = build(settings.model_copy(update={"user_open_jobs": 3}), clients)
     try:
         requests = in_group(plan(tight.catalogue.card("pocket"), FRUIT[:2], 12), "press")
-        batch = tight.batches.submit(maker, requests, key="press")
+        batch = tight.multi_submit.submit(maker, requests, key="press")
         assert batch.sent == () and batch.refused is not None
         assert isinstance(batch.refused.error, LimitReached)
         assert str(batch.refused.error) == (
@@ -135,7 +135,7 @@ def test_the_jobs_of_a_press_are_found_from_any_of_them_also_those_that_failed(
 ) -> None:
     card = studio.catalogue.card("pocket")
     requests = in_group(plan(card, FRUIT, 12), "press")
-    sent = studio.batches.submit(maker, requests, key="press").sent
+    sent = studio.multi_submit.submit(maker, requests, key="press").sent
     worker_of(studio).handle(endpoint.complete(endpoint.accepted[-1]))
     studio.completion.fail(maker.id, sent[0].id, 1, "it broke")
     rest = studio.drafts.rest(maker, [studio.jobs.get(maker, sent[2].id)])
@@ -154,7 +154,7 @@ def test_missing_drafts_are_drawn_again_in_their_place_once_whoever_asks(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, how: str
 ) -> None:
     requests = in_group(plan(studio.catalogue.card("pocket"), FRUIT, 12), "press")
-    pear, plum, _ = studio.batches.submit(maker, requests, key="press").sent
+    pear, plum, _ = studio.multi_submit.submit(maker, requests, key="press").sent
     if how == "failed":
         studio.completion.fail(maker.id, pear.id, 1, "it broke")
     else:
@@ -223,7 +223,7 @@ def test_the_same_picks_pressed_in_two_windows_are_drawn_and_paid_once(
     # Both windows have read the drafts before either sends.
     runs = [studio.drafts._runs(maker, picked)[0] for _ in range(2)]
     first, second = (
-        studio.batches.send(maker, [studio.drafts._sending(run) for run in each]) for each in runs
+        studio.multi_submit.send(maker, [studio.drafts._submission(run) for run in each]) for each in runs
     )
     assert [job.id for job in first.sent] == [job.id for job in second.sent]
     batch, there = studio.drafts.finish(maker, picked)
@@ -240,7 +240,7 @@ def test_picks_that_overlap_in_two_windows_draw_nothing_twice(
     late, _ = studio.drafts._runs(maker, job.image_ids[:1])
     assert finish(studio, maker, job.image_ids[:2]).refused is None
     spent = studio.ledger.usage(maker)
-    refused = studio.batches.send(maker, [studio.drafts._sending(run) for run in late]).refused
+    refused = studio.multi_submit.send(maker, [studio.drafts._submission(run) for run in late]).refused
     assert refused is not None and isinstance(refused.error, Conflict)
     assert "Look at them again" in str(refused.error)
     assert studio.ledger.usage(maker) == spent
@@ -326,9 +326,9 @@ def test_drafts_that_were_erased_meanwhile_are_not_finished(
 ) -> None:
     [job] = drafts_of(studio, endpoint, maker, FINE, 4)
     runs, _ = studio.drafts._runs(maker, job.image_ids[:1])
-    sendings = [studio.drafts._sending(run) for run in runs]
+    submissions = [studio.drafts._submission(run) for run in runs]
     studio.jobs.delete(maker, job.id)
-    refused = studio.batches.send(maker, sendings).refused
+    refused = studio.multi_submit.send(maker, submissions).refused
     assert refused is not None and isinstance(refused.error, Conflict)
     assert studio.jobs.list(maker).items == ()
 
@@ -367,18 +367,18 @@ def test_the_same_again_of_drafts_is_only_what_can_be_picked_from(
 ) -> None:
     card = studio.catalogue.card("pocket")
     wanted = plan(card, FRUIT[:2], 8)
-    assert studio.batches.find_same(maker, wanted) == (None, None)
+    assert studio.multi_submit.find_same(maker, wanted) == (None, None)
     pear = drafts_of(studio, endpoint, maker, FRUIT[:1], 4)[0]
-    found = studio.batches.find_same(maker, wanted)
+    found = studio.multi_submit.find_same(maker, wanted)
     assert [job and job.id for job in found] == [pear.id, None]
     # As ordinary pictures of so few steps they are the same; as drafts for another quality they are not.
     ordinary = wanted[0].model_copy(update={"draft": None})
-    assert [job and job.id for job in studio.batches.find_same(maker, [ordinary])] == [pear.id]
+    assert [job and job.id for job in studio.multi_submit.find_same(maker, [ordinary])] == [pear.id]
     finer = plan(card, [FRUIT[0].model_copy(update={"steps": 30})], 4)
-    assert studio.batches.find_same(maker, finer) == (None,)
+    assert studio.multi_submit.find_same(maker, finer) == (None,)
     plum = studio.jobs.submit(maker, wanted[1].model_copy(update={"draft": None}))
     end(studio, endpoint, [plum])
-    assert [job and job.id for job in studio.batches.find_same(maker, wanted)] == [pear.id, None]
+    assert [job and job.id for job in studio.multi_submit.find_same(maker, wanted)] == [pear.id, None]
 
 
 def test_drafts_are_offered_only_where_they_are_cheaper(studio: Studio) -> None:
@@ -396,8 +396,8 @@ def test_the_same_again_is_found_for_several_at_once(
     made = [studio.jobs.submit(maker, request) for request in asked[:2]]
     for taken in endpoint.accepted:
         worker.handle(endpoint.complete(taken))
-    found = studio.batches.find_same(maker, [*asked, JobRequest(prompt="a pear")])
+    found = studio.multi_submit.find_same(maker, [*asked, JobRequest(prompt="a pear")])
     assert [job and job.id for job in found] == [made[0].id, made[1].id, None, None]
-    assert studio.batches.find_same(other, asked) == (None, None, None)
+    assert studio.multi_submit.find_same(other, asked) == (None, None, None)
     studio.images.delete(maker, f"{made[0].id}-0")
-    assert [job and job.id for job in studio.batches.find_same(maker, asked)] == [None, made[1].id, None]
+    assert [job and job.id for job in studio.multi_submit.find_same(maker, asked)] == [None, made[1].id, None]

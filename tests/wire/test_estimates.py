@@ -103,7 +103,7 @@ def test_waking_is_shared_among_all_that_wait_for_the_same_wake(
     assert alone == pytest.approx(card.wake_s * card.usd_per_hour / 3600)
     studio.jobs.submit(other, APPLE)
     assert studio.jobs.estimate(APPLE).wake_usd == pytest.approx(alone / 2)
-    three = studio.batches.estimate([APPLE] * 3)
+    three = studio.multi_submit.estimate([APPLE] * 3)
     assert three.wake_usd == pytest.approx(alone * 3 / 4)
     endpoint.instances = 1
     studio.endpoints.refresh()

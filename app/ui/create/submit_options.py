@@ -84,7 +84,7 @@ def waiting_option(studio: Studio, requests: Sequence[JobRequest]) -> tuple[JobR
     if not model or not is_asleep(studio, model):
         return tuple(requests)
     now, warm = (
-        studio.batches.estimate([request.model_copy(update={"when": when}) for request in requests])
+        studio.multi_submit.estimate([request.model_copy(update={"when": when}) for request in requests])
         for when in (When.NOW, When.WARM)
     )
     with st.container(key="press_when_box", gap="small"):

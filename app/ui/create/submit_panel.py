@@ -22,7 +22,7 @@ from app.ui.create.submit_options import drafts_option, waiting_option
 from services.build import Studio
 from services.errors import InvalidRequest, LimitReached, StudioError
 from services.jobs.drafts import in_group
-from services.jobs.multi_submit import Batch
+from services.jobs.multi_submit import SubmitResult
 from services.records import Job, JobRequest, User
 
 Requests = tuple[JobRequest, ...]
@@ -43,7 +43,7 @@ def press(
     """
     try:
         wanted = drafts_option(studio, requests)
-        estimate = studio.batches.estimate(wanted)
+        estimate = studio.multi_submit.estimate(wanted)
     except InvalidRequest as error:
         if not clicked and not field_errors.show_at_field(error, requests[0]):
             show_error(error)
@@ -64,7 +64,7 @@ def _answer(
         st.session_state.pop("same_jobs", None)
         st.session_state.pop("partly_sent", None)
         try:
-            same = studio.batches.find_same(user, requests)
+            same = studio.multi_submit.find_same(user, requests)
         except StudioError as error:
             field_errors.show_or_banner(error, requests[0])
             return None
@@ -138,7 +138,7 @@ def _same_words(requests: Requests, earlier: Sequence[Job]) -> str:
 
 def _saving_words(studio: Studio, requests: Requests, others: Requests) -> str:
     """What the others cost, and what is saved by not drawing the rest again."""
-    every, rest = (studio.batches.estimate(some).cost_usd for some in (requests, others))
+    every, rest = (studio.multi_submit.estimate(some).cost_usd for some in (requests, others))
     words = tr(
         "The other {count}: {price}. That saves {saved}.",
         count=_counted(others),
@@ -153,7 +153,7 @@ class Sent:
     """What became of a press: its jobs, and why it did not send all (None: it did); `goes_on` when the same press
     again would send the rest."""
 
-    batch: Batch
+    batch: SubmitResult
     goes_on: bool = False
 
 
@@ -166,7 +166,7 @@ def send(studio: Studio, user: User, requests: Requests, *, place: str) -> Sent:
     attempt = Attempt(requests, key_for(last, requests, time.monotonic()))
     st.session_state[place] = attempt
     again = last is not None and last.key == attempt.key
-    batch = studio.batches.submit(user, in_group(requests, attempt.key), key=attempt.key, again=again)
+    batch = studio.multi_submit.submit(user, in_group(requests, attempt.key), key=attempt.key, again=again)
     if batch.refused is None:
         st.session_state[place] = Attempt(requests, attempt.key, answered_at=time.monotonic())
         return Sent(batch)

@@ -18,7 +18,7 @@ from app.ui.common.prices import price_words
 from app.ui.viewer.compare import differing
 from services.build import Studio
 from services.errors import StudioError
-from services.jobs.reproductions import Passport
+from services.jobs.reproductions import Reproduction
 from services.records import Image, Job, User
 from services.store.reruns import Difference
 
@@ -43,7 +43,7 @@ def reproduction_panel(
         estimate = studio.jobs.estimate(request)
     except StudioError as error:
         show_error(error)
-        if (earlier := studio.passports.latest(user, image.id)) is not None:
+        if (earlier := studio.reproductions.latest(user, image.id)) is not None:
             _result(image, earlier, compare_with)
         return
     if card.revision != job.spec.model_revision:
@@ -55,28 +55,28 @@ def reproduction_panel(
             ),
             icon=":material/model_training:",
         )
-    pressed = st.button(tr("Draw it again and compare"), icon=":material/verified:", key="passport_draw")
+    pressed = st.button(tr("Draw it again and compare"), icon=":material/verified:", key="reproduction_draw")
     st.caption(price_words(estimate))
     if pressed:
         try:
-            studio.passports.start(user, image.id, key=press_key("passport", request))
+            studio.reproductions.start(user, image.id, key=press_key("reproduction", request))
             st.session_state.pop("feed", None)
         except StudioError as error:
             show_error(error)
-    found = studio.passports.latest(user, image.id)
+    found = studio.reproductions.latest(user, image.id)
     if found is not None and found.open:
         st.fragment(_watch, run_every=POLL_S)(studio, user, found)
     elif found is not None:
         _result(image, found, compare_with)
 
 
-def _watch(studio: Studio, user: User, passport: Passport) -> None:
+def _watch(studio: Studio, user: User, reproduction: Reproduction) -> None:
     """One poll; when the re-run is over, a whole run of the page opens the dialog again with what it brought.
 
     The dialog could not be drawn anew from here: this is a fragment within it.
     """
     with error_boundary():
-        live = studio.live.watch(user, passport.rerun.job_id)
+        live = studio.live.watch(user, reproduction.rerun.job_id)
         if live.status.terminal:
             st.session_state[REOPEN] = True
             st.rerun()
@@ -86,10 +86,10 @@ def _watch(studio: Studio, user: User, passport: Passport) -> None:
         st.markdown(f":material/hourglass_top: {', '.join(said)}")
 
 
-def _result(image: Image, passport: Passport, compare_with: Callable[[str, str], None]) -> None:
+def _result(image: Image, reproduction: Reproduction, compare_with: Callable[[str, str], None]) -> None:
     """What the last re-run brought."""
-    again, found = passport.again, passport.rerun.difference
-    drawn_at = passport.rerun.created_at
+    again, found = reproduction.again, reproduction.rerun.difference
+    drawn_at = reproduction.rerun.created_at
     when = tr("{day}, {time} UTC", day=day(drawn_at), time=f"{drawn_at:%H:%M}")
     if found is None:
         if again is None or again.failure is None:
@@ -99,19 +99,19 @@ def _result(image: Image, passport: Passport, compare_with: Callable[[str, str],
         return
     st.markdown(f"**{difference_words(found)}**")
     st.caption(tr("Drawn again {when}", when=when))
-    if passport.map_url:
-        st.image(passport.map_url, width="stretch", alt=tr("Map of the differences"))
+    if reproduction.map_url:
+        st.image(reproduction.map_url, width="stretch", alt=tr("Map of the differences"))
         st.caption(
             tr("Where they differ, {count} times as strong. Black is the same.", count=found.amplified)
         )
-    _parts(passport)
-    if passport.picture is not None:
+    _parts(reproduction)
+    if reproduction.picture is not None:
         st.button(
             tr("Compare the two"),
             icon=":material/compare:",
-            key="passport_compare",
+            key="reproduction_compare",
             on_click=compare_with,
-            args=(image.id, passport.picture.id),
+            args=(image.id, reproduction.picture.id),
         )
 
 
@@ -130,11 +130,11 @@ def difference_words(found: Difference) -> str:
     )
 
 
-def _parts(passport: Passport) -> None:
+def _parts(reproduction: Reproduction) -> None:
     """What drew them, then and now; what differs is marked."""
-    if passport.first is None or passport.again is None:
+    if reproduction.first is None or reproduction.again is None:
         return
-    sides = [facts.origin(job) for job in (passport.first, passport.again)]
+    sides = [facts.origin(job) for job in (reproduction.first, reproduction.again)]
     if not all(sides):
         st.caption(tr("What drew the first one was not recorded then."))
         return

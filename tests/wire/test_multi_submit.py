@@ -41,17 +41,17 @@ def prompts(studio: Studio, user: User) -> list[str]:
 def test_each_request_becomes_a_job_in_order_and_a_repeated_press_makes_nothing_twice(
     studio: Studio, maker: User
 ) -> None:
-    batch = studio.batches.submit(maker, FRUIT, key="press")
+    batch = studio.multi_submit.submit(maker, FRUIT, key="press")
     assert batch.refused is None
     assert [job.spec.prompt for job in batch.sent] == [request.prompt for request in FRUIT]
-    again = studio.batches.submit(maker, FRUIT, key="press", again=True)
+    again = studio.multi_submit.submit(maker, FRUIT, key="press", again=True)
     assert [job.id for job in again.sent] == [job.id for job in batch.sent]
     assert len(prompts(studio, maker)) == 5
     assert studio.ledger.usage(maker).images_today == 10
 
 
 def test_the_price_of_several_is_their_sum_and_waking_is_counted_once(studio: Studio) -> None:
-    one, all_five = studio.jobs.estimate(FRUIT[0]), studio.batches.estimate(FRUIT)
+    one, all_five = studio.jobs.estimate(FRUIT[0]), studio.multi_submit.estimate(FRUIT)
     assert all_five.cost_usd == pytest.approx(5 * one.cost_usd)
     assert all_five.run_s == pytest.approx(5 * one.run_s)
     assert all_five.at_most_usd == pytest.approx(5 * one.at_most_usd)
@@ -66,7 +66,7 @@ def test_one_bad_prompt_stops_all_before_any_is_sent(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, bad: str, error: type[InvalidRequest]
 ) -> None:
     requests = [*FRUIT, JobRequest(prompt=bad)]
-    batch = studio.batches.submit(maker, requests, key="press")
+    batch = studio.multi_submit.submit(maker, requests, key="press")
     assert batch.sent == () and batch.refused is not None
     assert isinstance(batch.refused.error, error)
     assert batch.refused.request.prompt == bad
@@ -74,7 +74,7 @@ def test_one_bad_prompt_stops_all_before_any_is_sent(
 
 
 def test_more_than_there_is_room_for_are_refused_beforehand(tight: Studio, maker: User) -> None:
-    batch = tight.batches.submit(maker, FRUIT, key="press")
+    batch = tight.multi_submit.submit(maker, FRUIT, key="press")
     assert batch.sent == () and batch.refused is not None
     assert "These 5 prompts (10 pictures) are too many at once: of 3 open jobs you have 0." in str(
         batch.refused.error
@@ -94,7 +94,7 @@ def test_quota_and_budget_are_looked_at_beforehand(
 ) -> None:
     studio = build(settings.model_copy(update=limit), clients)
     try:
-        batch = studio.batches.submit(maker, FRUIT, key="press")
+        batch = studio.multi_submit.submit(maker, FRUIT, key="press")
         assert batch.refused is not None and words in str(batch.refused.error)
         assert prompts(studio, maker) == []
     finally:
@@ -105,14 +105,14 @@ def test_a_limit_met_in_the_middle_leaves_what_was_sent_and_the_next_press_sends
     tight: Studio, maker: User
 ) -> None:
     # As a press that was begun before: what it may send is not foreseen, the limit is met on the way.
-    batch = tight.batches.submit(maker, FRUIT, key="press", again=True)
+    batch = tight.multi_submit.submit(maker, FRUIT, key="press", again=True)
     assert [job.spec.prompt for job in batch.sent] == ["a pear", "a plum", "a fig"]
     assert batch.refused is not None and isinstance(batch.refused.error, LimitReached)
     assert batch.refused.request.prompt == "a lemon"
     assert len(tight.jobs.open(maker)) == 3
     for job in batch.sent[:2]:
         tight.jobs.cancel(maker, job.id)
-    rest = tight.batches.submit(maker, FRUIT, key="press", again=True)
+    rest = tight.multi_submit.submit(maker, FRUIT, key="press", again=True)
     assert rest.refused is None and len(rest.sent) == 5
     assert [job.id for job in rest.sent[:3]] == [job.id for job in batch.sent]
     assert sorted(prompts(tight, maker)) == sorted(request.prompt for request in FRUIT)
@@ -122,11 +122,11 @@ def test_an_answer_lost_in_the_middle_makes_nothing_twice(
     studio: Studio, clients: Clients, maker: User
 ) -> None:
     with LostAnswers(clients.dynamodb, "TransactWriteItems", times=1, skip=2) as lost:
-        batch = studio.batches.submit(maker, FRUIT, key="press")
+        batch = studio.multi_submit.submit(maker, FRUIT, key="press")
     assert lost.fired == 1
     if batch.refused is not None:
         assert isinstance(batch.refused.error, Unavailable)
-        batch = studio.batches.submit(maker, FRUIT, key="press", again=True)
+        batch = studio.multi_submit.submit(maker, FRUIT, key="press", again=True)
     assert len(batch.sent) == 5
     assert sorted(prompts(studio, maker)) == sorted(request.prompt for request in FRUIT)
 

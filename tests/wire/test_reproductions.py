@@ -53,14 +53,14 @@ def other_pixels(answer: dict[str, Any]) -> None:
 def test_a_picture_is_drawn_again_from_its_own_recipe_and_found_identical(
     studio: Studio, endpoint: ScriptedEndpoint, finish: Callable[..., Job], maker: User, drawn: Image
 ) -> None:
-    assert studio.passports.latest(maker, drawn.id) is None
-    again = studio.passports.start(maker, drawn.id, key="press")
+    assert studio.reproductions.latest(maker, drawn.id) is None
+    again = studio.reproductions.start(maker, drawn.id, key="press")
     asked = endpoint.accepted[-1].payload
     assert (asked["seed"], asked["num_images_per_prompt"], asked["num_inference_steps"]) == (8, 1, 12)
-    waiting = studio.passports.latest(maker, drawn.id)
+    waiting = studio.reproductions.latest(maker, drawn.id)
     assert waiting is not None and waiting.open and waiting.rerun.difference is None
     finish(again)
-    found = studio.passports.latest(maker, drawn.id)
+    found = studio.reproductions.latest(maker, drawn.id)
     assert found is not None and found.rerun.difference is not None
     assert found.rerun.difference.identical and found.map_url is None
     assert found.first is not None and found.again is not None
@@ -71,8 +71,8 @@ def test_a_picture_is_drawn_again_from_its_own_recipe_and_found_identical(
 def test_another_picture_is_told_in_figures_with_a_map_that_goes_with_it(
     studio: Studio, finish: Callable[..., Job], maker: User, drawn: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again = finish(studio.passports.start(maker, drawn.id, key="press"), other_pixels)
-    found = studio.passports.latest(maker, drawn.id)
+    again = finish(studio.reproductions.start(maker, drawn.id, key="press"), other_pixels)
+    found = studio.reproductions.latest(maker, drawn.id)
     assert found is not None and found.rerun.difference is not None and found.map_url is not None
     assert (found.rerun.difference.differing, found.rerun.difference.largest) == (1, 200)
     assert keys.difference_key(maker.id, again.id, 0) in _keys(studio, keys.images_prefix(maker.id, again.id))
@@ -81,33 +81,33 @@ def test_another_picture_is_told_in_figures_with_a_map_that_goes_with_it(
         raise AssertionError("what was found is on the record")
 
     monkeypatch.setattr("services.jobs.reproductions.difference", compared_anew)
-    known = studio.passports.latest(maker, drawn.id)
+    known = studio.reproductions.latest(maker, drawn.id)
     assert known is not None and known.rerun == found.rerun
     studio.images.delete(maker, f"{again.id}-0")
     assert _keys(studio, keys.images_prefix(maker.id, again.id)) == []
-    left = studio.passports.latest(maker, drawn.id)
+    left = studio.reproductions.latest(maker, drawn.id)
     assert left is not None and left.picture is None and left.rerun.difference == found.rerun.difference
 
 
 def test_the_same_press_twice_draws_once_and_another_draws_anew(
     studio: Studio, endpoint: ScriptedEndpoint, finish: Callable[..., Job], maker: User, drawn: Image
 ) -> None:
-    first = finish(studio.passports.start(maker, drawn.id, key="press"))
+    first = finish(studio.reproductions.start(maker, drawn.id, key="press"))
     count = len(endpoint.accepted)
-    assert studio.passports.start(maker, drawn.id, key="press").id == first.id
+    assert studio.reproductions.start(maker, drawn.id, key="press").id == first.id
     assert len(endpoint.accepted) == count
-    second = studio.passports.start(maker, drawn.id, key="another press")
-    latest = studio.passports.latest(maker, drawn.id)
+    second = studio.reproductions.start(maker, drawn.id, key="another press")
+    latest = studio.reproductions.latest(maker, drawn.id)
     assert latest is not None and latest.rerun.job_id == second.id != first.id
 
 
 def test_a_rerun_that_fails_says_so_and_costs_nothing(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, drawn: Image
 ) -> None:
-    again = studio.passports.start(maker, drawn.id, key="press")
+    again = studio.reproductions.start(maker, drawn.id, key="press")
     endpoint.fail(endpoint.accepted[-1])
     studio.completion.fail(maker.id, again.id, 1, "it broke", failure_uri=None)
-    found = studio.passports.latest(maker, drawn.id)
+    found = studio.reproductions.latest(maker, drawn.id)
     assert found is not None and not found.open and found.rerun.difference is None
     assert found.again is not None and found.again.status is JobStatus.FAILED and found.again.cost_usd == 0
 
@@ -115,13 +115,13 @@ def test_a_rerun_that_fails_says_so_and_costs_nothing(
 def test_nobody_else_can_draw_it_again_or_see_that_it_was(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, other: User, drawn: Image
 ) -> None:
-    studio.passports.start(maker, drawn.id, key="press")
+    studio.reproductions.start(maker, drawn.id, key="press")
     count = len(endpoint.accepted)
     for bad in (drawn.id, "x", f"{keys.new_id()}-0"):
         with pytest.raises(NotFound):
-            studio.passports.start(other, bad, key="press")
+            studio.reproductions.start(other, bad, key="press")
         with pytest.raises(NotFound):
-            studio.passports.latest(other, bad)
+            studio.reproductions.latest(other, bad)
     assert len(endpoint.accepted) == count
 
 
@@ -129,8 +129,8 @@ def test_nobody_else_can_draw_it_again_or_see_that_it_was(
 def test_the_note_goes_with_the_picture(
     studio: Studio, finish: Callable[..., Job], maker: User, drawn: Image, cloud: Any, way: str
 ) -> None:
-    finish(studio.passports.start(maker, drawn.id, key="press"), other_pixels)
-    studio.passports.latest(maker, drawn.id)
+    finish(studio.reproductions.start(maker, drawn.id, key="press"), other_pixels)
+    studio.reproductions.latest(maker, drawn.id)
     if way == "picture":
         studio.images.delete(maker, drawn.id)
     elif way == "job":
@@ -145,8 +145,8 @@ def test_the_note_goes_with_the_picture(
 def test_a_picture_erased_while_it_is_compared_leaves_no_map(
     studio: Studio, finish: Callable[..., Job], maker: User, drawn: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again = finish(studio.passports.start(maker, drawn.id, key="press"), other_pixels)
-    before = studio.passports._objects.put
+    again = finish(studio.reproductions.start(maker, drawn.id, key="press"), other_pixels)
+    before = studio.reproductions._objects.put
     fired = []
 
     def erased_first(*arguments: Any, **named: Any) -> None:
@@ -154,9 +154,9 @@ def test_a_picture_erased_while_it_is_compared_leaves_no_map(
         studio.images.delete(maker, f"{again.id}-0")
         before(*arguments, **named)
 
-    monkeypatch.setattr(studio.passports._objects, "put", erased_first)
+    monkeypatch.setattr(studio.reproductions._objects, "put", erased_first)
     with pytest.raises(NotFound):
-        studio.passports.latest(maker, drawn.id)
+        studio.reproductions.latest(maker, drawn.id)
     assert fired and _keys(studio, keys.images_prefix(maker.id, again.id)) == []
 
 

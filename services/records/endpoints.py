@@ -1,0 +1,24 @@
+"""What an endpoint is doing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from services.records.base import Record
+
+
+class EndpointState(StrEnum):
+    COLD = "cold"
+    STARTING = "starting"
+    READY = "ready"
+    UNKNOWN = "unknown"
+
+
+class EndpointInfo(Record):
+    """What the endpoint of a model is doing, as of `read_at`."""
+
+    model: str
+    state: EndpointState
+    instances: int
+    read_at: datetime

@@ -1,10 +1,14 @@
-"""The API over a studio in memory, mounted at /v1 as the app mounts it, with three users."""
+"""The API over the real services on the embedded cloud, mounted at /v1 as the app mounts it, with three users.
+
+A file shares the cloud's resources; each test has a studio, an endpoint and users of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from types import SimpleNamespace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
@@ -13,11 +17,21 @@ from starlette.routing import Mount
 
 from app.api import create_api, create_health_route
 from services.build import Studio
-from services.records import Role, User
-from tests.api.fake_studio import PUBLIC_URL, FakeStudio
+from services.records import JobStatus, Role, User
+from services.settings import Settings
+from services.worker import Worker
 from tests.api.forger import CLIENT_ID, ISSUER, KID, Forger, KeyServer
-
-ALICE_SUB = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"
+from tests.api.traffic import Traffic
+from tests.cloud import PUBLIC_URL, EmbeddedCloud
+from tests.endpoint import Accepted, ScriptedEndpoint
+from tests.studios import (
+    cancel_open_jobs,
+    new_user,
+    running_studio,
+    scripted,
+    settings_of_a_file,
+    shared_clients,
+)
 
 
 @dataclass(frozen=True)
@@ -31,38 +45,155 @@ class Person:
     def auth(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}"}
 
+    @property
+    def sub(self) -> str:
+        """Their id as Cognito writes it."""
+        return str(UUID(self.user.id))
 
-def mounted(studio: Studio) -> Starlette:
+
+@dataclass
+class Served:
+    """The studio that the API serves now."""
+
+    studio: Studio
+
+
+Finish = Callable[..., None]
+Failing = Callable[[object, str, Exception], list[Any]]
+
+
+def mounted(get_studio: Callable[[], Studio]) -> Starlette:
     """The API and `/healthz` as `app/asgi.py` puts them."""
-    return Starlette(
-        routes=[create_health_route(lambda: studio), Mount("/v1", app=create_api(lambda: studio))]
-    )
+    return Starlette(routes=[create_health_route(get_studio), Mount("/v1", app=create_api(get_studio))])
+
+
+@pytest.fixture(scope="module")
+def settings(cloud_process: EmbeddedCloud) -> Iterator[Settings]:
+    with settings_of_a_file(cloud_process) as settings:
+        yield settings
 
 
 @pytest.fixture
-def studio() -> FakeStudio:
-    return FakeStudio()
+def endpoint(settings: Settings) -> ScriptedEndpoint:
+    return scripted(settings)
 
 
 @pytest.fixture
-def alice(studio: FakeStudio) -> Person:
-    return Person(*studio.add_user("a"))
+def studio(settings: Settings, endpoint: ScriptedEndpoint) -> Iterator[Studio]:
+    with running_studio(settings, endpoint) as studio:
+        yield studio
 
 
 @pytest.fixture
-def bob(studio: FakeStudio) -> Person:
-    return Person(*studio.add_user("b"))
+def served(studio: Studio) -> Served:
+    return Served(studio)
 
 
 @pytest.fixture
-def admin(studio: FakeStudio) -> Person:
-    return Person(*studio.add_user("c", role=Role.ADMIN))
+def worker(studio: Studio) -> Worker:
+    return Worker(studio, studio.results_queue, studio.metrics)
+
+
+def person(studio: Studio, letter: str, *, role: Role = Role.MAKER) -> Person:
+    """Somebody who has signed in once, and has a key; called by a letter."""
+    user = new_user(f"{letter}@example.com", role=role, name=letter.upper())
+    groups = ("admins",) if role is Role.ADMIN else ()
+    user = studio.accounts.sign_in(sub=user.id, email=user.email, groups=groups, name=user.name)
+    return Person(user, studio.accounts.create_key(user, "test").secret)
 
 
 @pytest.fixture
-def client(studio: FakeStudio) -> Iterator[TestClient]:
-    with TestClient(mounted(studio.as_studio()), base_url=PUBLIC_URL, follow_redirects=False) as client:
+def alice(studio: Studio) -> Iterator[Person]:
+    alice = person(studio, "a")
+    yield alice
+    cancel_open_jobs(studio, alice.user)
+
+
+@pytest.fixture
+def bob(studio: Studio) -> Iterator[Person]:
+    bob = person(studio, "b")
+    yield bob
+    cancel_open_jobs(studio, bob.user)
+
+
+@pytest.fixture
+def admin(studio: Studio) -> Person:
+    return person(studio, "c", role=Role.ADMIN)
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[TestClient]:
+    app = mounted(lambda: served.studio)
+    with TestClient(app, base_url=PUBLIC_URL, follow_redirects=False) as client:
         yield client
+
+
+@pytest.fixture
+def traffic(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Traffic]:
+    """What is asked of AWS by the API from here on; the users have been made before."""
+    for name in ("alice", "bob", "admin"):
+        if name in request.fixturenames:
+            request.getfixturevalue(name)
+    with Traffic(shared_clients(settings)) as traffic:
+        yield traffic
+
+
+@pytest.fixture
+def finish(endpoint: ScriptedEndpoint, worker: Worker) -> Finish:
+    """`finish(job_id)`: the endpoint is done with the job, and the worker hears of it.
+
+    With a status the job ends in that way; `change` spoils the container's answer.
+    """
+
+    def ended(
+        job_id: str,
+        status: JobStatus = JobStatus.SUCCEEDED,
+        change: Callable[[dict[str, Any]], object] | None = None,
+    ) -> None:
+        taken = invocation_of(endpoint, job_id)
+        if status is JobStatus.SUCCEEDED:
+            worker.handle(endpoint.complete(taken, change))
+        else:
+            worker.handle(endpoint.fail(taken, status="Expired" if status is JobStatus.EXPIRED else "Failed"))
+
+    return ended
+
+
+def invocation_of(endpoint: ScriptedEndpoint, job_id: str) -> Accepted:
+    """The one invocation of a job."""
+    (found,) = (taken for taken in endpoint.accepted if job_id in taken.inference_id)
+    return found
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
+    """`failing(studio.jobs, "submit", error)`: that operation raises; returns a list of the calls it gets."""
+
+    def broken(part: object, operation: str, error: Exception) -> list[Any]:
+        calls: list[Any] = []
+
+        def fail(*arguments: Any, **named: Any) -> None:
+            calls.append((arguments, named))
+            raise error
+
+        monkeypatch.setattr(part, operation, fail)
+        return calls
+
+    return broken
+
+
+@pytest.fixture
+def looks(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids of the jobs whose progress is asked for, one for each question."""
+    seen: list[str] = []
+    watch = studio.live.watch
+
+    def watched(user: User, job_id: str) -> Any:
+        seen.append(job_id)
+        return watch(user, job_id)
+
+    monkeypatch.setattr(studio.live, "watch", watched)
+    return seen
 
 
 @pytest.fixture(scope="session")
@@ -78,13 +209,14 @@ def key_server(forger: Forger) -> Iterator[KeyServer]:
 
 
 @pytest.fixture
-def cognito(studio: FakeStudio, key_server: KeyServer) -> KeyServer:
-    """Sign-in by Cognito's tokens as well as by API keys."""
-    studio.settings = SimpleNamespace(
-        public_url=PUBLIC_URL,
-        auth_mode="cognito",
-        cognito_issuer=ISSUER,
-        cognito_client_id=CLIENT_ID,
-        cognito_jwks_url=key_server.url,
+def cognito(served: Served, key_server: KeyServer) -> KeyServer:
+    """Sign-in by the tokens of another pool than the embedded cloud's: the forger's."""
+    settings = served.studio.settings.model_copy(
+        update={
+            "cognito_issuer": ISSUER,
+            "cognito_client_id": CLIENT_ID,
+            "cognito_jwks_url": key_server.url,
+        }
     )
+    served.studio = replace(served.studio, settings=settings)
     return key_server

@@ -14,7 +14,7 @@ def test_models_tell_limits_defaults_price_and_state(client: TestClient, alice: 
     listed = client.get("/v1/models", headers=alice.auth).json()
     assert listed["object"] == "list"
     (pocket,) = listed["data"]
-    assert (pocket["id"], pocket["object"], pocket["state"]) == ("pocket", "model", "cold")
+    assert (pocket["id"], pocket["object"], pocket["state"]) == ("pocket", "model", "ready")
     assert (pocket["grid_px"], pocket["max_px"], pocket["max_count"]) == (8, 192, 4)
     assert pocket["defaults"]["width"] == 128
     assert pocket["sizes"][0] == {"label": "1:1", "width": 128, "height": 128}
@@ -24,7 +24,7 @@ def test_models_tell_limits_defaults_price_and_state(client: TestClient, alice: 
 def test_me_is_the_keys_owner(client: TestClient, alice: Person, admin: Person) -> None:
     assert client.get("/v1/me", headers=alice.auth).json() == {
         "object": "user",
-        "id": "a" * 32,
+        "id": alice.user.id,
         "email": "a@example.com",
         "name": "A",
         "role": "maker",

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from tests import hostile_files as files
 from tests.api.conftest import Person
-from tests.api.fake_studio import FakeStudio
+from tests.api.traffic import Traffic
 
 JSON = {"Content-Type": "application/json"}
 
@@ -57,7 +57,7 @@ JSON = {"Content-Type": "application/json"}
     ],
 )
 def test_a_wrong_field_is_named_and_nothing_is_made(
-    client: TestClient, studio: FakeStudio, alice: Person, fields: dict[str, Any], param: str
+    client: TestClient, traffic: Traffic, alice: Person, fields: dict[str, Any], param: str
 ) -> None:
     answer = client.post("/v1/jobs", json={"prompt": "a red apple", **fields}, headers=alice.auth)
     problem = answer.json()
@@ -65,7 +65,7 @@ def test_a_wrong_field_is_named_and_nothing_is_made(
     assert answer.headers["content-type"] == "application/problem+json"
     assert problem["param"] == param
     assert len(problem["detail"]) > 10
-    assert studio.writes == []
+    assert traffic.writes == []
 
 
 def test_all_wrong_types_are_told_at_once(client: TestClient, alice: Person) -> None:
@@ -111,11 +111,11 @@ def test_markdown_and_every_script_are_just_text(client: TestClient, alice: Pers
     ids=lambda body: repr(body[:30]),
 )
 def test_a_body_that_is_not_json_is_a_bad_request(
-    client: TestClient, studio: FakeStudio, alice: Person, body: bytes
+    client: TestClient, traffic: Traffic, alice: Person, body: bytes
 ) -> None:
     answer = client.post("/v1/jobs", content=body, headers={**alice.auth, **JSON})
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_json"), answer.text
-    assert studio.writes == []
+    assert traffic.writes == []
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"a red apple"', b"null", b"7", b'[{"prompt": "a"}]'])
@@ -148,12 +148,12 @@ def test_infinity_by_the_back_door_is_refused(client: TestClient, alice: Person)
     ],
 )
 def test_a_body_of_another_type_is_refused(
-    client: TestClient, studio: FakeStudio, alice: Person, content_type: str | None
+    client: TestClient, traffic: Traffic, alice: Person, content_type: str | None
 ) -> None:
     headers = {**alice.auth, **({"Content-Type": content_type} if content_type else {})}
     answer = client.post("/v1/jobs", content=b'{"prompt": "a"}', headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
-    assert studio.writes == []
+    assert traffic.writes == []
 
 
 def test_a_content_type_with_a_character_set_is_fine(client: TestClient, alice: Person) -> None:
@@ -163,13 +163,13 @@ def test_a_content_type_with_a_character_set_is_fine(client: TestClient, alice: 
 
 @pytest.mark.parametrize("declared", [True, False])
 def test_twenty_megabytes_are_too_much_whether_declared_or_not(
-    client: TestClient, studio: FakeStudio, alice: Person, declared: bool
+    client: TestClient, traffic: Traffic, alice: Person, declared: bool
 ) -> None:
     body = json.dumps({"prompt": "x" * 20_000_000}).encode()
     content = body if declared else iter([body[n : n + 65536] for n in range(0, len(body), 65536)])
     answer = client.post("/v1/jobs", content=content, headers={**alice.auth, **JSON})
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
-    assert studio.writes == []
+    assert traffic.writes == []
 
 
 def test_an_error_never_repeats_what_was_sent(client: TestClient, alice: Person) -> None:
@@ -181,11 +181,11 @@ def test_an_error_never_repeats_what_was_sent(client: TestClient, alice: Person)
 @pytest.mark.parametrize("field", ["image", "mask"])
 @pytest.mark.parametrize("name", [name for name in files.refused_as_pictures() if name != "of_100_mb"])
 def test_a_hostile_picture_is_refused_by_name_and_nothing_is_made(
-    client: TestClient, studio: FakeStudio, alice: Person, name: str, field: str
+    client: TestClient, traffic: Traffic, alice: Person, name: str, field: str
 ) -> None:
     fine = base64.b64encode(files.png()).decode()
     body = {"prompt": "a red apple", "image": fine}
     body[field] = base64.b64encode(files.refused_as_pictures()[name]()).decode()
     answer = client.post("/v1/jobs", json=body, headers=alice.auth)
     assert (answer.status_code, answer.json()["param"]) == (422, field)
-    assert studio.writes == []
+    assert traffic.writes == []

@@ -5,17 +5,25 @@ from __future__ import annotations
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.api.conftest import Person
-from tests.api.fake_studio import STORE, FakeStudio
+from services.build import Studio
+from services.images import images
+from services.settings import Settings
+from tests.api.conftest import Finish, Person
 from tests.api.test_jobs import make
 
 
 @pytest.fixture
-def job_id(client: TestClient, studio: FakeStudio, alice: Person) -> str:
+def job_id(client: TestClient, finish: Finish, alice: Person) -> str:
     """A finished job of Alice's with three pictures."""
     made: str = make(client, alice, count=3, seed=1)["id"]
-    studio.finish(made)
+    finish(made)
     return made
+
+
+def stored_at(settings: Settings, alice: Person, job_id: str, n: int) -> str:
+    """The address of a picture without what signs it."""
+    place = f"images/{alice.user.id}/{job_id}/{n}.png"
+    return f"{settings.aws_endpoint_url}/{settings.images_bucket}/{place}?"
 
 
 def test_images_are_listed_newest_first_in_pages(client: TestClient, alice: Person, job_id: str) -> None:
@@ -29,10 +37,10 @@ def test_images_are_listed_newest_first_in_pages(client: TestClient, alice: Pers
 
 
 def test_images_can_be_listed_by_job_and_by_star(
-    client: TestClient, studio: FakeStudio, alice: Person, job_id: str
+    client: TestClient, studio: Studio, alice: Person, job_id: str
 ) -> None:
     starred = f"{job_id}-1"
-    studio.all_images[starred] = studio.all_images[starred].model_copy(update={"favorite": True})
+    studio.marks.star_many(alice.user, [starred], True)
     by_job = client.get(f"/v1/images?job={job_id}", headers=alice.auth).json()["data"]
     by_star = client.get("/v1/images?favorites=true", headers=alice.auth).json()["data"]
     before_0_2 = client.get("/v1/images?favourites=true", headers=alice.auth).json()["data"]
@@ -41,27 +49,36 @@ def test_images_can_be_listed_by_job_and_by_star(
     assert [image["id"] for image in by_star] == [starred]
 
 
-def test_an_image_tells_what_made_it(client: TestClient, alice: Person, job_id: str) -> None:
+def test_an_image_tells_what_made_it(
+    client: TestClient, settings: Settings, alice: Person, job_id: str
+) -> None:
     image = client.get(f"/v1/images/{job_id}-2", headers=alice.auth).json()
     assert image["object"] == "image"
     assert (image["job"], image["seed"], image["model"]) == (job_id, 3, "pocket")
     assert image["prompt"] == "a red apple"
-    assert image["url"].startswith(STORE)
+    assert image["url"].startswith(stored_at(settings, alice, job_id, 2))
 
 
 def test_an_image_without_a_thumbnail_yet_has_none(
-    client: TestClient, studio: FakeStudio, alice: Person, job_id: str
+    client: TestClient, finish: Finish, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bare = studio.all_images[f"{job_id}-0"].model_copy(update={"thumbnail_key": None})
-    studio.all_images[bare.id] = bare
-    assert client.get(f"/v1/images/{bare.id}", headers=alice.auth).json()["thumbnail_url"] is None
+    def full(_png: bytes) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(images, "thumbnail", full)
+    bare = make(client, alice)["id"]
+    finish(bare)
+    assert client.get(f"/v1/images/{bare}-0", headers=alice.auth).json()["thumbnail_url"] is None
 
 
-def test_a_download_leads_to_the_signed_link(client: TestClient, alice: Person, job_id: str) -> None:
+def test_a_download_leads_to_the_signed_link(
+    client: TestClient, settings: Settings, alice: Person, job_id: str
+) -> None:
     answer = client.get(f"/v1/images/{job_id}-0/download", headers=alice.auth)
     assert answer.status_code == 302
-    assert answer.headers["location"].startswith(STORE)
-    assert answer.headers["location"].endswith("?download")
+    link = answer.headers["location"]
+    assert link.startswith(stored_at(settings, alice, job_id, 0))
+    assert "response-content-disposition=attachment" in link and "X-Amz-Signature=" in link
     assert answer.headers["cache-control"] == "no-store"
 
 

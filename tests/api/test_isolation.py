@@ -11,9 +11,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.api import create_api
-from tests.api.conftest import Person
-from tests.api.fake_studio import FakeStudio
+from tests.api.conftest import Finish, Person
 from tests.api.test_jobs import make
+from tests.api.traffic import Traffic
 
 
 @dataclass(frozen=True)
@@ -24,22 +24,22 @@ class Row:
     path: str
     body: dict[str, Any] | None = None
     ids: str | None = None
-    sees_only_own: Callable[[dict[str, Any]], bool] | None = None
+    sees_only_own: Callable[[dict[str, Any], Person], bool] | None = None
 
 
 ROWS = {
     "createJob": Row("POST", "/jobs", body={"prompt": "a red apple"}),
-    "listJobs": Row("GET", "/jobs", sees_only_own=lambda page: page["data"] == []),
+    "listJobs": Row("GET", "/jobs", sees_only_own=lambda page, bob: page["data"] == []),
     "getJob": Row("GET", "/jobs/{id}", ids="job"),
     "cancelJob": Row("POST", "/jobs/{id}/cancel", ids="job"),
     "runJob": Row("POST", "/jobs/{id}/run", ids="job"),
-    "listImages": Row("GET", "/images", sees_only_own=lambda page: page["data"] == []),
+    "listImages": Row("GET", "/images", sees_only_own=lambda page, bob: page["data"] == []),
     "getImage": Row("GET", "/images/{id}", ids="image"),
     "downloadImage": Row("GET", "/images/{id}/download", ids="image"),
     "deleteImage": Row("DELETE", "/images/{id}", ids="image"),
     "listModels": Row("GET", "/models"),
-    "getMe": Row("GET", "/me", sees_only_own=lambda me: me["id"] == "b" * 32),
-    "getUsage": Row("GET", "/usage", sees_only_own=lambda usage: usage["images_today"] == 0),
+    "getMe": Row("GET", "/me", sees_only_own=lambda me, bob: me["id"] == bob.user.id),
+    "getUsage": Row("GET", "/usage", sees_only_own=lambda usage, bob: usage["images_today"] == 0),
 }
 UNKNOWN_JOB = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 BAD_IDS = [
@@ -70,11 +70,10 @@ def operations() -> dict[str, tuple[str, str]]:
 
 
 @pytest.fixture
-def things(client: TestClient, studio: FakeStudio, alice: Person) -> dict[str, str]:
+def things(client: TestClient, finish: Finish, alice: Person) -> dict[str, str]:
     """A finished job of Alice's and its picture."""
     job_id = make(client, alice, seed=7)["id"]
-    studio.finish(job_id)
-    studio.writes.clear()
+    finish(job_id)
     return {"job": job_id, "image": f"{job_id}-0"}
 
 
@@ -98,26 +97,27 @@ def test_every_operation_has_a_row() -> None:
 
 @pytest.mark.parametrize("operation", ROWS)
 def test_a_stranger_gets_401_and_learns_nothing(
-    client: TestClient, studio: FakeStudio, things: dict[str, str], operation: str
+    client: TestClient, things: dict[str, str], traffic: Traffic, operation: str
 ) -> None:
     row = ROWS[operation]
     answer = call(client, row, things.get(row.ids or "", ""), {})
     assert answer.status_code == 401
     assert set(answer.json()) == {"type", "title", "status", "detail", "instance", "code", "request_id"}
-    assert studio.writes == []
+    assert traffic.writes == []
 
 
 @pytest.mark.parametrize("who", ["bob", "admin"])
 @pytest.mark.parametrize("operation", [name for name, row in ROWS.items() if row.ids])
 def test_somebody_elses_thing_looks_exactly_like_one_that_does_not_exist(
     client: TestClient,
-    studio: FakeStudio,
+    bob: Person,
+    admin: Person,
     things: dict[str, str],
+    traffic: Traffic,
     operation: str,
     who: str,
-    request: pytest.FixtureRequest,
 ) -> None:
-    person: Person = request.getfixturevalue(who)
+    person = {"bob": bob, "admin": admin}[who]
     row = ROWS[operation]
     assert row.ids
     foreign = things[row.ids]
@@ -125,20 +125,20 @@ def test_somebody_elses_thing_looks_exactly_like_one_that_does_not_exist(
     answers = [as_unknown(call(client, row, id, person.auth)) for id in (foreign, unknown)]
     assert answers[0][0] == 404
     assert answers[0] == answers[1]
-    assert studio.writes == []
+    assert traffic.writes == []
 
 
 @pytest.mark.parametrize("bad_id", BAD_IDS, ids=lambda text: text[:20])
 @pytest.mark.parametrize("operation", [name for name, row in ROWS.items() if row.ids])
 def test_a_malformed_or_guessed_id_looks_like_an_unknown_one(
-    client: TestClient, studio: FakeStudio, alice: Person, operation: str, bad_id: str
+    client: TestClient, alice: Person, traffic: Traffic, operation: str, bad_id: str
 ) -> None:
     row = ROWS[operation]
     unknown = UNKNOWN_JOB if row.ids == "job" else f"{UNKNOWN_JOB}-0"
     bad, plain = (as_unknown(call(client, row, id, alice.auth)) for id in (bad_id, unknown))
     assert bad == plain
     assert bad[0] == 404
-    assert studio.writes == []
+    assert traffic.writes == []
 
 
 @pytest.mark.parametrize("operation", [name for name, row in ROWS.items() if row.sees_only_own])
@@ -149,7 +149,7 @@ def test_a_list_shows_only_ones_own(
     assert row.sees_only_own
     answer = call(client, row, "", bob.auth)
     assert answer.status_code == 200
-    assert row.sees_only_own(answer.json())
+    assert row.sees_only_own(answer.json(), bob)
 
 
 def test_a_foreign_job_as_a_filter_is_an_empty_list_like_an_unknown_one(
@@ -163,14 +163,14 @@ def test_a_foreign_job_as_a_filter_is_an_empty_list_like_an_unknown_one(
     assert answers[0]["data"] == []
 
 
-def test_somebody_elses_cursor_is_refused_or_shows_nothing_of_theirs(
+def test_somebody_elses_cursor_shows_nothing_of_theirs(
     client: TestClient, alice: Person, bob: Person
 ) -> None:
     for _ in range(3):
         make(client, alice)
     cursor = client.get("/v1/jobs?limit=1", headers=alice.auth).json()["next"]
     answer = client.get("/v1/jobs", params={"after": cursor}, headers=bob.auth)
-    assert answer.status_code == 422 or answer.json()["data"] == []
+    assert (answer.status_code, answer.json()["data"]) == (200, [])
 
 
 @pytest.mark.parametrize("operation", ROWS)

@@ -5,21 +5,32 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import struct
 import threading
 import time
 import zlib
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image as Pillow
 
+from services.build import Studio
+from services.clock import now
 from services.errors import IdempotencyInFlight, LimitReached, Unavailable
 from services.formats.sanitize import as_png, read_picture
-from services.records import Hint, JobStatus, LiveJob, Withheld
-from tests.api.conftest import Person
-from tests.api.fake_studio import BAD_WORD, PUBLIC_URL, STORE, FakeStudio
+from services.records import JobStatus
+from services.settings import Settings
+from services.store import keys
+from tests.api.conftest import Failing, Finish, Person, invocation_of
+from tests.api.traffic import Traffic
+from tests.cloud import PUBLIC_URL
+from tests.endpoint import ScriptedEndpoint
+from tests.studios import shared_clients
+
+BAD_WORD = "swastika"
 
 
 def make(client: TestClient, person: Person, **fields: Any) -> dict[str, Any]:
@@ -29,29 +40,31 @@ def make(client: TestClient, person: Person, **fields: Any) -> dict[str, Any]:
     return job
 
 
-def finish_soon(studio: FakeStudio, status: JobStatus = JobStatus.SUCCEEDED) -> threading.Thread:
-    """Ends the first job that appears, a moment after it does."""
+def finish_soon(
+    finish: Finish, looks: list[str], status: JobStatus = JobStatus.SUCCEEDED
+) -> threading.Thread:
+    """Ends the first job that is looked at: somebody waits for it."""
 
     def work() -> None:
-        for _ in range(400):
-            if studio.all_jobs:
-                time.sleep(0.1)
-                studio.finish(next(iter(studio.all_jobs)), status)
-                return
+        deadline = time.monotonic() + 20
+        while not looks and time.monotonic() < deadline:
             time.sleep(0.01)
+        finish(looks[0], status)
 
     thread = threading.Thread(target=work)
     thread.start()
     return thread
 
 
-def test_a_prompt_alone_makes_a_job_with_every_default_resolved(client: TestClient, alice: Person) -> None:
+def test_a_prompt_alone_makes_a_job_with_every_default_resolved(
+    client: TestClient, studio: Studio, alice: Person
+) -> None:
     answer = client.post("/v1/jobs", json={"prompt": "a red apple"}, headers=alice.auth)
     job = answer.json()
     assert answer.status_code == 201
     assert answer.headers["location"] == f"{PUBLIC_URL}/v1/jobs/{job['id']}"
     assert answer.headers["cache-control"] == "no-store"
-    assert (job["object"], job["status"], job["model"]) == ("job", "queued", "pocket")
+    assert (job["object"], job["status"], job["model"]) == ("job", "starting", "pocket")
     assert job["input"] == {
         "prompt": "a red apple",
         "negative_prompt": "",
@@ -71,7 +84,8 @@ def test_a_prompt_alone_makes_a_job_with_every_default_resolved(client: TestClie
     assert (job["withheld"], job["hint"]) == ([], None)
     assert (job["output"], job["error"], job["started_at"], job["completed_at"]) == (None, None, None, None)
     assert job["created_at"].endswith("Z")
-    assert job["metrics"]["estimated_cost_usd"] == 0.0001
+    estimate = studio.jobs.get(alice.user, job["id"]).estimate
+    assert 0 < job["metrics"]["estimated_cost_usd"] == estimate.cost_usd <= job["metrics"]["reserved_usd"]
     address = f"{PUBLIC_URL}/v1/jobs/{job['id']}"
     assert job["urls"] == {
         "get": address,
@@ -109,63 +123,81 @@ def test_nulls_ask_for_the_defaults(client: TestClient, alice: Person) -> None:
 
 
 def test_a_finished_job_holds_its_pictures_in_order_with_their_seeds(
-    client: TestClient, studio: FakeStudio, alice: Person
+    client: TestClient, finish: Finish, settings: Settings, alice: Person
 ) -> None:
     job = make(client, alice, seed=7, count=3)
-    studio.finish(job["id"])
+    finish(job["id"])
     done = client.get(f"/v1/jobs/{job['id']}", headers=alice.auth).json()
     assert done["status"] == "succeeded"
     assert [image["seed"] for image in done["output"]] == [7, 8, 9]
     first = done["output"][0]
     assert (first["id"], first["object"], first["job"]) == (f"{job['id']}-0", "image", job["id"])
-    assert first["url"] == f"{STORE}/images/{alice.user.id}/{job['id']}/0.png"
-    assert first["thumbnail_url"].endswith("/0.thumb.webp")
+    store = f"{settings.aws_endpoint_url}/{settings.images_bucket}/images/{alice.user.id}/{job['id']}"
+    assert first["url"].partition("?")[0] == f"{store}/0.png"
+    assert first["thumbnail_url"].partition("?")[0] == f"{store}/0.thumb.webp"
     assert (first["width"], first["height"]) == (128, 128)
-    assert done["metrics"]["cost_usd"] == 0.0001
+    assert 0 < done["metrics"]["cost_usd"] <= job["metrics"]["reserved_usd"]
     assert done["metrics"]["gpu_s"] == 1.0
     assert done["metrics"]["queue_position"] is None
 
 
-def test_a_failed_job_says_why_and_costs_nothing(
-    client: TestClient, studio: FakeStudio, alice: Person
-) -> None:
+def test_a_failed_job_says_why_and_costs_nothing(client: TestClient, finish: Finish, alice: Person) -> None:
     job = make(client, alice)
-    studio.finish(job["id"], JobStatus.FAILED)
+    finish(job["id"], JobStatus.FAILED)
     failed = client.get(f"/v1/jobs/{job['id']}", headers=alice.auth).json()
     assert failed["status"] == "failed"
     assert failed["output"] is None
-    assert failed["error"] == {"code": "model_error", "message": "The model crashed."}
+    assert failed["error"] == {
+        "code": "model_error",
+        "message": "The model failed while drawing. Try again, or with another seed.",
+    }
     assert failed["metrics"]["cost_usd"] == 0
 
 
-def test_a_waiting_job_shows_its_place(client: TestClient, alice: Person) -> None:
-    job = make(client, alice)
-    seen = client.get(f"/v1/jobs/{job['id']}", headers=alice.auth).json()
-    assert (seen["status"], seen["metrics"]["queue_position"]) == ("queued", 1)
+@pytest.fixture
+def full_window(client: TestClient, settings: Settings, bob: Person) -> None:
+    """Bob's jobs take every place at the endpoint: who comes after him waits."""
+    for _ in range(settings.dispatch_window):
+        make(client, bob)
+
+
+def test_a_waiting_job_shows_its_place(client: TestClient, full_window: None, alice: Person) -> None:
+    first, second = make(client, alice), make(client, alice)
+    assert first["status"] == "queued"
+    for place, job in ((1, first), (2, second)):
+        seen = client.get(f"/v1/jobs/{job['id']}", headers=alice.auth).json()
+        assert (seen["status"], seen["metrics"]["queue_position"]) == ("queued", place)
 
 
 def test_a_long_queue_is_listed_without_a_look_at_each_job(
-    client: TestClient, studio: FakeStudio, alice: Person
+    client: TestClient, full_window: None, looks: list[str], alice: Person
 ) -> None:
-    for _ in range(5):
-        make(client, alice)
+    made = [make(client, alice)["id"] for _ in range(5)]
     assert len(client.get("/v1/jobs", headers=alice.auth).json()["data"]) == 5
-    assert "live.watch" not in studio.reads
+    assert looks == []
+    client.get(f"/v1/jobs/{made[0]}", headers=alice.auth)
+    assert looks == [made[0]], "and a look would have been seen"
 
 
 def test_a_running_job_shows_its_step_and_the_time_left(
-    client: TestClient, studio: FakeStudio, alice: Person
+    client: TestClient, settings: Settings, alice: Person
 ) -> None:
     job = make(client, alice)
-    studio.progress[job["id"]] = LiveJob(
-        job=studio.all_jobs[job["id"]], status=JobStatus.PROCESSING, step=3, steps=20, eta_s=1.5
+    written = now()
+    progress = {"step": 3, "steps": 20, "updated_at": written.isoformat()}
+    progress["started_at"] = (written - timedelta(minutes=5)).isoformat()
+    shared_clients(settings).s3.put_object(
+        Bucket=settings.outputs_bucket,
+        Key=keys.progress_key(alice.user.id, job["id"], 1),
+        Body=json.dumps(progress),
     )
     seen = client.get(f"/v1/jobs/{job['id']}", headers=alice.auth).json()
     assert seen["status"] == "processing"
     assert {name: seen["metrics"][name] for name in ("step", "steps", "eta_s", "queue_position")} == {
         "step": 3,
         "steps": 20,
-        "eta_s": 1.5,
+        # Three steps took 300 s, so 17 take 1700 s, less what has passed since.
+        "eta_s": pytest.approx(1700, abs=20),
         "queue_position": None,
     }
 
@@ -188,12 +220,10 @@ def test_jobs_are_listed_newest_first_in_pages_without_gap_or_repeat(
     assert seen == sorted(made, reverse=True)
 
 
-def test_jobs_can_be_listed_by_several_statuses(
-    client: TestClient, studio: FakeStudio, alice: Person
-) -> None:
+def test_jobs_can_be_listed_by_several_statuses(client: TestClient, finish: Finish, alice: Person) -> None:
     done, failed, _ = (make(client, alice)["id"] for _ in range(3))
-    studio.finish(done)
-    studio.finish(failed, JobStatus.FAILED)
+    finish(done)
+    finish(failed, JobStatus.FAILED)
     page = client.get("/v1/jobs?status=succeeded&status=failed", headers=alice.auth).json()
     assert {job["id"] for job in page["data"]} == {done, failed}
 
@@ -225,23 +255,21 @@ def test_canceling_twice_is_fine(client: TestClient, alice: Person) -> None:
     assert {answer.json()["status"] for answer in answers} == {"canceled"}
 
 
-def test_canceling_a_finished_job_is_a_conflict(
-    client: TestClient, studio: FakeStudio, alice: Person
-) -> None:
+def test_canceling_a_finished_job_is_a_conflict(client: TestClient, finish: Finish, alice: Person) -> None:
     job = make(client, alice)
-    studio.finish(job["id"])
+    finish(job["id"])
     answer = client.post(f"/v1/jobs/{job['id']}/cancel", headers=alice.auth)
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
 
 
 def test_the_same_idempotency_key_gives_the_same_job(
-    client: TestClient, studio: FakeStudio, alice: Person
+    client: TestClient, studio: Studio, endpoint: ScriptedEndpoint, alice: Person
 ) -> None:
     headers = {**alice.auth, "Idempotency-Key": "order 66"}
     answers = [client.post("/v1/jobs", json={"prompt": "a rocket"}, headers=headers) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [201] * 3
     assert len({answer.json()["id"] for answer in answers}) == 1
-    assert studio.writes == ["jobs.submit"]
+    assert len(studio.jobs.open(alice.user)) == len(endpoint.accepted) == 1
 
 
 def test_an_idempotency_key_with_another_body_is_refused(client: TestClient, alice: Person) -> None:
@@ -251,25 +279,29 @@ def test_an_idempotency_key_with_another_body_is_refused(client: TestClient, ali
     assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_mismatch")
 
 
-@pytest.mark.parametrize("keys", [[""], ["k" * 256], ["a\tb"], ["one", "two"]])
+@pytest.mark.parametrize("sent", [[""], ["k" * 256], ["a\tb"], ["one", "two"]])
 def test_an_unusable_idempotency_key_is_refused_and_nothing_is_made(
-    client: TestClient, studio: FakeStudio, alice: Person, keys: list[str]
+    client: TestClient, alice: Person, traffic: Traffic, sent: list[str]
 ) -> None:
-    headers = [*alice.auth.items(), *(("Idempotency-Key", key) for key in keys)]
+    headers = [*alice.auth.items(), *(("Idempotency-Key", key) for key in sent)]
     answer = client.post("/v1/jobs", json={"prompt": "a rocket"}, headers=headers)
     assert (answer.status_code, answer.json()["param"]) == (422, "Idempotency-Key")
-    assert studio.writes == []
+    assert traffic.writes == []
 
 
 def test_a_moderated_prompt_is_told_rule_category_and_place(
-    client: TestClient, studio: FakeStudio, alice: Person
+    client: TestClient, alice: Person, traffic: Traffic
 ) -> None:
     answer = client.post("/v1/jobs", json={"prompt": f"a {BAD_WORD}"}, headers=alice.auth)
     problem = answer.json()
     assert (answer.status_code, problem["code"], problem["param"]) == (422, "moderated", "prompt")
-    assert problem["moderation"] == {"rule": "r1", "category": "c1", "span": [2, 2 + len(BAD_WORD)]}
+    assert problem["moderation"] == {
+        "rule": "hate-symbols",
+        "category": "hate_symbols",
+        "span": [2, 2 + len(BAD_WORD)],
+    }
     assert BAD_WORD not in answer.text
-    assert studio.writes == []
+    assert traffic.writes == []
 
 
 @pytest.mark.parametrize(
@@ -283,30 +315,45 @@ def test_a_moderated_prompt_is_told_rule_category_and_place(
 )
 def test_what_may_pass_by_waiting_says_for_how_long(
     client: TestClient,
-    studio: FakeStudio,
+    studio: Studio,
     alice: Person,
+    failing: Failing,
     error: Exception,
     status: int,
     retry_after: str | None,
 ) -> None:
-    studio.failing["jobs.submit"] = error
+    failing(studio.jobs, "submit", error)
     answer = client.post("/v1/jobs", json={"prompt": "a rocket"}, headers=alice.auth)
     assert answer.status_code == status
     assert answer.headers.get("retry-after") == retry_after
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("broken", ["live.watch", "images.of_jobs"])
-def test_a_made_job_is_answered_even_when_its_end_cannot_be_read(
-    client: TestClient, studio: FakeStudio, alice: Person, broken: str
+def test_a_made_job_is_answered_even_when_nobody_can_look_at_it(
+    client: TestClient, studio: Studio, failing: Failing, alice: Person
 ) -> None:
-    studio.failing[broken] = Unavailable("S3 throttles.")
-    thread = finish_soon(studio)
+    calls = failing(studio.live, "watch", Unavailable("S3 throttles."))
+    headers = {**alice.auth, "Prefer": "wait=30"}
+    answer = client.post("/v1/jobs", json={"prompt": "a red apple"}, headers=headers)
+    assert calls
+    assert (answer.status_code, answer.json()["status"]) == (201, "starting")
+
+
+def test_a_made_job_is_answered_even_when_its_end_cannot_be_read(
+    client: TestClient,
+    studio: Studio,
+    finish: Finish,
+    looks: list[str],
+    failing: Failing,
+    alice: Person,
+) -> None:
+    calls = failing(studio.images, "of_jobs", Unavailable("S3 throttles."))
+    thread = finish_soon(finish, looks)
     headers = {**alice.auth, "Prefer": "wait=30"}
     answer = client.post("/v1/jobs", json={"prompt": "a red apple"}, headers=headers)
     thread.join(timeout=5)
-    assert broken in studio.reads
-    assert (answer.status_code, answer.json()["status"]) == (201, "queued")
+    assert calls
+    assert (answer.status_code, answer.json()["status"]) == (201, "starting")
 
 
 def file(kind: str = "PNG", size: tuple[int, int] = (64, 64), color: str = "white", **options: Any) -> bytes:
@@ -368,30 +415,25 @@ def bomb(side: int) -> bytes:
     ],
 )
 def test_a_picture_that_cannot_be_drawn_over_is_refused_by_name(
-    client: TestClient, studio: FakeStudio, alice: Person, fields: dict[str, Any], param: str, words: str
+    client: TestClient, traffic: Traffic, alice: Person, fields: dict[str, Any], param: str, words: str
 ) -> None:
     answer = client.post("/v1/jobs", json={"prompt": "a red apple", **fields}, headers=alice.auth)
     problem = answer.json()
     assert (answer.status_code, problem["param"]) == (422, param)
     assert words in problem["detail"]
-    assert studio.writes == []
+    assert traffic.writes == []
 
 
 def test_what_was_withheld_and_what_the_model_does_not_know_are_told(
-    client: TestClient, studio: FakeStudio, alice: Person
+    client: TestClient, finish: Finish, alice: Person
 ) -> None:
+    def withhold(answer: dict[str, Any]) -> None:
+        answer["images"][0] |= {"data": None, "sha256": None, "nsfw": 0.97, "withheld": "nsfw"}
+        answer["hint"] = {"nearest": ["atom symbol", "puzzle piece"], "likeness": 0.2}
+        answer["batch_pictures"] = 4
+
     job = make(client, alice, prompt="quantum chromodynamics", count=2, seed=7)
-    studio.finish(job["id"])
-    done = studio.all_jobs[job["id"]]
-    del studio.all_images[done.image_ids[0]]
-    studio.all_jobs[job["id"]] = done.model_copy(
-        update={
-            "image_ids": done.image_ids[1:],
-            "withheld": (Withheld(n=0, seed=7, reason="nsfw", score=0.97),),
-            "hint": Hint(nearest=("atom symbol", "puzzle piece"), likeness=0.2),
-            "batch_pictures": 4,
-        }
-    )
+    finish(job["id"], change=withhold)
     answer = client.get(f"/v1/jobs/{job['id']}", headers=alice.auth)
     told = answer.json()
     assert told["withheld"] == [{"n": 0, "seed": 7, "reason": "nsfw"}]
@@ -405,15 +447,19 @@ def test_what_was_withheld_and_what_the_model_does_not_know_are_told(
 
 
 def test_a_job_that_waits_for_its_model_says_until_when_and_can_be_run_now(
-    client: TestClient, alice: Person
+    client: TestClient, endpoint: ScriptedEndpoint, alice: Person
 ) -> None:
+    endpoint.instances = 0
     job = make(client, alice, when="warm", within_s=3600)
     assert job["status"] == "queued"
     assert job["run_by"] > job["created_at"]
-    assert job["metrics"]["estimated_wake_usd"] == 0.0003
+    assert endpoint.accepted == []
     for _ in range(2):
         answer = client.post(job["urls"]["run"].removeprefix(PUBLIC_URL), headers=alice.auth)
         assert (answer.status_code, answer.json()["run_by"]) == (200, None)
+    assert invocation_of(endpoint, job["id"])
+    # Only what wakes the model is charged for that.
+    assert job["metrics"]["estimated_wake_usd"] == 0 < make(client, alice)["metrics"]["estimated_wake_usd"]
 
 
 @pytest.mark.parametrize(
@@ -425,8 +471,8 @@ def test_a_job_that_waits_for_its_model_says_until_when_and_can_be_run_now(
     ],
 )
 def test_a_wait_that_cannot_be_is_refused_by_name(
-    client: TestClient, alice: Person, studio: FakeStudio, fields: dict[str, Any], param: str
+    client: TestClient, alice: Person, studio: Studio, fields: dict[str, Any], param: str
 ) -> None:
     answer = client.post("/v1/jobs", json={"prompt": "a", **fields}, headers=alice.auth)
     assert (answer.status_code, answer.json()["param"]) == (422, param)
-    assert studio.all_jobs == {}
+    assert studio.jobs.list(alice.user).items == ()

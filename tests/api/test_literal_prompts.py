@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import pytest
+from fastapi.testclient import TestClient
 
+from services.build import Studio
+from tests.api.conftest import Person
 from tests.api.test_jobs import make
-from tests.api.test_services import RealWorld, real
 
-__all__ = ["real"]
 pytestmark = pytest.mark.wire
 
 
-def test_braces_lists_and_backslashes_of_a_program_are_characters(real: RealWorld) -> None:
-    real.studio.prompts.save_list(real.alice.user, "animal", "cat\ndog", new=True)
+def test_braces_lists_and_backslashes_of_a_program_are_characters(
+    client: TestClient, studio: Studio, alice: Person
+) -> None:
+    studio.prompts.save_list(alice.user, "animal", "cat\ndog", new=True)
     prompt = r"{red|blue} __animal__ \{x\} {prompt"
-    job = make(real.client, real.alice, prompt=prompt)
+    job = make(client, alice, prompt=prompt)
     assert job["input"]["prompt"] == prompt
-    listed = real.client.get("/v1/jobs", headers=real.alice.auth).json()["data"]
+    listed = client.get("/v1/jobs", headers=alice.auth).json()["data"]
     assert [each["input"]["prompt"] for each in listed] == [prompt]

@@ -11,8 +11,7 @@ from fastapi.testclient import TestClient
 
 from app.api.problems import MEDIA_TYPE
 from services.records import JobStatus
-from tests.api.conftest import Person
-from tests.api.fake_studio import FakeStudio
+from tests.api.conftest import Finish, Person
 from tests.api.test_jobs import make
 
 
@@ -99,14 +98,14 @@ def test_the_body_of_a_new_job_is_described(document: dict[str, Any]) -> None:
 
 
 def test_what_is_answered_is_what_is_described(
-    client: TestClient, studio: FakeStudio, alice: Person, document: dict[str, Any]
+    client: TestClient, finish: Finish, alice: Person, document: dict[str, Any]
 ) -> None:
     made = client.post("/v1/jobs", json={"prompt": "a"}, headers=alice.auth)
     conforms(document, ("/jobs", "post"), made)
     job_id = made.json()["id"]
-    studio.finish(job_id)
+    finish(job_id)
     failed = make(client, alice)["id"]
-    studio.finish(failed, JobStatus.FAILED)
+    finish(failed, JobStatus.FAILED)
     image = f"/images/{job_id}-0"
     for path, address in [
         ("/jobs", "/jobs"),

@@ -12,9 +12,9 @@ from starlette.routing import Mount
 
 from app.api import create_api
 from app.middleware.request_id import RequestId
+from services.build import Studio
 from services.errors import BadOutput
-from tests.api.conftest import Person
-from tests.api.fake_studio import FakeStudio
+from tests.api.conftest import Failing, Person
 
 SECRET = "arn:aws:dynamodb:eu-central-1:123456789012:table/atelier"
 
@@ -22,12 +22,13 @@ SECRET = "arn:aws:dynamodb:eu-central-1:123456789012:table/atelier"
 @pytest.mark.parametrize("error", [RuntimeError(SECRET), KeyError(SECRET), BadOutput(SECRET)])
 def test_our_own_fault_tells_a_reference_and_nothing_else(
     client: TestClient,
-    studio: FakeStudio,
+    studio: Studio,
     alice: Person,
+    failing: Failing,
     error: Exception,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    studio.failing["jobs.list"] = error
+    failing(studio.jobs, "list", error)
     with caplog.at_level(logging.ERROR):
         answer = client.get("/v1/jobs", headers=alice.auth)
     problem = answer.json()
@@ -85,8 +86,8 @@ def test_a_problem_has_the_standard_members_and_ours(client: TestClient, alice: 
     }
 
 
-def test_the_servers_own_request_id_is_the_one_that_is_told(studio: FakeStudio) -> None:
-    app = RequestId(Starlette(routes=[Mount("/v1", app=create_api(studio.as_studio))]))
+def test_the_servers_own_request_id_is_the_one_that_is_told(studio: Studio) -> None:
+    app = RequestId(Starlette(routes=[Mount("/v1", app=create_api(lambda: studio))]))
     answer = TestClient(app).get("/v1/jobs", headers={"X-Request-Id": "trace-0123456789"})
     assert answer.headers.get_list("x-request-id") == ["trace-0123456789"]
     assert answer.json()["request_id"] == "trace-0123456789"

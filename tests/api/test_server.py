@@ -12,16 +12,17 @@ from collections.abc import Iterator
 import pytest
 import uvicorn
 
+from services.build import Studio
 from tests.api.conftest import Person, mounted
-from tests.api.fake_studio import FakeStudio
+from tests.api.traffic import Traffic
 
 TWENTY_MEGABYTES = json.dumps({"prompt": "x" * 20_000_000}).encode()
 
 
 @pytest.fixture
-def port(studio: FakeStudio) -> Iterator[int]:
+def port(studio: Studio) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(mounted(studio.as_studio()), log_config=None, lifespan="off")
+        config = uvicorn.Config(mounted(lambda: studio), log_config=None, lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
@@ -36,7 +37,7 @@ def port(studio: FakeStudio) -> Iterator[int]:
 
 @pytest.mark.parametrize("declared", [True, False])
 def test_a_client_that_sends_twenty_megabytes_first_still_reads_why_not(
-    port: int, studio: FakeStudio, alice: Person, declared: bool
+    port: int, alice: Person, traffic: Traffic, declared: bool
 ) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     pieces = iter([TWENTY_MEGABYTES[n : n + 65536] for n in range(0, len(TWENTY_MEGABYTES), 65536)])
@@ -51,7 +52,7 @@ def test_a_client_that_sends_twenty_megabytes_first_still_reads_why_not(
     problem = json.loads(answer.read())
     connection.close()
     assert (answer.status, problem["code"]) == (413, "body_too_large")
-    assert studio.writes == []
+    assert traffic.writes == []
 
 
 def test_a_client_that_asks_first_need_not_send_the_body_at_all(port: int, alice: Person) -> None:
@@ -65,7 +66,7 @@ def test_a_client_that_asks_first_need_not_send_the_body_at_all(port: int, alice
 
 
 def test_a_waiting_caller_who_hangs_up_stops_the_looking(
-    port: int, studio: FakeStudio, alice: Person
+    port: int, studio: Studio, looks: list[str], alice: Person
 ) -> None:
     body = b'{"prompt": "a red apple"}'
     head = (
@@ -75,15 +76,15 @@ def test_a_waiting_caller_who_hangs_up_stops_the_looking(
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(head.encode() + body)
         deadline = time.monotonic() + 10
-        while "live.watch" not in studio.reads and time.monotonic() < deadline:
+        while not looks and time.monotonic() < deadline:
             time.sleep(0.02)
-    assert "live.watch" in studio.reads
+    assert looks
     quiet_since = time.monotonic()
-    seen = len(studio.reads)
+    seen = len(looks)
     deadline = time.monotonic() + 10
     while time.monotonic() - quiet_since < 1 and time.monotonic() < deadline:
         time.sleep(0.05)
-        if len(studio.reads) != seen:
-            seen, quiet_since = len(studio.reads), time.monotonic()
+        if len(looks) != seen:
+            seen, quiet_since = len(looks), time.monotonic()
     assert time.monotonic() - quiet_since >= 1
-    assert len(studio.all_jobs) == 1, "the job itself goes on"
+    assert len(studio.jobs.open(alice.user)) == 1, "the job itself goes on"

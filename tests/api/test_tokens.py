@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from app.api import tokens
+from services.build import Studio
 from services.records import Role
-from tests.api.conftest import ALICE_SUB, Person
-from tests.api.fake_studio import FakeStudio
+from services.settings import AuthMode
+from tests.api.conftest import Person, Served
 from tests.api.forger import KID, Forger, KeyServer
+from tests.api.traffic import Traffic
 
 Attempt = Callable[[Forger], str]
-S = ALICE_SUB
+S = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"
 ELSEWHERE = "http://127.0.0.1:9/evil.json"
 FORGERIES: dict[str, Attempt] = {
     "alg none": lambda f: f.unsigned(S),
@@ -67,11 +70,20 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+@pytest.fixture
+def alice(studio: Studio) -> Person:
+    """She whom the forgeries name: without their fault they would be hers."""
+    user = studio.accounts.sign_in(sub=S, email="a@example.com", groups=(), name="A")
+    for key in studio.accounts.keys(user):
+        studio.accounts.revoke_key(user, key.id)
+    return Person(user, studio.accounts.create_key(user, "test").secret)
+
+
 @pytest.mark.parametrize("attempt", FORGERIES.values(), ids=FORGERIES.keys())
 def test_a_forged_expired_or_wrong_token_is_refused_and_writes_nothing(
     client: TestClient,
-    studio: FakeStudio,
     alice: Person,
+    traffic: Traffic,
     cognito: KeyServer,
     forger: Forger,
     attempt: Attempt,
@@ -86,8 +98,8 @@ def test_a_forged_expired_or_wrong_token_is_refused_and_writes_nothing(
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.headers["www-authenticate"] == 'Bearer realm="atelier", error="invalid_token"'
         assert token not in answer.text
-    assert studio.writes == []
-    assert set(studio.reads) <= {"accounts.user"}
+    # At most the profile that a token names is looked up, and the end of its session.
+    assert set(traffic.calls) <= {"dynamodb.GetItem"} and len(traffic.calls) <= 2 * len(answers)
 
 
 def test_all_forgeries_are_refused_in_the_same_words(
@@ -103,17 +115,18 @@ def test_all_forgeries_are_refused_in_the_same_words(
 def test_a_genuine_token_is_its_user(
     client: TestClient, alice: Person, cognito: KeyServer, forger: Forger
 ) -> None:
-    answer = client.get("/v1/me", headers=bearer(forger.token(ALICE_SUB)))
+    answer = client.get("/v1/me", headers=bearer(forger.token(S)))
     assert answer.status_code == 200
     assert answer.json()["id"] == "a" * 32
 
 
 def test_a_token_of_a_session_that_was_signed_out_is_refused(
-    client: TestClient, studio: FakeStudio, alice: Person, cognito: KeyServer, forger: Forger
+    client: TestClient, studio: Studio, alice: Person, cognito: KeyServer, forger: Forger
 ) -> None:
-    token = bearer(forger.token(ALICE_SUB, auth_time=1_700_000_000))
+    began_at = int(time.time()) - 600
+    token = bearer(forger.token(S, auth_time=began_at))
     assert client.get("/v1/me", headers=token).status_code == 200
-    studio.ended_sessions.add(("a" * 32, 1_700_000_000))
+    studio.accounts.end_session(alice.user, began_at)
     assert client.get("/v1/me", headers=token).status_code == 401
 
 
@@ -130,15 +143,16 @@ def test_a_token_of_a_session_that_was_signed_out_is_refused(
 )
 def test_a_token_has_the_lesser_of_its_groups_and_the_profiles_role(
     client: TestClient,
-    studio: FakeStudio,
+    studio: Studio,
     cognito: KeyServer,
     forger: Forger,
     profile: Role,
     groups: list[str] | None,
     role: str,
 ) -> None:
-    studio.add_user("a", role=profile)
-    token = forger.token(ALICE_SUB, cognito__groups=groups)
+    given = ("admins",) if profile is Role.ADMIN else ()
+    studio.accounts.sign_in(sub=S, email="a@example.com", groups=given, name="A")
+    token = forger.token(S, cognito__groups=groups)
     assert client.get("/v1/me", headers=bearer(token)).json()["role"] == role
 
 
@@ -146,9 +160,9 @@ def test_unknown_key_ids_do_not_make_us_fetch_the_keys_again_and_again(
     client: TestClient, alice: Person, cognito: KeyServer, forger: Forger
 ) -> None:
     for n in range(20):
-        client.get("/v1/me", headers=bearer(forger.token(ALICE_SUB, header={"kid": f"made-up-{n}"})))
+        client.get("/v1/me", headers=bearer(forger.token(S, header={"kid": f"made-up-{n}"})))
     assert cognito.fetches == 1
-    assert client.get("/v1/me", headers=bearer(forger.token(ALICE_SUB))).status_code == 200
+    assert client.get("/v1/me", headers=bearer(forger.token(S))).status_code == 200
     assert cognito.fetches == 1
 
 
@@ -160,9 +174,9 @@ def test_a_new_signing_key_is_found_after_the_cooldown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tokens, "UNKNOWN_KEY_COOLDOWN_S", 0)
-    assert client.get("/v1/me", headers=bearer(forger.token(ALICE_SUB))).status_code == 200
+    assert client.get("/v1/me", headers=bearer(forger.token(S))).status_code == 200
     cognito.document = {"keys": [forger.jwk(KID), forger.jwk("key-2")]}
-    rotated = bearer(forger.token(ALICE_SUB, header={"kid": "key-2"}))
+    rotated = bearer(forger.token(S, header={"kid": "key-2"}))
     assert client.get("/v1/me", headers=rotated).status_code == 200
     assert cognito.fetches == 2
 
@@ -180,7 +194,7 @@ def test_keys_that_cannot_be_read_are_a_503_and_are_not_asked_for_by_everybody(
     broken: tuple[int, bytes],
 ) -> None:
     cognito.broken = lambda: broken
-    answers = [client.get("/v1/me", headers=bearer(forger.token(ALICE_SUB))) for _ in range(5)]
+    answers = [client.get("/v1/me", headers=bearer(forger.token(S))) for _ in range(5)]
     assert {answer.status_code for answer in answers} == {503}
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in answers)
     assert cognito.fetches == 1
@@ -195,9 +209,9 @@ def test_keys_that_come_back_are_used(
 ) -> None:
     monkeypatch.setattr(tokens, "FAILED_FETCH_COOLDOWN_S", 0)
     cognito.broken = lambda: (500, b"")
-    assert client.get("/v1/me", headers=bearer(forger.token(ALICE_SUB))).status_code == 503
+    assert client.get("/v1/me", headers=bearer(forger.token(S))).status_code == 503
     cognito.broken = None
-    assert client.get("/v1/me", headers=bearer(forger.token(ALICE_SUB))).status_code == 200
+    assert client.get("/v1/me", headers=bearer(forger.token(S))).status_code == 200
 
 
 def test_a_key_works_in_either_header(client: TestClient, alice: Person) -> None:
@@ -223,12 +237,12 @@ def test_a_key_works_in_either_header(client: TestClient, alice: Person) -> None
     ids=lambda headers: str(headers)[:50],
 )
 def test_no_key_a_wrong_one_or_a_cookie_is_refused(
-    client: TestClient, studio: FakeStudio, alice: Person, headers: dict[str, str]
+    client: TestClient, alice: Person, traffic: Traffic, headers: dict[str, str]
 ) -> None:
     answer = client.post("/v1/jobs", json={"prompt": "a red apple"}, headers=headers)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Bearer")
-    assert studio.writes == []
+    assert traffic.writes == []
 
 
 def test_a_refusal_comes_before_the_body_is_even_looked_at(client: TestClient) -> None:
@@ -247,12 +261,17 @@ def test_two_credentials_are_one_too_many(client: TestClient, alice: Person, bob
 
 
 def test_tokens_are_nothing_to_a_studio_without_cognito(
-    client: TestClient, alice: Person, forger: Forger
+    client: TestClient, served: Served, alice: Person, cognito: KeyServer, forger: Forger
 ) -> None:
-    assert client.get("/v1/me", headers=bearer(forger.token(ALICE_SUB))).status_code == 401
+    token = bearer(forger.token(S))
+    assert client.get("/v1/me", headers=token).status_code == 200
+    settings = served.studio.settings.model_copy(update={"auth_mode": AuthMode.LOCAL})
+    served.studio = replace(served.studio, settings=settings)
+    assert client.get("/v1/me", headers=token).status_code == 401
 
 
-def test_a_revoked_key_stops_working_at_once(client: TestClient, studio: FakeStudio, alice: Person) -> None:
+def test_a_revoked_key_stops_working_at_once(client: TestClient, studio: Studio, alice: Person) -> None:
     assert client.get("/v1/me", headers=alice.auth).status_code == 200
-    del studio.keys[alice.key]
+    (key,) = studio.accounts.keys(alice.user)
+    studio.accounts.revoke_key(alice.user, key.id)
     assert client.get("/v1/me", headers=alice.auth).status_code == 401

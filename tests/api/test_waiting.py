@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from app.api import waiting
+from services.build import Studio
 from services.errors import Unavailable
 from services.records import JobStatus
-from tests.api.conftest import Person
-from tests.api.fake_studio import FakeStudio
+from services.settings import Settings
+from tests.api.conftest import Failing, Finish, Person, Served, person
 from tests.api.test_jobs import finish_soon
+from tests.endpoint import ScriptedEndpoint
+from tests.studios import cancel_open_jobs, running_studio
 
 BODY = {"prompt": "a red apple"}
 
 
 @pytest.mark.parametrize("status", [JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.EXPIRED])
 def test_waiting_ends_when_the_job_does(
-    client: TestClient, studio: FakeStudio, alice: Person, status: JobStatus
+    client: TestClient,
+    finish: Finish,
+    looks: list[str],
+    alice: Person,
+    status: JobStatus,
 ) -> None:
-    thread = finish_soon(studio, status)
+    thread = finish_soon(finish, looks, status)
     began = time.monotonic()
     answer = client.post("/v1/jobs", json=BODY, headers={**alice.auth, "Prefer": "wait=30"})
     thread.join(timeout=5)
@@ -34,13 +42,13 @@ def test_waiting_ends_when_the_job_does(
 
 
 def test_waiting_ends_with_the_open_job_when_the_time_is_up(
-    client: TestClient, studio: FakeStudio, alice: Person
+    client: TestClient, looks: list[str], alice: Person
 ) -> None:
     answer = client.post("/v1/jobs", json=BODY, headers={**alice.auth, "Prefer": "wait=1"})
     assert answer.status_code == 201
     assert answer.headers["preference-applied"] == "wait=1"
-    assert answer.json()["status"] == "queued"
-    assert studio.reads.count("live.watch") >= 2
+    assert answer.json()["status"] == "starting"
+    assert len(looks) >= 2
 
 
 @pytest.mark.parametrize(
@@ -82,31 +90,40 @@ def test_a_full_waiting_room_answers_at_once(
 
 
 def test_a_failing_look_ends_the_wait_and_keeps_the_job(
-    client: TestClient, studio: FakeStudio, alice: Person
+    client: TestClient, studio: Studio, failing: Failing, alice: Person
 ) -> None:
-    studio.failing["live.watch"] = Unavailable("S3 throttles.")
+    calls = failing(studio.live, "watch", Unavailable("S3 throttles."))
     answer = client.post("/v1/jobs", json=BODY, headers={**alice.auth, "Prefer": "wait=60"})
     assert answer.status_code == 201
-    assert answer.json()["id"] in studio.all_jobs
-    assert "live.watch" in studio.reads
+    assert [job.id for job in studio.jobs.open(alice.user)] == [answer.json()["id"]]
+    assert calls
 
 
 def test_a_hundred_waiting_callers_hold_up_nobody(
-    client: TestClient, studio: FakeStudio, alice: Person
+    served: Served, client: TestClient, settings: Settings, endpoint: ScriptedEndpoint
 ) -> None:
-    headers = {**alice.auth, "Prefer": "wait=2"}
-    answers: list[int] = []
+    generous = settings.model_copy(update={"user_open_jobs": 100})
+    with running_studio(generous, endpoint) as studio:
+        served.studio = studio
+        alice = person(studio, "a")
+        headers = {**alice.auth, "Prefer": "wait=60"}
+        answers: list[Any] = []
 
-    def wait() -> None:
-        answers.append(client.post("/v1/jobs", json=BODY, headers=headers).status_code)
+        def wait() -> None:
+            answers.append(client.post("/v1/jobs", json=BODY, headers=headers))
 
-    threads = [threading.Thread(target=wait) for _ in range(100)]
-    for thread in threads:
-        thread.start()
-    while len(studio.all_jobs) < 50:
-        time.sleep(0.01)
-    assert client.get("/v1/me", headers=alice.auth).status_code == 200
-    assert len(answers) < 100, "the question was answered while others were still waiting"
-    for thread in threads:
-        thread.join(timeout=30)
-    assert answers == [201] * 100
+        threads = [threading.Thread(target=wait) for _ in range(100)]
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + 50
+        while len(studio.jobs.open(alice.user)) < 100:
+            assert time.monotonic() < deadline, "all of them are let in"
+            time.sleep(0.05)
+        # Nothing ends their jobs: none of them can have an answer, and whoever asks meanwhile has one.
+        assert client.get("/v1/me", headers=alice.auth).status_code == 200
+        assert answers == []
+        cancel_open_jobs(studio, alice.user)
+        for thread in threads:
+            thread.join(timeout=30)
+    assert [answer.status_code for answer in answers] == [201] * 100
+    assert {answer.json()["status"] for answer in answers} == {"canceled"}

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from local.resources import Resources
 from tests.cloud import EmbeddedCloud, studio_environment
+from tests.loopback import sitecustomize as loopback
+
+loopback.install()
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(Path(loopback.__file__).parent), os.environ.get("PYTHONPATH")])
+)
 
 
 @pytest.fixture(autouse=True, scope="session")

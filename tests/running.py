@@ -27,14 +27,22 @@ from services.store.api_keys import ApiKeyStore
 from services.store.profiles import ProfileStore
 
 READY_S = 180.0
+LAUNCHER = "local.run"
+WITHOUT_A_MODEL = "tests.stub.studio"
+# How the command lines of model servers are known.
+MODEL_SERVERS = (b"inference.serve", b"tests.stub.model")
 
 
 class RunningStudio:
-    """`python -m local.run` with `home` and a free port; ends with `stop`."""
+    """`python -m local.run` with `home` and a free port; ends with `stop`.
 
-    def __init__(self, home: Path, **variables: str) -> None:
+    With `launcher` another module starts it: tests.stub.studio has no model behind it.
+    """
+
+    def __init__(self, home: Path, *, launcher: str = LAUNCHER, **variables: str) -> None:
         """Starts it and returns when `credentials.json` is there and the studio answers. Raises AssertionError."""
         self.home = home
+        self._launcher = launcher
         self.port = any_free_port()
         self.url = f"http://localhost:{self.port}"
         self.output = home.with_suffix(".out")
@@ -51,7 +59,7 @@ class RunningStudio:
         }
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
-                [STUDIO_PYTHON, "-m", "local.run", "--leash"],
+                [STUDIO_PYTHON, "-m", self._launcher, "--leash"],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -155,7 +163,7 @@ class RunningStudio:
             int(entry.name)
             for entry in Path("/proc").iterdir()
             if entry.name.isdecimal()
-            and b"inference.serve" in _read(entry / "cmdline")
+            and any(server in _read(entry / "cmdline") for server in MODEL_SERVERS)
             and home in _read(entry / "environ").split(b"\0")
         ]
         assert pids, "no model server runs"

@@ -1,4 +1,4 @@
-"""A real Chromium, a whole studio as `make run` starts it, and studios without a model for what needs none."""
+"""A real Chromium, and studios for it: whole ones as `make run` starts them, with and without a model, and bare ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sy
 from local.bootstrap import CHROMIUM_NAMES
 from local.processes import LOOPBACK, ROOT, STUDIO_PYTHON, Child, answers, any_free_port
 from tests.cloud import EmbeddedCloud, studio_environment
-from tests.running import RunningStudio
+from tests.running import WITHOUT_A_MODEL, RunningStudio
 
 # Chromium is slow to draw while the model uses both cores. Nothing is slower for it when all is well: waits end when
 # what they wait for is there, and `expect` would else give up after 5 s.
@@ -68,18 +68,31 @@ def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Pa
 
 
 @pytest.fixture(scope="session")
-def whole_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
-    """One whole studio for all tests that need pictures."""
+def studio_without_a_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
+    """One whole studio for all stories that need pictures, whatever they show."""
+    studio = RunningStudio(tmp_path_factory.mktemp("stub") / "home", launcher=WITHOUT_A_MODEL)
+    yield studio
+    studio.stop()
+
+
+@pytest.fixture(scope="session")
+def studio_with_pocket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
+    """One whole studio for all stories that look at what is drawn."""
     studio = RunningStudio(tmp_path_factory.mktemp("studio") / "home")
     yield studio
     studio.stop()
 
 
 @pytest.fixture(scope="module")
-def running(whole_studio: RunningStudio, request: pytest.FixtureRequest) -> RunningStudio:
-    """It, with a maker and an admin of this file's own: the stories of another file are other people's."""
-    whole_studio.welcome(request.module.__name__.rpartition("test_")[2])
-    return whole_studio
+def running(request: pytest.FixtureRequest) -> RunningStudio:
+    """A whole studio with a maker and an admin of this file's own: the stories of another file are other people's.
+
+    No model is behind it, unless the file says `MODEL = "pocket"`.
+    """
+    real = getattr(request.module, "MODEL", None) == "pocket"
+    studio: RunningStudio = request.getfixturevalue("studio_with_pocket" if real else "studio_without_a_model")
+    studio.welcome(request.module.__name__.rpartition("test_")[2])
+    return studio
 
 
 @pytest.fixture

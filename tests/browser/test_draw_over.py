@@ -16,6 +16,8 @@ from tests.browser.conftest import TIMEOUT_MS, generate, heading, sign_in
 from tests.running import RunningStudio
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+# What is kept and what is drawn are looked at, pixel by pixel.
+MODEL = "pocket"
 
 # An autoencoder is not asked for what is kept: only the soft edge of the mask and rounding differ.
 TOLERANCE = 1.0

@@ -17,6 +17,8 @@ from tests.browser.conftest import TIMEOUT_MS, generate, heading, sign_in
 from tests.running import RunningStudio
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+# Its pictures are those of docs/tour.md.
+MODEL = "pocket"
 
 SHOTS = ROOT / "build/tour"
 WIDEST_PX = 1360

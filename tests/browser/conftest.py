@@ -1,4 +1,4 @@
-"""A real Chromium, and studios for it: whole ones as `make run` starts them, with and without a model, and bare ones."""
+"""A real Chromium, and studios for it: whole ones as `make run` starts them, with a model or without, and bare ones."""
 
 from __future__ import annotations
 
@@ -90,7 +90,9 @@ def running(request: pytest.FixtureRequest) -> RunningStudio:
     No model is behind it, unless the file says `MODEL = "pocket"`.
     """
     real = getattr(request.module, "MODEL", None) == "pocket"
-    studio: RunningStudio = request.getfixturevalue("studio_with_pocket" if real else "studio_without_a_model")
+    studio: RunningStudio = request.getfixturevalue(
+        "studio_with_pocket" if real else "studio_without_a_model"
+    )
     studio.welcome(request.module.__name__.rpartition("test_")[2])
     return studio
 

@@ -1,0 +1,106 @@
+"""`python -m tests.side_by_side [pytest arguments]`: the tests of both environments at once.
+
+Each line says whose it is. One that fails does not end the other; the exit code is that of the first of the two that
+failed. What pytest says last is repeated at the end, whole and as it wrote it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+CLOSING = re.compile(rb"^=+ .*(passed|failed|error|skipped|deselected|no tests ran).* =+$")
+NOTHING_TO_RUN = 5
+THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+@dataclass
+class Run:
+    """One pytest, and what it said last."""
+
+    name: str
+    command: Sequence[str]
+    closing: list[bytes] = field(default_factory=list)
+    code: int = 0
+    wall_s: float = 0.0
+
+    def to_the_end(self, turn: threading.Lock) -> None:
+        """Runs it; its output goes to ours, a line at a time."""
+        began = time.monotonic()
+        head = f"{self.name:<10}| ".encode()
+        with subprocess.Popen(
+            self.command,
+            cwd=ROOT,
+            env={**os.environ, **THREADS, "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if CLOSING.match(line.rstrip(b"\n")):
+                    self.closing.append(line)
+                with turn:
+                    sys.stdout.buffer.write(head + line.rstrip(b"\n") + b"\n")
+                    sys.stdout.buffer.flush()
+        # Nothing of that mark in one of the environments is no failure.
+        self.code = 0 if process.returncode == NOTHING_TO_RUN else process.returncode
+        self.wall_s = time.monotonic() - began
+
+
+def both(runs: Sequence[Run]) -> int:
+    """Runs all at once and says at the end how each ended; the code of the first that failed."""
+    turn = threading.Lock()
+    threads = [threading.Thread(target=run.to_the_end, args=(turn,)) for run in runs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    out = sys.stdout.buffer
+    out.write(b"\n")
+    for run in runs:
+        out.write(f"{run.name}: exit code {run.code}, {run.wall_s:.0f} s\n".encode())
+        out.write(b"".join(run.closing) or b"pytest did not come to its end\n")
+    out.flush()
+    return next((run.code for run in runs if run.code), 0)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Reads the command line and runs; an environment's own arguments are for it alone."""
+    parser = argparse.ArgumentParser(prog="python -m tests.side_by_side", description=__doc__)
+    parser.add_argument("--studio", default="", help="arguments for the studio's tests, in one text")
+    parser.add_argument("--inference", default="", help="arguments for the model server's tests, in one text")
+    options, shared = parser.parse_known_args(argv)
+    pytest = ["-m", "pytest"]
+    return both(
+        [
+            Run(
+                "studio",
+                [
+                    *(str(ROOT / ".venvs/studio/bin/python"), *pytest, "--ignore=tests/inference"),
+                    *(*shlex.split(options.studio), *shared),
+                ],
+            ),
+            Run(
+                "inference",
+                [
+                    *(str(ROOT / ".venvs/inference/bin/python"), *pytest, "tests/inference"),
+                    *(*shlex.split(options.inference), *shared),
+                ],
+            ),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,10 +3,11 @@
 PYTHON ?= python3
 STUDIO := .venvs/studio/bin/python
 INFERENCE := .venvs/inference/bin/python
-# Both cores. The tests of a file stay together, so that what they share starts once.
-PARALLEL ?= -n 2 --dist loadfile
-# The files with the fewest tests are the longest. If one of them started last, the other core would wait.
-IN_ORDER := --no-loadscope-reorder
+# The studio's tests wait for browsers and processes more than they compute, so three runs share two cores. A file's tests
+# stay together, so that what they share is started once; the longest stories come first in the alphabet.
+STUDIO_TESTS ?= -n 2 --dist loadfile --no-loadscope-reorder
+INFERENCE_TESTS ?=
+BOTH = $(STUDIO) -m tests.side_by_side --studio="$(STUDIO_TESTS)" --inference="$(INFERENCE_TESTS)" --durations=25
 PYTEST_ARGS ?=
 
 # One line that says what is missing, where the shell would only say "not found". bootstrap.py checks the version.
@@ -15,7 +16,7 @@ apt install python3.11 python3.11-venv, or make PYTHON=/path/to/python3.11 ..." 
 	$(PYTHON) local/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-studio test-inference check bench tour model-package jumpstart clean reset
+.PHONY: help run test test-slow test-all test-studio test-inference check bench tour model-package jumpstart clean reset
 
 help:  ## Show this list
 	@echo "make targets:"
@@ -25,15 +26,27 @@ help:  ## Show this list
 run:  ## Start the whole studio on this machine and print how to sign in; Ctrl-C stops it
 	$(BOOTSTRAP) && exec $(STUDIO) -m local.run --leash
 
-test: test-studio test-inference  ## Install what the tests need and run all of them
+test:  ## Run all but the slow tests, of both environments side by side (COVERAGE=1: what of each package they ran)
+	$(BOOTSTRAP) --dev --browser
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(BOTH) -m "not slow" $(if $(COVERAGE),--cov --cov-report=) $(PYTEST_ARGS); code=$$?; \
+		$(if $(COVERAGE),$(STUDIO) -m tests.coverage_by_package;) exit $$code
+
+test-slow:  ## The slow and rare ones: training, the image build, whole studios, the long tours
+	$(BOOTSTRAP) --dev --browser
+	$(BOTH) -m slow $(PYTEST_ARGS)
+
+test-all:  ## Every test there is
+	$(BOOTSTRAP) --dev --browser
+	$(BOTH) $(PYTEST_ARGS)
 
 test-studio:  ## Run all tests except the model's
 	$(BOOTSTRAP) --dev --browser
-	$(STUDIO) -m pytest $(PARALLEL) $(IN_ORDER) --ignore=tests/inference $(PYTEST_ARGS)
+	$(STUDIO) -m pytest $(STUDIO_TESTS) --ignore=tests/inference $(PYTEST_ARGS)
 
 test-inference:  ## Run the model server's tests in its own environment
 	$(BOOTSTRAP) --dev
-	$(INFERENCE) -m pytest $(PARALLEL) tests/inference $(PYTEST_ARGS)
+	$(INFERENCE) -m pytest $(INFERENCE_TESTS) tests/inference $(PYTEST_ARGS)
 
 check:  ## Check format, lint, types, imports, duplicate and dead code, texts, licenses, known vulnerabilities
 	$(BOOTSTRAP) --dev

@@ -41,7 +41,13 @@ class Run:
         with subprocess.Popen(
             self.command,
             cwd=ROOT,
-            env={**os.environ, **THREADS, "PYTHONUNBUFFERED": "1"},
+            env={
+                **os.environ,
+                **THREADS,
+                "PYTHONUNBUFFERED": "1",
+                # Where tests/coverage_by_package.py looks, when pytest is asked for it.
+                "COVERAGE_FILE": str(ROOT / f"build/coverage/data.{self.name}"),
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -77,7 +83,9 @@ def both(runs: Sequence[Run]) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Reads the command line and runs; an environment's own arguments are for it alone."""
-    parser = argparse.ArgumentParser(prog="python -m tests.side_by_side", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.side_by_side", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("--studio", default="", help="arguments for the studio's tests, in one text")
     parser.add_argument("--inference", default="", help="arguments for the model server's tests, in one text")
     options, shared = parser.parse_known_args(argv)

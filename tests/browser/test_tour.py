@@ -74,6 +74,7 @@ def window(chromium: Browser, colors: Any, **more: Any) -> Page:
     return context.new_page()
 
 
+@pytest.mark.slow
 def test_a_day_in_the_studio(running: RunningStudio, chromium: Browser, stop: Stop) -> None:
     sent = [
         running.ask("POST", "/v1/jobs", {"prompt": prompt, "seed": 7 + number})["id"]
@@ -136,6 +137,7 @@ def test_a_day_in_the_studio(running: RunningStudio, chromium: Browser, stop: St
     page.context.close()
 
 
+@pytest.mark.slow
 def test_the_same_studio_on_a_telephone(running: RunningStudio, chromium: Browser, stop: Stop) -> None:
     telephone = {
         "viewport": {"width": 390, "height": 844},

@@ -183,6 +183,7 @@ def test_a_server_whose_model_thread_has_ended_says_so(local_server: StartServer
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.slow
 def test_sigterm_under_load_ends_every_request_one_way_or_the_other(
     start_process: Callable[..., ServerProcess], tiny_folder: Path
 ) -> None:
@@ -235,6 +236,7 @@ def test_sigterm_under_load_ends_every_request_one_way_or_the_other(
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.slow
 def test_ping_is_fast_while_every_core_draws_and_large_bodies_come_in(
     start_process: Callable[..., ServerProcess], tiny_folder: Path
 ) -> None:

@@ -23,7 +23,10 @@ from inference.pocket.selection import EVERYTHING, select
 from tests.inference.tiny_model import make_tiny_model
 
 # Inside diffusers' schedulers, with numpy 2.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 
 
 @pytest.fixture(scope="module")

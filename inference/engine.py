@@ -109,6 +109,16 @@ class Engine:
         """Say whether no request is running."""
         return self._running is None
 
+    @property
+    def waiting(self) -> int:
+        """How many requests are in the queue."""
+        return len(self._waiting)
+
+    @property
+    def running(self) -> BatchRun | None:
+        """The batch that is being drawn; None while the model is idle."""
+        return self._running
+
     def hand_back_running(self) -> None:
         """Answer the running requests with `ShuttingDown` and stop them at their next step."""
         running = self._running

@@ -19,7 +19,7 @@ from tests.inference.conftest import LocalServer
 
 def waits(server: LocalServer, count: int) -> bool:
     """Say whether so many requests are in the queue."""
-    return len(server.engine._waiting) == count
+    return server.engine.waiting == count
 
 
 def queue_up(

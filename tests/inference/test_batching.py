@@ -198,7 +198,7 @@ def test_a_request_larger_than_a_pass_is_drawn_in_several(local_server: StartSer
     seen: list[int] = []
 
     def look(_step: int) -> None:
-        running = server.engine._running
+        running = server.engine.running
         assert running is not None
         seen.append(running.members[0].ticket.step)
 
@@ -218,10 +218,10 @@ def test_a_member_whose_client_leaves_is_left_out_and_the_others_go_on(local_ser
     with ThreadPoolExecutor() as pool:
         (first,) = queue_up(server, pool, [{"num_inference_steps": 20}])
         leaver = send_and_keep_open(server.port, num_inference_steps=20)
-        wait_until(lambda: len(server.engine._waiting) == 2, "queued")
+        wait_until(lambda: server.engine.waiting == 2, "queued")
 
         def hang_up(step: int) -> None:
-            running = server.engine._running
+            running = server.engine.running
             assert running is not None
             if step == 3 and len(running.members) == 2:
                 leaver.close()
@@ -310,7 +310,7 @@ def test_a_full_queue_says_how_long_the_running_batch_still_takes(local_server: 
         running = pool.submit(invoke, server.port, num_inference_steps=110)
         wait_until(lambda: reached and server.model.held.is_set(), "the eleventh step")
         waiting = pool.submit(invoke, server.port, num_inference_steps=1)
-        wait_until(lambda: len(server.engine._waiting) == 1, "the queue is full")
+        wait_until(lambda: server.engine.waiting == 1, "the queue is full")
         refused = invoke(server.port)
         server.model.before_step = lambda step: None
         server.model.release()

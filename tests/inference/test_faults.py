@@ -316,6 +316,6 @@ def test_clients_that_all_hang_up_leave_nothing_behind(local_server: StartServer
         connection.close()
 
     wait_until(server.engine.is_idle, "the drawing stops", timeout_s=10)
-    assert not server.engine._waiting
+    assert not server.engine.waiting
     server.model.before_step = lambda step: None
     assert invoke(server.port).status == 200

@@ -8,8 +8,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -18,7 +19,7 @@ from inference.errors import StartError
 from inference.serve import ModelServer
 from inference.settings import read_settings
 from tests.inference.client import ask, invoke, wait_until
-from tests.inference.processes import ServerProcess
+from tests.inference.processes import ObjectStore, ServerProcess
 
 StartProcess = Callable[..., ServerProcess]
 
@@ -52,17 +53,28 @@ def test_ping_answers_fast_while_torch_is_busy(shared_process: ServerProcess) ->
     assert statuses and set(statuses) == {200}
 
 
+def has_begun(s3: Any, prefix: str) -> bool:
+    """Say whether the job of that prefix has reported its progress."""
+    return bool(s3.list_objects_v2(Bucket="outputs", Prefix=f"{prefix}/1.progress").get("Contents"))
+
+
 def test_sigterm_finishes_the_running_request_and_hands_back_the_rest(
-    start_process: StartProcess, tiny_folder: Path
+    start_process: StartProcess, tiny_folder: Path, object_store: ObjectStore, s3: Any
 ) -> None:
     # More time than a slow machine needs, so that what is tested is the finishing.
-    server = start_process(tiny_folder, INFERENCE_SHUTDOWN_S="100")
+    server = start_process(
+        tiny_folder, INFERENCE_SHUTDOWN_S="100", INFERENCE_QUEUE_SIZE="2", **object_store.environment
+    )
     port = server.wait_ready()
     with ThreadPoolExecutor() as pool:
-        running = pool.submit(invoke, port, num_inference_steps=150, num_images_per_prompt=3)
-        time.sleep(0.1)
-        waiting = [pool.submit(invoke, port, seed=seed) for seed in (2, 3)]
-        time.sleep(0.1)
+        job = {"bucket": "outputs", "prefix": "finished", "attempt": 1}
+        running = pool.submit(invoke, port, num_inference_steps=150, num_images_per_prompt=3, job=job)
+        wait_until(lambda: has_begun(s3, "finished"), "it is drawn")
+        # One more than the queue holds: when that one has its answer, the others wait.
+        sent = [pool.submit(invoke, port, seed=seed) for seed in (2, 3, 4)]
+        (refused,) = wait([*sent], return_when=FIRST_COMPLETED).done
+        assert refused.result().error["code"] == "busy"
+        waiting = [future for future in sent if future is not refused]
         server.terminate()
         wait_until(lambda: server.event("shutting_down"), "the signal arrives")
         answers = [future.result() for future in waiting]
@@ -73,15 +85,21 @@ def test_sigterm_finishes_the_running_request_and_hands_back_the_rest(
 
 
 def test_sigterm_hands_the_running_request_back_when_time_is_up(
-    start_process: StartProcess, tiny_folder: Path
+    start_process: StartProcess, tiny_folder: Path, object_store: ObjectStore, s3: Any
 ) -> None:
-    server = start_process(tiny_folder, INFERENCE_SHUTDOWN_S="1")
+    server = start_process(tiny_folder, INFERENCE_SHUTDOWN_S="1", **object_store.environment)
     port = server.wait_ready()
     with ThreadPoolExecutor() as pool:
         running = pool.submit(
-            invoke, port, width=256, height=256, num_images_per_prompt=8, num_inference_steps=150
+            invoke,
+            port,
+            width=256,
+            height=256,
+            num_images_per_prompt=8,
+            num_inference_steps=150,
+            job={"bucket": "outputs", "prefix": "handed-back", "attempt": 1},
         )
-        time.sleep(0.3)
+        wait_until(lambda: has_begun(s3, "handed-back"), "it is drawn")
         started = time.monotonic()
         server.terminate()
         wait_until(lambda: server.event("shutting_down"), "the signal arrives")

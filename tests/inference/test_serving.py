@@ -131,16 +131,22 @@ def test_waiting_requests_are_served_in_order(local_server: StartServer) -> None
 def test_the_time_spent_waiting_is_told(local_server: StartServer) -> None:
     server = local_server()
     server.model.hold()
+    sent = time.monotonic()
     with ThreadPoolExecutor() as pool:
         first = pool.submit(invoke, server.port)
         assert server.model.held.wait(20)
         second = pool.submit(invoke, server.port)
         wait_until(partial(waits, server, 1), "queued")
-        time.sleep(0.3)
+        queued = time.monotonic()
+        server.model.before_step = lambda step: time.sleep(0.05)
         server.model.release()
+        answers = [first.result(), second.result()]
+        drawn = time.monotonic()
 
-        assert first.result().json["timings"]["queue_s"] < 0.3
-        assert second.result().json["timings"]["queue_s"] >= 0.3
+    # The first began before the second was in the queue; the second waited for its three steps.
+    waited = [answer.json["timings"]["queue_s"] for answer in answers]
+    assert 3 * 0.05 <= waited[1] <= drawn - sent
+    assert waited[0] <= queued - sent
 
 
 def test_a_crash_in_the_middle_is_an_error_and_the_next_request_is_served(local_server: StartServer) -> None:
@@ -197,7 +203,7 @@ def test_a_failure_never_puts_the_prompt_into_the_log(
 
 def missed(server: LocalServer) -> bool:
     """Say whether the engine knows that the running request's client is gone."""
-    running = server.engine._running
+    running = server.engine.running
     return running is None or running.members[0].ticket.stop is not None
 
 
@@ -229,7 +235,7 @@ def test_a_client_that_leaves_gives_up_its_place(local_server: StartServer) -> N
         waiting = send_and_keep_open(server.port)
         wait_until(partial(waits, server, 1), "the queue is full")
         waiting.close()
-        wait_until(lambda: not server.engine._waiting, "the place is free")
+        wait_until(lambda: not server.engine.waiting, "the place is free")
         next_one = pool.submit(invoke, server.port)
         wait_until(partial(waits, server, 1), "the next one has it")
         server.model.release()

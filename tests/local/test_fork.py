@@ -13,17 +13,22 @@ import pytest
 from local.fork import CopyFailed, in_a_copy
 
 
-def test_the_copy_sees_the_moment_of_the_fork_and_answers_with_a_number() -> None:
+def test_the_copy_sees_the_moment_of_the_fork_and_answers_with_a_number(tmp_path: Path) -> None:
     state = {"items": 3}
+    forked, changed = tmp_path / "forked", tmp_path / "changed"
 
     def count_later() -> int:
-        time.sleep(0.2)
+        forked.touch()
+        while not changed.exists():
+            time.sleep(0.01)
         return state["items"]
 
     async def main() -> int:
         work = asyncio.create_task(in_a_copy(count_later, timeout_s=20))
-        await asyncio.sleep(0.1)
+        while not forked.exists():
+            await asyncio.sleep(0.01)
         state["items"] = 4
+        changed.touch()
         return await work
 
     assert asyncio.run(main()) == 3

@@ -172,7 +172,7 @@ def test_the_a1111_text_is_read_back(wanted: PictureParameters) -> None:
     assert found is not None
     assert (found.prompt, found.negative_prompt) == (wanted.prompt, wanted.negative_prompt)
     assert found.fields["Seed"] == str(wanted.seed)
-    assert found.fields["Model"] == wanted.model or wanted.model != wanted.model.strip()
+    assert found.fields["Model"] == wanted.model
 
 
 def test_text_of_other_programs_is_read_where_it_is_in_the_form() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -175,14 +174,6 @@ def test_the_most_serious_rule_is_named_first() -> None:
 def test_no_text_takes_long(unit: str) -> None:
     # Not a speed test: a pattern that backtracks takes minutes on one of these and runs into the test's time limit.
     caught(unit * (2000 // len(unit)))
-
-
-def test_a_common_prompt_takes_microseconds() -> None:
-    text = "a red apple on a wooden table, morning light, highly detailed"
-    start = time.perf_counter()
-    for _ in range(50):
-        assert caught(text) is None
-    print(f"{(time.perf_counter() - start) / 50 * 1e6:.0f} us for {len(text)} characters")
 
 
 def test_a_malformed_rule_is_named_when_the_file_is_read(tmp_path: Path) -> None:

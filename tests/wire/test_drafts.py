@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from threading import Barrier, Lock
+from typing import Any
 
 import pytest
 
@@ -215,16 +219,29 @@ def test_drafts_of_several_prompts_are_finished_by_one_press(
     assert made == [("a pear", 100, pear.id), ("a fig", 103, fig.id)]
 
 
+@contextmanager
+def both_have_read(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Inside, two presses go on to send, one after the other, only when each has read its drafts."""
+    together, one_at_a_time, send = Barrier(2, timeout=30), Lock(), studio.multi_submit.send
+
+    def sent(*arguments: Any, **named: Any) -> SubmitResult:
+        together.wait()
+        with one_at_a_time:
+            return send(*arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(studio.multi_submit, "send", sent)
+        yield
+
+
 def test_the_same_picks_pressed_in_two_windows_are_drawn_and_paid_once(
-    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = drafts_of(studio, endpoint, maker, FRUIT, 12)
     picked = [jobs[0].image_ids[1], jobs[1].image_ids[2]]
-    # Both windows have read the drafts before either sends.
-    runs = [studio.drafts._runs(maker, picked)[0] for _ in range(2)]
-    first, second = (
-        studio.multi_submit.send(maker, [studio.drafts._submission(run) for run in each]) for each in runs
-    )
+    with both_have_read(studio, monkeypatch), ThreadPoolExecutor(2) as windows:
+        pressed = [windows.submit(finish, studio, maker, picked) for _ in range(2)]
+        first, second = (press.result() for press in pressed)
     assert [job.id for job in first.sent] == [job.id for job in second.sent]
     batch, there = studio.drafts.finish(maker, picked)
     assert (
@@ -234,16 +251,24 @@ def test_the_same_picks_pressed_in_two_windows_are_drawn_and_paid_once(
 
 
 def test_picks_that_overlap_in_two_windows_draw_nothing_twice(
-    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [job] = drafts_of(studio, endpoint, maker, FINE, 4)
-    late, _ = studio.drafts._runs(maker, job.image_ids[:1])
-    assert finish(studio, maker, job.image_ids[:2]).refused is None
-    spent = studio.ledger.usage(maker)
-    refused = studio.multi_submit.send(maker, [studio.drafts._submission(run) for run in late]).refused
+    send = studio.multi_submit.send
+
+    def late(*arguments: Any, **named: Any) -> SubmitResult:
+        # This window has read the drafts; the other one presses before it sends.
+        monkeypatch.setattr(studio.multi_submit, "send", send)
+        assert finish(studio, maker, job.image_ids[:2]).refused is None
+        spent.append(studio.ledger.usage(maker))
+        return send(*arguments, **named)
+
+    spent: list[Any] = []
+    monkeypatch.setattr(studio.multi_submit, "send", late)
+    refused = finish(studio, maker, job.image_ids[:1]).refused
     assert refused is not None and isinstance(refused.error, Conflict)
     assert "Look at them again" in str(refused.error)
-    assert studio.ledger.usage(maker) == spent
+    assert [studio.ledger.usage(maker)] == spent
     # Looked at again, only what is missing is drawn.
     look = studio.drafts.look(maker, job.image_ids[:3])
     assert look.count == 1 and len(look.there) == 1

@@ -147,15 +147,15 @@ def test_the_worker_erases_what_is_due(
     studio.trash.put_many(maker, draw().image_ids)
     later(monkeypatch, KEPT + timedelta(minutes=1))
     worker = Worker(studio, studio.results_queue, studio.metrics)
-    sweeping = threading.Thread(target=worker._sweep_loop)
-    sweeping.start()
+    working = threading.Thread(target=worker.run)
+    working.start()
     try:
         end = time.monotonic() + 30
         while _keys(studio, keys.images_prefix(maker.id)) and time.monotonic() < end:
             time.sleep(0.05)
     finally:
         worker.stop()
-        sweeping.join()
+        working.join()
     assert _versions(studio, keys.images_prefix(maker.id)) == 0
 
 

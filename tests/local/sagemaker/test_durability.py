@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from local.processes import LOOPBACK
 from local.sagemaker import tether
 from local.sagemaker.journal import Entry, Journal
 from local.sagemaker.wire import AsyncRequest
@@ -146,7 +148,10 @@ def test_requests_wait_out_a_cloud_that_is_away_for_a_while(own_endpoint: Runnin
     own_endpoint.cloud.stop()
     try:
         until(lambda: own_endpoint.seen(event="end"))
-        time.sleep(0.3)
+        # In the cloud's place somebody who hangs up: the output was tried to be delivered.
+        with socket.create_server((LOOPBACK, own_endpoint.cloud.port)) as nobody:
+            nobody.settimeout(20)
+            nobody.accept()[0].close()
         assert own_endpoint.counters()["succeeded"] == 0
     finally:
         own_endpoint.cloud.restart()

@@ -75,6 +75,8 @@ def _try_a_job_of_the_history_again(running: RunningStudio, page: Page) -> None:
     page.keyboard.press("Escape")
     details = page.locator(".st-key-job_details")
     table = page.get_by_test_id("stDataFrame")
+    # Its frame is there before what answers a tap.
+    table.locator("canvas").first.wait_for()
     # Two rows below the names of the columns, once the filter has taken the other away.
     expect(table).to_have_css("height", re.compile(r"^1[01]\d(\.\d+)?px"))
     box = table.bounding_box()

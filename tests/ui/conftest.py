@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +11,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.auth import session
-from services.aws.session import make_clients
-from services.build import Studio, build
+from services.build import Studio
 from services.records import Job, JobRequest, User
-from services.settings import Settings, load_settings
+from services.settings import Settings
 from services.worker import Worker
-from tests.cloud import EmbeddedCloud, studio_environment
+from tests.cloud import EmbeddedCloud
 from tests.endpoint import ScriptedEndpoint
+from tests.studios import cancel_open_jobs, new_user, running_studio, scripted, settings_of_a_file
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 20.0
@@ -40,24 +38,19 @@ def claims(user: User, **changed: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def settings(cloud_process: EmbeddedCloud) -> Iterator[Settings]:
     """The settings of one studio for all tests of a file; what keeps them apart is a user of each one's own."""
-    cloud_process.reset()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in studio_environment(cloud_process.make_resources()).items():
-            patch.setenv(name, value)
-        yield load_settings()
+    with settings_of_a_file(cloud_process) as settings:
+        yield settings
 
 
 @pytest.fixture(scope="module")
 def endpoint(settings: Settings) -> ScriptedEndpoint:
-    return ScriptedEndpoint(make_clients(settings).s3, settings.outputs_bucket)
+    return scripted(settings)
 
 
 @pytest.fixture(scope="module")
 def studio(settings: Settings, endpoint: ScriptedEndpoint) -> Iterator[Studio]:
-    clients = replace(make_clients(settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
-    studio = build(settings, clients)
-    yield studio
-    studio.close()
+    with running_studio(settings, endpoint) as studio:
+        yield studio
 
 
 @pytest.fixture
@@ -71,11 +64,9 @@ def other(studio: Studio) -> Iterator[User]:
 
 
 def _somebody(studio: Studio, email: str) -> Iterator[User]:
-    user = User(id=secrets.token_hex(16), email=email)
+    user = new_user(email)
     yield user
-    # A job left open would take a place in the dispatch window from the next test.
-    for job in studio.jobs.open(user):
-        studio.jobs.cancel(user, job.id)
+    cancel_open_jobs(studio, user)
 
 
 @pytest.fixture

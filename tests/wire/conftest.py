@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import cache
 
 import pytest
 
 from services.accounts.local_users import LocalUsers
-from services.aws.session import Clients, make_clients
 from services.aws.table import Table
-from services.build import Studio, build
+from services.build import Studio
 from services.records import Job, JobRequest, Role, User
 from services.settings import AuthMode, Settings, load_settings
 from tests.endpoint import ScriptedEndpoint
+from tests.studios import running_studio, scripted
+from tests.studios import shared_clients as real_clients
+
+__all__ = ["real_clients"]
 
 
 @pytest.fixture
@@ -24,30 +25,15 @@ def settings(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Se
     return load_settings()
 
 
-@cache
-def _clients_for(region: str, url: str | None) -> list[Clients]:
-    return []
-
-
-def real_clients(settings: Settings) -> Clients:
-    """The studio's clients, made once for an address: reading boto3's models takes longer than most tests."""
-    known = _clients_for(settings.aws_region, settings.aws_endpoint_url)
-    if not known:
-        known.append(make_clients(settings))
-    return known[0]
-
-
 @pytest.fixture
 def endpoint(settings: Settings) -> ScriptedEndpoint:
-    return ScriptedEndpoint(real_clients(settings).s3, settings.outputs_bucket)
+    return scripted(settings)
 
 
 @pytest.fixture
 def studio(settings: Settings, endpoint: ScriptedEndpoint) -> Iterator[Studio]:
-    clients = replace(real_clients(settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
-    studio = build(settings, clients)
-    yield studio
-    studio.close()
+    with running_studio(settings, endpoint) as studio:
+        yield studio
 
 
 @pytest.fixture
@@ -60,11 +46,9 @@ def table(settings: Settings) -> Table:
 def local_users(settings: Settings, endpoint: ScriptedEndpoint) -> Iterator[LocalUsers]:
     """Of a studio on the same table that keeps its own list of users."""
     local = settings.model_copy(update={"auth_mode": AuthMode.LOCAL})
-    clients = replace(real_clients(settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
-    studio = build(local, clients)
-    assert studio.local_users is not None
-    yield studio.local_users
-    studio.close()
+    with running_studio(local, endpoint) as studio:
+        assert studio.local_users is not None
+        yield studio.local_users
 
 
 @pytest.fixture

@@ -67,9 +67,9 @@ def test_sigterm_finishes_the_running_request_and_hands_back_the_rest(
     )
     port = server.wait_ready()
     with ThreadPoolExecutor() as pool:
-        job = {"bucket": "outputs", "prefix": "finished", "attempt": 1}
+        job = {"bucket": "outputs", "prefix": "u/finished", "attempt": 1}
         running = pool.submit(invoke, port, num_inference_steps=150, num_images_per_prompt=3, job=job)
-        wait_until(lambda: has_begun(s3, "finished"), "it is drawn")
+        wait_until(lambda: has_begun(s3, "u/finished"), "it is drawn")
         # One more than the queue holds: when that one has its answer, the others wait.
         sent = [pool.submit(invoke, port, seed=seed) for seed in (2, 3, 4)]
         (refused,) = wait([*sent], return_when=FIRST_COMPLETED).done
@@ -97,9 +97,9 @@ def test_sigterm_hands_the_running_request_back_when_time_is_up(
             height=256,
             num_images_per_prompt=8,
             num_inference_steps=150,
-            job={"bucket": "outputs", "prefix": "handed-back", "attempt": 1},
+            job={"bucket": "outputs", "prefix": "u/handed-back", "attempt": 1},
         )
-        wait_until(lambda: has_begun(s3, "handed-back"), "it is drawn")
+        wait_until(lambda: has_begun(s3, "u/handed-back"), "it is drawn")
         started = time.monotonic()
         server.terminate()
         wait_until(lambda: server.event("shutting_down"), "the signal arrives")

@@ -102,8 +102,9 @@ def test_a_limit_in_the_middle_is_told_and_the_next_press_sends_the_rest(
     def breaking(table: Table, writes: list[object]) -> None:
         if len(written) >= 2:
             raise Unavailable("The table is busy.")
-        written.append(1)
+        # A first try that its shard of the budget refuses has written nothing.
         real(table, writes)  # type: ignore[arg-type]
+        written.append(1)
 
     at = open_page()
     with monkeypatch.context() as fault:

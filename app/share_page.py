@@ -1,4 +1,4 @@
-"""The page behind a share's link: one picture for anybody who has it, plain HTML without a script or a session."""
+"""The public page of a shared picture: plain HTML without scripts or a session."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ LONGEST_HEADER = 500
 
 
 def create_share_route(studio: Callable[[], Studio]) -> Route:
-    """`GET /s/<token>`, for everybody. What is not shared, for whatever reason, gets one and the same answer."""
+    """Handles `GET /s/<token>` without sign-in. Every link that does not work gets the same response."""
 
     def show(request: Request) -> Response:
-        # Not async on purpose: Starlette runs it on a thread, where waiting for AWS keeps nobody else waiting.
+        # Not async on purpose: Starlette runs it on a thread, so waiting for AWS does not block the event loop.
         with speaking(fitting(_wanted(request.headers.get("accept-language", "")))):
             return answer_in_words(request)
 
@@ -43,18 +43,18 @@ def create_share_route(studio: Callable[[], Studio]) -> Route:
         try:
             picture = studio().shares.look(request.path_params["token"])
         except NotFound:
-            title = tr("This picture is not shared, or no longer")
-            words = tr("The link may have ended, been taken back, or be incomplete.")
+            title = tr("This picture is not shared, or the link has expired")
+            words = tr("The link may have expired, been revoked, or be incomplete.")
             return _answer(tr("Not shared"), _nothing(title, words), 404)
         except StudioError as error:
-            title, words = tr("The picture cannot be shown just now"), tr("Try again in a few seconds.")
+            title, words = tr("The picture cannot be shown right now"), tr("Try again in a few seconds.")
             answer = _answer(tr("Try again"), _nothing(title, words), 503)
             if isinstance(error, Unavailable):
                 answer.headers["retry-after"] = str(error.retry_after_s)
             return answer
         return _answer(tr("A shared picture"), _figure(picture), 200, origins=origins)
 
-    # With what follows a slash too: nothing below this path is a page of the studio.
+    # The path convertor also matches slashes, so that no page of the studio answers below this path.
     return Route(SHARE_PATH + "{token:path}", show, methods=["GET"])
 
 
@@ -74,7 +74,7 @@ def _figure(picture: SharedPicture) -> str:
     look = "picture small" if max(picture.width, picture.height) <= SMALL_PX else "picture"
     caption = "" if picture.prompt is None else f"<figcaption>{escape(plain(picture.prompt))}</figcaption>"
     until = picture.expires_at.astimezone(UTC)
-    alternative = escape(tr("A picture that was drawn by a model"))
+    alternative = escape(tr("A picture drawn by a model"))
     shared = escape(tr("Shared until {day}, {time} UTC", day=day(until.date()), time=f"{until:%H:%M}"))
     download = escape(tr("Download"))
     return (
@@ -100,7 +100,7 @@ def _answer(title: str, content: str, status: int, *, origins: tuple[str, ...] =
                 f"default-src 'none'; {images}style-src 'sha256-{STYLE_HASH}'; "
                 "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
             ),
-            # The address is the secret: it goes to no other site, into no index and no cache.
+            # The URL is the secret: it must not reach other sites, search indexes, or caches.
             "referrer-policy": "no-referrer",
             "x-robots-tag": "noindex, nofollow, noarchive",
             "cache-control": "no-store",

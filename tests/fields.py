@@ -15,7 +15,7 @@ FILE_WIDGETS = {"file_uploader", "camera_input", "audio_input"}
 
 
 def text_fields() -> set[str]:
-    """`account.keys: Name of a new key`, for each widget that takes a text of one's own: file, function and label.
+    """`account.keys: Name of the new key`, for each widget that takes a text of one's own: file, function and label.
 
     `local_sign_in.html: username` for an input of a form in HTML: file and name.
     """

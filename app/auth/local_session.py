@@ -68,7 +68,7 @@ class SignedCookies:
         """
         claims, signed_at = self._verify("session", value)
         if time.time() - signed_at > SESSION_S:
-            raise NotSignedIn("You were signed in for 12 hours; please sign in again.", code=EXPIRED)
+            raise NotSignedIn("Your session ended after 12 hours. Sign in again.", code=EXPIRED)
         return LocalSession(user_id=str(claims["sub"]), began_at=signed_at)
 
     def notice(self, notice: Notice) -> str:

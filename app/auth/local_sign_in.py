@@ -35,7 +35,7 @@ FORM = Template((Path(__file__).parents[1] / "assets" / "local_sign_in.html").re
 USERS_MAX_AGE_S = 60.0
 # Said by `tr`. Which of the two was wrong is not told.
 REASONS = {
-    "wrong": mark("User name or password is wrong."),
+    "wrong": mark("The username or password is wrong."),
     "unavailable": mark("The sign-in cannot be checked right now. Try again in a few seconds."),
 }
 
@@ -60,7 +60,10 @@ def show_form(studio: Studio) -> None:
     """The user name and password form. The browser posts it to the server: no script sees the password."""
     if not _users(studio):
         st.info(
-            tr("There are no users yet. The operator adds one with `python -m services.commands.users add`.")
+            tr(
+                "There are no users yet. The operator can add one with `python -m services.commands.users "
+                "add`."
+            )
         )
         return
     notice = _cookies(studio).read_notice(st.context.cookies.get(NOTICE_COOKIE, ""))
@@ -68,7 +71,7 @@ def show_form(studio: Studio) -> None:
         FORM.substitute(
             action=SIGN_IN_PATH,
             title=escape(tr("Sign in")),
-            username=escape(tr("User name")),
+            username=escape(tr("Username")),
             password=escape(tr("Password")),
             typed=escape("" if notice is None else notice.username),
         )

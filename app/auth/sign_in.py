@@ -27,9 +27,7 @@ def show_sign_in(studio: Studio) -> None:
                 st.title(NAME, text_alignment="center", anchor=False)
                 st.text(tr("Your team's private image studio."), text_alignment="center")
             if st.session_state.pop("signed_out_because", None) == "expired":
-                st.info(
-                    tr("You were signed in for 12 hours; please sign in again."), icon=":material/schedule:"
-                )
+                st.info(tr("Your session ended after 12 hours. Sign in again."), icon=":material/schedule:")
             if studio.settings.auth_mode is AuthMode.LOCAL:
                 local_sign_in.show_form(studio)
             elif st.button(

@@ -22,7 +22,7 @@ def failure_words(job: Job) -> str:
     if failure.code == "withheld" and job.withheld:
         return tr_sentence(withheld_words(job.withheld, job.spec.count))
     if failure.code == "bad_output":
-        return tr("The model's answer cannot be used: {message}", message=failure.message)
+        return tr("The model returned an invalid response: {message}", message=failure.message)
     if failure.code in FAILURES:
         english = FAILURES[failure.code]
         models = failure.message.removeprefix(english.partition("{message}")[0])

@@ -31,7 +31,7 @@ TASK_WORDS = {
     Task.IMAGE_TO_IMAGE: mark("Image-to-image"),
     Task.INPAINTING: mark("Inpainting"),
 }
-DRAWN_OVER = mark("Settings, seed, and the picture it was drawn over while that is stored")
+DRAWN_OVER = mark("Settings, seed, and the source picture if it is still stored")
 UNDER_A_SECOND = mark("under 1 s")
 UNDER_A_MILLIONTH = mark("under $0.000001")
 # Babel's patterns of dates and times: each language has its own.
@@ -48,7 +48,7 @@ def hint_words(spec: JobSpec, hint: Hint) -> str:
     if len(asked) > LONGEST_QUOTE:
         asked = asked[: LONGEST_QUOTE - 1].rstrip() + "…"
     return tr(
-        "{model} does not know “{asked}”; the nearest things it can draw: {nearest}.",
+        "{model} does not know “{asked}”. The closest things it can draw: {nearest}.",
         model=spec.model,
         asked=asked,
         nearest=", ".join(hint.nearest),

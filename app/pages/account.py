@@ -1,4 +1,4 @@
-"""Who one is here, what has been used of the limits, and the keys for programs."""
+"""The user's account: identity, usage against the limits, preferences, shared pictures, and API keys."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROLE_WORDS = {Role.MAKER: mark("Maker"), Role.ADMIN: mark("Admin")}
 
 
 def identity(user: User) -> None:
-    """Name, address, role, and the way out."""
+    """Draws the name, address, role, and the sign-out button."""
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="identity"):
         st.markdown(":material/account_circle:", width="content")
         with st.container(gap="xsmall", width="stretch"):
@@ -40,7 +40,7 @@ def identity(user: User) -> None:
 
 
 def usage(studio: Studio, user: User) -> None:
-    """Today's pictures, this month's dollars and open jobs, each against its limit."""
+    """Shows today's pictures, this month's dollars, and the open jobs, each against its limit."""
     used, days = studio.ledger.month(user, datetime.now(UTC))
     rows = (
         (
@@ -72,30 +72,30 @@ def usage(studio: Studio, user: User) -> None:
             st.markdown(f"**{words}**".replace("$", "\\$"))
             st.progress(min(1.0, value / limit if limit else 1.0))
     usage_chart(days, daily_images=used.daily_images, monthly_usd=used.monthly_usd)
-    st.caption(tr("Days and months are UTC. What running jobs may still cost is counted in."))
+    st.caption(tr("Days and months are in UTC. The figures include what open jobs may still cost."))
 
 
 def show_secret(secret: str) -> None:
-    """The only time the secret is seen."""
-    st.warning(tr("Copy it now: it is shown this once and cannot be shown again."), icon=":material/key:")
+    """Shows the secret of a new key; it is never shown again."""
+    st.warning(tr("Copy it now. It is shown only once."), icon=":material/key:")
     st.code(secret, language=None)
-    st.caption(tr("Programs send it as a header:"))
+    st.caption(tr("Programs send it in this header:"))
     st.code("Authorization: Bearer <the key>", language=None)
 
 
 def keys(studio: Studio, user: User) -> None:
-    """The keys there are, each with its end, and a new one."""
+    """Lists the API keys, each with a button to revoke it, and creates new ones."""
     st.subheader(tr("API keys"), anchor=False)
     st.caption(
         tr(
-            "For programs that draw by `{address}`. A key may do what you may.",
+            "For programs that use `{address}`. A key has the same permissions as you.",
             address=f"{studio.settings.public_url}/v1",
         )
     )
     with st.form("new_key", border=True, clear_on_submit=True):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             name = st.text_input(
-                tr("Name of a new key"), placeholder=tr("What will use it?"), max_chars=60, key="key_name"
+                tr("Name of the new key"), placeholder=tr("What will use it?"), max_chars=60, key="key_name"
             )
             made = st.form_submit_button(tr("Create key"), icon=":material/add:", type="primary")
         problem = st.empty()
@@ -110,27 +110,31 @@ def keys(studio: Studio, user: User) -> None:
 
 
 def row(studio: Studio, user: User, key: ApiKey) -> None:
-    """One key: its name, how its secret begins, its age, and the way to end it."""
+    """Draws one key: its name, the prefix of its secret, its age, and the button that revokes it."""
     with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"key_{key.id}"):
         st.markdown(":material/key:", width="content")
         show_text(key.name)
         st.markdown(f"`{key.prefix}…`", width="content")
-        st.caption(tr("made {ago}", ago=ago(key.created_at)), width="content")
+        st.caption(tr("created {ago}", ago=ago(key.created_at)), width="content")
         st.space("stretch")
         with st.popover(tr("Revoke"), icon=":material/block:", key=f"revoke_{key.id}"):
-            st.markdown(tr("Programs with this key will be refused at once."))
+            st.markdown(tr("Programs that use this key lose access immediately."))
             if st.button(tr("Revoke"), type="primary", key=f"sure_{key.id}"):
                 studio.accounts.revoke_key(user, key.id)
                 st.rerun()
 
 
 def shares(studio: Studio, user: User) -> None:
-    """The links to pictures that anybody can open, when there are any."""
+    """Lists the public links to the user's pictures, if there are any."""
     found = studio.shares.list(user)
     if not found:
         return
     st.subheader(tr("Shared pictures"), anchor=False)
-    st.caption(tr("Anybody with one of these links sees its picture until it ends or you take it back."))
+    st.caption(
+        tr(
+            "Anyone with one of these links can see its picture until the link expires or you stop sharing it."
+        )
+    )
     share_rows(studio, user, found, linked=True)
 
 

@@ -1,4 +1,4 @@
-"""What the studio cost, by model and day, and how well it was foretold. For admins."""
+"""For admins: cost by model and day, and how accurate the estimates were."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from services.records import Role, User
 user = require(Role.ADMIN)
 
 SPANS = (7, 30)
-# A page that is clicked about in must not read a month each time.
+# Reruns of the page must not read a whole month each time.
 KEPT_S = 60.0
-# Told apart on both themes.
+# Distinguishable on both themes.
 COLORS = ("#6d5cff", "#ff8fa3", "#2bb3a3", "#e0a030", "#8a8fa8")
 COLUMNS = {
     "model": mark("Model"),
@@ -29,13 +29,13 @@ COLUMNS = {
     "gpu_s": mark("Model seconds"),
     "cost_usd": mark("Cost, USD"),
     "cold_starts": mark("Cold starts"),
-    "price_error": mark("Price off by"),
-    "time_error": mark("Time off by"),
+    "price_error": mark("Price error"),
+    "time_error": mark("Time error"),
 }
 
 
 def read(studio: Studio, user: User, days: int) -> CostReport:
-    """The report, at most a minute old."""
+    """Returns the report, cached for up to a minute."""
     known = st.session_state.get("cost_report")
     if known is None or known["days"] != days or time.monotonic() - known["at"] >= KEPT_S:
         known = {"days": days, "at": time.monotonic(), "report": studio.costs.report(user, days=days)}
@@ -45,7 +45,7 @@ def read(studio: Studio, user: User, days: int) -> CostReport:
 
 
 def figures(total: CostRow) -> None:
-    """All models together."""
+    """Draws the totals over all models."""
     cells = (
         ("cost", tr("Cost"), dollars(total.cost_usd), jobs(total.jobs)),
         (
@@ -54,9 +54,9 @@ def figures(total: CostRow) -> None:
             number(total.images),
             tr("{seconds} model seconds", seconds=number(round(total.gpu_s))),
         ),
-        ("cold_starts", tr("Cold starts"), number(total.cold_starts), tr("from zero to awake")),
-        ("price_off", tr("Price off by"), per_cent(total.price_error), tr("half of the jobs, or less")),
-        ("time_off", tr("Time off by"), per_cent(total.time_error), tr("half of the jobs, or less")),
+        ("cold_starts", tr("Cold starts"), number(total.cold_starts), tr("starts from zero instances")),
+        ("price_off", tr("Price error"), per_cent(total.price_error), tr("median of all jobs")),
+        ("time_off", tr("Time error"), per_cent(total.time_error), tr("median of all jobs")),
     )
     with st.container(horizontal=True, key="cost_figures"):
         for key, name, value, note in cells:
@@ -67,7 +67,7 @@ def figures(total: CostRow) -> None:
 
 
 def chart(report: CostReport) -> None:
-    """Dollars a day, by model; days without any are there too."""
+    """Draws dollars per day by model, including days without cost."""
     frame = pd.DataFrame(
         [{"day": day.day, "model": day.model, "cost_usd": day.cost_usd} for day in report.days]
     )
@@ -85,7 +85,7 @@ def chart(report: CostReport) -> None:
 
 
 def table(report: CostReport) -> None:
-    """One line a model, the dearest first, and the same as a file."""
+    """Draws one row per model, most expensive first, and a CSV download of the same rows."""
     frame = pd.DataFrame([row.model_dump() for row in report.models])[list(COLUMNS)]
     shown = frame.copy()
     for column in ("price_error", "time_error"):
@@ -119,15 +119,13 @@ def table(report: CostReport) -> None:
     )
 
 
-OFF_HELP = mark(
-    "The median of the difference between what was said before and what it was, in per cent of the latter."
-)
+OFF_HELP = mark("Median error of the estimate, as a percentage of the actual value.")
 
 with st.container(horizontal=True, vertical_alignment="center", key="page_head"):
     st.title(tr("Costs"), anchor=False, width="content")
     st.space("stretch")
     days = st.segmented_control(
-        tr("Span"),
+        tr("Period"),
         list(SPANS),
         default=7,
         required=True,
@@ -143,13 +141,14 @@ with error_boundary():
         table(report)
     else:
         with st.container(border=True, key="costs_empty", horizontal_alignment="center"):
-            st.markdown(f"**{tr('Nothing was drawn in this time.')}**", text_alignment="center")
+            st.markdown(f"**{tr('Nothing was drawn in this period.')}**", text_alignment="center")
             st.caption(
-                tr("What jobs cost is counted here by the day they ended on."), text_alignment="center"
+                tr("Each job's cost appears here under the day the job ended."), text_alignment="center"
             )
     st.caption(
         tr(
-            "Days are UTC. The cost is what was charged: the model's own seconds at its instance's price. Waking a "
-            "model and keeping it awake are on AWS's bill, and not in it."
+            "Days are in UTC. The cost is what users were charged: the seconds the model worked, at the "
+            "price of its instance. AWS also bills for waking a model and keeping it awake; that is not "
+            "included."
         )
     )

@@ -1,4 +1,4 @@
-"""Everything one has drawn: look, search, choose, mark, gather in albums, download, delete and have it back."""
+"""All pictures of a user: view, search, select, mark, add to albums, download, delete, and restore."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ SHOW_WORDS: dict[Show, str] = {
     "Albums": mark("Albums"),
     "Trash": mark("Trash"),
 }
-# So long other windows' and programs' new pictures may be missing in the numbers and names to filter by; in what is
-# listed nothing ever is.
+# Filter counts and names may miss pictures that other windows and programs added within this time; the list
+# itself is always current.
 FACETS_S = 30.0
 
 
 def read_facets(studio: Studio, user: User) -> Facets:
-    """What the pictures can be filtered by; read anew after a change made here, and when it is not young any more."""
+    """The values the pictures can be filtered by, cached; read again after a change on this page or when stale."""
     fresh = st.session_state.get("facets_of") == user.id
     st.session_state["facets_of"] = user.id
     return studio.search.facets(user, max_age_s=FACETS_S if fresh else 0)
 
 
 def read_albums(studio: Studio, user: User, facets: Facets, view: GalleryView) -> tuple[Album, ...]:
-    """The albums, where one is shown or could be filtered by; no AWS call where there can be none."""
+    """The user's albums, read only if the view shows or filters by them; otherwise no AWS call."""
     if view.show == "Albums" or view.query.album or facets.albums:
         key = ("albums", user.id, facets)
         known: tuple[object, tuple[Album, ...]] | None = st.session_state.get("albums_of")
@@ -73,7 +73,7 @@ def read_albums(studio: Studio, user: User, facets: Facets, view: GalleryView) -
 
 
 def read_page(studio: Studio, user: User, view: GalleryView, facets: Facets) -> Found:
-    """The page the address asks for; a cursor that no list returned leads to the first page."""
+    """Returns the page that the URL asks for; an invalid cursor leads to the first page."""
     after = st.query_params.get("after")
     try:
         return list_pictures(studio, user, view, facets, after)
@@ -85,7 +85,7 @@ def read_page(studio: Studio, user: User, view: GalleryView, facets: Facets) -> 
 
 
 def list_pictures(studio: Studio, user: User, view: GalleryView, facets: Facets, after: str | None) -> Found:
-    """One page of the view: in the table's own order by one query, else by the search."""
+    """Returns one page of the view: from one table query if its order fits, else from the search."""
     if view.show == "Trash":
         page = studio.trash.list(user, limit=PAGE_SIZE, after=after)
         return Found(items=page.items, total=len(page.items), next=page.next)
@@ -97,7 +97,7 @@ def list_pictures(studio: Studio, user: User, view: GalleryView, facets: Facets,
 
 
 def show_head() -> None:
-    """The title, and which list is shown."""
+    """Draws the title and the choice of list."""
     with st.container(horizontal=True, vertical_alignment="center", key="page_head"):
         st.title(tr("Gallery"), anchor=False, width="content")
         st.space("stretch")
@@ -113,7 +113,7 @@ def show_head() -> None:
 
 
 def paging(view: GalleryView, page: Found) -> None:
-    """The way on, by a cursor in the address, and back to the beginning."""
+    """Draws the links to the next page, by a cursor in the URL, and to the first page."""
     after = st.query_params.get("after")
     if not after and not page.next:
         return
@@ -153,29 +153,29 @@ def paging(view: GalleryView, page: Found) -> None:
 
 
 def nothing_here(view: GalleryView) -> None:
-    """What to do when there is nothing to see, by what is looked for."""
+    """Draws the empty state that fits the view."""
     icon, words, help = (
         ":material/photo_library:",
         tr("Your gallery is empty."),
-        tr("Every picture you draw is kept here, with the settings that made it."),
+        tr("Every picture you draw is kept here, together with its settings."),
     )
     if view.show == "Trash":
         icon, words, help = ":material/delete:", tr("The trash is empty."), kept_words()
     elif view.filtered:
         icon, words, help = (
             ":material/filter_alt:",
-            tr("No such pictures."),
+            tr("No matching pictures."),
             tr(
-                "No picture fits all that is set. Take a filter away, or look for the beginning of a word: "
-                "“app” finds apple."
+                "No picture matches the search and all filters. Remove a filter, or search for the "
+                "beginning of a word: “app” finds apple."
             ),
         )
     elif view.query.album:
         icon, words = ":material/photo_album:", tr("This album is empty.")
-        help = tr("Select pictures in the gallery and press Album in the bar that appears.")
+        help = tr("Select pictures in the gallery, then choose Album in the bar that appears.")
     elif view.show == "Favorites":
         icon, words = ":material/star:", tr("No favorites yet.")
-        help = tr("Point at a picture and press the star, or press `.` with the picture in focus.")
+        help = tr("Point to a picture and click the star, or focus the picture and press `.`.")
     say_nothing(icon, words, help)
     if view.plain and st.button(
         tr("Draw the first one"), type="primary", icon=":material/auto_awesome:", key="draw_first"
@@ -184,7 +184,7 @@ def nothing_here(view: GalleryView) -> None:
 
 
 def say_nothing(icon: str, words: str, help: str) -> None:
-    """The frame that is shown in place of pictures."""
+    """Draws the frame of an empty state."""
     with st.container(border=True, key="gallery_empty", horizontal_alignment="center", gap="small"):
         st.markdown(f"### {icon}", text_alignment="center")
         st.markdown(f"**{words}**", text_alignment="center")
@@ -192,7 +192,7 @@ def say_nothing(icon: str, words: str, help: str) -> None:
 
 
 def show_trash(page: Found) -> None:
-    """The pictures of the trash, and the way to empty it."""
+    """Draws the pictures in the trash and the button that empties it."""
     with st.container(horizontal=True, vertical_alignment="center", key="trash_head"):
         st.caption(kept_words(), width="stretch")
         if st.button(
@@ -213,7 +213,7 @@ def show_trash(page: Found) -> None:
 
 
 def show_pictures(view: GalleryView, page: Found) -> None:
-    """The pictures of the gallery."""
+    """Draws the pictures of the gallery."""
     known_tags(tag for image in page.items for tag in image.tags)
     action = picture_grid(
         studio(), page.items, key="gallery_grid", label=tr("Gallery"), select=True, lifted=undo_waits()
@@ -230,7 +230,7 @@ def show_pictures(view: GalleryView, page: Found) -> None:
 
 
 def show_albums(albums: tuple[Album, ...], facets: Facets) -> None:
-    """All albums, and the way to a new one."""
+    """Draws all albums and the button for a new one."""
     with st.container(horizontal=True, vertical_alignment="center", key="albums_head"):
         st.caption(tr_n("{count} album", "{count} albums", len(albums)), width="stretch")
         show_new_album(studio(), user)
@@ -240,12 +240,14 @@ def show_albums(albums: tuple[Album, ...], facets: Facets) -> None:
         say_nothing(
             ":material/photo_album:",
             tr("No albums yet."),
-            tr("Make one here, or select pictures in the gallery and press Album in the bar that appears."),
+            tr(
+                "Create one here, or select pictures in the gallery and choose Album in the bar that appears."
+            ),
         )
 
 
 def show_list(view: GalleryView, names: dict[str, str], facets: Facets) -> None:
-    """The pictures that the view lets through, with their number and what leaves others out."""
+    """Draws the pictures that match the view, their number, and the active filters."""
     page = read_page(studio(), user, view, facets)
     if view.show == "Trash":
         show_trash(page) if page.items else nothing_here(view)
@@ -259,7 +261,7 @@ def show_list(view: GalleryView, names: dict[str, str], facets: Facets) -> None:
                 tr("ZIP"),
                 icon=":material/folder_zip:",
                 key="gallery_zip",
-                help=tr("Download all of these as one file"),
+                help=tr("Download all of these in one file"),
             ):
                 offer_zip_of_view(studio(), user, view.query)
             show_order()
@@ -269,8 +271,8 @@ def show_list(view: GalleryView, names: dict[str, str], facets: Facets) -> None:
         with st.container(key="gallery_keys"):
             st.caption(
                 tr(
-                    "Arrow keys move, Enter opens, Space selects, Shift selects a range, Ctrl+A all. "
-                    "`.` stars, 0 to 5 rate, `D` downloads, Delete deletes."
+                    "Keys: arrows move, Enter opens, Space selects, Shift selects a range, Ctrl+A selects "
+                    "all, `.` stars, 0 to 5 rate, `D` downloads, Delete deletes."
                 ),
                 text_alignment="center",
             )

@@ -1,4 +1,4 @@
-"""The first page: describe a picture, see what it costs, watch it being drawn."""
+"""The Create page: describe a picture, see its price, and watch it being drawn."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ user = require()
 
 
 def usage_badge(studio: Studio, user: User) -> None:
-    """Pictures of today and dollars of this month against the limits; read when the feed is."""
+    """Shows today's pictures and this month's dollars against the limits; read together with the feed."""
     if "feed" not in st.session_state or "usage" not in st.session_state:
         st.session_state["usage"] = studio.ledger.usage(user)
     usage = st.session_state["usage"]
@@ -42,7 +42,7 @@ def usage_badge(studio: Studio, user: User) -> None:
 
 
 def fill_from_address(studio: Studio, user: User) -> None:
-    """After a reload the form says again what the job in the address was asked for."""
+    """After a reload, fills the form with the request of the job in the URL."""
     job_id = st.query_params.get("job")
     if MEMORY in st.session_state or not job_id:
         return
@@ -52,10 +52,10 @@ def fill_from_address(studio: Studio, user: User) -> None:
         recall(job.spec, studio.catalogue.card(job.spec.model), seed=False, job_id=job.id)
         if source is not None:
             source_choice.put(source)
-        # What was typed before the page was reloaded or the server went away comes before the job's words.
+        # Text typed before a reload or a lost server takes precedence over the job's prompt.
         del st.session_state[RECALLED]
     except StudioError:
-        # A job that is gone, not this user's, or of a model no longer offered leaves the form empty.
+        # The form stays empty if the job is deleted, belongs to another user, or used a model no longer offered.
         return
 
 

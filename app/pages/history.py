@@ -1,4 +1,4 @@
-"""Every job with what it was asked, what became of it and what it cost; delete one or all."""
+"""Every job with its request, result, and cost; deletes one job or all of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROWS = 100
 
 
 def forget_cursor() -> None:
-    """Another filter begins at its own first page."""
+    """Resets the cursor: a changed filter starts at the first page."""
     st.session_state.pop("history_after", None)
 
 
@@ -73,7 +73,7 @@ def chosen_filter(studio: Studio) -> JobFilter:
 
 
 def read_jobs(studio: Studio, user: User, wanted: JobFilter) -> Page[Job]:
-    """The page of the table; a stale cursor leads to the first one."""
+    """Returns the page of the table; a stale cursor leads to the first page."""
     lister = functools.partial(studio.jobs.list, user)
     try:
         return find_jobs(lister, wanted, after=st.session_state.get("history_after"), limit=ROWS)
@@ -102,10 +102,10 @@ if not page.items:
     with st.container(border=True, key="history_empty", horizontal_alignment="center"):
         st.markdown(f"**{tr('No jobs here.')}**", text_alignment="center")
         st.caption(
-            tr("Jobs appear as soon as you press Generate; filters may hide some."), text_alignment="center"
+            tr("Jobs appear as soon as you press Generate. Filters may hide some."), text_alignment="center"
         )
 else:
-    # Written when it is pressed, from the list itself: the table holds one page of it.
+    # Generated on click from the full list, because the table holds only one page.
     export.download_button(
         tr("Export CSV"),
         functools.partial(history_csv, functools.partial(studio().jobs.list, user), wanted),
@@ -115,7 +115,7 @@ else:
         type="tertiary",
         key="export_csv",
         on_click="ignore",
-        help=tr("All jobs that fit the filters"),
+        help=tr("All jobs that match the filters"),
     )
 selected = show_table(page.items) if page.items else None
 with st.container(horizontal=True, horizontal_alignment="center", key="paging"):

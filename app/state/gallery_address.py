@@ -151,7 +151,7 @@ def open_album(album_id: str | None) -> None:
 
 
 def forget_cursor() -> None:
-    """Another filter begins at its own first page."""
+    """Resets the cursor: a changed filter starts at the first page."""
     st.query_params.pop("after", None)
 
 

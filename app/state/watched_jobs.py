@@ -20,7 +20,7 @@ def follow(job: Job) -> None:
     elif job.id not in st.session_state.setdefault("open_jobs", []):
         watch([job])
         # On a telephone the progress is below the form, out of sight.
-        words = tr("Waits for the model to be woken.") if _is_held(job) else tr("Drawing…")
+        words = tr("Waiting for the model to start.") if _is_held(job) else tr("Drawing…")
         st.toast(words, icon=":material/auto_awesome:")
 
 

@@ -441,7 +441,7 @@ def test_what_was_withheld_and_what_the_model_does_not_know_are_told(
     assert [image["seed"] for image in told["output"]] == [8]
     assert told["hint"]["nearest"] == ["atom symbol", "puzzle piece"]
     assert told["hint"]["message"] == (
-        "pocket does not know “quantum chromodynamics”; the nearest things it can draw: atom symbol, puzzle piece."
+        "pocket does not know “quantum chromodynamics”. The closest things it can draw: atom symbol, puzzle piece."
     )
     assert told["metrics"]["batch_pictures"] == 4
 

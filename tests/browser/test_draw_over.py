@@ -109,7 +109,7 @@ def test_an_upload_is_drawn_anew_only_where_a_mask_was_painted_and_a_reload_keep
     picture.wait_for()
     expect(picture).to_have_js_property("naturalWidth", 640)
     expect(page.locator(".painter .frame")).to_be_visible()
-    expect(page.get_by_text("is cut off")).to_be_visible()
+    expect(page.get_by_text("is cropped")).to_be_visible()
     page.get_by_text("Paint a mask").click()
     page.get_by_text("Nothing is painted yet").wait_for()
     page.get_by_role("button", name="Generate").click()
@@ -233,7 +233,7 @@ def test_a_telephone_paints_over_a_picture_of_the_gallery_by_finger(
     assert f"source={image['id']}" in page.url
     # Its size is one that the model draws: nothing is cut and nothing else is offered.
     expect(page.locator(".painter .frame")).to_be_hidden()
-    expect(page.get_by_role("button", name="Take its size")).to_have_count(0)
+    expect(page.get_by_role("button", name="Use its size")).to_have_count(0)
     page.get_by_text("Paint a mask").tap()
     canvas.wait_for()
     canvas.evaluate("canvas => canvas.scrollIntoView({block: 'center'})")

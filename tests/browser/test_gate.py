@@ -58,10 +58,10 @@ def test_a_private_install_signs_in_by_password_stays_signed_in_and_signs_out(
         page.get_by_text("There are no users yet.").wait_for()
         password = add_mia(environment, monkeypatch)
         page.reload()
-        user_name, secret = page.get_by_label("User name"), page.get_by_label("Password", exact=True)
+        user_name, secret = page.get_by_label("Username"), page.get_by_label("Password", exact=True)
         watch.type("local_sign_in.html: username", user_name, HTML)
         watch.type("local_sign_in.html: password", secret, ALL, press="Enter")
-        watch.look("a sign-in that fails", "User name or password is wrong.")
+        watch.look("a sign-in that fails", "The username or password is wrong.")
         # What was typed is there again, but for the password; the page asked for is still the one.
         expect(user_name).to_have_value(HTML)
         expect(secret).to_have_value("")
@@ -103,7 +103,7 @@ def test_a_private_install_signs_in_by_password_stays_signed_in_and_signs_out(
 
 def sign_in(page: Page, password: str) -> None:
     """Types the name and password of `mia` into the form."""
-    page.get_by_label("User name").fill("mia")
+    page.get_by_label("Username").fill("mia")
     page.get_by_label("Password", exact=True).fill(password)
     page.get_by_role("button", name="Sign in").click()
 

@@ -118,7 +118,7 @@ def _type_into_the_book(page: Page, watch: Watch) -> None:
     page.get_by_role("button", name="Lists and templates").click()
     dialog = page.get_by_role("dialog")
     watch.type("prompt_book._editor: Name", dialog.get_by_label("Name"), HTML)
-    watch.type("prompt_book._editor: kind.text", dialog.get_by_label("Entries, one a line"), ALL)
+    watch.type("prompt_book._editor: kind.text", dialog.get_by_label("Entries, one per line"), ALL)
     dialog.get_by_role("button", name="Save").click()
     watch.look("a list's name is refused", dialog.get_by_role("alert"))
     dialog.get_by_label("Name").fill("hostile")
@@ -128,7 +128,7 @@ def _type_into_the_book(page: Page, watch: Watch) -> None:
     dialog.get_by_label("Name").fill("hostile")
     dialog.get_by_role("textbox", name="Template").fill(f"{{prompt}} {ALL}")
     dialog.get_by_role("button", name="Save").click()
-    watch.look("a template", dialog.get_by_text("Saved: choose"))
+    watch.look("a template", dialog.get_by_text("Saved. Choose"))
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     form = page.locator(".st-key-generate_form")
@@ -151,7 +151,7 @@ def _give_files(page: Page, watch: Watch) -> None:
     not_allowed = page.get_by_text("not allowed")
     for field, box, opened_by, content in (
         (
-            "recall_drop.recall_drop: Drop a picture made here, with A1111, ComfyUI, InvokeAI or SwarmUI",
+            "recall_drop.recall_drop: Drop a picture from Atelier, A1111, ComfyUI, InvokeAI, or SwarmUI",
             "recall_box",
             page.get_by_text("Settings from a picture"),
             recipe,
@@ -163,7 +163,7 @@ def _give_files(page: Page, watch: Watch) -> None:
             files.png(size=(64, 64)),
         ),
         (
-            "source_picture._part: A mask: white is drawn anew, black is kept",
+            "source_picture._part: A mask: white is redrawn, black is kept",
             "mask_file_box",
             page.get_by_role("button", name="From a file"),
             files.SVG,
@@ -202,7 +202,7 @@ def _draw(page: Page, watch: Watch) -> None:
     form.get_by_role("button", name="Recent").click()
     rows = page.locator(".st-key-recent_rows")
     rows.get_by_role("button", name="Star it").first.click()
-    watch.look("recent and starred prompts", rows.get_by_role("button", name="Take the star away"))
+    watch.look("recent and starred prompts", rows.get_by_role("button", name="Remove the star"))
     page.keyboard.press("Escape")
 
 
@@ -226,8 +226,8 @@ def _name_pictures(page: Page, watch: Watch) -> None:
     # The list of tags stays open, and hides all else from screen readers, until one goes on.
     tags.press("Tab")
     dialog.get_by_role("button", name="Share").click()
-    dialog.get_by_text("Show the prompt as well").click()
-    dialog.get_by_role("button", name="Make a link").click()
+    dialog.get_by_text("Include the prompt").click()
+    dialog.get_by_role("button", name="Create link").click()
     address = dialog.get_by_test_id("stCode").filter(has_text="http").first.inner_text().strip()
     shared = page.context.new_page()
     seen_there = Watch(shared)
@@ -265,7 +265,7 @@ def _make_albums(page: Page, watch: Watch) -> None:
     page.get_by_text("Albums", exact=True).first.click()
     page.get_by_role("button", name="New album").click()
     watch.type("album_shelf.show_new_album: Name", page.get_by_label("Name", exact=True), MARKDOWN)
-    page.get_by_role("button", name="Make it").click()
+    page.get_by_role("button", name="Create album").click()
     watch.look("the albums", page.get_by_text("![x](http://evil.example/b)"), page.get_by_text(HTML))
     page.get_by_text("![x](http://evil.example/b)").first.click()
     watch.look("an album", page.locator(".st-key-album_name").get_by_text("![x]"))
@@ -287,7 +287,7 @@ def _search_and_throw_away(page: Page, watch: Watch) -> None:
         page.locator("[class*=st-key-chip_]").get_by_text(shown).first.wait_for()
     page.keyboard.press("Escape")
     expect(page.get_by_test_id("stPopoverBody")).to_have_count(0)
-    search = page.get_by_placeholder("Search prompts, tags and models")
+    search = page.get_by_placeholder("Search prompts, tags, and models")
     watch.type("gallery_filters.show_filters: Search", search, LATEX, press="Enter")
     watch.look("a search", page.locator(".st-key-chip_gallery_text, [class*=st-key-chip_]"))
     page.get_by_role("button", name="Clear all").click()
@@ -305,7 +305,7 @@ def _search_and_throw_away(page: Page, watch: Watch) -> None:
 def _make_a_key(page: Page, watch: Watch) -> None:
     page.get_by_role("link", name="Account").click()
     heading(page, "Account")
-    watch.type("account.keys: Name of a new key", page.get_by_label("Name of a new key"), HTML)
+    watch.type("account.keys: Name of the new key", page.get_by_label("Name of the new key"), HTML)
     page.get_by_role("button", name="Create key").click()
     page.get_by_text("Copy it now").wait_for()
     page.keyboard.press("Escape")

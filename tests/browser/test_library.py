@@ -20,7 +20,7 @@ def fetch_zip(page: Page, context: BrowserContext, target: Path, kind: str) -> z
     """Orders the ZIP that the dialog is about and opens it, once the worker has made it."""
     dialog = page.get_by_role("dialog")
     dialog.get_by_text(kind, exact=True).click()
-    dialog.get_by_role("button", name="Make the ZIP").click()
+    dialog.get_by_role("button", name="Create ZIP").click()
     link = dialog.get_by_role("link", name="Download").first
     link.wait_for()
     answer = context.request.get(link.get_attribute("href") or "")

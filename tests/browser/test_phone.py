@@ -97,7 +97,7 @@ def _try_a_job_of_the_history_again(running: RunningStudio, page: Page) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") == width
     details.get_by_role("button", name="Delete").tap()
     page.get_by_test_id("stPopoverBody").get_by_role("button", name="Delete").tap()
-    page.get_by_text("Erased 1 job").wait_for()
+    page.get_by_text("Deleted 1 job").wait_for()
     expect(table).to_have_css("height", re.compile(r"^7\d(\.\d+)?px"))
     box = table.bounding_box()
     assert box is not None

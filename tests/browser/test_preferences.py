@@ -66,6 +66,6 @@ def test_dark_and_german_are_chosen_once_and_kept_everywhere(
     heading(page, "Gallery")
     page.get_by_role("link", name="Account").click()
     heading(page, "Account")
-    page.get_by_text("As the system", exact=True).click()
+    page.get_by_text("Same as system", exact=True).click()
     wears(page, "light")
     heading(page, "Account")

@@ -216,4 +216,4 @@ def test_everything_is_deleted_by_the_right_words_without_leaving_the_field_firs
     dialog.get_by_text("Nothing was deleted.").wait_for()
     dialog.get_by_role("textbox").fill("delete everything")
     sure.click()
-    page.get_by_text("nothing is left").wait_for()
+    page.get_by_text("found nothing left").wait_for()

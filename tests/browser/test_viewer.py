@@ -109,7 +109,7 @@ def test_a_picture_is_looked_at_closely_copied_compared_drawn_again_and_shared(
 
     # A link for somebody who has no account, until it is taken back.
     dialog.get_by_role("button", name="Share").click()
-    dialog.get_by_role("button", name="Make a link").click()
+    dialog.get_by_role("button", name="Create link").click()
     address = dialog.locator("code").inner_text().strip()
     assert faults(page) == []
     stranger = chromium.new_context(java_script_enabled=False, viewport={"width": 390, "height": 844})
@@ -121,8 +121,8 @@ def test_a_picture_is_looked_at_closely_copied_compared_drawn_again_and_shared(
     with urllib.request.urlopen(str(picture.get_attribute("src")), timeout=30) as file:
         assert texts(file.read()) == {}
     assert "red apple" not in theirs.content() and theirs.context.cookies() == []
-    dialog.get_by_role("button", name="Take back").click()
-    expect(dialog.get_by_role("button", name="Take back")).to_have_count(0)
+    dialog.get_by_role("button", name="Stop sharing").click()
+    expect(dialog.get_by_role("button", name="Stop sharing")).to_have_count(0)
     # The button that was pressed is gone, and nothing has the focus: Escape closes the dialog all the same.
     page.evaluate(
         "() => { document.activeElement.blur();"
@@ -130,7 +130,7 @@ def test_a_picture_is_looked_at_closely_copied_compared_drawn_again_and_shared(
     )
     expect(dialog).to_have_count(0)
     theirs.reload()
-    theirs.get_by_text("This picture is not shared, or no longer").wait_for()
+    theirs.get_by_text("This picture is not shared, or the link has expired").wait_for()
     stranger.close()
 
 

@@ -105,7 +105,7 @@ def test_drafts_of_two_prompts_are_picked_and_finished_beside_each_other(
     ]
     drafts.nth(1).click()
     expect(
-        page.get_by_text("All of these are finished or being drawn already: nothing is charged.")
+        page.get_by_text("All of these are already finished or being drawn. You are not charged again.")
     ).to_be_visible()
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate(wider) <= 0

@@ -62,7 +62,7 @@ def test_this_month_is_drawn_by_day_and_told_in_words(
 ) -> None:
     draw("a red apple", count=3)
     at = open_page(ACCOUNT)
-    assert "3 pictures in all, most on" in words(at) and "3 of 500." in words(at)
+    assert "3 pictures in total. The maximum was 3 of 500 on" in words(at)
     assert len(at.get("vega_lite_chart")) == 2
 
 
@@ -75,7 +75,7 @@ def test_the_limit_is_a_line_only_where_it_can_be_seen() -> None:
     assert signs == {"decimal": ",", "thousands": ".", "grouping": [3], "currency": ["", "\xa0$"]}
     assert len(near["layer"]) == 2 and len(far["layer"]) == 1
     assert near["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0, 10.5]
-    assert pictures_words([], 10) == "None yet; 10 a day are possible."
+    assert pictures_words([], 10) == "None yet. The limit is 10 per day."
 
 
 def test_shared_pictures_are_listed_and_taken_back(
@@ -84,7 +84,7 @@ def test_shared_pictures_are_listed_and_taken_back(
     assert "Shared pictures" not in words(open_page(ACCOUNT))
     share = studio.shares.create(maker, draw("a red apple").image_ids[0], lives=LIVES[0]).share
     at = open_page(ACCOUNT)
-    assert "Ends in 60 minutes, not opened yet" in words(at)
+    assert "Expires in 60 minutes, not opened yet" in words(at)
     at.button(key=f"revoke_{share.id}").click().run()
     assert studio.shares.list(maker) == () and "Shared pictures" not in words(at)
 

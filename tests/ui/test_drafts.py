@@ -237,8 +237,8 @@ def test_a_second_window_with_the_same_picks_shows_what_goes_on_and_pays_for_not
     assert studio.ledger.usage(maker) == spent
     assert len([job for job in studio.jobs.list(maker).items if job.final_of]) == 2
     third = open_page(query=query)
-    assert third.button(key=name).label == "Show what is finished"
-    assert "All of these are finished or being drawn already: nothing is charged." in words(third)
+    assert third.button(key=name).label == "Show the finished pictures"
+    assert "All of these are already finished or being drawn. You are not charged again." in words(third)
 
 
 def test_only_what_is_missing_of_the_picks_is_priced_and_drawn(
@@ -248,7 +248,7 @@ def test_only_what_is_missing_of_the_picks_is_priced_and_drawn(
     [made] = studio.drafts.finish(maker, jobs[0].image_ids[:1])[0].sent
     at = open_page(query={"picks": f"{jobs[0].image_ids[0]},{jobs[1].image_ids[0]}"})
     assert at.button(key=f"finish_{group_of(jobs)}").label == "Finish 1 at full quality"
-    assert "1 more finished or being drawn already" in words(at)
+    assert "1 more already finished or being drawn" in words(at)
     at.button(key=f"finish_{group_of(jobs)}").click().run()
     finals = [job for job in studio.jobs.list(maker).items if job.final_of]
     assert len(finals) == 2 and made.id in {job.id for job in finals}
@@ -275,12 +275,12 @@ def test_what_could_not_be_sent_stays_picked_and_is_told(
     monkeypatch.setattr(studio.jobs, "submit", away)
     at.button(key=f"finish_{group_of(jobs)}").click().run()
     said = words(at)
-    assert len(calls) == 2 and "1 of 2 jobs were sent and go on." in said
-    assert "Finish then sends only those that are missing." in said
+    assert len(calls) == 2 and "1 of 2 jobs were sent and are running." in said
+    assert "Choose Finish again to send only the missing ones." in said
     assert at.query_params["picks"] in (query, [query])
     assert at.button(key=f"finish_{group_of(jobs)}").label == "Finish 1 at full quality"
     at.button(key=f"finish_{group_of(jobs)}").click().run()
-    assert "picks" not in at.query_params and "were sent and go on" not in words(at)
+    assert "picks" not in at.query_params and "were sent and are running" not in words(at)
     assert len([job for job in studio.jobs.list(maker).items if job.final_of]) == 2
 
 
@@ -355,7 +355,7 @@ def test_of_several_prompts_only_those_that_are_new_are_drawn(
     submit(at, "a {red|blue|green} apple")
     assert len(studio.jobs.list(maker).items) == 1
     said = words(at)
-    assert "1 of these 3 you have drawn before" in said and "That saves" in said
+    assert "You already drew 1 of these 3." in said and "That saves" in said
     at.button(key="draw_others").click().run()
     prompts = [job.spec.prompt for job in studio.jobs.list(maker).items]
     assert sorted(prompts) == ["a blue apple", "a green apple", "a red apple"]
@@ -385,7 +385,7 @@ def test_of_several_prompts_drafts_only_those_that_are_new_are_drawn(
     at.segmented_control(key="press_drafts").set_value(8)
     submit(at, "a {red|blue} apple")
     said = words(at)
-    assert "4 of these 8 drafts you have drawn before, exactly so." in said and "The other 4: " in said
+    assert "You already drew 4 of these 8 drafts." in said and "The other 4: " in said
     assert at.button(key="draw_others").label == "Draw only the other 4"
     assert at.button(key="draw_again").label == "Draw all 8 anyway"
     at.button(key="draw_others").click().run()

@@ -22,7 +22,7 @@ def test_a_zip_is_ordered_watched_fetched_and_deleted(
     at.radio(key="export_kind").set_value(export_dialog.PICTURES_ONLY).run()
     at.button(key="export_order").click().run()
     [export] = studio.exports.list(maker)
-    assert not export.settings and "Waits for its turn" in words(at)
+    assert not export.settings and "Queued" in words(at)
     studio.export_builder.build_due()
     at.run()
     assert "Ready" in words(at) and "3 pictures, no settings" in words(at)

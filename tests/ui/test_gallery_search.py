@@ -56,7 +56,7 @@ def test_filters_join_show_as_chips_and_are_cleared_at_once(
     at.button(key="chip_all").click().run()
     assert set(at.query_params) == {"sort"} and shown(at) == set(drawn.values())
     at.date_input(key="gallery_until").set_value("2020-01-01").run()
-    assert "No such pictures." in words(at) and at.query_params["to"] == "2020-01-01"
+    assert "No matching pictures." in words(at) and at.query_params["to"] == "2020-01-01"
 
 
 def test_days_in_the_wrong_order_are_told_and_nonsense_is_not_said(

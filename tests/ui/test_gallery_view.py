@@ -67,7 +67,7 @@ def test_a_filter_goes_into_the_address_and_begins_at_its_own_first_page(
     at.selectbox(key="gallery_tag").select("sea side").run()
     assert at.query_params["tag"] == "sea side"
     at.selectbox(key="gallery_rating").select(5).run()
-    assert "No such pictures." in words(at)
+    assert "No matching pictures." in words(at)
 
 
 def test_the_trash_shows_what_is_in_it_and_nothing_else_does(

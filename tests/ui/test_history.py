@@ -47,7 +47,7 @@ def test_a_failed_job_says_why_and_is_tried_again_with_one_press(
     failed = studio.completion.fail(maker.id, job.id, 1, "it broke")
     assert failed is not None and failed.failure is not None
     [table] = open_page(HISTORY).dataframe
-    assert list(table.value["What happened"]) == [failed.failure.message]
+    assert list(table.value["Result"]) == [failed.failure.message]
     at = in_dialog(job_details, failed).run()
     assert "The model" in words(at)
     at.button(key="details_retry").click().run()
@@ -126,7 +126,7 @@ def test_everything_is_deleted_after_the_words_were_typed_and_a_receipt_is_shown
     assert (receipt.jobs, receipt.images) == (1, 2)
     after = open_page(HISTORY)
     after.session_state["receipt"] = receipt
-    assert "Erased 1 job, 2 pictures and " in words(after.run())
+    assert "Deleted 1 job, 2 pictures and " in words(after.run())
     after.session_state["receipt"] = receipt.model_copy(update={"shares": 2, "texts": 1})
     assert "2 pictures, 2 shared links, 1 list, template or star and " in words(after.run())
 

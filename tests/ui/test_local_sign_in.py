@@ -186,7 +186,7 @@ def test_the_page_says_it_and_has_the_name_that_was_typed_as_text(
     site: TestClient, mia: LocalUser, ask_page: AskPage
 ) -> None:
     at = ask_page(notice=value_of(post(site, username='"><script>', password="x"), NOTICE_COOKIE))
-    assert [error.value for error in at.error] == ["User name or password is wrong."]
+    assert [error.value for error in at.error] == ["The username or password is wrong."]
     assert not is_signed_in(at)
     [form] = [html.proto.body for html in at.get("html") if "local_sign_in" in html.proto.body]
     assert 'value="&quot;&gt;&lt;script&gt;"' in form and 'action="/auth/local"' in form

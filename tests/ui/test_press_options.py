@@ -36,13 +36,13 @@ def test_both_ways_say_their_price_and_the_patient_one_waits(
 ) -> None:
     at = open_page()
     at.radio(key="press_when").set_value(When.WARM.value).run()
-    assert "If nobody has woken the model by" in words(at)
+    assert "If no other job has woken the model by" in words(at)
     submit(at, "a red apple")
     [job] = studio.jobs.list(maker).items
     assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
     assert job.run_by is not None and (job.run_by - job.created_at).total_seconds() == 6 * 3600
     said = words(at)
-    assert "Waits for the model to be woken, at the latest" in said
+    assert "Waiting for the model to start; runs by" in said
     at.button(key=f"run_{job.id}").click().run()
     assert studio.jobs.get(maker, job.id).attempt == 1
 
@@ -68,4 +68,4 @@ def test_now_is_what_it_was_and_says_what_waking_costs(
     [job] = studio.jobs.list(maker).items
     assert job.attempt == 1 and job.estimate.wake_usd > 0
     # What the radio's captions say is no element of its own.
-    assert "for the studio" in words(at)
+    assert "paid by the studio for waking the model" in words(at)

@@ -110,7 +110,7 @@ def test_a_limit_in_the_middle_is_told_and_the_next_press_sends_the_rest(
     with monkeypatch.context() as fault:
         fault.setattr(Table, "transact", breaking)
         at = submit(at, "a {red|blue|green} apple")
-    assert "2 of 3 jobs were sent and go on. The others were not: The table is busy" in words(at)
+    assert "2 of 3 jobs were sent and are running. The others were not sent: The table is busy" in words(at)
     assert drawn(studio, maker) == ["a red apple", "a blue apple"]
     assert len(at.session_state["open_jobs"]) == 2
     at.button(key="generate").click().run()
@@ -288,7 +288,7 @@ def test_a_template_is_made_in_the_dialog_and_one_without_its_place_is_refused(
     at.text_area(key="book_template_text_").set_value("{prompt}, 35 mm")
     at.button(key="book_template_save").click().run()
     assert [each.name for each in studio.prompts.templates(maker)] == ["film"]
-    assert "Saved: choose" in words(at) and not at.exception
+    assert "Saved. Choose" in words(at) and not at.exception
 
 
 def test_a_new_list_does_not_take_the_place_of_one_made_in_another_window(

@@ -86,7 +86,7 @@ def test_a_hint_stands_beside_the_picture_and_none_of_it_is_read_as_markdown(
     for at in pages:
         [shown] = [text.value for text in at.text if "does not know" in text.value]
         assert shown.startswith("pocket does not know “![x](http://evil.example/x.png)")
-        assert "the nearest things it can draw: cat face, ![x](" in shown
+        assert "The closest things it can draw: cat face, ![x](" in shown
         assert "evil.example" not in markdown_of(at)
 
 

@@ -80,15 +80,15 @@ def test_buttons_that_show_icons_only_have_names(open_page: Callable[..., AppTes
 def test_what_a_model_can_do_is_said_by_its_card(model: str) -> None:
     card = Catalogue.load(frozenset({model})).card(model)
     said = abilities(card)
-    assert said.startswith("Draws from words, over a picture and under a mask;")
-    assert ("takes a negative prompt" in said) == card.negative_prompt
+    assert said.startswith("Text-to-image, image-to-image, and inpainting;")
+    assert ("supports negative prompts" in said) == card.negative_prompt
     assert f"{card.min_px} to {card.max_px} px" in said
     plain = abilities(card.model_copy(update={"image_to_image": False, "inpainting": False}))
-    assert plain.startswith("Draws from words;")
+    assert plain.startswith("Text-to-image only;")
 
 
 def test_price_and_seconds_of_a_picture_stand_at_the_model(open_page: Callable[..., AppTest]) -> None:
     at = open_page()
-    [said] = [caption.value for caption in at.caption if caption.value.endswith("a picture")]
-    assert "\\$" in said and " s a picture" in said
-    assert "px a side" in at.selectbox(key="g_model").help
+    [said] = [caption.value for caption in at.caption if caption.value.endswith("per picture")]
+    assert "\\$" in said and " s per picture" in said
+    assert "px per side" in at.selectbox(key="g_model").help

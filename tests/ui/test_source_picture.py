@@ -61,7 +61,7 @@ def test_an_upload_is_drawn_over_with_the_strength_and_stays_after_a_reload(
     at = upload(open_page(), png())
     source = at.query_params["source"]
     at.slider(key="g_strength").set_value(0.25).run()
-    assert "This draws 3 of 12 steps" in words(at)
+    assert "This setting draws 3 of 12 steps" in words(at)
     generate(at)
     [job] = studio.jobs.list(maker).items
     assert (job.spec.task, job.spec.strength) == (Task.IMAGE_TO_IMAGE, 0.25)
@@ -130,7 +130,7 @@ def test_how_it_is_fitted_is_chosen_where_the_shapes_differ_and_its_size_can_be_
     open_page: Callable[..., AppTest], studio: Studio, maker: User, endpoint: ScriptedEndpoint
 ) -> None:
     at = upload(open_page(), png(size=(300, 100)))
-    assert "is cut off" in words(at)
+    assert "is cropped" in words(at)
     at.segmented_control(key="source_fit").set_value("pad").run()
     assert at.query_params["fit"] == Fit.PAD.value and "white bars" in words(at)
     generate(at)
@@ -253,7 +253,7 @@ def test_a_model_without_these_ways_shows_none_of_them(
         at = open_page(query={"source": kept.id})
         assert {button.key for button in at.button} & {"source_remove"} == shown
         assert not at.toggle
-        assert ("under a mask" in words(at)) is False
+        assert ("inpainting" in words(at)) is False
 
 
 def test_only_what_the_painter_painted_upon_the_present_picture_counts() -> None:

@@ -22,9 +22,9 @@ from tests.fields import file_fields
 
 # By the beginning of the key of its uploader; the values are what the code calls it.
 DOORS = {
-    "recall_file": "recall_drop.recall_drop: Drop a picture made here, with A1111, ComfyUI, InvokeAI or SwarmUI",
+    "recall_file": "recall_drop.recall_drop: Drop a picture from Atelier, A1111, ComfyUI, InvokeAI, or SwarmUI",
     "source_file": "source_picture._uploader: A PNG, JPEG or WebP picture",
-    "mask_file": "source_picture._part: A mask: white is drawn anew, black is kept",
+    "mask_file": "source_picture._part: A mask: white is redrawn, black is kept",
 }
 CORPUS = files.refused() | files.refused_as_pictures() | files.beside_pixels()
 PIXELS = files.beside_pixels()

@@ -168,7 +168,7 @@ def test_a_picture_is_shared_and_taken_back(
     token = at.code[0].value.rpartition("/s/")[2]
     assert studio.shares.look(token).prompt is None
     [share] = studio.shares.list(maker)
-    assert "Ends in 7 days, not opened yet" in words(at)
+    assert "Expires in 7 days, not opened yet" in words(at)
     at.button(key=f"revoke_{share.id}").click().run()
     assert studio.shares.list(maker) == () and not at.code
     with pytest.raises(NotFound):
@@ -178,13 +178,13 @@ def test_a_picture_is_shared_and_taken_back(
 def test_how_long_a_link_lives_and_how_often_it_was_opened_is_told_in_words() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     share = Share(id="x", image_id="y", created_at=now, expires_at=now + LIVES[1])
-    assert share_panel.words(share, now) == "Ends in 24 hours, not opened yet"
+    assert share_panel.words(share, now) == "Expires in 24 hours, not opened yet"
     soon = share.model_copy(
         update={"expires_at": now + timedelta(seconds=30), "views": 1, "with_prompt": True}
     )
-    assert share_panel.words(soon, now) == "Ends in 1 minute, with the prompt, opened 1 time"
+    assert share_panel.words(soon, now) == "Expires in 1 minute, with the prompt, opened 1 time"
     busy = share.model_copy(update={"expires_at": now + timedelta(days=6, seconds=1), "views": 1000})
-    assert share_panel.words(busy, now) == "Ends in 7 days, opened 1,000 times or more"
+    assert share_panel.words(busy, now) == "Expires in 7 days, opened at least 1,000 times"
 
 
 def test_a_picture_is_drawn_again_and_found_identical_and_says_with_what(
@@ -214,7 +214,7 @@ def test_a_model_that_has_changed_is_told_before_and_marked_after(
     card = studio.catalogue.card("pocket")
     monkeypatch.setitem(studio.catalogue._cards, "pocket", card.model_copy(update={"revision": "pocket-9"}))
     at = opened("again")
-    assert "The model has changed since" in words(at) and "pocket-9" in words(at)
+    assert "The model has changed from" in words(at) and "pocket-9" in words(at)
     at.button(key="reproduction_draw").click().run()
     [again] = studio.jobs.open(maker)
     changed = {"model": {"name": "pocket", "revision": "fedcba987654"}}
@@ -237,6 +237,6 @@ def test_a_rerun_that_failed_says_why(
 
 def test_a_difference_is_told_in_a_sentence() -> None:
     found = Difference(largest=3, differing=10, pixels=16384, amplified=64)
-    assert difference_words(found) == "10 of 16,384 pixels differ (under 0.1 %), by 3 of 255 levels at most."
+    assert difference_words(found) == "10 of 16,384 pixels differ (under 0.1 %), by at most 3 of 255 levels."
     most = Difference(largest=200, differing=8192, pixels=16384)
-    assert difference_words(most) == "8,192 of 16,384 pixels differ (50.0 %), by 200 of 255 levels at most."
+    assert difference_words(most) == "8,192 of 16,384 pixels differ (50.0 %), by at most 200 of 255 levels."

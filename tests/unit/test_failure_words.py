@@ -56,7 +56,7 @@ def test_what_a_model_said_itself_stays_as_it_is() -> None:
     assert kept.message == "The model refused the request: no {such} scheduler"
     job = made_job(status=JobStatus.FAILED, failure=kept)
     assert failure_words(job) == "[The model refused the request: no {such} scheduler]"
-    assert said("bad_output", KEPT) == f"[The model's answer cannot be used: {KEPT}]"
+    assert said("bad_output", KEPT) == f"[The model returned an invalid response: {KEPT}]"
     assert said("of another version", KEPT) == KEPT
 
 

@@ -88,7 +88,7 @@ def test_enough_wakes_are_what_the_next_estimate_and_its_card_say(
         later.close()
     assert (job.estimate.cold_start_s, job.estimate.cold_start_p90_s) == (7.0, 20.0)
     shown = progress_words(LiveJob(job=job, status=JobStatus.STARTING))
-    assert shown == "The model is waking up: 7 s half of the time, 20 s or less nine times in ten"
+    assert shown == "The model is waking up: 7 s in half of the cases, 20 s or less in 9 of 10"
 
 
 def test_only_the_last_wakes_are_kept(draw: Draw, table: Table) -> None:

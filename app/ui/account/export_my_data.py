@@ -1,4 +1,4 @@
-"""The account page's way to take everything away: ZIPs of all that the studio keeps of a person."""
+"""The data export of the account page: ZIPs of everything the studio stores about a user."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from services.records import User
 
 
 def take_away(studio: Studio, user: User) -> None:
-    """Draws the button, and the ZIPs that there are."""
+    """Draws the button and the existing ZIPs."""
     st.subheader(tr("Your data"), anchor=False)
     with st.container(border=True, key="take_away"):
         st.caption(
             tr(
-                "Everything the studio keeps of you as a ZIP: all pictures with their settings, and your jobs, "
-                "prompts, lists, albums and account in plain files. It is made in the background and kept for two "
-                "days."
+                "Download everything the studio stores about you as a ZIP: all pictures with their "
+                "settings, and your jobs, prompts, lists, albums, and account in plain files. The ZIP is "
+                "created in the background and kept for two days."
             )
         )
-        if st.button(tr("Make a ZIP of everything"), icon=":material/folder_zip:", key="take_away_order"):
+        if st.button(tr("Create a ZIP of everything"), icon=":material/folder_zip:", key="take_away_order"):
             try:
                 made = studio.personal_data.order(user)
             except StudioError as error:
@@ -32,9 +32,10 @@ def take_away(studio: Studio, user: User) -> None:
                 if made.left_out:
                     st.warning(
                         tr_n(
-                            "Your oldest picture did not fit into {zips}: choose it in the gallery, by its day.",
-                            "Your {count} oldest pictures did not fit into {zips}: choose them in the gallery, by "
-                            "their days.",
+                            "Your oldest picture did not fit into {zips}. Filter the gallery by date to "
+                            "download it.",
+                            "Your {count} oldest pictures did not fit into {zips}. Filter the gallery by "
+                            "date to download them.",
                             made.left_out,
                             zips=tr_n("{count} ZIP", "{count} ZIPs", len(made.exports)),
                         ),

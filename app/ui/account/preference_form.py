@@ -1,4 +1,4 @@
-"""The account page's choices for all sessions: colors, language, and what the first page's form begins with."""
+"""The preferences of the account page: theme, language, and the defaults of the Create form."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from services.errors import StudioError
 from services.records import User
 
 THEME_WORDS = {
-    Theme.SYSTEM: mark("As the system"),
+    Theme.SYSTEM: mark("Same as system"),
     Theme.LIGHT: mark("Light"),
     Theme.DARK: mark("Dark"),
 }
 PROBLEM = "preference_problem"
-# Quality None: the model's own.
-OWN = mark("Model's own")
-# No language chosen: the browser's.
-BROWSERS = mark("As the browser")
+# Quality None: the model's default.
+OWN = mark("Model default")
+# No language chosen: use the browser's.
+BROWSERS = mark("Same as browser")
 
 
 def preference_form(studio: Studio, user: User) -> None:
-    """Draws the choices; each is kept as soon as it is made."""
+    """Draws the choices; each is saved as soon as it is made."""
     now = preferred(studio, user)
     cards = {card.id: card for card in studio.catalogue.models()}
     card = cards.get(now.model or "") or next(iter(cards.values()))
@@ -39,7 +39,7 @@ def preference_form(studio: Studio, user: User) -> None:
         keep = partial(_keep, studio, user, cards)
         with st.container(horizontal=True, gap="large"):
             st.segmented_control(
-                tr("Colors"),
+                tr("Theme"),
                 list(THEME_WORDS),
                 format_func=lambda one: tr(THEME_WORDS[one]),
                 key="p_theme",
@@ -56,7 +56,7 @@ def preference_form(studio: Studio, user: User) -> None:
             )
         model, quality, count = st.columns([4, 4, 3])
         model.selectbox(
-            tr("Model to begin with"),
+            tr("Default model"),
             list(cards),
             format_func=lambda one: cards[one].name,
             key="p_model",
@@ -70,13 +70,13 @@ def preference_form(studio: Studio, user: User) -> None:
             on_change=keep,
         )
         count.selectbox(tr("Pictures"), list(range(1, card.max_count + 1)), key="p_count", on_change=keep)
-        st.caption(tr("The Create page begins with these. What is on it now stays as it is."))
+        st.caption(tr("The Create page starts with these values. Its current contents do not change."))
         if (problem := st.session_state.pop(PROBLEM, None)) is not None:
             show_error(problem)
 
 
 def _show(now: Preferences, card: ModelCard) -> None:
-    """What is kept is what is shown, whoever changed it."""
+    """Sets the widgets to the stored values, which another session may have changed."""
     st.session_state["p_theme"] = now.theme
     st.session_state["p_language"] = now.language or BROWSERS
     st.session_state["p_model"] = card.id
@@ -85,7 +85,7 @@ def _show(now: Preferences, card: ModelCard) -> None:
 
 
 def _keep(studio: Studio, user: User, cards: dict[str, ModelCard]) -> None:
-    """A callback runs before anything is drawn: its error waits for the place to be shown at."""
+    """Shows the error of a callback, which runs before anything is drawn."""
     state = st.session_state
     card = cards[state["p_model"]]
     quality = state["p_quality"] if state["p_quality"] in card.qualities else None

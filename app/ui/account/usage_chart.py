@@ -1,4 +1,4 @@
-"""This month day by day: pictures against the daily limit, dollars so far against the monthly one."""
+"""Charts of this month: pictures per day against the daily limit, cumulative dollars against the monthly one."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from app.i18n.wording import day_of_month, dollars, pictures
 from services.billing.ledger import DayUsage
 
 HEIGHT_PX = 190
-# A limit so many times as high as what was used would press it flat: then the words alone say it.
+# A limit this many times the usage would flatten the chart, so only the text mentions it.
 FAR = 4.0
 COLOR, LIMIT_COLOR = "#8b7bff", "#e5484d"
 
 
 def usage_chart(days: Sequence[DayUsage], *, daily_images: int, monthly_usd: float) -> None:
-    """Draws both charts, each with its words."""
+    """Draws both charts, each with a text summary."""
     spent = list(accumulate(day.cost_usd for day in days))
     drawn, charged = st.columns(2)
     with drawn, st.container(border=True, key="chart_pictures", gap="small"):
-        st.caption(tr("Pictures a day, this month"))
-        # Nothing drawn, nothing to see but empty axes.
+        st.caption(tr("Pictures per day, this month"))
+        # Without pictures the charts would be empty axes.
         if any(day.images for day in days):
             st.vega_lite_chart(
                 chart(days, [day.images for day in days], limit=daily_images, mark="bar"),
@@ -40,7 +40,7 @@ def usage_chart(days: Sequence[DayUsage], *, daily_images: int, monthly_usd: flo
                 width="stretch",
             )
         words = tr(
-            "{spent} charged of {limit} a month.",
+            "{spent} of {limit} per month charged.",
             spent=dollars(spent[-1] if spent else 0),
             limit=dollars(monthly_usd),
         )
@@ -48,12 +48,12 @@ def usage_chart(days: Sequence[DayUsage], *, daily_images: int, monthly_usd: flo
 
 
 def pictures_words(days: Sequence[DayUsage], daily_images: int) -> str:
-    """What the chart shows, for who cannot see it."""
+    """Returns a text version of the chart for screen readers."""
     most = max(days, key=lambda day: day.images, default=None)
     if most is None or most.images == 0:
-        return tr("None yet; {count} a day are possible.", count=daily_images)
+        return tr("None yet. The limit is {count} per day.", count=daily_images)
     return tr(
-        "{total} in all, most on {day}: {most} of {limit}.",
+        "{total} in total. The maximum was {most} of {limit} on {day}.",
         total=pictures(sum(day.images for day in days)),
         day=day_of_month(most.day),
         most=most.images,
@@ -64,7 +64,7 @@ def pictures_words(days: Sequence[DayUsage], daily_images: int) -> str:
 def chart(
     days: Sequence[DayUsage], values: Sequence[float], *, limit: float, mark: str, money: bool = False
 ) -> dict[str, Any]:
-    """A Vega-Lite chart of pictures or dollars by day, with the limit as a line where it is near enough to be seen."""
+    """Returns a Vega-Lite chart of pictures or dollars by day; draws the limit as a line if it is near enough."""
     highest = max(values, default=0.0)
     near = limit <= highest * FAR
     rows = [{"day": day.day.day, "value": value} for day, value in zip(days, values, strict=True)]
@@ -111,7 +111,7 @@ def chart(
 
 
 def _number_signs() -> dict[str, Any]:
-    """How the reader's language writes numbers and dollars, as Vega wants to know it."""
+    """Returns the Vega locale for numbers and dollars in the reader's language."""
     before, _, after = dollars(0).partition("0")
     return {
         "decimal": get_decimal_symbol(current()),

@@ -1,4 +1,4 @@
-"""The JavaScript of a component, put together from files, and what it says in the reader's language."""
+"""Bundles a component's JavaScript from files, with its texts in the reader's language."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from babel.messages.extract import extract
 
 from app.i18n import texts
 
-# What the scripts of several components have in common lies beside this file.
+# Scripts shared by several components are in this folder.
 COMMON = Path(__file__).parent
 
 
@@ -20,7 +20,7 @@ def script(folder: Path, *names: str) -> str:
 
 
 def words(folder: Path, *names: str) -> dict[str, str]:
-    """What `say("...")` of these files has to say, by its English; a component gets it as `data.words`."""
+    """Returns the translations for `say("...")` in these files, by English text; passed as `data.words`."""
     return texts.words(_said_in(folder, names))
 
 

@@ -1,4 +1,4 @@
-"""Names and values, each with a button that copies it."""
+"""A list of names and values, each with a copy button."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Text:
-    """A whole text to copy; `name` is what is said to have been copied, `label` what its button says."""
+    """A text to copy; `name` is announced after copying, `label` is on the button."""
 
     name: str
     label: str

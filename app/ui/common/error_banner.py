@@ -1,4 +1,4 @@
-"""Errors in words: what was wrong, and what helps."""
+"""Shows errors: what is wrong and what to do about it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONGEST_MESSAGE = 600
 
 
 def in_words(error: StudioError) -> str:
-    """The error's own sentence, safe to show as a label, with when to try again where that helps."""
+    """Returns the error's message, escaped for a label, with the time to retry after if a retry helps."""
     words = as_label(tr_sentence(error.message), LONGEST_MESSAGE)
     if isinstance(error, Moderated):
         words += " " + tr(
@@ -23,12 +23,12 @@ def in_words(error: StudioError) -> str:
     if wait_s:
         words += " " + tr("Try again in {time}.", time=duration(wait_s))
     elif error.retryable:
-        words += " " + tr("Trying again may help.")
+        words += " " + tr("Try again.")
     return words
 
 
 def show_error(error: StudioError) -> None:
-    """A banner for an expected failure: ours and what passes in red, limits and states in yellow."""
+    """Draws a banner for an expected error: red for server and transient errors, yellow for limits and states."""
     if isinstance(error, LimitReached):
         st.warning(in_words(error), icon=":material/speed:")
     elif isinstance(error, NotFound | Conflict):
@@ -38,10 +38,10 @@ def show_error(error: StudioError) -> None:
 
 
 def show_unexpected(reference: str) -> None:
-    """A banner for a failure of ours; the reference finds it in the log."""
+    """Draws a banner for an internal error, with the reference that identifies it in the log."""
     st.error(
         tr(
-            "Something went wrong on our side. Nothing was charged for it. Reference: `{reference}`",
+            "Something went wrong on our side. You were not charged. Reference: `{reference}`",
             reference=reference,
         ),
         icon=":material/error:",

@@ -1,4 +1,4 @@
-"""The edge of the pages: expected errors become banners, unexpected ones a reference that the log knows."""
+"""The error boundary of the pages: expected errors become banners, unexpected ones a reference to the log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from services.logs import event
 
 @contextmanager
 def error_boundary() -> Iterator[None]:
-    """Shows what goes wrong inside where it went wrong; the rest of the page goes on."""
+    """Shows an error where it occurred; the rest of the page continues."""
     try:
         yield
     except Exception as exc:  # noqa: BLE001 - the edge of the pages
@@ -23,7 +23,7 @@ def error_boundary() -> Iterator[None]:
 
 
 def show_uncaught(exc: Exception) -> bool:
-    """Shows `exc` in words and logs it when it is no StudioError. True: Streamlit shows nothing of its own."""
+    """Shows `exc` and logs it unless it is a StudioError. Returns True if Streamlit must not show it too."""
     if isinstance(exc, StudioError):
         show_error(exc)
         return True

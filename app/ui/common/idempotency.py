@@ -1,4 +1,4 @@
-"""One click, one job for each prompt: which Idempotency-Key a press of the button carries."""
+"""Chooses the Idempotency-Key of a click, so that one click creates one job per prompt."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import streamlit as st
 
 from services.records import JobRequest
 
-# The second click of a double click comes well within this; a wish for a second picture does not.
+# Shorter than the time between two deliberate clicks, longer than a double click.
 DOUBLE_CLICK_S = 1.5
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """The last press: what was asked under which key, and when it was answered (None: not, or with a retry)."""
+    """The last click: its requests, its key, and when it was answered (None: not yet, or with a retryable error)."""
 
     requests: tuple[JobRequest, ...]
     key: str

@@ -1,4 +1,4 @@
-"""What a job's pictures do not say themselves: what was withheld, and that the model did not know the words."""
+"""Remarks about a job: withheld pictures, and a prompt that the model does not know."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from services.records import Job, JobStatus
 
 
 def show_failure(job: Job) -> None:
-    """Draws why the job did not succeed, when it did not."""
+    """Draws the reason if the job did not succeed."""
     if job.failure is not None:
         st.markdown(f":red[:material/error: {as_label(failure_words(job), 400)}]")
 
 
 def show_remarks(job: Job) -> None:
-    """Draws a line for each; nothing for most jobs."""
-    # A failed job's own message says it already.
+    """Draws one line per remark; most jobs have none."""
+    # A failed job's message already says it.
     if job.withheld and job.status is JobStatus.SUCCEEDED:
         words = as_label(tr_sentence(withheld_words(job.withheld, job.spec.count)), 300)
         st.markdown(f":orange[:material/visibility_off: {words}]")
     if job.hint is not None:
-        # Text of others in both, the prompt and the names: never read as markdown.
+        # Both the prompt and the names are untrusted text, so they are never rendered as Markdown.
         with st.container(horizontal=True, gap="xsmall", key=f"hint_{job.id}"):
             st.markdown(":material/lightbulb:", width="content")
             st.text(plain(hint_words(job.spec, job.hint)), width="stretch")

@@ -1,4 +1,4 @@
-"""What is known of how a picture was made, as names and values: one list for the viewer, the comparison and copying."""
+"""The facts of how a picture was made, as names and values for the viewer, the comparison, and copying."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.records import Image, Job
 
 
 def settings(image: Image, job: Job | None) -> dict[str, str]:
-    """What was asked for: what has to be the same for the picture to be the same."""
+    """Returns the requested settings, which determine the picture."""
     rows = {tr("Seed"): str(image.seed), tr("Size"): f"{image.width} x {image.height}"}
     if job is None:
         return rows | {tr("Model"): image.model}
@@ -29,7 +29,7 @@ def settings(image: Image, job: Job | None) -> dict[str, str]:
 
 
 def origin(job: Job | None) -> dict[str, str]:
-    """What drew it, as far as the container said: weights, device, libraries."""
+    """Returns what drew it, as reported by the container: weights, device, libraries."""
     made = job.provenance if job else None
     if made is None:
         return {}
@@ -42,12 +42,12 @@ def origin(job: Job | None) -> dict[str, str]:
 
 
 def account(image: Image, job: Job | None) -> dict[str, str]:
-    """What it took, and the picture's id."""
+    """Returns time, price, size, and date, and the picture's id."""
     return _taken(image, job) | {tr("Picture"): image.id}
 
 
 def _taken(image: Image, job: Job | None) -> dict[str, str]:
-    """Time, price, bytes, and when."""
+    """Returns time, price, bytes, and date."""
     rows: dict[str, str] = {}
     if job is not None:
         if job.timings is not None:
@@ -60,7 +60,7 @@ def _taken(image: Image, job: Job | None) -> dict[str, str]:
 
 
 def price_words(job: Job) -> str:
-    """What one picture of the job cost: its share, and the job's price where there were several."""
+    """Returns the cost of one picture: its share, with the job's price if there were several pictures."""
     count = len(job.image_ids)
     if job.cost_usd is None or count < 2:
         return cost_words(job)
@@ -77,17 +77,17 @@ def price_words(job: Job) -> str:
 
 
 def compared(image: Image, job: Job | None) -> dict[str, str]:
-    """All that may differ between two pictures, their words first."""
+    """Returns all facts that may differ between two pictures, the prompt first."""
     words = {tr("Prompt"): image.prompt}
     if job is not None and job.spec.negative_prompt:
         words[tr("Negative prompt")] = job.spec.negative_prompt
     if job is not None and job.spec.image_sha256:
-        words[tr("Drawn over")] = tr("picture {id}", id=job.spec.image_sha256[:12])
+        words[tr("Source picture")] = tr("picture {id}", id=job.spec.image_sha256[:12])
     return words | settings(image, job) | origin(job) | _taken(image, job)
 
 
 def parameters_text(image: Image, job: Job) -> str:
-    """The text that other programs read, as it stands in the picture's file."""
+    """Returns the `parameters` text that other programs read, as in the picture's file."""
     spec = job.spec
     return to_a1111(
         PictureParameters(

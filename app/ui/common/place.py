@@ -1,4 +1,4 @@
-"""A place on a page that is kept free, and filled later in the same run."""
+"""A placeholder on a page that is filled later in the same run."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class Place(Protocol):
-    """What is asked of what `st.empty` and `st.container` return."""
+    """The methods needed of what `st.empty` and `st.container` return."""
 
     def caption(self, body: str) -> object:
-        """Fills it with a caption."""
+        """Fills the placeholder with a caption."""
 
     def markdown(self, body: str) -> object:
-        """Fills it with a paragraph of markdown."""
+        """Fills the placeholder with a Markdown paragraph."""

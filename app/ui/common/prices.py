@@ -1,4 +1,4 @@
-"""What a press of a button costs and takes, said beforehand."""
+"""The estimated price and time of a click, shown before it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from services.records import Estimate, JobRequest
 def price_words(estimate: Estimate, requests: Sequence[JobRequest] = ()) -> str:
     """The line under the button, as a markdown label (a dollar sign would start a formula).
 
-    With the `requests` of the form; what waking a sleeping model adds is then said beside it, where the maker chooses
-    whether to wake it. Without them it is for one job that runs at once.
+    With the form's `requests`, the cost of waking a sleeping model is shown next to the option that decides
+    whether to wake it. Without them, the line is for one job that runs immediately.
     """
     price = about(dollars(estimate.cost_usd))
     count = sum(request.count for request in requests)
@@ -37,7 +37,8 @@ def price_words(estimate: Estimate, requests: Sequence[JobRequest] = ()) -> str:
     words += f" · {about(duration(estimate.run_s + estimate.beyond_s))}"
     if not requests and estimate.cold_start_s >= 1:
         words += " · " + tr(
-            "the model is asleep: waking it adds {time}, and costs the studio {wake} that you are not charged",
+            "the model is asleep: waking it adds {time} and costs the studio {wake}, which you are not "
+            "charged",
             time=about(duration(estimate.cold_start_s)),
             wake=about(dollars(estimate.wake_usd)),
         )

@@ -1,4 +1,4 @@
-"""The only way users' own text is shown in full: as plain characters, never as markdown, HTML, LaTeX or layout."""
+"""Shows users' text in full as plain text, never as Markdown, HTML, LaTeX, or layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sidebar: the pages by section, who is signed in, and the way out. It folds away behind a choice on telephones."""
+"""The sidebar: the pages by section, the signed-in user, and sign-out. On phones it collapses after a choice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 
 
 def sidebar(studio: Studio, user: User, pages: Mapping[str, Sequence[st.Page]]) -> None:
-    """Draws it. Links of our own: Streamlit's menu is a list whose items are not its children, to a screen reader."""
+    """Draws the sidebar. It has its own links because screen readers cannot read Streamlit's menu as a list."""
     with st.sidebar:
         with st.container(key="pages", gap="xsmall"):
             for section, entries in pages.items():

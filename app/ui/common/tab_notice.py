@@ -1,4 +1,4 @@
-"""Open jobs in the title of the tab, and a notification of the browser's own when they are done."""
+"""Shows open jobs in the tab's title and sends a browser notification when they finish."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ELSEWHERE_S = 3.0
 
 
 def tab_notice(open_ids: Sequence[str], *, failed: Sequence[str] = (), canceled: Sequence[str] = ()) -> None:
-    """Draws the button that asks for permission, while there is something to be told; the rest is not in the page.
+    """Draws the button that asks for notification permission while jobs are open; the rest is outside the page.
 
     `open_ids` are the jobs that are being drawn or in line, `failed` and `canceled` those known to have ended so. Says
     nothing of what is drawn, and nothing leaves the browser.
@@ -35,7 +35,7 @@ def tab_notice(open_ids: Sequence[str], *, failed: Sequence[str] = (), canceled:
 
 
 def notice_elsewhere(studio: Studio, user: User) -> None:
-    """Goes on telling of the jobs that the first page showed, on a page that does not; costs nothing without any."""
+    """Keeps reporting the Create page's jobs while another page is shown; no cost without open jobs."""
     if st.session_state.get("open_jobs"):
         st.fragment(_look, run_every=ELSEWHERE_S)(studio, user)
 

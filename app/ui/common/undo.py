@@ -1,4 +1,4 @@
-"""What was just deleted, and the way to have it back: a bar over every page until it is used or put away."""
+"""The undo bar after a deletion, shown on every page until it is used or dismissed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.records import User
 
 
 def delete(studio: Studio, user: User, ids: Sequence[str]) -> None:
-    """Moves pictures into the trash and has the bar offer them back."""
+    """Moves pictures to the trash and shows the undo bar."""
     result = studio.trash.put_many(user, ids)
     tell_left_out(result)
     if result.done:
@@ -24,12 +24,12 @@ def delete(studio: Studio, user: User, ids: Sequence[str]) -> None:
 
 
 def undo_waits() -> bool:
-    """True while the bar is there."""
+    """Whether the bar is shown."""
     return bool(st.session_state.get("deleted"))
 
 
 def show_undo(studio: Studio, user: User) -> None:
-    """The bar, when there is something to take back."""
+    """Draws the bar if there is something to undo."""
     ids: tuple[str, ...] = st.session_state.get("deleted", ())
     if not ids:
         return
@@ -57,17 +57,21 @@ def _hide() -> None:
 
 
 def no_more_tags(count: int) -> str:
-    """What became of so many pictures without a place for another tag."""
-    return tr_n("{count} picture took no more tags.", "{count} pictures took no more tags.", count)
+    """The message about `count` pictures that cannot have another tag."""
+    return tr_n(
+        "{count} picture already has the maximum number of tags.",
+        "{count} pictures already have the maximum number of tags.",
+        count,
+    )
 
 
 def tell_left_out(result: BulkResult, *, full: Callable[[int], str] = no_more_tags) -> None:
-    """Says what of a change to several pictures could not be done; `full` says it of so many without a place."""
+    """Reports the pictures that could not be changed; `full` words the message for pictures at a maximum."""
     if result.missing:
         st.toast(
             tr_n(
-                "{count} picture could not be changed: no longer there.",
-                "{count} pictures could not be changed: no longer there.",
+                "{count} picture no longer exists and was not changed.",
+                "{count} pictures no longer exist and were not changed.",
                 len(result.missing),
             ),
             icon=":material/info:",

@@ -79,7 +79,7 @@ def _texts(studio: Studio, user: User, card: ModelCard, field_errors: FieldError
                 tr("Negative prompt"),
                 key="g_negative",
                 height=68,
-                placeholder=tr("What should not be in it?"),
+                placeholder=tr("What should not be in the picture?"),
                 label_visibility="collapsed",
                 value=value,
                 on_change=form.remember,
@@ -134,23 +134,26 @@ def _advanced(card: ModelCard, field_errors: FieldErrors) -> None:
                 step=1,
                 key="g_seed",
                 placeholder=tr("Random"),
-                help=tr("The same seed and settings draw the same picture. Empty: a new one each time."),
+                help=tr(
+                    "The same seed and settings draw the same picture. Leave it empty for a new seed "
+                    "each time."
+                ),
                 on_change=form.remember,
             )
             # The labels are for those who hear the page: atelier.css shows the icons only.
             st.button(
-                tr("Fix a random seed"),
+                tr("Pick a random seed and keep it"),
                 icon=":material/casino:",
                 key="roll",
                 on_click=form.roll_seed,
-                help=tr("Fix a random seed"),
+                help=tr("Pick a random seed and keep it"),
             )
             st.button(
-                tr("Back to a random seed"),
+                tr("Use a new random seed each time"),
                 icon=":material/backspace:",
                 key="unroll",
                 on_click=form.clear_seed,
-                help=tr("Back to a random seed"),
+                help=tr("Use a new random seed each time"),
                 disabled=st.session_state["g_seed"] is None,
             )
         field_errors.by_param["seed"] = st.empty()

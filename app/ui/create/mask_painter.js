@@ -36,7 +36,7 @@ function makeMask(width, height) {
     role: "application",
     "aria-roledescription": say("mask painter"),
     "aria-label": say(
-      "Paint what is drawn anew. Arrow keys move the brush, Space paints, [ and ] change its size, " +
+      "Paint over the part to redraw. Arrow keys move the brush, Space paints, [ and ] change its size, " +
         "B brush, E eraser, I invert, Ctrl+Z undo, Delete clear.",
     ),
   })

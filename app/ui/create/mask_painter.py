@@ -68,7 +68,7 @@ def _painted(raw: Any, token: str) -> bytes | None:
 
 
 def _nothing() -> None:
-    """Streamlit wants a callback before it lists a state in the result."""
+    """Does nothing: Streamlit includes a state in the result only if it has a callback."""
 
 
 @cache

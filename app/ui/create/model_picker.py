@@ -39,7 +39,7 @@ def model_picker(studio: Studio, cards: dict[str, ModelCard], field_errors: Fiel
 def _price(studio: Studio, card: ModelCard) -> str:
     estimate = studio.jobs.estimate(JobRequest(prompt="", model=card.id))
     price, time = about(dollars(estimate.cost_usd)), about(duration(estimate.run_s))
-    return tr("{price} and {time} a picture", price=price[0].upper() + price[1:], time=time).replace(
+    return tr("{price} and {time} per picture", price=price[0].upper() + price[1:], time=time).replace(
         "$", "\\$"
     )
 
@@ -47,16 +47,16 @@ def _price(studio: Studio, card: ModelCard) -> str:
 def abilities(card: ModelCard) -> str:
     """What a model takes and draws, in two sentences."""
     if card.image_to_image and card.inpainting:
-        ways = tr("Draws from words, over a picture and under a mask")
+        ways = tr("Text-to-image, image-to-image, and inpainting")
     elif card.image_to_image:
-        ways = tr("Draws from words and over a picture")
+        ways = tr("Text-to-image and image-to-image")
     elif card.inpainting:
-        ways = tr("Draws from words and under a mask")
+        ways = tr("Text-to-image and inpainting")
     else:
-        ways = tr("Draws from words")
-    negative = tr("takes a negative prompt") if card.negative_prompt else tr("takes no negative prompt")
+        ways = tr("Text-to-image only")
+    negative = tr("supports negative prompts") if card.negative_prompt else tr("no negative prompts")
     return tr(
-        "{ways}; {negative}. {least} to {most} px a side, {count} pictures at once.",
+        "{ways}; {negative}. {least} to {most} px per side, up to {count} pictures at once.",
         ways=ways,
         negative=negative,
         least=card.min_px,

@@ -40,13 +40,14 @@ LISTS = Kind(
     title=mark("Lists"),
     one=mark("List"),
     new=mark("New list"),
-    text=mark("Entries, one a line"),
+    text=mark("Entries, one per line"),
     placeholder=mark("cat\ndog\nfox"),
     about=mark(
-        "With a list `animal`, the prompt `a __animal__` draws each of its entries; `{{red|blue}} apple` does the "
-        "same without a list. A list has at most {entries} entries; one press draws at most {prompts} prompts."
+        "With a list named `animal`, the prompt `a __animal__` draws each entry of the list. `{{red|blue}} "
+        "apple` does the same without a list. A list holds up to {entries} entries; one click draws up to "
+        "{prompts} prompts."
     ),
-    gone=mark("The list `{name}` will be gone for good."),
+    gone=mark("The list `{name}` will be permanently deleted."),
 )
 TEMPLATES = Kind(
     name="template",
@@ -55,8 +56,8 @@ TEMPLATES = Kind(
     new=mark("New template"),
     text=mark("Template"),
     placeholder=mark("a photo of {prompt}, 35 mm"),
-    about=mark("What you type in the form goes where `{{prompt}}` stands."),
-    gone=mark("The template `{name}` will be gone for good."),
+    about=mark("The prompt you type in the form replaces `{{prompt}}`."),
+    gone=mark("The template `{name}` will be permanently deleted."),
 )
 KINDS = {kind.name: kind for kind in (LISTS, TEMPLATES)}
 
@@ -156,14 +157,14 @@ def _save(studio: Studio, user: User, kind: Kind, chosen: str) -> None:
         if kind is LISTS:
             kept = studio.prompts.save_list(user, name, text, new=new)
             said = tr_n(
-                "Saved {count} entry: write `__{name}__` in a prompt.",
-                "Saved {count} entries: write `__{name}__` in a prompt.",
+                "Saved {count} entry. Write `__{name}__` in a prompt to use it.",
+                "Saved {count} entries. Write `__{name}__` in a prompt to use them.",
                 len(kept.entries),
                 name=name,
             )
         else:
             studio.prompts.save_template(user, name, text, new=new)
-            said = tr("Saved: choose `{name}` under the prompt.", name=name)
+            said = tr("Saved. Choose `{name}` under the prompt.", name=name)
     except StudioError as error:
         st.session_state[OUTCOME] = error
         return

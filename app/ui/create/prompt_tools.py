@@ -133,7 +133,7 @@ def _recent(studio: Studio, user: User) -> None:
             for text in texts:
                 _row(studio, user, text, starred=title == STARRED)
     if not stars and not recent:
-        st.caption(tr("Your last 20 prompts will stand here, and those you star."))
+        st.caption(tr("Your last 20 prompts and your starred prompts will appear here."))
 
 
 def _row(studio: Studio, user: User, text: str, *, starred: bool) -> None:
@@ -144,20 +144,20 @@ def _row(studio: Studio, user: User, text: str, *, starred: bool) -> None:
     ):
         show_text(one_line(text, SHOWN_CHARACTERS))
         st.button(
-            tr("Put it into the form"),
+            tr("Use in the form"),
             icon=":material/edit_note:",
             type="tertiary",
             key=f"use_{key}",
-            help=tr("Put it into the form"),
+            help=tr("Use in the form"),
             on_click=_use,
             args=(text,),
         )
         st.button(
-            tr("Take the star away") if starred else tr("Star it"),
+            tr("Remove the star") if starred else tr("Star it"),
             icon=":material/star:" if starred else ":material/star_border:",
             type="tertiary",
             key=f"{'unstar' if starred else 'star'}_{key}",
-            help=tr("Take the star away") if starred else tr("Star it"),
+            help=tr("Remove the star") if starred else tr("Star it"),
             on_click=_unstar if starred else _star,
             args=(studio, user, text),
         )

@@ -43,7 +43,7 @@ def recall_drop(studio: Studio) -> None:
             _show(said, fit(said, _chosen(studio), studio.catalogue.models()))
             return
         st.file_uploader(
-            tr("Drop a picture made here, with A1111, ComfyUI, InvokeAI or SwarmUI"),
+            tr("Drop a picture from Atelier, A1111, ComfyUI, InvokeAI, or SwarmUI"),
             type=ENDINGS,
             key=uploader_key(FILE),
             max_upload_size=MAX_FILE_BYTES // 1024 // 1024,
@@ -52,7 +52,7 @@ def recall_drop(studio: Studio) -> None:
         if said is not None:
             st.warning(as_label(tr_sentence(said), LONGEST_REMARK), icon=":material/info:")
         else:
-            st.caption(tr("It is read for its settings and not kept."))
+            st.caption(tr("Only its settings are read; the file is not stored."))
 
 
 def _take() -> None:
@@ -85,9 +85,13 @@ def _show(recipe: Recipe, fitted: Fitted) -> None:
             st.caption(f":orange[:material/info:] {as_label(tr_sentence(remark), LONGEST_REMARK)}")
     with st.container(horizontal=True, gap="small", key="recall_uses"):
         _button(
-            tr("Use all"), "all", fitted, type="primary", help=tr("Everything the file says, the seed too")
+            tr("Use all"),
+            "all",
+            fitted,
+            type="primary",
+            help=tr("All settings in the file, including the seed"),
         )
-        _button(tr("Remix"), "remix", fitted, help=tr("Everything but the seed, which becomes random"))
+        _button(tr("Remix"), "remix", fitted, help=tr("All settings except the seed, which becomes random"))
         _button(tr("Use prompt"), "prompt", fitted, disabled=fitted.prompt is None)
         _button(tr("Use seed"), "seed", fitted, disabled=fitted.seed is None)
         st.button(tr("Close"), key="recall_close", type="tertiary", on_click=_close)

@@ -46,7 +46,7 @@ def size_picker(card: ModelCard, field_errors: FieldErrors) -> None:
         st.html(_drawing(width, height), width="content")
         st.caption(tr("{width} x {height} px", width=width, height=height), width="content")
         if custom:
-            st.checkbox(tr("Keep the shape"), key="g_lock", on_change=form.lock_changed)
+            st.checkbox(tr("Keep the aspect ratio"), key="g_lock", on_change=form.lock_changed)
         st.space("stretch")
         st.button(
             tr("Swap width and height"),
@@ -55,9 +55,9 @@ def size_picker(card: ModelCard, field_errors: FieldErrors) -> None:
             key="swap_size",
             on_click=form.swap,
             args=(card,),
-            help=tr("Turn it to {shape}", shape=turned(st.session_state["g_size"]))
+            help=tr("Rotate to {shape}", shape=turned(st.session_state["g_size"]))
             if not custom and width != height
-            else tr("Turn it"),
+            else tr("Rotate"),
         )
     if card.size_hint and (width, height) != (card.default_width, card.default_height):
         st.caption(f":material/info: {tr(card.size_hint)}")

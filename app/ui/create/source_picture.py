@@ -31,8 +31,8 @@ FILE, MASK_FILE = "source_file", "mask_file"
 LOOK, MASK, PROBLEM, MASK_PROBLEM = "source_look", "source_mask", "source_problem", "mask_problem"
 BOX = "source_box"
 SAME_SHAPE = 0.01
-FIT_WORDS = {Fit.CROP.value: mark("Cut to fit"), Fit.PAD.value: mark("Add bars")}
-NOTHING_PAINTED = mark("Nothing is painted yet: paint over what should be drawn anew, or switch it off.")
+FIT_WORDS = {Fit.CROP.value: mark("Crop to fit"), Fit.PAD.value: mark("Add bars")}
+NOTHING_PAINTED = mark("Nothing is painted yet. Paint over the part to redraw, or turn the mask off.")
 
 
 def source_picture(studio: Studio, user: User, card: ModelCard, field_errors: FieldErrors) -> Source | None:
@@ -123,8 +123,8 @@ def _uploader(studio: Studio, user: User) -> None:
     )
     st.caption(
         tr(
-            "Or open one of your pictures and press “Draw over”. Uploads are kept for 30 days, "
-            "without what the camera wrote into them."
+            "Or open one of your pictures and choose “Draw over”. Uploads are kept for 30 days, without "
+            "camera metadata."
         )
     )
 
@@ -237,7 +237,7 @@ def _controls(
     with st.container(horizontal=True, gap="small", key="source_buttons"):
         if nearest != (width, height):
             st.button(
-                tr("Take its size, {width} x {height}", width=nearest[0], height=nearest[1]),
+                tr("Use its size, {width} x {height}", width=nearest[0], height=nearest[1]),
                 icon=":material/aspect_ratio:",
                 key="source_size",
                 on_click=form.set_size,
@@ -256,8 +256,8 @@ def _controls(
     steps = steps_over(st.session_state["g_steps"], st.session_state["g_strength"])
     st.caption(
         tr(
-            "Low keeps the picture and changes details, high keeps little but its layout. "
-            "This draws {steps} of {all_steps} steps.",
+            "A low strength changes only details; a high strength keeps little more than the layout. This "
+            "setting draws {steps} of {all_steps} steps.",
             steps=steps,
             all_steps=st.session_state["g_steps"],
         )
@@ -277,10 +277,10 @@ def _switch(chosen: Chosen) -> None:
 
 def _fit_words(chosen: Chosen) -> str:
     if chosen.source.fit is Fit.CROP:
-        return tr("What is dark around the frame is cut off.")
+        return tr("The dark area outside the frame is cropped.")
     if chosen.painting:
-        return tr("The white bars are drawn anew too.")
-    return tr("The white bars are part of what is drawn over.")
+        return tr("The white bars are redrawn too.")
+    return tr("The white bars are part of the source picture.")
 
 
 def _part(
@@ -293,7 +293,7 @@ def _part(
         st.toggle(
             tr("Paint a mask"),
             key="source_part",
-            help=tr("Only what you paint over is drawn anew; the rest stays as it is."),
+            help=tr("Only the area you paint over is redrawn; the rest does not change."),
             on_change=_switch,
             args=(chosen,),
         )
@@ -302,7 +302,7 @@ def _part(
                 tr("From a file"), icon=":material/upload:", type="tertiary", key="mask_file_box"
             ):
                 st.file_uploader(
-                    tr("A mask: white is drawn anew, black is kept"),
+                    tr("A mask: white is redrawn, black is kept"),
                     type=ENDINGS,
                     key=uploader_key(MASK_FILE),
                     max_upload_size=MAX_FILE_BYTES // 1024 // 1024,

@@ -57,7 +57,8 @@ def drafts_option(studio: Studio, requests: Sequence[JobRequest]) -> tuple[JobRe
         args=(DRAFTS,),
         width="stretch",
         help=tr(
-            "So many seeds of each prompt in few steps. Of those you pick then, only their seeds are drawn in full."
+            "Draws this many quick drafts per prompt. Pick the ones you like; only those are rendered at "
+            "full quality."
         ),
     )
     return plan(card, requests, int(chosen)) if chosen else tuple(requests)
@@ -113,8 +114,8 @@ def waiting_option(studio: Studio, requests: Sequence[JobRequest]) -> tuple[JobR
         at_the_latest = datetime.now(UTC) + timedelta(hours=hours)
         st.caption(
             tr(
-                "If nobody has woken the model by {time}, this job does. It can be run sooner, or canceled, at any "
-                "time.",
+                "If no other job has woken the model by {time}, this job does. You can run it sooner or "
+                "cancel it at any time.",
                 time=clock(at_the_latest, zone=st.context.timezone),
             )
         )
@@ -125,7 +126,7 @@ def waiting_option(studio: Studio, requests: Sequence[JobRequest]) -> tuple[JobR
 def _now_words(estimate: Estimate) -> str:
     """With the wake: what is paid for it, by whom, and how long it takes."""
     return tr(
-        "{price}, of which waking {wake} is not charged to you · {time}",
+        "{price}, including {wake} for waking the model, which you are not charged · {time}",
         price=sentence_case(about(dollars(estimate.cost_usd + estimate.wake_usd))),
         wake=dollars(estimate.wake_usd),
         time=about(duration(estimate.total_s)),
@@ -135,7 +136,7 @@ def _now_words(estimate: Estimate) -> str:
 def _warm_words(estimate: Estimate) -> str:
     """Without it."""
     return tr(
-        "{price} · {time} once somebody else's job has woken it",
+        "{price} · {time} once another job has woken the model",
         price=sentence_case(about(dollars(estimate.cost_usd))),
         time=about(duration(estimate.total_s)),
     ).replace("$", "\\$")

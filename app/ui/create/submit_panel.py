@@ -119,19 +119,15 @@ def _same_words(requests: Requests, earlier: Sequence[Job]) -> str:
     every, are_drafts = _counted(requests), requests[0].draft is not None
     if every == 1:
         return tr(
-            "**You have drawn exactly this {ago}.** It would be the same again.",
+            "**You already drew exactly this, {ago}.** The result would be identical.",
             ago=ago(earlier[0].created_at),
         )
     if len(earlier) == len(requests):
-        words = mark("**You have drawn all of these {every} before.** They would be the same again.")
-        of_drafts = mark(
-            "**You have drawn all of these {every} drafts before.** They would be the same again."
-        )
+        words = mark("**You already drew all {every} of these.** The results would be identical.")
+        of_drafts = mark("**You already drew all {every} of these drafts.** The results would be identical.")
         return tr(of_drafts if are_drafts else words, every=every)
-    words = mark("**{drawn} of these {every} you have drawn before, exactly so.** They are shown for \\$0.")
-    of_drafts = mark(
-        "**{drawn} of these {every} drafts you have drawn before, exactly so.** They are shown for \\$0."
-    )
+    words = mark("**You already drew {drawn} of these {every}.** They are shown for \\$0.")
+    of_drafts = mark("**You already drew {drawn} of these {every} drafts.** They are shown for \\$0.")
     drawn = sum(job.spec.count for job in earlier) if are_drafts else len(earlier)
     return tr(of_drafts if are_drafts else words, drawn=drawn, every=every)
 
@@ -180,14 +176,14 @@ def send(studio: Studio, user: User, requests: Requests, *, place: str) -> Sent:
 def partly_sent_words(sent: Sent, error: StudioError, count: int, *, button: str) -> str:
     """How much of a press was sent, and why not all. `button` is what to press for the rest."""
     words = tr(
-        "{sent} of {count} jobs were sent and go on. The others were not: {why}",
+        "{sent} of {count} jobs were sent and are running. The others were not sent: {why}",
         sent=len(sent.batch.sent),
         count=count,
         why=in_words(error),
     )
     if not sent.goes_on:
         return words
-    return words + " " + tr("{button} then sends only those that are missing.", button=button)
+    return words + " " + tr("Choose {button} again to send only the missing ones.", button=button)
 
 
 def _submit(studio: Studio, user: User, requests: Requests, field_errors: FieldErrors) -> Job | None:

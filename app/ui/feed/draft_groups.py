@@ -75,7 +75,7 @@ def draft_group(
     if picked:
         _finish(studio, user, picked, group)
     else:
-        st.caption(tr("Pick those that are worth finishing: only their seeds are drawn in full."))
+        st.caption(tr("Pick the drafts you like; only those are rendered at full quality."))
     return None
 
 
@@ -130,7 +130,7 @@ def _finish(studio: Studio, user: User, picked: tuple[str, ...], group: str) -> 
             pressed = st.button(
                 tr("Finish {count} at full quality", count=finish.count)
                 if finish.count
-                else tr("Show what is finished"),
+                else tr("Show the finished pictures"),
                 icon=":material/auto_awesome:",
                 type="primary",
                 key=f"finish_{group}",
@@ -150,13 +150,13 @@ def _finish(studio: Studio, user: User, picked: tuple[str, ...], group: str) -> 
 def _finish_words(finish: Finish, picked: int) -> str:
     """What the press costs and takes, and that some of those picked are paid for already; as a markdown label."""
     if finish.estimate is None:
-        return tr("All of these are finished or being drawn already: nothing is charged.")
+        return tr("All of these are already finished or being drawn. You are not charged again.")
     words = [
         sentence_case(about(dollars(finish.estimate.cost_usd))),
         about(duration(finish.estimate.total_s)),
     ]
     if there := picked - finish.count:
-        words.append(tr("{count} more finished or being drawn already", count=there))
+        words.append(tr("{count} more already finished or being drawn", count=there))
     return " · ".join(words).replace("$", "\\$")
 
 

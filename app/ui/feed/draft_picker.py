@@ -88,7 +88,7 @@ def _item(studio: Studio, image: Image, finished: bool) -> dict[str, Any]:
 
 
 def _nothing() -> None:
-    """Streamlit wants a callback before it lists a value in the result."""
+    """Does nothing: Streamlit includes a value in the result only if it has a callback."""
 
 
 @cache

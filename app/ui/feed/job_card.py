@@ -26,7 +26,8 @@ def progress_words(live: LiveJob, *, zone: str | None = None) -> str:
     parts: list[str] = []
     if is_held(live) and live.job.run_by is not None:
         return tr(
-            "Waits for the model to be woken, at the latest {time}", time=clock(live.job.run_by, zone=zone)
+            "Waiting for the model to start; runs by {time} at the latest",
+            time=clock(live.job.run_by, zone=zone),
         )
     if live.status is JobStatus.PROCESSING:
         parts.append(
@@ -35,7 +36,7 @@ def progress_words(live: LiveJob, *, zone: str | None = None) -> str:
             else tr("Reading the prompt")
         )
     elif live.status is JobStatus.STARTING and live.ahead:
-        parts.append(tr("Waits for {jobs} ahead of it", jobs=jobs(live.ahead)))
+        parts.append(tr("Waiting for {jobs} ahead of it", jobs=jobs(live.ahead)))
     elif live.status is JobStatus.STARTING:
         parts.append(_starting_words(live.job.estimate))
     elif live.queue_position == 1:
@@ -45,7 +46,7 @@ def progress_words(live: LiveJob, *, zone: str | None = None) -> str:
     elif live.queue_position:
         parts.append(tr("Number {place} in the queue", place=live.queue_position))
     else:
-        parts.append(tr("Waiting for a place"))
+        parts.append(tr("Waiting for a free slot"))
     if live.eta_s is not None:
         parts.append(tr("{time} left", time=about(duration(live.eta_s))))
     return " · ".join(parts)
@@ -53,12 +54,12 @@ def progress_words(live: LiveJob, *, zone: str | None = None) -> str:
 
 def _starting_words(estimate: Estimate) -> str:
     if estimate.cold_start_s < 1:
-        return tr("With the model, about to start")
+        return tr("Sent to the model, about to start")
     if estimate.cold_start_p90_s is None:
         return tr("The model is waking up")
     half, most = duration(estimate.cold_start_s), duration(estimate.cold_start_p90_s)
     return tr(
-        "The model is waking up: {half} half of the time, {most} or less nine times in ten",
+        "The model is waking up: {half} in half of the cases, {most} or less in 9 of 10",
         half=half,
         most=most,
     )
@@ -75,7 +76,11 @@ def price_words(job: Job) -> str:
     """What it will cost, and what waking the model costs beside it; as a markdown label."""
     words = about(dollars(job.estimate.cost_usd))
     if job.estimate.wake_usd > 0:
-        words = tr("{price}, waking {wake} for the studio", price=words, wake=dollars(job.estimate.wake_usd))
+        words = tr(
+            "{price}, plus {wake} paid by the studio for waking the model",
+            price=words,
+            wake=dollars(job.estimate.wake_usd),
+        )
     return words.replace("$", "\\$")
 
 

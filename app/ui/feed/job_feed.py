@@ -308,7 +308,7 @@ def _pictures(
                     icon=":material/replay:",
                     type="tertiary",
                     key=f"all_{first.job_id}",
-                    help=tr("Use all settings, the seed too"),
+                    help=tr("Use all settings, including the seed"),
                 )
         if press:
             action = draft_group(studio, user, feed.jobs, images, finished, open_ids)
@@ -354,7 +354,7 @@ def _nothing_yet() -> None:
     with st.container(key="nothing_yet", border=True, horizontal_alignment="center", gap="small"):
         st.markdown("### :material/draw:", text_alignment="center")
         st.markdown(tr("**Your pictures will appear here.**"), text_alignment="center")
-        st.caption(tr("Describe something on the left, or start from one of these."), text_alignment="center")
+        st.caption(tr("Describe something on the left, or start with one of these."), text_alignment="center")
         with st.container(horizontal=True, horizontal_alignment="center"):
             for example in EXAMPLES:
                 st.button(

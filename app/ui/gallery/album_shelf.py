@@ -1,4 +1,4 @@
-"""The albums: their covers to be opened, and making, naming, filling and deleting them."""
+"""The albums: their covers, and creating, renaming, filling, and deleting them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 
 
 def show_shelf(studio: Studio, user: User, albums: Sequence[Album], facets: Facets) -> None:
-    """All albums with cover and number of pictures; a click opens one. Reads the covers: one AWS call for 100."""
+    """Draws all albums with cover and picture count; a click opens one. One AWS call per 100 covers."""
     shelves = dict(facets.albums)
     covers = studio.images.some(
         user,
@@ -63,27 +63,27 @@ def show_shelf(studio: Studio, user: User, albums: Sequence[Album], facets: Face
 
 
 def open_chosen_album() -> None:
-    """Opens the album that was clicked: before the widgets are made, whose state that changes."""
+    """Opens the clicked album; must run before the widgets whose state it changes."""
     chosen = st.session_state.pop("album_to_open", None)
     if chosen is not None:
         open_album(chosen)
 
 
 def show_new_album(studio: Studio, user: User) -> None:
-    """The way to a new, empty album."""
+    """Draws the popover that creates an empty album."""
     with (
         st.popover(tr("New album"), icon=":material/add:", key="album_new"),
         st.form("album_new_form", border=False, clear_on_submit=True),
     ):
         name = st.text_input(tr("Name"), max_chars=LONGEST_NAME, key="album_new_name")
-        if st.form_submit_button(tr("Make it"), type="primary"):
+        if st.form_submit_button(tr("Create album"), type="primary"):
             with error_boundary():
                 studio.albums.create(user, name)
                 st.rerun()
 
 
 def show_album_head(studio: Studio, user: User, album: Album) -> None:
-    """The open album's name, and what can be done with it."""
+    """Draws the open album's name and its actions."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="album_head"):
         st.button(
             tr("All albums"), icon=":material/arrow_back:", type="tertiary", key="album_back", on_click=open_album,
@@ -100,7 +100,7 @@ def show_album_head(studio: Studio, user: User, album: Album) -> None:
                     with error_boundary():
                         studio.albums.rename(user, album.id, name)
                         st.rerun()
-            st.caption(tr("Deleting the album leaves its pictures in the gallery."))
+            st.caption(tr("If you delete the album, its pictures stay in the gallery."))
             st.button(
                 tr("Delete the album"),
                 icon=":material/delete:",
@@ -117,17 +117,19 @@ def _delete(studio: Studio, user: User, album: Album) -> None:
         st.session_state["album_error"] = error
         return
     open_album(None)
-    st.toast(tr("The album is deleted; its pictures stayed."), icon=":material/photo_album:")
+    st.toast(
+        tr("The album was deleted. Its pictures are still in the gallery."), icon=":material/photo_album:"
+    )
 
 
 def tell_album_error() -> None:
-    """Shows what went wrong in a callback: it runs before anything is drawn."""
+    """Shows the error of a callback, which runs before anything is drawn."""
     if (error := st.session_state.pop("album_error", None)) is not None:
         show_error(error)
 
 
 def choose_album(studio: Studio, user: User, images: Sequence[Image], shown: str | None) -> None:
-    """The dialog on several pictures; `shown` is the album that is open."""
+    """Opens the dialog for several pictures; `shown` is the open album."""
     st.dialog(tr("Albums"), on_dismiss="rerun")(_choice_of_album)(studio, user, images, shown)
 
 
@@ -137,7 +139,7 @@ def _choice_of_album(studio: Studio, user: User, images: Sequence[Image], shown:
 
 
 def ask_for_album(studio: Studio, user: User, images: tuple[Image, ...], shown: str | None) -> None:
-    """The dialog's content: an album to add them to, old or new, and albums to take them out of."""
+    """Draws the dialog: an existing or new album to add the pictures to, and albums to remove them from."""
     albums = studio.albums.list(user)
     names = {album.name: album for album in albums}
     ids = [image.id for image in images]
@@ -156,7 +158,7 @@ def ask_for_album(studio: Studio, user: User, images: tuple[Image, ...], shown: 
     leave: list[str] = []
     if within:
         leave = st.multiselect(
-            tr("Take out of"),
+            tr("Remove from"),
             [album.name for album in within],
             default=[album.name for album in within if album.id == shown and not chosen],
             key="album_leave",
@@ -186,14 +188,14 @@ def ask_for_album(studio: Studio, user: User, images: tuple[Image, ...], shown: 
 
 def _no_place(count: int) -> str:
     return tr_n(
-        "{count} picture found no place in another album.",
-        "{count} pictures found no place in another album.",
+        "{count} picture is already in the maximum number of albums.",
+        "{count} pictures are already in the maximum number of albums.",
         count,
     )
 
 
 def find_album(albums: Sequence[Album], album_id: str | None) -> Album:
-    """The user's album of that id. Raises NotFound, also for a foreign one."""
+    """Returns the user's album of that id. Raises NotFound, also for another user's album."""
     for album in albums:
         if album.id == album_id:
             return album
@@ -201,7 +203,7 @@ def find_album(albums: Sequence[Album], album_id: str | None) -> Album:
 
 
 def _nothing() -> None:
-    """Streamlit wants a callback before it lists a trigger in the result."""
+    """Does nothing: Streamlit includes a trigger in the result only if it has a callback."""
 
 
 @cache

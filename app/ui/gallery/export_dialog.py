@@ -1,4 +1,4 @@
-"""Pictures as one ZIP: what is to go in, how far it is, and where to fetch it."""
+"""The ZIP export: its options, its progress, and the download."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from services.store.exports import Export, ExportStatus
 LOOK_EVERY_S = 1.5
 WITH_SETTINGS, PICTURES_ONLY = mark("With their settings"), mark("Pictures only")
 HELP = {
-    WITH_SETTINGS: mark("Each file keeps its prompt and settings, and a list of all of them is in the ZIP."),
-    PICTURES_ONLY: mark(
-        "No prompts and no settings, neither in the files nor in their names: for showing to others."
+    WITH_SETTINGS: mark(
+        "Each file keeps its prompt and settings. The ZIP also contains a list of all pictures."
     ),
+    PICTURES_ONLY: mark("For sharing: the files and their names contain no prompts or settings."),
 }
 
 
 def offer_zip_of(studio: Studio, user: User, images: Sequence[Image]) -> None:
-    """The dialog on chosen pictures."""
+    """Opens the dialog for the selected pictures."""
     st.dialog(tr("Download as ZIP"), on_dismiss="rerun")(_zip_of)(studio, user, images)
 
 
@@ -41,7 +41,7 @@ def _zip_of(studio: Studio, user: User, images: Sequence[Image]) -> None:
 
 
 def offer_zip_of_view(studio: Studio, user: User, query: PictureQuery) -> None:
-    """The dialog on all pictures that a query lets through."""
+    """Opens the dialog for all pictures that match a query."""
     st.dialog(tr("Download as ZIP"), on_dismiss="rerun")(_zip_of_view)(studio, user, query)
 
 
@@ -51,18 +51,18 @@ def _zip_of_view(studio: Studio, user: User, query: PictureQuery) -> None:
 
 
 def show_offer(studio: Studio, user: User, ids: tuple[str, ...], pictures: int, size_bytes: int) -> None:
-    """The dialog's content: the order of a ZIP of these pictures, and those that were ordered before."""
+    """Draws the dialog: the form for a ZIP of these pictures, and the ZIPs requested earlier."""
     if pictures:
         many = tr_n("{count} picture", "{count} pictures", pictures)
         st.markdown(f"**{many}**, {file_size(size_bytes)}")
         kind = st.radio(
-            tr("What goes in"),
+            tr("Contents"),
             list(HELP),
             format_func=tr,
             captions=[tr(words) for words in HELP.values()],
             key="export_kind",
         )
-        if st.button(tr("Make the ZIP"), type="primary", icon=":material/folder_zip:", key="export_order"):
+        if st.button(tr("Create ZIP"), type="primary", icon=":material/folder_zip:", key="export_order"):
             try:
                 studio.exports.order(user, ids, size_bytes=size_bytes, settings=kind == WITH_SETTINGS)
             except StudioError as error:
@@ -71,21 +71,22 @@ def show_offer(studio: Studio, user: User, ids: tuple[str, ...], pictures: int, 
 
 
 def live_exports(studio: Studio, user: User) -> None:
-    """The user's ZIPs, newest first, looked at again by themselves while one is being made."""
+    """Lists the user's ZIPs, newest first; polls while one is being created."""
     read = [studio.exports.list(user)]
     waiting = any(export.status in OPEN for export in read[0])
     st.fragment(_show_exports, run_every=LOOK_EVERY_S if waiting else None)(studio, user, read)
 
 
 def _show_exports(studio: Studio, user: User, read: list[tuple[Export, ...]]) -> None:
-    """`read` is what the run of the page has just read; it is used up by it, and later runs read anew."""
+    """Draws the list. `read` is what this run of the page has already read; later runs read again."""
     with error_boundary():
         exports = read.pop() if read else studio.exports.list(user)
         if not exports:
             return
         st.caption(
             tr(
-                "Your ZIPs. Each is kept for {hours} hours; it is made without this page, too.",
+                "Your ZIPs. Each is kept for {hours} hours. You can close this page while a ZIP is being "
+                "created.",
                 hours=round(KEPT.total_seconds() / 3600),
             )
         )
@@ -123,7 +124,7 @@ def _show_export(studio: Studio, user: User, export: Export) -> None:
 
 
 def _link(studio: Studio, export: Export) -> str:
-    """The link to a ZIP, the same one for a while: a list that is looked at again must not change under the pointer."""
+    """Returns the link to a ZIP, cached for a while: a polled list must not change under the pointer."""
     kept: dict[str, tuple[str, float]] = st.session_state.setdefault("export_links", {})
     known = kept.get(export.id)
     if known is None or time.monotonic() - known[1] > RENEW_AFTER_S:
@@ -134,7 +135,7 @@ def _link(studio: Studio, export: Export) -> str:
 def _state(export: Export) -> str:
     match export.status:
         case ExportStatus.WAITING:
-            return tr("Waits for its turn")
+            return tr("Queued")
         case ExportStatus.WORKING:
             return tr("{done} of {total}", done=number(export.done), total=number(export.pictures))
         case ExportStatus.READY:
@@ -142,16 +143,16 @@ def _state(export: Export) -> str:
             if not export.missing:
                 return ready
             missing = tr_n(
-                "{count} picture no longer there", "{count} pictures no longer there", export.missing
+                "{count} picture no longer exists", "{count} pictures no longer exist", export.missing
             )
             return f"{ready}; {missing}"
         case ExportStatus.FAILED:
-            return tr("It could not be made. Nothing is lost: order it again.")
+            return tr("The ZIP could not be created. Your pictures are safe; create it again.")
 
 
 def _drop(studio: Studio, user: User, export_id: str) -> None:
     try:
         studio.exports.delete(user, export_id)
     except StudioError:
-        # Gone already, by another window or by time: what was wanted.
+        # Already deleted in another window or expired, which is the wanted result.
         return

@@ -1,4 +1,4 @@
-"""What the gallery is searched and filtered by: one box for words, a popover for the rest, chips for what is set."""
+"""The gallery's search box, filter popover, and chips of active filters."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ SORT_WORDS: Mapping[Sort, str] = {
     "rating": mark("Best rated first"),
 }
 SEARCH_HELP = mark(
-    "Finds words by their beginning, in prompts, tags and model names, and only pictures that have all of them. "
-    '"A phrase in quotes" is looked for as it is; a minus before a word leaves its pictures out: apple -green.'
+    "Finds pictures whose prompt, tags, or model name contain all words; the beginning of a word is "
+    'enough. "Quotes" search for an exact phrase, and a minus excludes a word: apple -green.'
 )
 
 
 def show_filters(facets: Facets, album_names: Mapping[str, str]) -> None:
-    """The search box and the filters; what is chosen is in the widgets' state."""
+    """Draws the search box and the filters; the widgets' state holds the values."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="gallery_filters"):
         st.text_input(
             tr("Search"),
             key=TEXT,
             max_chars=LONGEST_SEARCH,
-            placeholder=tr("Search prompts, tags and models"),
+            placeholder=tr("Search prompts, tags, and models"),
             icon=":material/search:",
             label_visibility="collapsed",
             help=tr(SEARCH_HELP),
@@ -66,7 +66,7 @@ def show_filters(facets: Facets, album_names: Mapping[str, str]) -> None:
 def _choice(
     label: str, key: str, known: Sequence[str], nothing: str, names: Mapping[str, str] | None = None
 ) -> None:
-    """A filter by one of the names that are there; what the address says is offered even when nothing has it."""
+    """Draws a filter by one of the existing names; the URL's value is offered even if no picture has it."""
     words = names or {}
     chosen = {st.session_state[key]} - {None}
     options = sorted({*known} | chosen, key=lambda name: words.get(name, name).casefold())
@@ -81,7 +81,7 @@ def _choice(
 
 
 def show_order() -> None:
-    """The order of the pictures."""
+    """Draws the choice of order."""
     st.selectbox(
         tr("Order"),
         SORTS,
@@ -94,7 +94,7 @@ def show_order() -> None:
 
 
 def show_chips(view: GalleryView, album_names: Mapping[str, str]) -> None:
-    """What leaves pictures out, each with a cross to take it away, and all at once."""
+    """Draws the active filters as chips, each removable, and a button that clears all."""
     query = view.query
     said: list[tuple[str, str]] = []
     if query.text:
@@ -117,7 +117,7 @@ def show_chips(view: GalleryView, album_names: Mapping[str, str]) -> None:
             label,
             icon=":material/close:",
             key=f"chip_{key}",
-            help=tr("Take this filter away"),
+            help=tr("Remove this filter"),
             on_click=clear,
             args=(key,),
             width="content",

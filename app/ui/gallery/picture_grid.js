@@ -48,7 +48,7 @@ function makeTile(item, data) {
   const bar = make("div", "bar")
   bar.append(make("span", "note"))
   const acts = data.trash
-    ? [["button", say("Restore"), "restore", "restore"], ["button", say("Delete for good (Del)"), "trash", "erase"]]
+    ? [["button", say("Restore"), "restore", "restore"], ["button", say("Delete permanently (Del)"), "trash", "erase"]]
     : [["a", say("Download (D)"), "download", "download"], ["button", say("Delete (Del)"), "trash", "trash"]]
   for (const [tag, label, name, act] of acts) {
     const element = control(tag, label, name)
@@ -130,7 +130,7 @@ function makeView(parent, data) {
     view.count = make("span", "count")
     view.dock.append(view.count)
     const acts = data.trash
-      ? [[say("Restore"), "restore", "restore"], [say("Delete for good"), "trash", "erase"]]
+      ? [[say("Restore"), "restore", "restore"], [say("Delete permanently"), "trash", "erase"]]
       : [
           [say("Star"), "star", "star"],
           [say("Unstar"), "hollow", "unstar"],

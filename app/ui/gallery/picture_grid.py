@@ -1,4 +1,4 @@
-"""The grid of pictures: lazy, by keyboard or touch, one by one or several at once."""
+"""The picture grid: loads lazily, works by keyboard and touch, and can select several pictures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Kind = Literal["open", "compare", "star", "rate", "label", "album", "zip", "tras
 
 @dataclass(frozen=True)
 class GridAction:
-    """What was asked of pictures in the grid. `favorite` and `rating` are the wanted states."""
+    """An action on pictures in the grid. `favorite` and `rating` are the wanted states."""
 
     kind: Kind
     ids: tuple[str, ...]
@@ -47,7 +47,7 @@ def picture_grid(
     lifted: bool = False,
     plain: bool = False,
 ) -> GridAction | None:
-    """Draws the pictures and answers with what was just asked of some of them, else None.
+    """Draws the pictures and returns the action that was just requested, else None.
 
     `tiles` shows thumbnails, `large` the pictures themselves. With `select` several can be chosen, and a bar over the
     page says what to do with them (`lifted` when there is another bar below). `trash` shows the days left, and offers
@@ -84,7 +84,7 @@ def picture_grid(
 
 
 def _action(raw: Any, shown: set[str]) -> GridAction | None:
-    """Checks what the browser sent: only known actions on pictures that are in the grid count."""
+    """Validates the browser's message: only known actions on pictures in the grid are accepted."""
     match raw:
         case {
             "kind": "open"
@@ -109,7 +109,7 @@ def _action(raw: Any, shown: set[str]) -> GridAction | None:
 
 
 def _nothing() -> None:
-    """Streamlit wants a callback before it lists a trigger in the result."""
+    """Does nothing: Streamlit includes a trigger in the result only if it has a callback."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Rating and tags: of one picture beside it, of several in a dialog."""
+"""Rating and tags: for one picture in the viewer, for several in a dialog."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from services.records import Image, User
 
 
 def known_tags(more: Iterable[str] = ()) -> list[str]:
-    """The tags this session has seen, and `more`, in order: what is offered where one is chosen."""
+    """Returns the tags this session has seen and `more`, sorted, as suggestions."""
     seen: set[str] = st.session_state.setdefault("known_tags", set())
     seen.update(more)
     return sorted(seen)
 
 
 def show_marks(studio: Studio, user: User, image: Image) -> None:
-    """Rating and tags of one picture, to be changed where they are shown; 0 to 5 rate by key."""
-    # Another rating is another widget: what the browser still says of the one before a key was pressed is not heard.
+    """Draws the editable rating and tags of one picture; the keys 0 to 5 rate it."""
+    # Each rating has its own widget key, so a stale value that the browser still sends after a key press is ignored.
     rating = f"viewer_rating_{image.id}_{image.rating}"
     st.feedback(
         options="stars",
@@ -45,8 +45,8 @@ def show_marks(studio: Studio, user: User, image: Image) -> None:
                 on_click=_rate,
                 args=(studio, user, image.id, value),
             )
-    # What is stored is what is shown, whoever changed it and however it was typed. The browser is told only what it
-    # does not show yet: it drops what is half typed when it is given a value.
+    # The widget shows the stored, normalized tags. The browser gets a value only when it differs from what it shows,
+    # because a new value discards a half-typed tag.
     tags = f"viewer_tags_{image.id}"
     if tags not in st.session_state or set(st.session_state[tags]) != set(image.tags):
         st.session_state[tags] = list(image.tags)
@@ -76,7 +76,7 @@ def _rate(studio: Studio, user: User, image_id: str, rating: int) -> None:
 
 
 def rate(studio: Studio, user: User, ids: Sequence[str], rating: int) -> None:
-    """Rates pictures and says which could not be."""
+    """Rates pictures and reports those that failed."""
     tell_left_out(studio.marks.rate_many(user, ids, rating))
     feed.invalidate()
 
@@ -91,7 +91,7 @@ def _tag_as_shown(studio: Studio, user: User, image: Image, key: str) -> None:
 
 
 def label_pictures(studio: Studio, user: User, images: Sequence[Image]) -> None:
-    """The dialog on several pictures."""
+    """Opens the dialog for several pictures."""
     st.dialog(tr("Rate and tag"), on_dismiss="rerun")(_labels)(studio, user, images)
 
 
@@ -101,7 +101,7 @@ def _labels(studio: Studio, user: User, images: Sequence[Image]) -> None:
 
 
 def ask_for_marks(studio: Studio, user: User, images: tuple[Image, ...]) -> None:
-    """The dialog's content: a rating for all, tags that all get, tags that all lose."""
+    """Draws the dialog: a rating for all pictures, tags to add, and tags to remove."""
     ids = [image.id for image in images]
     st.markdown(f"**{tr_n('{count} picture', '{count} pictures', len(ids))}**")
     stars = st.feedback(options="stars", key="label_rating")

@@ -1,4 +1,4 @@
-"""The trash as the gallery shows it: what is in it, back or gone for good."""
+"""The trash in the gallery: lists, restores, and permanently deletes pictures."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from services.records import User
 
 
 def kept_words() -> str:
-    """How long what was deleted can still be had back."""
-    return tr("Deleted pictures stay here for {days} days. Then they are erased for good.", days=KEPT.days)
+    """Says how long deleted pictures can be restored."""
+    return tr(
+        "Deleted pictures stay here for {days} days. Then they are permanently deleted.", days=KEPT.days
+    )
 
 
 def act_on_trashed(studio: Studio, user: User, action: GridAction) -> None:
-    """Does what was asked of pictures in the trash."""
+    """Performs an action on pictures in the trash."""
     if action.kind == "restore":
         restore(studio, user, action.ids)
         st.rerun()
@@ -38,7 +40,7 @@ def act_on_trashed(studio: Studio, user: User, action: GridAction) -> None:
 
 
 def restore(studio: Studio, user: User, ids: Sequence[str]) -> None:
-    """Brings pictures back into the gallery and says so."""
+    """Restores pictures to the gallery and confirms it."""
     result = studio.trash.restore_many(user, ids)
     tell_left_out(result)
     if result.done:
@@ -50,7 +52,7 @@ def restore(studio: Studio, user: User, ids: Sequence[str]) -> None:
 
 
 def open_trashed(studio: Studio, user: User, image_id: str) -> None:
-    """The dialog on one picture."""
+    """Opens the dialog on one picture."""
     st.dialog(tr("In the trash"), width="large")(_trashed)(studio, user, image_id)
 
 
@@ -60,7 +62,7 @@ def _trashed(studio: Studio, user: User, image_id: str) -> None:
 
 
 def show_trashed(studio: Studio, user: User, image_id: str) -> None:
-    """The dialog's content: the picture, how long it stays, and both ways out."""
+    """Draws the dialog: the picture, the time left, and the buttons to restore or delete it."""
     try:
         image = studio.trash.get(user, image_id)
     except NotFound as error:
@@ -74,7 +76,7 @@ def show_trashed(studio: Studio, user: User, image_id: str) -> None:
             show_text(image.prompt)
         st.caption(
             tr(
-                "Erased for good on {day} UTC, {days_left}.",
+                "Permanently deleted on {day} UTC, {days_left}.",
                 day=day(until(image)),
                 days_left=days_left(until(image)),
             )
@@ -83,15 +85,15 @@ def show_trashed(studio: Studio, user: User, image_id: str) -> None:
             if st.button(tr("Restore"), type="primary", icon=":material/undo:", key="trash_restore"):
                 restore(studio, user, [image.id])
                 st.rerun()
-            with st.popover(tr("Delete for good"), icon=":material/delete_forever:", key="trash_erase"):
-                st.markdown(tr("It cannot be brought back."))
-                if st.button(tr("Delete for good"), type="primary", key="trash_erase_sure"):
+            with st.popover(tr("Delete permanently"), icon=":material/delete_forever:", key="trash_erase"):
+                st.markdown(tr("This cannot be undone."))
+                if st.button(tr("Delete permanently"), type="primary", key="trash_erase_sure"):
                     _erase(studio, user, [image.id])
 
 
 def confirm_erasure(studio: Studio, user: User, ids: tuple[str, ...]) -> None:
-    """The dialog that asks before chosen pictures are erased."""
-    st.dialog(tr("Delete for good"))(_erasure)(studio, user, ids)
+    """Opens the dialog that asks before the selected pictures are permanently deleted."""
+    st.dialog(tr("Delete permanently"))(_erasure)(studio, user, ids)
 
 
 def _erasure(studio: Studio, user: User, ids: tuple[str, ...]) -> None:
@@ -100,21 +102,23 @@ def _erasure(studio: Studio, user: User, ids: tuple[str, ...]) -> None:
 
 
 def ask_and_erase(studio: Studio, user: User, ids: tuple[str, ...]) -> None:
-    """The dialog's content; nothing is erased without the button."""
+    """Draws the dialog; only its button deletes anything."""
     st.markdown(
         tr_n(
-            "Erase {count} picture for good? This cannot be taken back.",
-            "Erase {count} pictures for good? This cannot be taken back.",
+            "Permanently delete {count} picture? This cannot be undone.",
+            "Permanently delete {count} pictures? This cannot be undone.",
             len(ids),
         )
     )
-    if st.button(tr("Delete for good"), type="primary", icon=":material/delete_forever:", key="erase_sure"):
+    if st.button(
+        tr("Delete permanently"), type="primary", icon=":material/delete_forever:", key="erase_sure"
+    ):
         _erase(studio, user, ids)
 
 
 def _erase(studio: Studio, user: User, ids: Sequence[str]) -> None:
     try:
-        with st.spinner(tr("Erasing…")):
+        with st.spinner(tr("Deleting…")):
             result = studio.trash.erase_many(user, ids)
     except StudioError as error:
         show_error(error)
@@ -125,7 +129,7 @@ def _erase(studio: Studio, user: User, ids: Sequence[str]) -> None:
 
 
 def confirm_emptying(studio: Studio, user: User) -> None:
-    """The dialog that asks before all of it is erased."""
+    """Opens the dialog that asks before the trash is emptied."""
     st.dialog(tr("Empty the trash"))(_emptying)(studio, user)
 
 
@@ -135,14 +139,14 @@ def _emptying(studio: Studio, user: User) -> None:
 
 
 def ask_and_empty(studio: Studio, user: User) -> None:
-    """The dialog's content; nothing is erased without the button."""
-    st.markdown(tr("Erase everything in the trash for good? This cannot be taken back."))
+    """Draws the dialog; only its button deletes anything."""
+    st.markdown(tr("Permanently delete everything in the trash? This cannot be undone."))
     if not st.button(
         tr("Empty the trash"), type="primary", icon=":material/delete_forever:", key="empty_sure"
     ):
         return
     try:
-        with st.spinner(tr("Erasing…")):
+        with st.spinner(tr("Deleting…")):
             erased = studio.trash.empty(user)
     except StudioError as error:
         show_error(error)
@@ -153,6 +157,6 @@ def ask_and_empty(studio: Studio, user: User) -> None:
 
 def _tell_erased(count: int) -> None:
     st.toast(
-        tr_n("{count} picture erased for good.", "{count} pictures erased for good.", count),
+        tr_n("{count} picture permanently deleted.", "{count} pictures permanently deleted.", count),
         icon=":material/delete_forever:",
     )

@@ -1,4 +1,4 @@
-"""Deleting all of one's jobs and pictures: the words to type first, the receipt afterwards."""
+"""Deletes all of a user's jobs and pictures: a typed confirmation before, a receipt afterwards."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from app.ui.common.error_boundary import error_boundary
 from services.build import Studio
 from services.records import ErasureReceipt, User
 
-# What is to be typed, in the reader's language.
+# The confirmation to type, in the reader's language.
 CONFIRMATION = mark("delete everything")
-# What a session remembers of things that are gone afterwards.
+# Session entries that refer to deleted records.
 FORGOTTEN = (
     "feed",
     "history_after",
@@ -42,15 +42,15 @@ def _everything(studio: Studio, user: User) -> None:
 
 
 def ask_and_erase(studio: Studio, user: User) -> None:
-    """Erases all jobs and pictures once the words were typed; the receipt is left in the session."""
+    """Erases all jobs and pictures after the confirmation was typed; leaves the receipt in the session."""
     st.markdown(
         tr(
-            "All your jobs, pictures, favorites, shared links, lists, templates and starred prompts will be erased "
-            "for good. API keys stay."
+            "All your jobs, pictures, favorites, shared links, lists, templates, and starred prompts will "
+            "be permanently deleted. API keys are kept."
         )
     )
     wanted = tr(CONFIRMATION)
-    # A form: its button sends what is typed, where one of its own would wait for the field to be left.
+    # In a form, the button submits the typed text; outside one, the text arrives only when the field loses focus.
     with st.form("erase_all", border=False):
         typed = st.text_input(
             tr("Type **{words}** to confirm", words=wanted), key="confirm_all", autocomplete="off"
@@ -61,7 +61,7 @@ def ask_and_erase(studio: Studio, user: User) -> None:
         sorry = tr("Type the words “{words}” first. Nothing was deleted.", words=wanted)
         problem.markdown(f":red[:material/error: {sorry}]")
     elif pressed:
-        with st.spinner(tr("Erasing…")):
+        with st.spinner(tr("Deleting…")):
             st.session_state["receipt"] = studio.jobs.delete_all(user)
         for key in FORGOTTEN:
             st.session_state.pop(key, None)
@@ -69,7 +69,7 @@ def ask_and_erase(studio: Studio, user: User) -> None:
 
 
 def erased_words(receipt: ErasureReceipt) -> list[str]:
-    """What went, kind by kind; links and texts only where there were some."""
+    """Counts what was deleted by kind; omits links and texts if there were none."""
     words = [
         tr_n("{count} job", "{count} jobs", receipt.jobs),
         tr_n("{count} picture", "{count} pictures", receipt.images),
@@ -84,10 +84,10 @@ def erased_words(receipt: ErasureReceipt) -> list[str]:
 
 
 def show_receipt(receipt: ErasureReceipt) -> None:
-    """What was erased, in figures; the list was read again to be sure."""
+    """Shows how much was deleted; the caller has verified that nothing is left."""
     st.success(
         tr(
-            "Erased {things} and {objects} at {time} UTC. Listed again afterwards: nothing is left.",
+            "Deleted {things} and {objects} at {time} UTC. A second check found nothing left.",
             things=", ".join(erased_words(receipt)),
             objects=tr_n("{count} stored object", "{count} stored objects", receipt.objects),
             time=f"{receipt.completed_at:%H:%M:%S}",

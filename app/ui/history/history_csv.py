@@ -94,5 +94,5 @@ def _row(job: Job) -> tuple[object, ...]:
 
 
 def _decimal(usd: float) -> str:
-    """Without an exponent, which some spreadsheets take for text."""
+    """Formats without an exponent, which some spreadsheets treat as text."""
     return f"{usd:.8f}"

@@ -15,14 +15,14 @@ from services.records import Job
 
 LONGEST_PROMPT = 160
 LONGEST_REASON = 200
-# A pattern of the browser, whose names of months are English.
+# A pattern for the browser, which knows only English month names.
 MOMENT = mark("D MMM YYYY, HH:mm")
-REASON = mark("What happened")
+REASON = mark("Result")
 
 
 def as_frame(jobs: Sequence[Job]) -> pd.DataFrame:
-    """One row a job; times are UTC, prices in words, seconds as the container measured them."""
-    # Said once for all rows.
+    """Returns one row per job: times in UTC, formatted prices, and seconds as measured by the container."""
+    # Translated once for all rows.
     states = {status: tr(words) for status, words in STATUS_WORDS.items()}
     tasks = {task: tr(words) for task, words in TASK_WORDS.items()}
     return pd.DataFrame(
@@ -44,14 +44,14 @@ def as_frame(jobs: Sequence[Job]) -> pd.DataFrame:
 
 
 def _state(job: Job, words: str) -> str:
-    """What became of it in `words`, and how many of its pictures were withheld."""
+    """Returns the status in `words` and the number of withheld pictures."""
     if not job.withheld:
         return words
     return tr("{state}, {count} withheld", state=words, count=number(len(job.withheld)))
 
 
 def show_table(jobs: Sequence[Job]) -> Job | None:
-    """Draws the table; answers with the job of the selected row."""
+    """Draws the table and returns the job of the selected row."""
     chosen = st.dataframe(
         as_frame(jobs),
         hide_index=True,

@@ -1,4 +1,4 @@
-"""One job in full: its words and settings, what became of it, its pictures, and what can be done with it."""
+"""One job in full: prompt, settings, result, pictures, and actions."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def job_details(studio: Studio, user: User, job: Job) -> None:
         if job.status is JobStatus.SUCCEEDED:
             images = studio.images.list(user, job_id=job.id).items
             if not images:
-                st.caption(tr("Its pictures have been deleted."))
+                st.caption(tr("The pictures of this job have been deleted."))
             elif action := picture_grid(studio, images, key=f"history_grid_{job.id}", look="tiles"):
                 act_on(studio, user, action, images)
 
 
 def _retry(studio: Studio, user: User, job: Job) -> None:
-    """Sends the same request as a new job, its source pictures too, and shows how it goes; or says why it cannot."""
+    """Sends the same request, including its source pictures, as a new job and shows its progress or the error."""
     try:
         again = _sent_again(studio, user, job)
     except StudioError as error:
@@ -64,7 +64,7 @@ def _retry(studio: Studio, user: User, job: Job) -> None:
 
 
 def _sent_again(studio: Studio, user: User, job: Job) -> Job:
-    """The new job; of drafts, one that takes their place in their press. Raises StudioError."""
+    """Submits the new job; a job of drafts replaces the old one in its group. Raises StudioError."""
     if not is_missing(job):
         request = studio.repeats.request(job)
         return studio.jobs.submit(user, request, idempotency_key=press_key(f"retry_{job.id}", request))
@@ -95,7 +95,7 @@ def _settings(job: Job) -> str:
 
 
 def _buttons(studio: Studio, user: User, job: Job) -> None:
-    # One button for both, by one key: a job that ends between the look and the press is shown all the same.
+    # One key for both buttons, so that a click still works if the job ends in between.
     word, icon = (
         (tr("Show"), ":material/open_in_new:")
         if job.status.terminal
@@ -111,7 +111,7 @@ def _buttons(studio: Studio, user: User, job: Job) -> None:
         icon=":material/refresh:",
         type="primary",
         key="details_retry",
-        help=tr("The same as a new job"),
+        help=tr("Run the same request as a new job"),
     ):
         _retry(studio, user, job)
     if st.button(
@@ -122,7 +122,7 @@ def _buttons(studio: Studio, user: User, job: Job) -> None:
     ) and reuse(studio, job, seed=True):
         st.switch_page(GENERATE)
     with st.popover(tr("Delete"), icon=":material/delete:", key="details_delete"):
-        st.markdown(tr("Erase this job and its pictures for good?"))
+        st.markdown(tr("Permanently delete this job and its pictures?"))
         if not st.button(tr("Delete"), type="primary", key="details_sure"):
             return
         try:

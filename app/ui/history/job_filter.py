@@ -9,7 +9,7 @@ from datetime import date
 from services.records import Job, JobStatus, Page
 
 READ_AT_ONCE = 100
-# At most this many jobs are read for one page of the table; what is left is behind its cursor.
+# The most jobs read for one page of the table; the cursor leads to the rest.
 MOST_READ = 1000
 
 
@@ -23,7 +23,7 @@ class JobFilter:
     until: date | None = None
 
     def fits(self, job: Job) -> bool:
-        """Whether the job's model and day are asked for; its status is the list's business."""
+        """Whether the job's model and day match; the list query filters by status."""
         day = job.created_at.date()
         return (
             (self.model is None or job.spec.model == self.model)
@@ -35,7 +35,7 @@ class JobFilter:
 def find_jobs(
     list_jobs: Callable[..., Page[Job]], wanted: JobFilter, *, after: str | None, limit: int
 ) -> Page[Job]:
-    """Up to about `limit` fitting jobs from `after` on, newest first; reads `MOST_READ` jobs at most.
+    """Returns about `limit` matching jobs after `after`, newest first; reads at most `MOST_READ` jobs.
 
     `list_jobs` takes `limit`, `after` and `statuses`. A page may hold fewer than `limit` jobs and still have a
     next one, and up to `READ_AT_ONCE - 1` more.
@@ -46,7 +46,7 @@ def find_jobs(
         page = list_jobs(limit=READ_AT_ONCE, after=cursor, statuses=wanted.statuses)
         found += [job for job in page.items if wanted.fits(job)]
         cursor = page.next
-        # Newest first: once a job is older than asked for, so are all that follow.
+        # Newest first: all jobs after the first one that is too old are too old as well.
         past = wanted.since is not None and page.items and page.items[-1].created_at.date() < wanted.since
         if cursor is None or past:
             return Page[Job](items=tuple(found))

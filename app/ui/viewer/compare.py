@@ -1,4 +1,4 @@
-"""Two pictures against each other, and which of their settings differ."""
+"""Compares two pictures and lists the settings that differ."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def compare(
 def differing(
     first: Mapping[str, str], second: Mapping[str, str]
 ) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
-    """The facts that differ, with both values (a dash for what one lacks), and those that are the same."""
+    """Returns the facts that differ, with both values (a dash for a missing one), and those that are equal."""
     names = list(dict.fromkeys([*first, *second]))
     both = {name: (first.get(name, "–"), second.get(name, "–")) for name in names}
     return (

@@ -1,4 +1,4 @@
-"""The way from a picture to the form, to draw over it."""
+"""The button that uses a picture as the source picture of the form."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from services.records import Image
 
 
 def draw_over_button(image: Image) -> None:
-    """A button that takes the picture to the first page; its id is in the address there."""
+    """Draws the button that opens the Create page with the picture's id in the URL."""
     if st.button(
         tr("Draw over"),
         icon=":material/brush:",
         key="viewer_over",
-        help=tr("Start the next picture from this one, or change a part of it"),
+        help=tr("Start a new picture from this one, or redraw a part of it"),
     ):
         for name in ("image", "viewed"):
             st.query_params.pop(name, None)

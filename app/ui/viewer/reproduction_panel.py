@@ -1,4 +1,4 @@
-"""Does the recipe still draw this picture? Draws it again, and says pixel by pixel and part by part what differs."""
+"""Draws a picture again from its recipe and reports which pixels and which parts of the recipe differ."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from services.records import Image, Job, User
 from services.store.reruns import Difference
 
 POLL_S = 1.0
-# Asks the page to open the viewer again, as it was.
+# Asks the page to reopen the viewer in the same state.
 REOPEN = "viewer_reopen"
 
 
@@ -33,8 +33,8 @@ def reproduction_panel(
     """Draws the panel."""
     st.caption(
         tr(
-            "Draws this picture anew from its recipe, also if it was drawn just so before, and compares the two "
-            "pixel by pixel."
+            "Draws this picture again from its recipe, even if an identical job exists, and compares both "
+            "pictures pixel by pixel."
         )
     )
     try:
@@ -49,7 +49,7 @@ def reproduction_panel(
     if card.revision != job.spec.model_revision:
         st.warning(
             tr(
-                "The model has changed since: it was {before}, now it is {now}. Another picture is to be expected.",
+                "The model has changed from {before} to {now}. Expect a different picture.",
                 before=f"`{job.spec.model_revision}`",
                 now=f"`{card.revision}`",
             ),
@@ -71,9 +71,9 @@ def reproduction_panel(
 
 
 def _watch(studio: Studio, user: User, reproduction: Reproduction) -> None:
-    """One poll; when the re-run is over, a whole run of the page opens the dialog again with what it brought.
+    """Polls once; when the re-run has ended, a full rerun of the page reopens the dialog with the result.
 
-    The dialog could not be drawn anew from here: this is a fragment within it.
+    This fragment is inside the dialog, so it cannot redraw the dialog itself.
     """
     with error_boundary():
         live = studio.live.watch(user, reproduction.rerun.job_id)
@@ -87,13 +87,13 @@ def _watch(studio: Studio, user: User, reproduction: Reproduction) -> None:
 
 
 def _result(image: Image, reproduction: Reproduction, compare_with: Callable[[str, str], None]) -> None:
-    """What the last re-run brought."""
+    """Shows the result of the last re-run."""
     again, found = reproduction.again, reproduction.rerun.difference
     drawn_at = reproduction.rerun.created_at
     when = tr("{day}, {time} UTC", day=day(drawn_at), time=f"{drawn_at:%H:%M}")
     if found is None:
         if again is None or again.failure is None:
-            st.markdown(tr("Drawn again {when}: there is no picture of it any more.", when=when))
+            st.markdown(tr("Drawn again {when}. The picture no longer exists.", when=when))
         else:
             show_failure(again)
         return
@@ -101,9 +101,7 @@ def _result(image: Image, reproduction: Reproduction, compare_with: Callable[[st
     st.caption(tr("Drawn again {when}", when=when))
     if reproduction.map_url:
         st.image(reproduction.map_url, width="stretch", alt=tr("Map of the differences"))
-        st.caption(
-            tr("Where they differ, {count} times as strong. Black is the same.", count=found.amplified)
-        )
+        st.caption(tr("Differences amplified {count}x. Black means identical.", count=found.amplified))
     _parts(reproduction)
     if reproduction.picture is not None:
         st.button(
@@ -116,13 +114,13 @@ def _result(image: Image, reproduction: Reproduction, compare_with: Callable[[st
 
 
 def difference_words(found: Difference) -> str:
-    """What was found, in a sentence."""
+    """Returns the result as a sentence."""
     if found.identical:
         return tr("Identical: all {count} pixels are the same.", count=number(found.pixels))
     share = found.differing / found.pixels
     tenth = format_decimal(max(share * 100, 0.1), "0.0", locale=locale())
     return tr(
-        "{differing} of {pixels} pixels differ ({part}), by {largest} of 255 levels at most.",
+        "{differing} of {pixels} pixels differ ({part}), by at most {largest} of 255 levels.",
         differing=number(found.differing),
         pixels=number(found.pixels),
         part=tr("under {share} %", share=tenth) if share < 0.001 else tr("{share} %", share=tenth),
@@ -131,17 +129,17 @@ def difference_words(found: Difference) -> str:
 
 
 def _parts(reproduction: Reproduction) -> None:
-    """What drew them, then and now; what differs is marked."""
+    """Lists what drew both pictures and marks the differences."""
     if reproduction.first is None or reproduction.again is None:
         return
     sides = [facts.origin(job) for job in (reproduction.first, reproduction.again)]
     if not all(sides):
-        st.caption(tr("What drew the first one was not recorded then."))
+        st.caption(tr("The weights, device, and libraries of the original were not recorded."))
         return
     differ, same = differing(sides[0], sides[1])
     for name, (then, now) in differ.items():
         st.markdown(f":orange[:material/change_circle: {tr('**{name}** has changed', name=name)}]")
         st.text(tr("then {then}\nnow  {now}", then=then, now=now))
     if same:
-        st.caption(tr("Drawn with the same:"))
+        st.caption(tr("Unchanged:"))
         st.text("\n".join(f"{name}: {value}" for name, value in same.items()))

@@ -1,4 +1,4 @@
-"""Sharing the picture: a link for anybody that ends by itself, and the links there are."""
+"""Creates public links that expire and lists the existing ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from services.images.attachment_records import Share
 from services.images.shares import LIVES, MOST_VIEWS
 from services.records import Image, User
 
-# The address of the link just made, and which picture it shows; it is nowhere else.
+# The URL of the link just created and its picture; the URL is stored nowhere else.
 NEW_SHARE = "new_share"
 LIFE_WORDS = dict(zip(LIVES, (mark("1 hour"), mark("1 day"), mark("7 days"), mark("30 days")), strict=True))
 
@@ -27,20 +27,20 @@ def share_panel(studio: Studio, user: User, image: Image) -> None:
     """Draws the panel."""
     st.caption(
         tr(
-            "Anybody with the link sees this picture without signing in, and nothing else of yours. "
-            "The copy they get says nothing about how it was made."
+            "Anyone with the link can see this picture without signing in, but nothing else of yours. The "
+            "shared copy contains no metadata."
         )
     )
     lives = st.segmented_control(
-        tr("The link ends after"),
+        tr("The link expires after"),
         LIVES,
         default=LIVES[2],
         required=True,
         format_func=lambda life: tr(LIFE_WORDS[life]),
         key="share_lives",
     )
-    with_prompt = st.checkbox(tr("Show the prompt as well"), key="share_prompt")
-    if st.button(tr("Make a link"), type="primary", icon=":material/link:", key="share_make"):
+    with_prompt = st.checkbox(tr("Include the prompt"), key="share_prompt")
+    if st.button(tr("Create link"), type="primary", icon=":material/link:", key="share_make"):
         try:
             new = studio.shares.create(user, image.id, lives=lives or LIVES[2], with_prompt=with_prompt)
             st.session_state[NEW_SHARE] = (image.id, share_url(studio.settings.public_url, new.token))
@@ -49,12 +49,12 @@ def share_panel(studio: Studio, user: User, image: Image) -> None:
     shown_for, address = st.session_state.get(NEW_SHARE, (None, ""))
     if shown_for == image.id:
         st.code(address, language=None, wrap_lines=True)
-        st.caption(tr("Copy it now: it is not kept here and cannot be shown again."))
+        st.caption(tr("Copy it now. The link is not stored and cannot be shown again."))
     share_rows(studio, user, studio.shares.list(user, image.id))
 
 
 def share_rows(studio: Studio, user: User, shares: Iterable[Share], *, linked: bool = False) -> None:
-    """The links, each with its end, how often it was opened, and the way to take it back.
+    """Lists the links with their expiry, view counts, and the button that revokes them.
 
     `linked` adds the way to its picture.
     """
@@ -71,7 +71,7 @@ def share_rows(studio: Studio, user: User, shares: Iterable[Share], *, linked: b
                     query_params={"image": share.image_id},
                 )
             st.button(
-                tr("Take back"),
+                tr("Stop sharing"),
                 icon=":material/link_off:",
                 type="tertiary",
                 key=f"revoke_{share.id}",
@@ -88,7 +88,7 @@ def words(share: Share, now: datetime | None = None) -> str:
     if share.with_prompt:
         parts.append(tr("with the prompt"))
     if share.views >= MOST_VIEWS:
-        parts.append(tr("opened {count} times or more", count=number(MOST_VIEWS)))
+        parts.append(tr("opened at least {count} times", count=number(MOST_VIEWS)))
     elif share.views:
         parts.append(tr_n("opened {count} time", "opened {count} times", share.views))
     else:
@@ -97,13 +97,13 @@ def words(share: Share, now: datetime | None = None) -> str:
 
 
 def _end(share: Share, now: datetime) -> str:
-    """The time left in its largest unit, begun ones counted."""
+    """Returns the remaining time in its largest unit, rounded up."""
     minutes = max(1, math.ceil((share.expires_at - now).total_seconds() / 60))
     if minutes > 1440:
-        return tr_n("Ends in {count} day", "Ends in {count} days", math.ceil(minutes / 1440))
+        return tr_n("Expires in {count} day", "Expires in {count} days", math.ceil(minutes / 1440))
     if minutes > 60:
-        return tr_n("Ends in {count} hour", "Ends in {count} hours", math.ceil(minutes / 60))
-    return tr_n("Ends in {count} minute", "Ends in {count} minutes", minutes)
+        return tr_n("Expires in {count} hour", "Expires in {count} hours", math.ceil(minutes / 60))
+    return tr_n("Expires in {count} minute", "Expires in {count} minutes", minutes)
 
 
 def _revoke(studio: Studio, user: User, share_id: str) -> None:

@@ -1,4 +1,4 @@
-"""The same settings with other seeds: how many, what they cost, and the press."""
+"""Draws the same settings with other seeds: the number of pictures, the price, and the button."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from services.catalogue.cards import MAX_SEED
 from services.errors import StudioError
 from services.records import Job, JobRequest, User
 
-# Seeds that were drawn already are passed over, so many times.
+# The most times the search moves past seeds that were already drawn.
 MOST_SKIPS = 5
 
 
 def variation_panel(studio: Studio, user: User, job: Job) -> Job | None:
-    """Draws the panel; answers with the job that was just submitted."""
+    """Draws the panel and returns the job that was just submitted."""
     try:
         most = studio.catalogue.card(job.spec.model).max_count
         count = most
@@ -39,8 +39,8 @@ def variation_panel(studio: Studio, user: User, job: Job) -> Job | None:
         seeds = tr("seeds {first} to {last}", first=first, last=last)
     st.caption(
         tr(
-            "Everything as in this picture but the seed: {seeds}. Neighboring seeds are no more alike than any "
-            "others.",
+            "Same settings as this picture, with other seeds: {seeds}. Pictures from neighboring seeds are "
+            "no more alike than any others.",
             seeds=seeds,
         )
     )
@@ -61,7 +61,7 @@ def variation_panel(studio: Studio, user: User, job: Job) -> Job | None:
 
 
 def _fresh(studio: Studio, user: User, job: Job, count: int) -> JobRequest:
-    """The next seeds of which this very request has not been drawn before."""
+    """Returns the next seeds for which this request has not been drawn yet."""
     request = studio.repeats.variations(job, count)
     for turn in range(1, MOST_SKIPS + 1):
         if studio.jobs.find_same(user, request) is None:

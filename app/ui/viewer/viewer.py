@@ -1,4 +1,4 @@
-"""One picture in a dialog: large, its settings, and everything that can be done with it; or two against each other."""
+"""The viewer dialog: one large picture with its settings and actions, or two pictures compared."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from services.build import Studio
 from services.errors import NotFound
 from services.records import Image, Job, User
 
-# The two pictures that are compared, in the session and in the address.
+# The two compared pictures, in the session and in the URL.
 COMPARED, COMPARE = "compared", "compare"
-# The pictures that the arrows go through, for when the dialog is opened again by a whole run.
+# The pictures the arrows move through, kept for when a full rerun reopens the dialog.
 IDS = "viewer_ids"
 
 
 def act_on(studio: Studio, user: User, action: GridAction, images: Sequence[Image]) -> None:
-    """Does what was asked of pictures in a grid: mark, delete, or the dialog to look at one or to label several."""
+    """Performs a grid action: marks or deletes pictures, or opens the viewer or the dialog to label several."""
     ids = [image.id for image in images]
     if action.kind == "open":
         st.session_state["viewed"] = action.ids[0]
@@ -56,7 +56,7 @@ def act_on(studio: Studio, user: User, action: GridAction, images: Sequence[Imag
 
 
 def open_linked(studio: Studio, user: User, image_ids: Sequence[str]) -> None:
-    """Opens what the address leads to, when a page is drawn for the first time: one picture, or two compared.
+    """On the first run of a page, opens what the URL names: one picture, or two to compare.
 
     Also what a panel asked to be drawn again. What is not this user's looks like what does not exist.
     """
@@ -83,13 +83,13 @@ def open_linked(studio: Studio, user: User, image_ids: Sequence[str]) -> None:
 
 
 def open_viewer(studio: Studio, user: User, image_ids: Sequence[str]) -> None:
-    """The dialog on `st.session_state["viewed"]`; arrows go through `image_ids`."""
+    """Opens the dialog on `st.session_state["viewed"]`; the arrows move through `image_ids`."""
     st.session_state[IDS] = tuple(image_ids)
     st.dialog(tr("Picture"), width="large", on_dismiss=closed)(_dialog)(studio, user, tuple(image_ids))
 
 
 def closed() -> None:
-    """Forgets what was looked at, here and in the address."""
+    """Clears the viewed picture in the session and in the URL."""
     for key in ("viewed", COMPARED, IDS):
         st.session_state.pop(key, None)
     for name in ("image", COMPARE):
@@ -106,7 +106,7 @@ def _dialog(studio: Studio, user: User, image_ids: tuple[str, ...]) -> None:
 
 
 def show_picture(studio: Studio, user: User, image_ids: tuple[str, ...]) -> None:
-    """The dialog's content: the picture of `image_ids` that is being viewed, else the first."""
+    """Draws the dialog: the viewed picture of `image_ids`, or the first."""
     image_id = st.session_state.get("viewed", image_ids[0])
     try:
         image = studio.images.get(user, image_id)
@@ -150,7 +150,7 @@ def show_picture(studio: Studio, user: User, image_ids: tuple[str, ...]) -> None
 
 
 def _act(studio: Studio, user: User, image: Image, image_ids: tuple[str, ...]) -> None:
-    """What a key or button over the picture asked for; runs before the dialog is drawn again."""
+    """Performs what a key or button on the picture requested; a callback, so it runs before the dialog is redrawn."""
     action = asked()
     if action is None:
         return
@@ -163,7 +163,7 @@ def _act(studio: Studio, user: User, image: Image, image_ids: tuple[str, ...]) -
 
 
 def _ahead(image_ids: tuple[str, ...], image_id: str) -> list[str]:
-    """The ids of the pictures after and before."""
+    """Returns the ids of the next and previous pictures."""
     if image_id not in image_ids:
         return []
     here = image_ids.index(image_id)
@@ -171,7 +171,7 @@ def _ahead(image_ids: tuple[str, ...], image_id: str) -> list[str]:
 
 
 def _job(studio: Studio, user: User, job_id: str) -> Job | None:
-    """The job's record, read once a session; None when only its pictures are left."""
+    """Returns the job's record, read once per session; None if only its pictures are left."""
     known: dict[str, Job | None] = st.session_state.setdefault("viewer_jobs", {})
     if job_id not in known:
         try:
@@ -182,20 +182,20 @@ def _job(studio: Studio, user: User, job_id: str) -> Job | None:
 
 
 def _show_source(studio: Studio, user: User, job: Job) -> None:
-    """The picture that this one was drawn over, while it is stored."""
+    """Draws the source picture if it is still stored."""
     if job.spec.image_sha256 is None:
         return
     try:
         source = studio.sources.look(user, job.id)
     except NotFound:
-        st.caption(tr("Drawn over a picture that is no longer stored."))
+        st.caption(tr("The source picture is no longer stored."))
         return
-    st.caption(tr("Drawn over"))
-    st.image(source.url, width=120, alt=tr("The picture it was drawn over"))
+    st.caption(tr("Source picture"))
+    st.image(source.url, width=120, alt=tr("Source picture"))
 
 
 def _show_facts(image: Image, job: Job | None) -> None:
-    """Everything about how it was made, to be read and copied."""
+    """Draws all facts about how the picture was made, with copy buttons."""
     texts = [Text(tr("Prompt"), tr("Copy the prompt"), image.prompt)]
     if job is not None:
         texts.append(Text(tr("Parameters"), tr("Copy all"), facts.parameters_text(image, job)))
@@ -207,7 +207,7 @@ def _show_facts(image: Image, job: Job | None) -> None:
 
 
 def show_comparison(studio: Studio, user: User) -> None:
-    """The dialog's content while two pictures are compared."""
+    """Draws the dialog while two pictures are compared."""
     first, second = st.session_state[COMPARED]
     try:
         pair = studio.images.get(user, first), studio.images.get(user, second)
@@ -243,12 +243,12 @@ def show_comparison(studio: Studio, user: User) -> None:
 
 
 def compare_with(first: str, second: str) -> None:
-    """Has the dialog compare two pictures."""
+    """Makes the dialog compare two pictures."""
     st.session_state[COMPARED] = (first, second)
 
 
 def view(image_id: str) -> None:
-    """Has the dialog show one picture."""
+    """Makes the dialog show one picture."""
     st.session_state.pop(COMPARED, None)
     st.query_params.pop(COMPARE, None)
     st.session_state["viewed"] = image_id

@@ -1,4 +1,4 @@
-"""What can be done with the picture in the viewer by one press: star, download, delete, use its settings."""
+"""The viewer's one-click actions: star, download, delete, and use the settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from services.records import Image, Job, Task, User
 
 
 def picture_buttons(studio: Studio, user: User, image: Image) -> bool:
-    """Star, download, delete; True when the picture was just deleted."""
+    """Draws star, download, and delete; returns True if the picture was just deleted."""
     starred = image.favorite
     with st.container(horizontal=True, gap="small"):
         st.button(
@@ -43,15 +43,17 @@ def picture_buttons(studio: Studio, user: User, image: Image) -> bool:
 
 
 def recall_buttons(studio: Studio, job: Job, image: Image) -> bool:
-    """The ways back to the form with this picture's settings; True when it was just filled."""
+    """Draws the buttons that fill the form with this picture's settings; returns True if it was just filled."""
     drawn_over = job.spec.task is not Task.TEXT_TO_IMAGE
     use_all = st.button(
         tr("Use all"),
         icon=":material/replay:",
         key="viewer_all",
-        help=tr(DRAWN_OVER) if drawn_over else tr("Settings and this seed"),
+        help=tr(DRAWN_OVER) if drawn_over else tr("Settings and seed"),
     )
-    remix = st.button(tr("Remix"), icon=":material/shuffle:", key="viewer_remix", help=tr("All but the seed"))
+    remix = st.button(
+        tr("Remix"), icon=":material/shuffle:", key="viewer_remix", help=tr("All settings except the seed")
+    )
     if not (use_all or remix):
         return False
     try:
@@ -59,14 +61,14 @@ def recall_buttons(studio: Studio, job: Job, image: Image) -> bool:
     except StudioError as error:
         show_error(error)
         return False
-    # This picture's own seed with one picture draws this one again, whichever of its job it was.
+    # One picture with this picture's own seed reproduces it, whatever its position in the job.
     spec = job.spec.model_copy(update={"seed": image.seed, "count": 1}) if use_all else job.spec
     form.recall(spec, card, seed=use_all, job_id=job.id)
     return True
 
 
 def star_or_tell(studio: Studio, user: User, image_id: str, favorite: bool) -> None:
-    """A callback runs before anything is drawn: its error waits for the place to be shown at."""
+    """Shows the error of a callback, which runs before anything is drawn."""
     try:
         star(studio, user, [image_id], favorite)
     except StudioError as error:
@@ -74,6 +76,6 @@ def star_or_tell(studio: Studio, user: User, image_id: str, favorite: bool) -> N
 
 
 def star(studio: Studio, user: User, ids: Sequence[str], favorite: bool) -> None:
-    """Marks or unmarks favorites and says which could not be; the pictures of the first page are read anew."""
+    """Marks or unmarks favorites, reports those that failed, and makes the Create page read its pictures again."""
     tell_left_out(studio.marks.star_many(user, ids, favorite))
     feed.invalidate()

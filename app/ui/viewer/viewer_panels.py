@@ -1,4 +1,4 @@
-"""What of the viewer folds out: variations, comparing, drawing again, sharing. One at a time, read only when open."""
+"""The viewer's panels: variations, comparison, re-run, sharing. One is open at a time; only it reads data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PANELS = {
 
 
 def panel_buttons() -> None:
-    """A button for each; the one that is open is marked, and closes it."""
+    """Draws a button per panel; the button of the open panel is highlighted and closes it."""
     for name, (label, icon) in PANELS.items():
         st.button(
             tr(label),
@@ -47,7 +47,7 @@ def _toggle(name: str) -> None:
 
 
 def forget_panels() -> None:
-    """Closes what is open and forgets what it had read."""
+    """Closes the open panel and drops its cached data."""
     for key in (PANEL, NEW_SHARE):
         st.session_state.pop(key, None)
 
@@ -60,7 +60,7 @@ def show_panel(
     image_ids: tuple[str, ...],
     compare_with: Callable[[str, str], None],
 ) -> Job | None:
-    """Draws the open one; answers with a job that it just started and that is to be watched."""
+    """Draws the open panel; returns a job that it just started, to be watched."""
     name = st.session_state.get(PANEL)
     if name not in PANELS:
         return None
@@ -83,10 +83,10 @@ def compare_panel(
     image_ids: tuple[str, ...],
     compare_with: Callable[[str, str], None],
 ) -> None:
-    """Another picture to hold against this one: its neighbors here, or one of the newest."""
+    """Draws the choice of a picture to compare with: the neighbors or one of the newest."""
     st.markdown(f"**{tr('Compare with')}**")
     here = image_ids.index(image.id) if image.id in image_ids else 0
-    near = {here - 1: tr("The previous one"), here + 1: tr("The next one")} if image.id in image_ids else {}
+    near = {here - 1: tr("Previous picture"), here + 1: tr("Next picture")} if image.id in image_ids else {}
     with st.container(horizontal=True, gap="small"):
         for there, label in near.items():
             if 0 <= there < len(image_ids):

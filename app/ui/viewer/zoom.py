@@ -1,4 +1,4 @@
-"""One picture to look at closely: enlarged, moved, stepped through by keys, fingers and mouse."""
+"""The zoomable picture of the viewer: zoom, pan, and move between pictures by keyboard, touch, or mouse."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEY = "viewer_zoom"
 
 @dataclass(frozen=True)
 class ZoomAction:
-    """What a key or button over the picture asked for: the neighbor `by` -1 or 1, or the star."""
+    """What a key or button on the picture requested: the neighbor `by` -1 or 1, or the star."""
 
     kind: Literal["step", "star"]
     by: int = 0
@@ -58,12 +58,12 @@ def zoom(
 
 
 def asked() -> ZoomAction | None:
-    """What was just asked over the picture, for the callback; None for what no picture would send."""
+    """Returns what the browser just requested, for the callback; None if the message is invalid."""
     return action(getattr(st.session_state.get(KEY), "act", None))
 
 
 def action(raw: Any) -> ZoomAction | None:
-    """Checks what the browser sent."""
+    """Validates the browser's message."""
     match raw:
         case {"kind": "step", "by": (-1 | 1) as by} if type(by) is int:
             return ZoomAction("step", by)

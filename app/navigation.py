@@ -15,7 +15,7 @@ from services.records import Role, User
 class PageEntry:
     """One page. `path` is its URL path (empty for the first page), `file` is relative to the root.
 
-    Title and section are said by `tr`.
+    `tr` translates title and section.
     """
 
     file: str
@@ -26,7 +26,7 @@ class PageEntry:
     role: Role = Role.MAKER
 
 
-# Where other pages send a maker.
+# Pages that other pages link to.
 GENERATE = "app/pages/generate.py"
 GALLERY = "app/pages/gallery.py"
 
@@ -55,8 +55,8 @@ PAGES = (
 def pages_for(user: User | None) -> Mapping[str, list[st.Page]]:
     """All pages by section, those of another role hidden from the menu.
 
-    Every page is registered for everybody, since Streamlit answers an unregistered path with a modal that
-    makes the page below it unusable; each page's own first line keeps out who may not be there.
+    Every page is registered for every user, because Streamlit answers an unregistered path with a modal that
+    makes the page below it unusable; the first line of each page checks access.
     """
     sections: dict[str, list[st.Page]] = {}
     for entry in PAGES:

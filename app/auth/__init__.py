@@ -1,1 +1,1 @@
-"""Signing in and out of the pages, and who is signed in."""
+"""Sign-in, sign-out, and the signed-in user."""

@@ -1,6 +1,6 @@
-"""The two routes of the sign-in by password: the form is posted to one, the other clears the cookie afterwards.
+"""The two routes of the password sign-in: one receives the form, the other clears the cookie after sign-out.
 
-The server sets and clears the cookie, HttpOnly, so that no script on a page can read it. Both routes answer with a
+The server sets and clears the cookie, which is HttpOnly, so that no script can read it. Both routes respond with a
 redirect to a page.
 """
 
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from services.accounts.local_users import LocalUser
     from services.build import Studio
 
-# A form of a name and a password, each letter of them percent-encoded.
+# The size of a form whose name and password are fully percent-encoded.
 MAX_BODY_BYTES = 4096
 LONGEST_NOTED_NAME = 60
 FORM = "application/x-www-form-urlencoded"
-# bcrypt takes a core for a quarter of a second: so many sign-ins are checked at once, and the others wait. This keeps
-# the pages fast and bounds how many passwords a process can be made to try.
+# bcrypt takes a quarter of a second of CPU time, so only this many sign-ins are checked in parallel. This keeps
+# the pages fast and limits how many passwords can be tried per second.
 CHECKED_AT_ONCE = 2
 
 
@@ -51,7 +51,7 @@ def create_local_sign_in_routes(get_studio: Callable[[], Studio]) -> list[Route]
 
     async def sign_in(request: Request) -> Response:
         studio = get_studio()
-        # Else a page of another site could sign its reader in as somebody else, whose studio they would then use.
+        # Prevents login CSRF: another site must not sign its visitor in as a different user.
         if not is_of_origin(request.headers, studio.settings.public_url):
             return _refusal(HTTPStatus.FORBIDDEN)
         fields = await _read_form(request)
@@ -75,20 +75,20 @@ def create_local_sign_in_routes(get_studio: Callable[[], Studio]) -> list[Route]
     async def sign_out(request: Request) -> Response:
         studio = get_studio()
         answer = _redirect("/")
-        # A session that goes on keeps its cookie: links on other sites can lead here, and must sign nobody out.
+        # An active session keeps its cookie, because a link on another site must not sign anyone out.
         if not await to_thread.run_sync(_goes_on, studio, request.cookies.get(COOKIE, ""), limiter=limiter):
             _clear(answer, studio, COOKIE)
         return answer
 
     return [
         Route(SIGN_IN_PATH, sign_in, methods=["POST"]),
-        # Where `st.logout` leads the browser, once the page has ended the session.
+        # The page sends the browser here after it has ended the session.
         Route(LOGOUT_PATH, sign_out, methods=["GET"]),
     ]
 
 
 def _check(studio: Studio, username: str, password: str) -> LocalUser | None:
-    """The user of that name and password, None for a wrong one; one AWS call, and a quarter of a second of a core."""
+    """Returns the user of that name and password, or None. One AWS call and a quarter of a second of CPU time."""
     user = find_user(kept_users(studio).all(), username, password)
     if user is None:
         event("local_sign_in_refused")
@@ -98,7 +98,7 @@ def _check(studio: Studio, username: str, password: str) -> LocalUser | None:
 
 
 def _goes_on(studio: Studio, cookie: str) -> bool:
-    """Whether a cookie is of a session that was not signed out; when that cannot be told, it was. Two AWS calls."""
+    """Whether a cookie's session is still signed in; False if it cannot be checked. Two AWS calls."""
     try:
         session = _cookies(studio).read_session(cookie)
         studio.accounts.user(session.user_id, began_at=session.began_at)
@@ -108,7 +108,7 @@ def _goes_on(studio: Studio, cookie: str) -> bool:
 
 
 async def _read_form(request: Request) -> dict[str, str] | None:
-    """The fields of a small form, each once; None for any other body."""
+    """Returns the fields of a small form without duplicates; None for any other body."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != FORM:
         return None
     body = b""
@@ -126,7 +126,7 @@ async def _read_form(request: Request) -> dict[str, str] | None:
 
 
 def _redirect(path: str) -> Response:
-    # 303: whatever the method was, the page is asked for by GET.
+    # 303 makes the browser request the page by GET, whatever the method was.
     return RedirectResponse(path, status_code=303, headers={"cache-control": "no-store"})
 
 

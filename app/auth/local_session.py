@@ -1,7 +1,7 @@
-"""The session of somebody who signed in by password: all of it is in a signed cookie, nothing in one process.
+"""The session after a password sign-in: stored entirely in a signed cookie, not in a process.
 
-The cookie says who and since when. Whether the user still exists and the session was not signed out is asked of the
-accounts with each use.
+The cookie holds the user and the start time. Each use checks with the accounts that the user still exists and that
+the session was not signed out.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from services.accounts.local_users import LocalUsers
     from services.build import Studio
 
-# Where the form is posted to.
+# The URL the form is posted to.
 SIGN_IN_PATH = "/auth/local"
 COOKIE = "atelier_session"
 NOTICE_COOKIE = "atelier_sign_in"
 SESSION_S = 12 * 3600
-# A page is there, and has said what the notice holds, long before.
+# Long enough for the next page to load and show the notice.
 NOTICE_S = 60
-# The clocks of two tasks may differ by this.
+# The tolerated clock difference between two tasks.
 CLOCK_SKEW_S = 60
 EXPIRED = "session_expired"
 ALGORITHM = "HS256"
@@ -37,7 +37,7 @@ LONGEST_COOKIE = 2000
 
 @dataclass(frozen=True)
 class LocalSession:
-    """Whose session it is, and the second since 1970 in which it began."""
+    """The session's user and start time (Unix seconds)."""
 
     user_id: str
     began_at: int
@@ -45,26 +45,26 @@ class LocalSession:
 
 @dataclass(frozen=True)
 class Notice:
-    """Why a sign-in failed (`wrong` or `unavailable`), and the user name that was typed: for the next page to say."""
+    """Why a sign-in failed (`wrong` or `unavailable`) and the typed username, for the next page to show."""
 
     reason: str
     username: str
 
 
 class SignedCookies:
-    """Writes and reads the values of the two cookies; every task with the same secret reads those of the others."""
+    """Writes and reads the two cookies; all tasks with the same secret can read them."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret.encode()
 
     def session(self, user_id: str) -> str:
-        """The cookie of a session of that user that begins now."""
+        """Returns the cookie of a session of that user that starts now."""
         return self._sign("session", {"sub": user_id})
 
     def read_session(self, value: str) -> LocalSession:
-        """The session that a cookie holds.
+        """Returns the session in a cookie.
 
-        Raises NotSignedIn: with the code `session_expired` after 12 hours, else for what was not signed here.
+        Raises NotSignedIn, with the code `session_expired` after 12 hours; also for a cookie that was not signed here.
         """
         claims, signed_at = self._verify("session", value)
         if time.time() - signed_at > SESSION_S:
@@ -72,11 +72,11 @@ class SignedCookies:
         return LocalSession(user_id=str(claims["sub"]), began_at=signed_at)
 
     def notice(self, notice: Notice) -> str:
-        """The cookie that tells the next page why a sign-in failed."""
+        """Returns the cookie that tells the next page why a sign-in failed."""
         return self._sign("notice", {"sub": notice.reason, "username": notice.username})
 
     def read_notice(self, value: str) -> Notice | None:
-        """What `notice` wrote within the last minute; None for anything else."""
+        """Returns what `notice` wrote within the last minute, else None."""
         try:
             claims, signed_at = self._verify("notice", value)
         except NotSignedIn:
@@ -89,7 +89,7 @@ class SignedCookies:
         return jwt.encode(claims | {"iat": int(time.time())}, self._key(purpose), algorithm=ALGORITHM)
 
     def _verify(self, purpose: str, value: str) -> tuple[dict[str, Any], int]:
-        """The claims, and when they were signed. Raises NotSignedIn."""
+        """Returns the claims and when they were signed. Raises NotSignedIn."""
         try:
             if len(value) > LONGEST_COOKIE:
                 raise jwt.InvalidTokenError("longer than any of ours")
@@ -108,12 +108,12 @@ class SignedCookies:
         return claims, int(signed_at)
 
     def _key(self, purpose: str) -> bytes:
-        # A key for each purpose: no cookie passes for another, nor for what else the secret signs.
+        # One key per purpose, so that no signed value is valid for another purpose.
         return hmac.new(self._secret, f"atelier local {purpose}".encode(), hashlib.sha256).digest()
 
 
 def kept_users(studio: Studio) -> LocalUsers:
-    """The users that the studio keeps by itself. Raises RuntimeError in an installation with Cognito."""
+    """Returns the studio's own user list. Raises RuntimeError in an installation with Cognito."""
     if studio.local_users is None:
         raise RuntimeError("The studio keeps its own users with AUTH_MODE=local only.")
     return studio.local_users

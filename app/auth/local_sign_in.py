@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from services.build import Studio
 
 FORM = Template((Path(__file__).parents[1] / "assets" / "local_sign_in.html").read_text(encoding="utf-8"))
-# How long a session trusts the user list it read: a removed user is out within this time.
+# How long a session caches the user list: a removed user loses access within this time.
 USERS_MAX_AGE_S = 60.0
-# Said by `tr`. Which of the two was wrong is not told.
+# Translated by `tr`. The message does not reveal which of the two was wrong.
 REASONS = {
     "wrong": mark("The username or password is wrong."),
     "unavailable": mark("The sign-in cannot be checked right now. Try again in a few seconds."),
@@ -41,9 +41,9 @@ REASONS = {
 
 
 def current(studio: Studio) -> User | None:
-    """Who the cookie of this session's browser signs in; None for nobody.
+    """Returns the user that the browser's cookie signs in, or None.
 
-    Reads the user list at most once a minute and session, and the profile once a minute and user.
+    Reads the user list at most once per minute and session, and the profile once per minute and user.
     """
     session = _session(studio)
     local = None if session is None else _users(studio).get(session.user_id)
@@ -57,7 +57,7 @@ def current(studio: Studio) -> User | None:
 
 
 def show_form(studio: Studio) -> None:
-    """The user name and password form. The browser posts it to the server: no script sees the password."""
+    """Draws the username and password form. The browser posts it to the server, so no script sees the password."""
     if not _users(studio):
         st.info(
             tr(
@@ -81,7 +81,7 @@ def show_form(studio: Studio) -> None:
 
 
 def end(studio: Studio) -> None:
-    """Ends every copy of the session, and leads the browser to the route that clears its cookie. Two AWS calls."""
+    """Ends every copy of the session and redirects to the route that clears the cookie. Two AWS calls."""
     session, user = _session(studio), current(studio)
     if session is not None and user is not None:
         studio.accounts.end_session(user, session.began_at)
@@ -105,7 +105,7 @@ def _cookies(studio: Studio) -> SignedCookies:
 
 
 def _users(studio: Studio) -> dict[str, LocalUser]:
-    """The users by id."""
+    """Returns the users by id."""
     known = st.session_state.get("local_users")
     if known is None or time.monotonic() - known["at"] > USERS_MAX_AGE_S:
         users = {user.user_id: user for user in kept_users(studio).all().values()}

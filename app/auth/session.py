@@ -1,4 +1,4 @@
-"""Who is asking, and the one Studio of the process that answers."""
+"""The signed-in user of a session, and the process's shared Studio."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def studio() -> Studio:
 
 
 def current_user() -> User | None:
-    """Who is signed in in this session; None when nobody is, or when the sign-in is over 12 hours old.
+    """Returns the session's user; None if nobody is signed in or the sign-in is over 12 hours old.
 
-    Reads the profile at most once a minute and user. What a session remembers is forgotten when another user
+    Reads the profile at most once per minute and user. The session's state is cleared when another user
     takes it over.
     """
     user = local_sign_in.current(studio()) if _by_password() else _from_cognito()
     if user is not None:
-        # A session without an owner is new: what it holds is what the browser still knew of its widgets.
+        # A session without an owner is new: its state is what the browser still remembered of the widgets.
         if st.session_state.get("owner", user.id) != user.id:
             for key in list(st.session_state):
                 del st.session_state[key]
@@ -70,13 +70,13 @@ def _from_cognito() -> User | None:
             began_at=began_at,
         )
     except NotSignedIn:
-        # Signed out in another tab or window: this copy of the session is no longer good.
+        # Signed out in another tab or window: this copy of the session is invalid.
         return None
 
 
 def sign_in_began_at(claims: Mapping[str, Any]) -> int | None:
-    """When the sign-in that the ID token's claims tell of began, in seconds since 1970; None when they do not say."""
-    # auth_time is when the password was typed; a provider that leaves it out says at least when it issued.
+    """Returns the time of the sign-in from the ID token's claims (Unix seconds), or None if they lack it."""
+    # auth_time is when the password was entered; providers that omit it at least say when they issued the token.
     began = claims.get("auth_time", claims.get("iat"))
     if isinstance(began, bool) or not isinstance(began, int | float) or not math.isfinite(began):
         return None
@@ -84,7 +84,7 @@ def sign_in_began_at(claims: Mapping[str, Any]) -> int | None:
 
 
 def groups_of(claims: Mapping[str, Any]) -> tuple[str, ...]:
-    """The user's groups; a claim of another shape than a list of strings counts as none."""
+    """Returns the user's groups; a claim that is not a list of strings counts as none."""
     groups = claims.get("cognito:groups")
     if not isinstance(groups, list):
         return ()
@@ -92,9 +92,9 @@ def groups_of(claims: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def require(role: Role = Role.MAKER) -> User:
-    """The gate, for the first line of every page: who is signed in, if they may be here.
+    """The access check, for the first line of every page: returns the user if they may see the page.
 
-    Otherwise it shows the sign-in, or that the page is not theirs, and ends the run of the page.
+    Otherwise shows the sign-in or the message about the role, and stops the run of the page.
     """
     user = current_user()
     if user is None:
@@ -107,12 +107,12 @@ def require(role: Role = Role.MAKER) -> User:
 
 
 def sign_out() -> None:
-    """Ends the session here and, with Cognito, at the hosted sign-in too."""
+    """Ends the session here and, with Cognito, at the hosted sign-in."""
     if _by_password():
         local_sign_in.end(studio())
         return
     user, began_at = current_user(), sign_in_began_at(st.user.to_dict())
     if user is not None and began_at is not None:
-        # A copy of the cookie must not outlive the sign-out.
+        # A copied cookie must not remain valid after sign-out.
         studio().accounts.end_session(user, began_at)
     st.logout()

@@ -1,4 +1,4 @@
-"""What somebody sees who may not see a page: the sign-in, or that the page is not theirs."""
+"""The pages for a visitor without access: the sign-in page, or a message that the page is for another role."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MARK = Path(__file__).parents[1] / "assets" / "mark.svg"
 
 
 def show_sign_in(studio: Studio) -> None:
-    """The sign-in page: our name, why one is here again, and the way in."""
+    """Draws the sign-in page: the name, why the visitor must sign in again, and the button or form."""
     with st.container(key="sign_in", horizontal_alignment="center", gap="medium"):
         with st.container(key="sign_in_card", width=400, border=True, gap="medium"):
             with st.container(horizontal_alignment="center", gap="small"):
@@ -38,6 +38,6 @@ def show_sign_in(studio: Studio) -> None:
 
 
 def show_denied() -> None:
-    """For a signed-in user on a page of another role."""
+    """Draws the message for a signed-in user on a page for another role."""
     st.title(tr("Not for this account"), anchor=False)
     st.text(tr("This page is for admins. Ask one of them if you need it."))

@@ -9,9 +9,9 @@ from services.records import Job
 
 
 def failure_words(job: Job) -> str:
-    """The reason of a failed job in plain text, empty for one without; what models and libraries said stays English.
+    """Returns a failed job's reason in plain text, or an empty text; messages of models and libraries stay in English.
 
-    Records keep it in English. It is said by its code, and as it was kept where the code is not known.
+    Records store the reason in English. Known codes are translated; a reason with an unknown code is shown as stored.
     """
     failure = job.failure
     if failure is None:

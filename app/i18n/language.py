@@ -1,4 +1,4 @@
-"""The language of a session of the pages: what its reader chose, else what the browser asks for."""
+"""The language of a session: the user's choice, else the browser's preference."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from app.streamlit_internals.script_context import session_id
 
 CHOSEN = "language"
 
-# Of the thread that runs a session's script: a page says a hundred texts, and each look into the session costs.
+# Cached per script thread: a page shows a hundred texts, and each session lookup is slow.
 _of_script: ContextVar[str | None] = ContextVar("language of the script", default=None)
 
 
 def choose(wanted: str | None) -> None:
-    """Has this session speak `wanted`; None: what the browser asks for, and English when we do not speak it."""
+    """Sets this session's language to `wanted`; None means the browser's preference, or English if unsupported."""
     language = wanted if wanted in LANGUAGES else fitting([st.context.locale or ENGLISH])
     if st.session_state.get(CHOSEN) != language:
         st.session_state[CHOSEN] = language
@@ -24,7 +24,7 @@ def choose(wanted: str | None) -> None:
 
 
 def of_session() -> str | None:
-    """The code of the language of the session whose script runs in this thread; None outside of a script."""
+    """Returns the language code of the session whose script runs in this thread; None outside a script."""
     if session_id() is None:
         return None
     known = _of_script.get()

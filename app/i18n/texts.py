@@ -1,10 +1,10 @@
-"""The texts of the pages: written in English in the code, said in the reader's language.
+"""The texts of the pages: written in English in the code, shown in the reader's language.
 
-The catalogue is `app/i18n/locale/`, one file a language; `python -m tools.texts` brings it up to date with the
-code. The log speaks English, and so does the API.
+The catalogs are in `app/i18n/locale/`, one file per language; `python -m tools.texts` updates them from the
+code. The log and the API are in English.
 
-Nothing here knows Streamlit: `/v1` and the share page say texts too. Who serves a reader says which language they read:
-`speaking` for the time of a request, or a resolver (`resolve_language_by`) for whatever has sessions.
+Nothing here depends on Streamlit: `/v1` and the share page show texts too. The caller sets the reader's language:
+`speaking` for the duration of a request, or a resolver (`resolve_language_by`) for sessions.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from services.sentences import Sentence
 
 FOLDER = Path(__file__).parent / "locale"
 ENGLISH = Language.ENGLISH
-# Each in its own words: who reads none of the others finds theirs.
+# Each language in its own name, so that its readers recognize it.
 LANGUAGES = {Language.ENGLISH: "English", Language.GERMAN: "Deutsch", Language.FRENCH: "Français"}
 
-# Answers with the reader's language, or None where it serves nobody: outside of a page's run.
+# Returns the reader's language, or None outside a page's run.
 Resolver = Callable[[], str | None]
 
 _spoken: ContextVar[str] = ContextVar("language", default=ENGLISH)
@@ -40,26 +40,26 @@ _resolver: Resolver | None = None
 
 
 def tr(text: str, /, **values: Any) -> str:
-    """`text`, a literal of the code, in the reader's language, with its `{names}` filled in by `values`."""
+    """Returns `text`, a literal in the code, in the reader's language, with its `{names}` replaced by `values`."""
     said = _texts().gettext(text) if text else text
     return said.format(**values) if values else said
 
 
 def tr_n(one: str, many: str, count: int, /, **values: Any) -> str:
-    """The form of a text that goes with `count`, which is also its `{count}`."""
+    """Returns the plural form of a text for `count`, which also replaces `{count}`."""
     shown = {"count": number(count), **values}
     return _texts().ngettext(one, many, count).format(**shown)
 
 
 def mark(text: str, /) -> str:
-    """Marks a literal that is said later by `tr`: a value of a table, an option of a choice."""
+    """Marks a literal for translation; `tr` translates it later, such as a table value or an option."""
     return text
 
 
 def tr_sentence(message: str) -> str:
-    """What a service says, in the reader's language; as it is when the catalogue does not know it.
+    """Returns a service's message in the reader's language, or unchanged if the catalog lacks it.
 
-    Sentences among its values are said so too, and figures with a format get the signs of the language.
+    Sentences among its values are translated too, and formatted numbers use the separators of the language.
     """
     if not isinstance(message, Sentence):
         return _texts().gettext(message) if message else message
@@ -68,10 +68,10 @@ def tr_sentence(message: str) -> str:
 
 
 class _Values(Formatter):
-    """Fills in the values of a sentence."""
+    """Formats the values of a sentence."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        """`value` as the sentence says it."""
+        """Formats one value in the reader's language."""
         shown: str = super().format_field(
             tr_sentence(value) if isinstance(value, Sentence) else value, format_spec
         )
@@ -82,30 +82,30 @@ class _Values(Formatter):
 
 
 def number(value: float) -> str:
-    """A number with the thousands and decimals of the reader's language, three decimals at most."""
+    """Formats a number in the reader's language, with at most three decimals."""
     return format_decimal(value, locale=current())
 
 
 def resolve_language_by(resolver: Resolver) -> None:
-    """Has `current` ask `resolver` first; one a process, the last one that was given."""
+    """Makes `current` ask `resolver` first; one per process, the last one set."""
     global _resolver
     _resolver = resolver
 
 
 def current() -> str:
-    """The code of the reader's language: what the resolver says, else that of `speaking`, else English."""
+    """Returns the code of the reader's language: from the resolver, else from `speaking`, else English."""
     resolved = None if _resolver is None else _resolver()
     return _spoken.get() if resolved is None else resolved
 
 
 def fitting(wanted: list[str]) -> str:
-    """The first of `wanted` (such as `de-AT`) that we speak, else English."""
+    """Returns the first supported language of `wanted` (such as `de-AT`), else English."""
     return negotiate_locale(wanted, list(LANGUAGES), sep="-") or ENGLISH
 
 
 @contextmanager
 def speaking(language: str) -> Iterator[None]:
-    """The language of what is said in this context, where no resolver knows the reader."""
+    """Sets the language of this context, used if no resolver knows the reader."""
     token = _spoken.set(language)
     try:
         yield
@@ -114,7 +114,7 @@ def speaking(language: str) -> Iterator[None]:
 
 
 def locale() -> Locale:
-    """Babel's locale of this run: dates, times and numbers."""
+    """Returns Babel's locale of this run, for dates, times, and numbers."""
     try:
         return Locale.parse(current())
     except UnknownLocaleError:
@@ -138,5 +138,5 @@ def _catalogue(language: str) -> NullTranslations:
 
 
 def words(texts: tuple[str, ...]) -> dict[str, str]:
-    """What a component's script says, by its English; empty in English."""
+    """Returns the translations of a component's texts by their English; empty in English."""
     return {} if current() == ENGLISH else {text: _texts().gettext(text) for text in texts}

@@ -1,4 +1,4 @@
-"""How times, prices, sizes and states are put into words, the same on every page and in the reader's language."""
+"""Formats times, prices, sizes, and states in the reader's language, the same on every page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from babel.numbers import format_currency, format_decimal
 from app.i18n.texts import current, locale, mark, tr, tr_n
 from services.records import Hint, Job, JobSpec, JobStatus, Task
 
-# Said by `tr`.
+# Translated by `tr`.
 STATUS_WORDS = {
     JobStatus.QUEUED: mark("Waiting"),
     JobStatus.STARTING: mark("Starting"),
@@ -34,7 +34,7 @@ TASK_WORDS = {
 DRAWN_OVER = mark("Settings, seed, and the source picture if it is still stored")
 UNDER_A_SECOND = mark("under 1 s")
 UNDER_A_MILLIONTH = mark("under $0.000001")
-# Babel's patterns of dates and times: each language has its own.
+# Babel's patterns for dates and times, translated per language.
 DAY = mark("dd MMM yyyy")
 DAY_OF_MONTH = mark("dd MMM")
 DAY_AND_TIME = mark("dd MMM, HH:mm")
@@ -43,7 +43,7 @@ LONGEST_QUOTE = 60
 
 
 def hint_words(spec: JobSpec, hint: Hint) -> str:
-    """That the model does not know what was asked for, and what it can draw instead; plain text of others' words."""
+    """Says that the model does not know the prompt and what it can draw instead; contains untrusted plain text."""
     asked = " ".join(spec.prompt.split())
     if len(asked) > LONGEST_QUOTE:
         asked = asked[: LONGEST_QUOTE - 1].rstrip() + "…"
@@ -56,9 +56,9 @@ def hint_words(spec: JobSpec, hint: Hint) -> str:
 
 
 def dollars(usd: float) -> str:
-    """A price with as many digits as it takes to be told from nothing: `$1.20`, `$0.04`, `$0.0012`, `$0.000033`.
+    """Formats a price with enough digits to differ from zero: `$1.20`, `$0.04`, `$0.0012`, `$0.000033`.
 
-    As the reader's language writes it: `0,0012 $`.
+    Uses the format of the reader's language: `0,0012 $`.
     """
     if usd == 0:
         return _dollars(usd, "0")
@@ -66,7 +66,7 @@ def dollars(usd: float) -> str:
         return _dollars(usd, "0.00")
     if usd >= 0.0001:
         return _dollars(usd, "0.0000")
-    # The ledger counts millionths.
+    # The ledger counts in millionths of a dollar.
     return _dollars(usd, "0.000000") if usd >= 0.000001 else tr(UNDER_A_MILLIONTH)
 
 
@@ -74,7 +74,7 @@ def _dollars(usd: float, digits: str) -> str:
     return _in_language(usd, digits, current())
 
 
-# A page of the history has a hundred prices, most of them the same; Babel reads the pattern anew for each.
+# Cached: a history page has a hundred prices, mostly equal, and Babel parses the pattern for each one.
 @lru_cache(maxsize=4096)
 def _in_language(usd: float, digits: str, language: str) -> str:
     # The pattern is "¤#,##0.00" or "#,##0.00 ¤": here with other digits.
@@ -83,7 +83,7 @@ def _in_language(usd: float, digits: str, language: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time span for people: `under 1 s`, `12 s`, `2 min`, `1 h 5 min`."""
+    """Formats a duration: `under 1 s`, `12 s`, `2 min`, `1 h 5 min`."""
     if seconds < 1:
         return tr(UNDER_A_SECOND)
     if seconds < 90:
@@ -95,12 +95,12 @@ def duration(seconds: float) -> str:
 
 
 def about(words: str) -> str:
-    """`about 6 s`, but `under 1 s` as it is."""
+    """Adds "about": `about 6 s`, but leaves `under 1 s` unchanged."""
     return words if words in (tr(UNDER_A_SECOND), tr(UNDER_A_MILLIONTH)) else tr("about {what}", what=words)
 
 
 def sentence_case(words: str) -> str:
-    """With a capital at its beginning; the rest as it is."""
+    """Capitalizes the first letter only."""
     return words[:1].upper() + words[1:]
 
 
@@ -185,21 +185,21 @@ def days_left(moment: datetime, now: datetime | None = None) -> str:
 
 
 def cost_words(job: Job) -> str:
-    """What a job cost, or will roughly cost while it is not settled."""
+    """Returns a job's cost, or its estimate until it is settled."""
     return about(dollars(job.estimate.cost_usd)) if job.cost_usd is None else dollars(job.cost_usd)
 
 
 def cost_beside_estimate(job: Job) -> str:
-    """What a job cost, and beside it what was said before: `$0.0012 (estimated $0.0011)`."""
+    """Returns a job's cost and its estimate: `$0.0012 (estimated $0.0011)`."""
     if job.cost_usd is None or job.status is not JobStatus.SUCCEEDED or job.estimate.cost_usd == 0:
         return cost_words(job)
     return tr(ESTIMATED, what=dollars(job.cost_usd), said=dollars(job.estimate.cost_usd))
 
 
 def time_beside_estimate(job: Job) -> str | None:
-    """How long it took from being sent to its pictures, and what was said before: `4 s (estimated 5 s)`.
+    """Returns the time from submission to pictures and its estimate: `4 s (estimated 5 s)`.
 
-    None for what has not succeeded, or does not know.
+    None for a job that has not succeeded or has no time.
     """
     if job.took_s is None or job.estimate.run_s == 0:
         return None

@@ -1,1 +1,1 @@
-"""What every HTTP response of the studio passes through; one small ASGI wrapper per concern."""
+"""The middleware of every HTTP response: one small ASGI wrapper per concern."""

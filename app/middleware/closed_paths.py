@@ -1,4 +1,4 @@
-"""Answers 404 for routes that Streamlit opens to everybody and the studio does not want open."""
+"""Returns 404 for public Streamlit routes that the studio must not expose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sends a laptop's browser that came by another loopback name to the address that sign-in and cookies are for."""
+"""Redirects a laptop's browser from another loopback name to the host that sign-in and cookies use."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-# What pages and programs fetch: no pages themselves.
+# Paths that pages and programs fetch, which are not pages.
 NOT_PAGES = ("/v1", "/healthz", "/_stcore", "/static", "/media", "/component")
 
 
 class OneAddress:
     """Redirects page requests for `127.0.0.1` to `public_url` when that says `localhost`, and the other way round.
 
-    A sign-in that begins at one name and comes back to the other finds no cookie of its own.
+    A sign-in that starts at one name and returns to the other would not find its cookie.
     """
 
     def __init__(self, app: ASGIApp, *, public_url: str) -> None:
@@ -38,7 +38,7 @@ class OneAddress:
         if scope["type"] != "http" or scope["method"] not in {"GET", "HEAD"}:
             return False
         headers = Headers(scope=scope)
-        # Browsers ask for pages by this; a program's probe may use any name.
+        # Browsers send this for pages; a program's probe may use any name.
         if "text/html" not in headers.get("accept", ""):
             return False
         asked = headers.get("host", "").lower()

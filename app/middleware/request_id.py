@@ -1,4 +1,4 @@
-"""Gives every request an id that the answer, the API's problems and the logs carry."""
+"""Gives every request an id that the response, the API's problems, and the logs carry."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER = "x-request-id"
-# What a load balancer may hand us; anything else is replaced, so that nothing of a caller's reaches a log as is.
+# The id format accepted from a load balancer; other ids are replaced, so that logs contain no caller input.
 ACCEPTED = re.compile(r"[A-Za-z0-9=;:_-]{8,128}")
 
 

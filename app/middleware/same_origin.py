@@ -1,4 +1,4 @@
-"""Tells the requests of our own pages from those of other origins; refuses WebSockets that others open."""
+"""Distinguishes requests from our pages from those of other origins; refuses WebSockets from other origins."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def is_of_origin(headers: Headers, public_url: str) -> bool:
 
 
 class SameOrigin:
-    """Lets a WebSocket in only when its `Origin` is that of `public_url`, or missing.
+    """Accepts a WebSocket only if its `Origin` is that of `public_url` or missing.
 
-    Browsers always send one. Another port of the same host is the same site to a browser, so a page there would
-    carry the user's cookies; Streamlit lets any port of localhost in.
+    Browsers always send an `Origin`. They treat another port of the same host as the same site, so a page there would
+    send the user's cookies; Streamlit accepts any port of localhost.
     """
 
     def __init__(self, app: ASGIApp, *, public_url: str) -> None:

@@ -1,4 +1,4 @@
-"""The content security policy and the other headers that tell a browser what these pages may do."""
+"""The content security policy and other security headers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def script_hashes(html: Path) -> tuple[str, ...]:
 
 
 def content_security_policy(*, scripts: Iterable[str], image_origin: str) -> str:
-    """The policy under which Streamlit's own pages still work and nothing foreign is fetched.
+    """Returns the policy that lets Streamlit's pages work and blocks fetches from other sites.
 
     `scripts` are hash sources of inline scripts, `image_origin` is scheme and host of presigned links.
     """
@@ -46,7 +46,7 @@ def content_security_policy(*, scripts: Iterable[str], image_origin: str) -> str
 
 
 class SecurityHeaders:
-    """Adds the headers to every answer; a header that a route set itself stays."""
+    """Adds the headers to every response; keeps headers that a route set itself."""
 
     def __init__(self, app: ASGIApp, *, policy: str, https: bool) -> None:
         self.app = app
@@ -63,7 +63,7 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("content-security-policy", self.policy)
                 headers.setdefault("x-content-type-options", "nosniff")
-                # same-origin: presigned links and the sign-in host never learn an address of ours, while the
+                # same-origin: presigned links and the sign-in host never receive a URL of the studio, while the
                 # sign-in route still learns which page to come back to.
                 headers.setdefault("referrer-policy", "same-origin")
                 headers.setdefault("x-frame-options", "DENY")

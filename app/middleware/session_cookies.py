@@ -1,4 +1,4 @@
-"""Tightens the cookies Streamlit sets: `Secure` under https, and no longer-lived than a sign-in."""
+"""Tightens Streamlit's cookies: `Secure` under HTTPS, and a lifetime of at most one sign-in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mends two redirects of Streamlit's sign-in: back to the page that was asked for, and Cognito's own logout."""
+"""Corrects two redirects of Streamlit's sign-in: to the requested page, and to Cognito's logout."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ LONGEST_PATH = 1500
 
 
 def safe_path(wanted: str) -> str | None:
-    """`wanted` when it is a path of this site (with its query), else None.
+    """Returns `wanted` if it is a path of this site (with its query), else None.
 
     A browser reads `//host`, `/\\host` and control characters before a host as another site; none of them,
-    and none of the sign-in routes themselves, may come back from here.
+    and the sign-in routes themselves, are refused.
     """
     if not wanted.startswith("/") or wanted.startswith("//") or len(wanted) > LONGEST_PATH:
         return None
@@ -36,7 +36,7 @@ def safe_path(wanted: str) -> str | None:
 
 
 def page_of_referer(referer: str, host: str) -> str | None:
-    """Path and query of the page a same-site `Referer` names, None for another host or an unsafe path."""
+    """Returns path and query of a same-site `Referer`; None for another host or an unsafe path."""
     try:
         parts = urlsplit(referer)
     except ValueError:
@@ -47,13 +47,13 @@ def page_of_referer(referer: str, host: str) -> str | None:
 
 
 def logout_location(logout_url: str, client_id: str, public_url: str) -> str:
-    """Cognito's `/logout` with the two parameters it wants; no token is put into the address."""
+    """Returns Cognito's `/logout` URL with its two parameters; it contains no token."""
     query = urlencode({"client_id": client_id, "logout_uri": f"{public_url}/"})
     return f"{logout_url}{'&' if urlsplit(logout_url).query else '?'}{query}"
 
 
 class SignInRedirects:
-    """Keeps the wanted page in a short-lived HttpOnly cookie across the hosted sign-in; rewrites the logout."""
+    """Keeps the requested page in a short-lived HttpOnly cookie during the hosted sign-in; rewrites the logout."""
 
     def __init__(self, app: ASGIApp, *, logout_to: str) -> None:
         self.app = app

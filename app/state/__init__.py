@@ -1,1 +1,1 @@
-"""What a browser session keeps between runs of a page, and what pages cache."""
+"""The state of a browser session between runs of a page, and the pages' caches."""

@@ -1,4 +1,4 @@
-"""What a session remembers of the user's pictures between two runs: the feed, and the counts beside the filters."""
+"""The session's cache of the user's pictures: the feed and the counts shown next to the filters."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import streamlit as st
 
 
 def invalidate() -> None:
-    """Has the next run read the pictures again, and count them again."""
+    """Makes the next run read and count the pictures again."""
     st.session_state.pop("feed", None)
     st.session_state.pop("facets_of", None)

@@ -1,4 +1,4 @@
-"""What the generate form holds: its defaults, its memory across pages, its meaning as a request."""
+"""The values of the Create form: defaults, memory across pages, and conversion to a request."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ KEYS = (
     "g_model", "g_prompt", "g_negative", "g_size", "g_width", "g_height", "g_upright", "g_lock", "g_quality", "g_steps",
     "g_guidance", "g_scheduler", "g_seed", "g_count", "g_template", "g_strength",
 )  # fmt: skip
-# Streamlit forgets the value of a widget that another page does not draw; the form is remembered here.
+# Streamlit drops the values of widgets that the current page does not draw, so the form is stored here.
 MEMORY = "form"
-# Set while the memory is to be put over what the widgets say.
+# Set while the stored values must overwrite the widgets.
 RECALLED = "form_recalled"
-# When a run of the page drew the whole form last, by the monotonic clock.
+# When a run last drew the whole form (monotonic seconds).
 DRAWN = "form_drawn"
-# A run that begins sooner after it may have thrown away what was not yet sent: Streamlit empties its queue.
+# A run that starts sooner may have dropped unsent messages, because Streamlit empties its queue.
 SENT_AFTER_S = 0.5
 TEXTS = ("g_prompt", "g_negative")
 # Opens when it is filled from outside.
 NEGATIVE_BOX = "negative_box"
-# Width and height that a custom size keeps the shape of.
+# The width and height whose aspect ratio a custom size keeps.
 LOCKED = "locked_shape"
 NEVER_EMPTY = ("g_size", "g_quality", "g_count")
 
 
 def defaults(card: ModelCard) -> dict[str, Any]:
-    """The form's values for a model nobody has changed anything of: as its user prefers, else as the model does."""
+    """Returns the initial values for a model: the user's preferences, else the model's defaults."""
     wanted = kept_preferences()
     quality = wanted.quality if wanted.quality in card.qualities else card.default_quality
     return {
@@ -61,11 +61,11 @@ def defaults(card: ModelCard) -> dict[str, Any]:
 
 
 def restore(card: ModelCard) -> None:
-    """Puts the remembered or default value in place of each widget that has none in this run, before it is drawn.
+    """Sets the remembered or default value of each widget without a value in this run, before it is drawn.
 
-    Every one is put in place again when the run before did not come as far as drawing the form, or only just:
-    its values are in the session, but may never have reached the browser. The texts are left to `initial`, unless
-    they were recalled or known here: a browser that comes back after the server went away still knows what was
+    All values are restored again if the previous run did not draw the form, or drew it only just now:
+    its values are in the session but may not have reached the browser. Texts are left to `initial`, unless
+    they were recalled or are known here: a browser that reconnects after a server restart still knows what was
     typed, and a value set here would overwrite it.
     """
     memory = st.session_state.setdefault(MEMORY, {})
@@ -87,36 +87,36 @@ def restore(card: ModelCard) -> None:
 
 
 def initial(key: str) -> str:
-    """What a text widget begins with that this session has not drawn yet; nothing for one that it has."""
+    """Returns the initial text of a widget that this session has not drawn yet, else nothing."""
     return "" if key in st.session_state else str(st.session_state[MEMORY].get(key, ""))
 
 
 def remember() -> None:
-    """Keeps the values for when this page is drawn again; on every change, as the run after it may be cut short."""
-    # Of a form that the browser has only begun to draw, it sends the texts and nothing that was meant.
+    """Saves the values for the next visit of the page; on every change, because the next run may be interrupted."""
+    # From a partly drawn form, the browser sends the texts and otherwise only placeholder values.
     keys = TEXTS if _unknown_to_browser() else KEYS
     now = {key: st.session_state[key] for key in keys if key in st.session_state}
     st.session_state[MEMORY] = st.session_state.get(MEMORY, {}) | now
 
 
 def _unknown_to_browser() -> bool:
-    """True when the browser answered before it had all of the form: a choice that is never empty is."""
+    """Whether the browser sent values before it had the whole form: a choice that is never empty is missing."""
     return any(key in st.session_state and st.session_state[key] is None for key in NEVER_EMPTY)
 
 
 def drawn() -> None:
-    """Notes that this run drew the whole form."""
+    """Records that this run drew the whole form."""
     remember()
     st.session_state[DRAWN] = monotonic()
 
 
 def left() -> None:
-    """Notes that another page is drawn: what the browser showed of the form is gone."""
+    """Records that another page is drawn, so the browser no longer shows the form."""
     st.session_state.pop(DRAWN, None)
 
 
 def change_model(card: ModelCard) -> None:
-    """Gives everything that depends on the model the new model's defaults; texts, template, seed and count stay."""
+    """Sets model-dependent values to the new model's defaults; keeps texts, template, seed, and count."""
     kept = ("g_prompt", "g_negative", "g_seed", "g_count", "g_template", "g_strength")
     for key, value in defaults(card).items():
         if key not in kept:
@@ -128,10 +128,10 @@ def change_model(card: ModelCard) -> None:
 
 
 def recall(spec: JobSpec, card: ModelCard, *, seed: bool, job_id: str) -> None:
-    """Has the next run of the page fill the form with what a job was run with; `seed` or a random one.
+    """Makes the next run fill the form with a job's settings and `seed`, or a random seed.
 
-    The prompt is typed so that it stands for the same words again: its template was applied, its braces are characters.
-    What the job was drawn over is chosen again; the form says when that is no longer stored.
+    The prompt is escaped so that it expands to the same text: its template is already applied, its braces are literal.
+    The job's source picture is chosen again; the form says so if it is no longer stored.
     """
     size = _label(card, (spec.width, spec.height))
     source_choice.recall(spec, job_id)
@@ -157,19 +157,19 @@ def recall(spec: JobSpec, card: ModelCard, *, seed: bool, job_id: str) -> None:
 
 
 def roll_seed() -> None:
-    """Fixes a seed by chance."""
+    """Sets a random seed that stays in the form."""
     st.session_state["g_seed"] = secrets.randbelow(MAX_SEED + 1)
     remember()
 
 
 def clear_seed() -> None:
-    """Leaves the seed to each job."""
+    """Clears the seed, so that each job gets a random one."""
     st.session_state["g_seed"] = None
     remember()
 
 
 def apply_quality(card: ModelCard) -> None:
-    """Sets the steps to what the chosen quality stands for."""
+    """Sets the steps of the chosen quality."""
     quality = st.session_state.get("g_quality")
     if quality in card.qualities:
         st.session_state["g_steps"] = card.qualities[quality]
@@ -177,20 +177,20 @@ def apply_quality(card: ModelCard) -> None:
 
 
 def shapes(card: ModelCard) -> list[str]:
-    """The labels of the card's shapes the way round that is chosen; squares are in both."""
+    """Returns the labels of the card's shapes in the chosen orientation; squares are in both."""
     upright = st.session_state["g_upright"]
     return [s.label for s in card.sizes if s.width == s.height or (s.height > s.width) == upright]
 
 
 def size(card: ModelCard) -> tuple[int, int]:
-    """Width and height that the form stands for, unchecked; what was emptied is 0."""
+    """Returns the form's width and height, unvalidated; an empty field is 0."""
     state = st.session_state
     preset = next((s for s in card.sizes if s.label == state["g_size"]), None)
     return (preset.width, preset.height) if preset else (state["g_width"] or 0, state["g_height"] or 0)
 
 
 def set_size(card: ModelCard, wanted: tuple[int, int]) -> None:
-    """Chooses the preset of that size, or types it in."""
+    """Chooses the preset of that size, or enters it as a custom size."""
     state = st.session_state
     state["g_size"] = _label(card, wanted)
     state["g_width"], state["g_height"] = wanted
@@ -199,14 +199,14 @@ def set_size(card: ModelCard, wanted: tuple[int, int]) -> None:
 
 
 def shape_chosen(card: ModelCard) -> None:
-    """A custom size begins with the shape that was chosen before."""
+    """Initializes a custom size with the previously chosen shape."""
     if st.session_state["g_size"] != CUSTOM:
         st.session_state["g_width"], st.session_state["g_height"] = size(card)
     remember()
 
 
 def swap(card: ModelCard) -> None:
-    """Turns the size: width becomes height. Of a square, the shapes beside it turn."""
+    """Swaps width and height; for a square, changes the orientation of the offered shapes."""
     state = st.session_state
     width, height = size(card)
     if state["g_size"] == CUSTOM or width != height:
@@ -221,13 +221,13 @@ def swap(card: ModelCard) -> None:
 
 
 def lock_changed() -> None:
-    """Notes the shape that is kept from here on."""
+    """Records the aspect ratio to keep."""
     st.session_state[LOCKED] = (st.session_state["g_width"], st.session_state["g_height"])
     remember()
 
 
 def side_changed(card: ModelCard, name: str) -> None:
-    """Has the other side of a custom size follow, where its shape is kept."""
+    """Adjusts the other side of a custom size if the aspect ratio is kept."""
     state = st.session_state
     value, (width, height) = state[f"g_{name}"], state.get(LOCKED) or (0, 0)
     if state["g_lock"] and value and width and height:
@@ -241,7 +241,7 @@ def _label(card: ModelCard, wanted: tuple[int, int]) -> str:
 
 
 def request(card: ModelCard, source: Source | None) -> JobRequest:
-    """The request the form stands for, its prompt as it was typed; unchecked, as the service layer does that.
+    """Returns the form's request with the prompt as typed; not validated, because the services do that.
 
     `source` is what it draws over, None for nothing.
     """

@@ -1,4 +1,4 @@
-"""What the gallery shows, as its address says it: a reload, or the link in another window, shows the same."""
+"""The gallery's view in the URL, so that a reload or a copied link shows the same."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Show = Literal["All", "Favorites", "Albums", "Trash"]
 SHOWS: tuple[Show, ...] = get_args(Show)
 RATINGS = tuple(range(HIGHEST_RATING + 1))
 LONGEST_MODEL = 100
-# The keys of the widgets that change the view, by what the address calls them.
+# Widget keys by query parameter.
 SHOW, TEXT, TAG, RATING = "gallery_show", "gallery_text", "gallery_tag", "gallery_rating"
 MODEL, SINCE, UNTIL, SORT, ALBUM = (
     "gallery_model",
@@ -50,32 +50,32 @@ NOTHING: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class GalleryView:
-    """Which of the user's pictures are looked at: a list of them, and what leaves some out."""
+    """The shown list of the user's pictures and its filters."""
 
     show: Show = "All"
     query: PictureQuery = field(default_factory=PictureQuery)
 
     @property
     def plain(self) -> bool:
-        """True when all pictures are shown, newest first: then the table's own order is enough."""
+        """Whether all pictures are shown newest first, which needs only a table query."""
         return self.show == "All" and self.query == PictureQuery()
 
     @property
     def shelves(self) -> bool:
-        """True when the albums are shown, and not the pictures in one."""
+        """Whether the list of albums is shown, not the pictures of one."""
         return self.show == "Albums" and self.query.album is None
 
     @property
     def filtered(self) -> bool:
-        """True when pictures are left out by more than the list that is shown."""
+        """Whether filters exclude pictures of the shown list."""
         query = self.query
         return bool(query.text or query.tag or query.rating or query.model or query.since or query.until)
 
 
 def restore_widgets() -> None:
-    """Gives the widgets what the address says, where they do not know anything else yet.
+    """Sets the widgets from the URL unless they already have values.
 
-    What no gallery would have written counts as not said.
+    Values that the gallery would not have written are ignored.
     """
     asked = st.query_params
     if SHOW not in st.session_state:
@@ -106,7 +106,7 @@ def _read(key: str, said: str) -> Any:
 
 
 def current_view() -> GalleryView:
-    """The view by the widgets, put into the address."""
+    """Returns the view from the widgets and writes it to the URL."""
     state = {key: st.session_state.get(key) or nothing for key, nothing in NOTHING.items()}
     show = cast(Show, st.session_state[SHOW] or "All")
     view = GalleryView(
@@ -137,14 +137,14 @@ def current_view() -> GalleryView:
 
 
 def clear(*names: str) -> None:
-    """Takes filters away, by the keys of their widgets; for callbacks."""
+    """Removes filters by their widget keys; for callbacks."""
     for name in names:
         st.session_state[name] = NOTHING[name]
     forget_cursor()
 
 
 def open_album(album_id: str | None) -> None:
-    """Shows an album, or with None all of them; for callbacks."""
+    """Shows an album, or all albums for None; for callbacks."""
     st.session_state[SHOW] = "Albums"
     clear(*(key for key in NOTHING if key != SORT))
     st.session_state[ALBUM] = album_id
@@ -156,7 +156,7 @@ def forget_cursor() -> None:
 
 
 def show_changed() -> None:
-    """Another list begins at its first page, and outside of the album that was open."""
+    """Resets the cursor and closes the open album: another list starts at its first page."""
     st.session_state[ALBUM] = None
     forget_cursor()
 

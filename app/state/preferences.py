@@ -1,4 +1,4 @@
-"""A session's copy of its owner's preferences, so that reruns read nothing."""
+"""The session's copy of the user's preferences, so that reruns make no AWS calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEPT = "preferences"
 
 
 def preferred(studio: Studio, user: User) -> Preferences:
-    """The user's preferences. One AWS call a session; the studio's own while they cannot be read."""
+    """Returns the user's preferences, or the defaults if they cannot be read. One AWS call per session."""
     if KEPT not in st.session_state:
         try:
             st.session_state[KEPT] = studio.preferences.get(user)
@@ -23,12 +23,12 @@ def preferred(studio: Studio, user: User) -> Preferences:
 
 
 def kept_preferences() -> Preferences:
-    """What this session has read of them, the studio's own before that. No AWS call."""
+    """Returns the cached preferences, or the defaults. No AWS call."""
     kept: Preferences = st.session_state.get(KEPT) or Preferences()
     return kept
 
 
 def prefer(studio: Studio, user: User, preferences: Preferences) -> None:
-    """Keeps changed preferences, for this session at once. One AWS call. Raises InvalidRequest, Unavailable."""
+    """Saves changed preferences and applies them to this session. One AWS call. Raises InvalidRequest, Unavailable."""
     studio.preferences.save(user, preferences)
     st.session_state[KEPT] = preferences

@@ -1,4 +1,4 @@
-"""What a session has read of its maker's lists, templates, stars and recent prompts, so that reruns read nothing."""
+"""The session's cache of lists, templates, stars, and recent prompts, so that reruns make no AWS calls."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from services.records import User
 
 T = TypeVar("T")
 KEPT = "prompt_book"
-# Changes made in another window show within this time; one's own at once.
+# Changes made in another window appear within this time; the session's own changes appear immediately.
 FRESH_S = 300.0
 # A list that was missing may be made in another window at any moment.
 MISSING_FRESH_S = 10.0
 
 
 def templates(studio: Studio, user: User) -> tuple[PromptTemplate, ...]:
-    """The maker's templates. One AWS call when they were not read of late."""
+    """The maker's templates. One AWS call unless cached."""
     return _kept("templates", lambda: studio.prompts.templates(user))
 
 
 def lists(studio: Studio, user: User) -> tuple[PromptList, ...]:
-    """The maker's lists with their entries. One AWS call when they were not read of late."""
+    """The maker's lists with their entries. One AWS call unless cached."""
     return _kept("lists", lambda: studio.prompts.lists(user))
 
 
 def stars(studio: Studio, user: User) -> tuple[str, ...]:
-    """The starred prompts. One AWS call when they were not read of late."""
+    """The starred prompts. One AWS call unless cached."""
     return _kept("stars", lambda: studio.prompts.stars(user))
 
 
 def recent(studio: Studio, user: User) -> tuple[str, ...]:
-    """The recent prompts. One AWS call when they were not read of late."""
+    """The recent prompts. One AWS call unless cached."""
     return _kept("recent", lambda: studio.prompts.recent(user))
 
 
 def entries(studio: Studio, user: User, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The entries of those of the named lists that there are. One AWS call for all that were not read of late."""
+    """The entries of those of the named lists that there are. One AWS call for all that are not cached."""
     known: dict[str, tuple[float, tuple[str, ...] | None]] = _shelf().setdefault("entries", {})
     now = time.monotonic()
     wanted = sorted(set(names))
@@ -57,7 +57,7 @@ def entries(studio: Studio, user: User, names: Iterable[str]) -> dict[str, tuple
 
 
 def forget(*kinds: str) -> None:
-    """Has the next run read these anew: "templates", "lists", "entries", "stars", "recent"; without any, all."""
+    """Drops these from the cache: "templates", "lists", "entries", "stars", "recent"; all without arguments."""
     for kind in kinds or tuple(_shelf()):
         _shelf().pop(kind, None)
 

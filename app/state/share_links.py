@@ -1,4 +1,4 @@
-"""Where a shared picture is found. Without Streamlit: the page behind the link has no session."""
+"""The URL of a shared picture. Without Streamlit, because the share page has no session."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ SHARE_PATH = "/s/"
 
 
 def share_url(public_url: str, token: str) -> str:
-    """The address that is handed on."""
+    """Returns the public URL of a share."""
     return f"{public_url}{SHARE_PATH}{token}"

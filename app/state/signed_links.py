@@ -1,4 +1,4 @@
-"""Presigned links as a session shows them: the same ones for a while, so that reruns load nothing again."""
+"""The session's presigned links, cached for a while so that reruns do not reload pictures."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from services.records import Image
 from services.store import keys
 
 Kind = Literal["shown", "thumbnail", "download"]
-# Links live an hour at most; a page that was left open this long gets new ones with its next run.
+# Links expire after an hour; a page open for this long gets new ones with its next run.
 RENEW_AFTER_S = 20 * 60.0
 MOST_KEPT = 1500
 
 
 def link(studio: Studio, image: Image, kind: Kind) -> str:
-    """Where the browser gets a picture: as `shown`, its `thumbnail`, or as a `download`.
+    """Returns the URL of a picture: as `shown`, as `thumbnail`, or as `download`.
 
-    Signed when first asked for in this session (0.3 ms) and again after 20 minutes; no AWS call.
+    Signed on first use in this session (0.3 ms) and again after 20 minutes; no AWS call.
     """
     return _link(studio, image, kind, _kept())
 
@@ -54,7 +54,7 @@ def _link(studio: Studio, image: Image, kind: Kind, kept: dict[tuple[Kind, str],
 
 
 def link_ahead(studio: Studio, near: Image, image_id: str) -> str:
-    """The `shown` link of another picture of the same user before its record is read; the same that `link` gives.
+    """Returns the `shown` link of another picture of the same user without its record; the same as `link` returns.
 
     Raises ValueError for a malformed id.
     """

@@ -1,5 +1,5 @@
-"""Which stored picture the form draws over: said by the address, so that a reload and a restart keep it, and remembered
-for the session, which other pages' addresses do not lose."""
+"""The form's source picture: kept in the URL, which survives reloads and restarts, and in the session, which
+survives visits of other pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOURCE, FIT, MASK = "source", "fit", "mask"
 
 @dataclass(frozen=True)
 class Chosen:
-    """The choice. With `painting` only a part is drawn anew. `token` changes when the mask does not come from the
+    """The choice. With `painting`, only a part is redrawn. `token` changes when the mask does not come from the
     painter, which then loads it; `fresh` until the form has seen the choice."""
 
     source: Source
@@ -26,7 +26,7 @@ class Chosen:
 
 
 def current() -> Chosen | None:
-    """What is chosen by the address, else by the session; the address says it afterwards."""
+    """Returns the choice from the URL, else from the session, and writes it to the URL."""
     asked = st.query_params.get(SOURCE)
     known: Chosen | None = st.session_state.get(CHOSEN)
     if asked and (known is None or known.source.id != asked):
@@ -38,7 +38,7 @@ def current() -> Chosen | None:
 
 
 def put(chosen: Chosen | None) -> None:
-    """Remembers the choice and puts it into the address."""
+    """Stores the choice in the session and the URL."""
     st.session_state[CHOSEN] = chosen
     source = chosen.source if chosen else None
     _say(SOURCE, source.id if source else "")
@@ -47,12 +47,12 @@ def put(chosen: Chosen | None) -> None:
 
 
 def choose(source_id: str, *, mask: str | None = None) -> None:
-    """Has the form draw over another picture."""
+    """Makes the form draw over another picture."""
     put(Chosen(Source(id=source_id, mask=mask), painting=mask is not None))
 
 
 def change(chosen: Chosen, *, anew: bool = False, **values: object) -> Chosen:
-    """The choice with another fit or mask; `anew` has the painter load that mask."""
+    """Returns the choice with another fit or mask; `anew` makes the painter load that mask."""
     changed = replace(chosen, source=chosen.source.model_copy(update=values))
     if anew:
         changed = replace(changed, token=secrets.token_hex(4))
@@ -61,7 +61,7 @@ def change(chosen: Chosen, *, anew: bool = False, **values: object) -> Chosen:
 
 
 def recall(spec: JobSpec, job_id: str) -> None:
-    """Has the form draw over what the job was drawn over, under its mask; over nothing when it was not."""
+    """Makes the form use the job's source picture and mask, or none if the job had none."""
     if spec.image_sha256 is None:
         put(None)
     else:

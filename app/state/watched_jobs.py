@@ -1,4 +1,4 @@
-"""Which jobs this session shows progress of, and which one the address names."""
+"""The jobs this session watches, and the one in the URL."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from services.records import Job
 
 
 def follow(job: Job) -> None:
-    """Makes a job the one in the address, and has its progress shown if it is still going."""
+    """Puts a job into the URL and watches it if it is still open."""
     st.query_params["job"] = job.id
     if job.status.terminal:
         feed.invalidate()
     elif job.id not in st.session_state.setdefault("open_jobs", []):
         watch([job])
-        # On a telephone the progress is below the form, out of sight.
+        # On a phone, the progress is below the form and out of view.
         words = tr("Waiting for the model to start.") if _is_held(job) else tr("Drawing…")
         st.toast(words, icon=":material/auto_awesome:")
 
 
 def watch(jobs: Sequence[Job]) -> None:
-    """Has the feed show the progress of jobs, in their order, above what it shows already."""
+    """Makes the feed show the progress of jobs, in order, above those it already shows."""
     shown: list[str] = st.session_state.setdefault("open_jobs", [])
     new = [job for job in jobs if not job.status.terminal and job.id not in shown]
     shown[:0] = [job.id for job in new]

@@ -1,4 +1,4 @@
-"""Places under the form's widgets where an error about their parameter is put."""
+"""Placeholders under the form's widgets for errors about their parameters."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from services.records import JobRequest
 
 @dataclass
 class FieldErrors:
-    """The places of error messages, by parameter."""
+    """The placeholders for error messages, by parameter."""
 
     by_param: dict[str, Place]
 
     def show_at_field(self, error: InvalidRequest, request: JobRequest) -> bool:
-        """Shows the error under what caused it; False when no widget stands for its parameter."""
+        """Shows the error under the widget that caused it; returns False if no widget has its parameter."""
         slot = self.by_param.get(error.param or "")
         if slot is None:
             return False
@@ -32,6 +32,6 @@ class FieldErrors:
         return True
 
     def show_or_banner(self, error: StudioError, request: JobRequest) -> None:
-        """Shows the error under what caused it, or as a banner where no widget stands for it."""
+        """Shows the error under the widget that caused it, or as a banner if there is none."""
         if not (isinstance(error, InvalidRequest) and self.show_at_field(error, request)):
             show_error(error)

@@ -1,4 +1,4 @@
-"""The left side of the generate page: what to draw, what it will cost, and the button."""
+"""The form of the Create page: settings, price, and the button."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from services.records import Job, JobRequest, User
 
 
 def generate_form(studio: Studio, user: User) -> Job | None:
-    """Draws the form; answers with the job that was just submitted or asked to be shown, else None.
+    """Draws the form and returns the job that was just submitted or is to be shown, else None.
 
     Of several that were submitted it answers with the first; the feed watches the others too.
     """
@@ -36,7 +36,7 @@ def generate_form(studio: Studio, user: User) -> Job | None:
         size_picker(card, field_errors)
         _amount(card, field_errors)
         _advanced(card, field_errors)
-        # In sight, however long the form is (atelier.css).
+        # Stays in view, however long the form is (atelier.css).
         with st.container(key="press_bar", gap="xsmall"):
             clicked = st.button(
                 tr("Generate"),
@@ -70,7 +70,7 @@ def _texts(studio: Studio, user: User, card: ModelCard, field_errors: FieldError
     prompt_tools(studio, user)
     if card.negative_prompt:
         value = form.initial("g_negative")
-        # By state, not by what is in it: filled from outside it opens, and while one types it stays as it is.
+        # Open by state, not by content: it opens when filled from outside and does not fold while someone types.
         st.session_state.setdefault(form.NEGATIVE_BOX, bool(st.session_state.get("g_negative") or value))
         with st.expander(
             tr("Negative prompt"), icon=":material/block:", key=form.NEGATIVE_BOX, on_change="rerun"
@@ -140,7 +140,7 @@ def _advanced(card: ModelCard, field_errors: FieldErrors) -> None:
                 ),
                 on_change=form.remember,
             )
-            # The labels are for those who hear the page: atelier.css shows the icons only.
+            # The labels are for screen readers: atelier.css shows only the icons.
             st.button(
                 tr("Pick a random seed and keep it"),
                 icon=":material/casino:",
@@ -162,7 +162,7 @@ def _advanced(card: ModelCard, field_errors: FieldErrors) -> None:
 def _requests(
     studio: Studio, user: User, typed: JobRequest, field_errors: FieldErrors
 ) -> tuple[JobRequest, ...]:
-    """One request for each prompt that the form stands for; none (and it says why) where it stands for nothing."""
+    """Returns one request per expanded prompt; shows the error and returns none if expansion fails."""
     try:
         texts = prompts(studio, user, typed.prompt)
     except StudioError as error:

@@ -1,4 +1,4 @@
-"""The picture to draw over, as it will be fitted, and the mask that is painted upon it in the browser."""
+"""The mask painter: shows the fitted source picture, and the browser paints a mask on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from services.records import Fit
 
 HERE = Path(__file__).parent
 PNG_URL = "data:image/png;base64,"
-# 1024 x 1024 pixels of two colors pack to some ten kB; a browser that sends more than this is not ours.
+# A mask of 1024 x 1024 pixels in two colors compresses to about 10 kB; larger messages do not come from our script.
 MAX_MASK_CHARACTERS = 4_000_000
 
 
@@ -32,9 +32,9 @@ def mask_painter(
     token: str,
     key: str,
 ) -> bytes | None:
-    """Draws the picture, cut or with bars as it comes into `wanted`; answers with the PNG of what was painted last.
+    """Draws the picture cropped or with bars to fit `wanted`; returns the PNG of the latest mask.
 
-    None: nothing was painted since `token`; empty bytes: all of it was taken away. `mask` is what is there to begin
+    None: nothing was painted since `token`; empty bytes: the mask was cleared. `mask` is what is there to begin
     with; it is loaded by a browser that has not seen `token` yet. The answer is the same at every run until the next
     stroke. No AWS call: the browser loads the picture by its link.
     """
@@ -55,7 +55,7 @@ def mask_painter(
 
 
 def _painted(raw: Any, token: str) -> bytes | None:
-    """Checks what the browser sent: only a PNG that was painted upon what is there now counts."""
+    """Validates the browser's message: only a PNG painted on the current picture is accepted."""
     match raw:
         case {"token": str(sent), "png": str(url)} if sent == token and len(url) <= MAX_MASK_CHARACTERS:
             if not url:

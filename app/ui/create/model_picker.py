@@ -1,4 +1,4 @@
-"""The choice of a model, with what each can do, costs and takes by its card."""
+"""The choice of a model, with its abilities, price, and time from its card."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from services.records import JobRequest
 
 
 def model_picker(studio: Studio, cards: dict[str, ModelCard], field_errors: FieldErrors) -> None:
-    """Draws the choice, and what the chosen model can do; of several, each can be looked at."""
+    """Draws the choice and the chosen model's abilities; with several models, also a comparison."""
     card = cards[st.session_state["g_model"]]
     st.selectbox(
         tr("Model"),
@@ -45,7 +45,7 @@ def _price(studio: Studio, card: ModelCard) -> str:
 
 
 def abilities(card: ModelCard) -> str:
-    """What a model takes and draws, in two sentences."""
+    """Describes a model's abilities in two sentences."""
     if card.image_to_image and card.inpainting:
         ways = tr("Text-to-image, image-to-image, and inpainting")
     elif card.image_to_image:

@@ -1,4 +1,4 @@
-"""The dialog in which a maker's lists and templates are made, changed and deleted."""
+"""The dialog that creates, edits, and deletes a user's lists and templates."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from services.prompts.syntax import MAX_PROMPTS
 from services.records import User
 
 KIND = "book_kind"
-# What a callback did or met, to be told by the run after it: a sentence or a StudioError.
+# The outcome of a callback, shown by the next run: a sentence or a StudioError.
 OUTCOME = "book_outcome"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Words for one of the two kinds of text, in English: `tr` says them."""
+    """The English texts for one of the two kinds; `tr` translates them."""
 
     name: str
     title: str
@@ -63,7 +63,7 @@ KINDS = {kind.name: kind for kind in (LISTS, TEMPLATES)}
 
 
 def open_prompt_book(studio: Studio, user: User) -> None:
-    """The dialog; the page runs again when it is closed, with what was changed."""
+    """Opens the dialog; closing it reruns the page with the changes."""
     dialog = st.dialog(
         tr("Lists and templates"), width="medium", icon=":material/library_books:", on_dismiss="rerun"
     )
@@ -76,7 +76,7 @@ def _show(studio: Studio, user: User) -> None:
 
 
 def edit_prompt_book(studio: Studio, user: User) -> None:
-    """The dialog's content: which kind, which one, its text."""
+    """Draws the dialog: the kind, the entry, and its text."""
     st.session_state.setdefault(KIND, LISTS.name)
     st.segmented_control(
         tr("Kind"),
@@ -172,7 +172,7 @@ def _save(studio: Studio, user: User, kind: Kind, chosen: str) -> None:
     st.session_state[OUTCOME] = said
     st.session_state[_which(kind)] = name
     if new:
-        # The next new one begins empty.
+        # The form for the next new entry starts empty.
         st.session_state.pop(f"book_{kind.name}_name", None)
         st.session_state.pop(_text_key(kind, ""), None)
 
@@ -189,7 +189,7 @@ def _delete(studio: Studio, user: User, kind: Kind, name: str) -> None:
 
 
 def _texts(studio: Studio, user: User, kind: Kind) -> dict[str, str]:
-    """The texts of all of the kind by name, as they are edited."""
+    """Returns the editable texts of one kind by name."""
     if kind is LISTS:
         return {each.name: "\n".join(each.entries) for each in prompt_cache.lists(studio, user)}
     return {each.name: each.text for each in prompt_cache.templates(studio, user)}

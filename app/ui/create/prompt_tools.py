@@ -1,4 +1,4 @@
-"""Beside the prompt: recent and starred prompts, the template, and what prompts all of it stands for."""
+"""Prompt tools: recent and starred prompts, the template, and the preview of expanded prompts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from services.records import User
 from services.store import keys
 
 RECENT_BOX = "recent_box"
-# What went wrong in a callback, to be told by the run after it.
+# The error of a callback, shown by the next run.
 PROBLEM = "recent_problem"
 SHOWN_CHARACTERS = 140
 PREVIEW_CHARACTERS = 300
@@ -27,7 +27,7 @@ STARRED, RECENT = mark("Starred"), mark("Recent")
 
 
 def prompt_tools(studio: Studio, user: User) -> None:
-    """Draws the row under the prompt. Reads templates when they were not read of late, the rest when it is opened."""
+    """Draws the row under the prompt. Reads templates unless cached, and the rest when it is opened."""
     with st.container(horizontal=True, key="prompt_tools", gap="small"):
         box = st.popover(
             tr("Recent"),
@@ -48,13 +48,13 @@ def prompt_tools(studio: Studio, user: User) -> None:
             _recent(studio, user)
     if opened:
         open_prompt_book(studio, user)
-    # The place is there with and without templates: what follows would be drawn anew if it moved.
+    # The container exists with and without templates: otherwise Streamlit would remount what follows.
     with st.container(), error_boundary():
         _template(studio, user)
 
 
 def prompts(studio: Studio, user: User, text: str) -> tuple[str, ...]:
-    """The prompts that `text` and the chosen template stand for. Raises InvalidRequest, Unavailable.
+    """Expands `text` in the chosen template into prompts. Raises InvalidRequest, Unavailable.
 
     An empty text is one empty prompt, whatever the template: there is nothing to draw.
     """
@@ -66,7 +66,7 @@ def prompts(studio: Studio, user: User, text: str) -> tuple[str, ...]:
 
 
 def preview(texts: tuple[str, ...]) -> None:
-    """Several prompts as plain text, behind a line that opens them."""
+    """Draws several prompts as plain text in a collapsed expander."""
     with st.expander(
         tr("Preview {count} prompts", count=len(texts)),
         icon=":material/format_list_numbered:",
@@ -78,7 +78,7 @@ def preview(texts: tuple[str, ...]) -> None:
 
 
 def _chosen(studio: Studio, user: User) -> str | None:
-    """The text of the chosen template; None when there is none."""
+    """Returns the text of the chosen template, or None."""
     name = st.session_state.get("g_template")
     if not name:
         return None
@@ -86,12 +86,12 @@ def _chosen(studio: Studio, user: User) -> str | None:
 
 
 def _template(studio: Studio, user: User) -> None:
-    """The choice of a template, for makers who have one."""
+    """Draws the choice of a template for users who have one."""
     names: list[str] = []
     try:
         names = [template.name for template in prompt_cache.templates(studio, user)]
     finally:
-        # Deleted in another window, or unreadable now: what is not shown is not applied either.
+        # Deleted in another window or unreadable right now: a template that is not shown must not be applied.
         chosen = st.session_state.get("g_template")
         if chosen is None or (chosen and chosen not in names):
             st.session_state["g_template"] = ""
@@ -112,7 +112,7 @@ def _recent_toggled() -> None:
 
 
 def _recent(studio: Studio, user: User) -> None:
-    """Starred prompts, then recent ones, each to be put into the form or starred."""
+    """Draws starred prompts, then recent ones, each with buttons to use and to star it."""
     if (problem := st.session_state.pop(PROBLEM, None)) is not None:
         show_error(problem)
     stars = prompt_cache.stars(studio, user)
@@ -138,7 +138,7 @@ def _recent(studio: Studio, user: User) -> None:
 
 def _row(studio: Studio, user: User, text: str, *, starred: bool) -> None:
     key = keys.digest(text)[:16]
-    # The labels are for those who hear the page: atelier.css shows the icons only.
+    # The labels are for screen readers: atelier.css shows only the icons.
     with st.container(
         horizontal=True, vertical_alignment="center", gap="small", wrap=False, key=f"recent_{key}"
     ):
@@ -164,7 +164,7 @@ def _row(studio: Studio, user: User, text: str, *, starred: bool) -> None:
 
 
 def _use(text: str) -> None:
-    """Puts a prompt into the form and closes the box; a recent one already holds what its template said."""
+    """Puts a prompt into the form and closes the popover; a recent prompt already includes its template."""
     st.session_state["g_prompt"] = text
     st.session_state["g_template"] = ""
     st.session_state[RECENT_BOX] = False

@@ -1,4 +1,4 @@
-"""Settings from a picture: a file is dropped, read and forgotten; what it says can be put into the form."""
+"""Reads the settings of a dropped picture, without storing the file, and fills the form with them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from services.recipes.fit_to_model import Fitted, fit
 from services.recipes.read_recipe import read_recipe
 from services.recipes.recipe import Recipe
 
-# What the last file said: a recipe, or why there is none.
+# The recipe of the last file, or why there is none.
 RECALLED = "recalled_recipe"
 FILE = "recall_file"
 LONGEST_FACTS, LONGEST_REMARK = 600, 400
 
 
 def recall_drop(studio: Studio) -> None:
-    """Draws the place to drop a file; after that, until it is closed, what the file said, what of it does not fit
+    """Draws the drop area; after a drop, until it is closed, the file's settings, which of them do not fit
     the chosen model, and the ways to use it.
 
     The file's bytes are kept nowhere, not in the session either.
@@ -56,14 +56,14 @@ def recall_drop(studio: Studio) -> None:
 
 
 def _take() -> None:
-    """Reads the dropped file and lets go of it."""
+    """Reads the dropped file and releases its bytes."""
     with taken(FILE) as file:
         if file is None:
             return
         try:
             st.session_state[RECALLED] = read_recipe(file)
         except InvalidRequest as error:
-            # Only its words: the error itself holds on to the frames it came through, and to the bytes in them.
+            # Keep only the message: the error's traceback would keep the file's bytes in memory.
             st.session_state[RECALLED] = error.message
 
 
@@ -98,7 +98,7 @@ def _show(recipe: Recipe, fitted: Fitted) -> None:
 
 
 def _facts(recipe: Recipe) -> list[str]:
-    """What the file says besides its texts, as it stands there."""
+    """Returns the file's settings other than its texts, unchanged."""
     facts = [tr("From {program}", program=recipe.source)]
     if recipe.seed is not None:
         facts.append(tr("seed {seed}", seed=recipe.seed))
@@ -124,14 +124,14 @@ def _close() -> None:
 
 
 def _use(use: str, fitted: Fitted) -> None:
-    """Has this run fill the form; what the file does not say stays as it is there."""
+    """Fills the form in this run; settings missing from the file keep their values."""
     form.remember()
     memory = st.session_state[form.MEMORY]
     values: dict[str, Any] = {}
     if use in ("all", "remix"):
         values |= _settings(fitted, memory)
     if use in ("all", "prompt", "remix") and fitted.prompt is not None:
-        # Its braces and underscores are characters, and a template would be put around it a second time.
+        # Braces and underscores are literal here, and the template must not be applied a second time.
         values |= {"g_prompt": escape(fitted.prompt), "g_template": None}
     if use == "remix":
         values["g_seed"] = None
@@ -143,7 +143,7 @@ def _use(use: str, fitted: Fitted) -> None:
 
 
 def _settings(fitted: Fitted, memory: dict[str, Any]) -> dict[str, Any]:
-    """The form's values for all that is neither prompt nor seed; another model brings its own defaults along."""
+    """Returns the form's values other than prompt and seed; a different model brings its own defaults."""
     card = fitted.card
     values: dict[str, Any] = {}
     if memory.get("g_model") != card.id:

@@ -1,4 +1,4 @@
-"""The size of the pictures: the usual shapes that the model can draw, either way round, or any size of its grid."""
+"""The choice of size: the model's usual shapes in both orientations, or a custom size on its grid."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from app.ui.create.field_errors import FieldErrors
 from services.catalogue.cards import ModelCard
 from services.catalogue.sizes import turned
 
-# The drawing of the shape; a size that is typed in may be anything.
+# Limits of the drawn box, because a typed size can be anything.
 DRAWN_PX = 30
 FLATTEST = 4.0
 SIDES = {"width": mark("Width, px"), "height": mark("Height, px")}
 
 
 def size_picker(card: ModelCard, field_errors: FieldErrors) -> None:
-    """Draws the choice of a shape, what it is in pixels, and the sides of a custom size."""
+    """Draws the choice of a shape, its size in pixels, and the fields of a custom size."""
     st.segmented_control(
         tr("Size"),
         [*form.shapes(card), form.CUSTOM],
@@ -28,12 +28,12 @@ def size_picker(card: ModelCard, field_errors: FieldErrors) -> None:
         width="stretch",
     )
     custom = st.session_state["g_size"] == form.CUSTOM
-    # The place is there for every size: what follows would be drawn anew, and fold up, if it moved.
+    # The container exists for every size: if it appeared and vanished, Streamlit would remount what follows.
     with st.container(gap="small"):
         if custom:
             for column, name in zip(st.columns(2), SIDES, strict=True):
-                # Without bounds: the browser would keep a value outside them to itself, and the service's
-                # message would be about the value before.
+                # No bounds: the browser would not send a value outside them, and the service's
+                # message would refer to the previous value.
                 column.number_input(
                     tr(SIDES[name]),
                     step=card.grid_px,
@@ -65,12 +65,12 @@ def size_picker(card: ModelCard, field_errors: FieldErrors) -> None:
 
 
 def _shape_words(label: str) -> str:
-    """A shape says itself, as 4:3."""
+    """Returns the label of a shape, such as 4:3."""
     return tr(label) if label == form.CUSTOM else label
 
 
 def _drawing(width: int, height: int) -> str:
-    """A small box of the shape."""
+    """Returns a small box with the shape's proportions, as Markdown."""
     ratio = min(max(max(width, 1) / max(height, 1), 1 / FLATTEST), FLATTEST)
     across, down = (DRAWN_PX, DRAWN_PX / ratio) if ratio >= 1 else (DRAWN_PX * ratio, DRAWN_PX)
     return (

@@ -1,4 +1,4 @@
-"""The part of the form for a picture to draw over: where it comes from, how it is fitted, how much of it changes."""
+"""The source picture part of the form: its origin, its fit, its strength, and its mask."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from services.records import Fit, Source, User, steps_over
 from services.store import keys
 
 FILE, MASK_FILE = "source_file", "mask_file"
-# The last look at the chosen picture, the bytes of its mask, and why the last file of either was not taken.
+# The cached source picture, the bytes of its mask, and why the last file of either was refused.
 LOOK, MASK, PROBLEM, MASK_PROBLEM = "source_look", "source_mask", "source_problem", "mask_problem"
 BOX = "source_box"
 SAME_SHAPE = 0.01
@@ -36,14 +36,14 @@ NOTHING_PAINTED = mark("Nothing is painted yet. Paint over the part to redraw, o
 
 
 def source_picture(studio: Studio, user: User, card: ModelCard, field_errors: FieldErrors) -> Source | None:
-    """Draws the part; answers with what the form draws over, None without a picture.
+    """Draws the part and returns what the form draws over, None without a picture.
 
     Reads the chosen picture when this session has not seen it yet, or its link grows old.
     """
     chosen = source_choice.current()
     if not card.image_to_image:
         return None
-    # By state: it opens for a picture that comes from elsewhere, and can be folded up over any.
+    # Open by state: it opens for a picture from another page and can be folded at any time.
     if chosen is not None and chosen.fresh:
         st.session_state[BOX] = True
     with st.expander(
@@ -57,7 +57,7 @@ def source_picture(studio: Studio, user: User, card: ModelCard, field_errors: Fi
             _uploader(studio, user)
             return None
         if picture is None:
-            # It cannot be looked at just now; drawing something else instead would be worse than an error.
+            # The picture cannot be read right now; drawing without it would be worse than an error.
             return _effective(chosen, card)
         if chosen.fresh:
             chosen = _seen(chosen, picture, card)
@@ -67,7 +67,7 @@ def source_picture(studio: Studio, user: User, card: ModelCard, field_errors: Fi
 
 
 def lacks_mask(card: ModelCard) -> bool:
-    """Whether only a part is to be drawn anew, and nobody has said which."""
+    """Whether a mask is wanted but nothing is painted yet."""
     chosen: Chosen | None = st.session_state.get(source_choice.CHOSEN)
     return (
         chosen is not None
@@ -84,7 +84,7 @@ def _effective(chosen: Chosen, card: ModelCard) -> Source:
 
 
 def _look(studio: Studio, user: User, chosen: Chosen) -> SourcePicture | None:
-    """The chosen picture with a link that is good for a while; none, and it is said, when it is gone."""
+    """Returns the chosen picture with a temporary link; shows a message and returns None if it was deleted."""
     known = st.session_state.get(LOOK)
     if known and known[0].id == chosen.source.id and time.monotonic() - known[1] < RENEW_AFTER_S:
         found: SourcePicture = known[0]
@@ -103,7 +103,7 @@ def _look(studio: Studio, user: User, chosen: Chosen) -> SourcePicture | None:
 
 
 def _seen(chosen: Chosen, picture: SourcePicture, card: ModelCard) -> Chosen:
-    """A picture of a size that the model draws is drawn over in that size."""
+    """Returns the choice as seen; sets the form to the picture's size if the model supports it."""
     size = (picture.width, picture.height)
     if keys.split_upload_id(picture.id) is None and nearest_size(*size, card) == size:
         form.set_size(card, size)
@@ -130,14 +130,14 @@ def _uploader(studio: Studio, user: User) -> None:
 
 
 def _take(studio: Studio, user: User) -> None:
-    """Stores the file that was just given and lets go of it."""
+    """Stores the uploaded file and releases its bytes."""
     with taken(FILE) as file:
         if file is None:
             return
         try:
             source_choice.choose(studio.sources.keep(user, file).id)
         except StudioError as error:
-            # Only its words: the error itself holds on to the frames it came through, and to the bytes in them.
+            # Keep only the message: the error's traceback would keep the file's bytes in memory.
             st.session_state[PROBLEM] = error.message
 
 
@@ -154,7 +154,7 @@ def _take_mask(studio: Studio, user: User, chosen: Chosen, picture: SourcePictur
 
 
 def _picture(studio: Studio, user: User, card: ModelCard, chosen: Chosen, picture: SourcePicture) -> Chosen:
-    """The picture as it is fitted, and the mask on it; the choice with what was just painted."""
+    """Draws the fitted picture with the mask; returns the choice with the latest painting."""
     paint = chosen.painting and card.inpainting
     mask = None
     if paint and chosen.source.mask is not None:
@@ -194,7 +194,7 @@ def _picture(studio: Studio, user: User, card: ModelCard, chosen: Chosen, pictur
 
 
 def _mask(studio: Studio, user: User, mask_id: str) -> bytes:
-    """The chosen mask, read once a session. Raises NotFound, Unavailable."""
+    """Returns the chosen mask, read once per session. Raises NotFound, Unavailable."""
     known = st.session_state.get(MASK)
     if known and known[0] == mask_id:
         found: bytes = known[1]
@@ -286,7 +286,7 @@ def _fit_words(chosen: Chosen) -> str:
 def _part(
     studio: Studio, user: User, chosen: Chosen, picture: SourcePicture, field_errors: FieldErrors
 ) -> None:
-    """The switch between all of the picture and a part of it, and the way for a mask from a file."""
+    """Draws the mask toggle and the upload for a mask file."""
     st.session_state["source_part"] = chosen.painting
     problem = st.session_state.pop(MASK_PROBLEM, None)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="source_part_row"):
@@ -309,7 +309,7 @@ def _part(
                     on_change=_take_mask,
                     args=(studio, user, chosen, picture),
                 )
-                # Here, and not above the picture, which is out of sight by now.
+                # Here, because the top of the picture is out of view by now.
                 if problem is not None:
                     st.markdown(f":red[:material/error: {as_label(tr_sentence(problem), 400)}]")
     field_errors.by_param["mask"] = st.empty()

@@ -1,4 +1,4 @@
-"""Beside Generate: drafts first or not, and whether to wait until the model is awake anyway, each with its price."""
+"""Options next to Generate: drafts first, and whether to wait until the model is awake, each with its price."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from services.jobs.drafts import COUNTS, draft_steps, each_of, plan
 from services.records import EndpointState, Estimate, JobRequest, When
 
 DRAFTS = "press_drafts"
-# A control of its own word: one that nothing is chosen in would be emptied by Ctrl+Enter, which presses it.
+# "Off" is a value of its own: Ctrl+Enter clicks the focused option and would clear a control without one.
 NO_DRAFTS = 0
 WHEN = "press_when"
 WITHIN = "press_within"
 HOUR_S = 3600
-# What can be chosen, in hours.
+# The choices in hours.
 WITHIN_HOURS = (1, 6, 12, 24)
 DEFAULT_HOURS = 6
 ASLEEP = frozenset({EndpointState.COLD, EndpointState.STARTING})
@@ -27,9 +27,9 @@ WHEN_WORDS = {When.NOW: mark("Now"), When.WARM: mark("When the model is awake")}
 
 
 def drafts_option(studio: Studio, requests: Sequence[JobRequest]) -> tuple[JobRequest, ...]:
-    """Draws the choice of drafts for requests whose quality is above them; answers with what is to be sent.
+    """Draws the choice of drafts if the quality is above draft quality; returns the requests to send.
 
-    Several prompts share the drafts out among them, each gets as many as the others. Raises InvalidRequest for a model
+    Several prompts share the drafts evenly. Raises InvalidRequest for a model
     that is no longer offered.
     """
     request, prompts = requests[0], len(requests)
@@ -38,7 +38,7 @@ def drafts_option(studio: Studio, requests: Sequence[JobRequest]) -> tuple[JobRe
     card = studio.catalogue.card(request.model)
     if draft_steps(card, request) is None:
         return tuple(requests)
-    # Of counts that give each prompt the same the smallest stands for all.
+    # Counts that give each prompt the same number of drafts are offered once, as the smallest.
     offered: dict[int, int] = {}
     for count in COUNTS:
         offered.setdefault(each_of(count, prompts), count)
@@ -65,7 +65,7 @@ def drafts_option(studio: Studio, requests: Sequence[JobRequest]) -> tuple[JobRe
 
 
 def _keep(key: str) -> None:
-    """Remembers a choice: a run that is cut short, or another page, forgets its widget."""
+    """Stores a choice, because an interrupted run or another page clears its widget."""
     st.session_state[f"kept_{key}"] = st.session_state[key]
 
 
@@ -75,12 +75,12 @@ def _restore(key: str) -> None:
 
 
 def is_asleep(studio: Studio, model: str) -> bool:
-    """Whether a job sent now would wait for the model to wake."""
+    """Whether a job sent now would have to wake the model."""
     return studio.endpoints.state(model).state in ASLEEP
 
 
 def waiting_option(studio: Studio, requests: Sequence[JobRequest]) -> tuple[JobRequest, ...]:
-    """Draws the choice while the model is asleep; answers with the requests as they are to be sent."""
+    """Draws the choice while the model is asleep; returns the requests to send."""
     model = studio.catalogue.card(requests[0].model).id if requests[0].model else ""
     if not model or not is_asleep(studio, model):
         return tuple(requests)
@@ -124,7 +124,7 @@ def waiting_option(studio: Studio, requests: Sequence[JobRequest]) -> tuple[JobR
 
 
 def _now_words(estimate: Estimate) -> str:
-    """With the wake: what is paid for it, by whom, and how long it takes."""
+    """Returns price and time including the wake, and who pays for it."""
     return tr(
         "{price}, including {wake} for waking the model, which you are not charged · {time}",
         price=sentence_case(about(dollars(estimate.cost_usd + estimate.wake_usd))),
@@ -134,7 +134,7 @@ def _now_words(estimate: Estimate) -> str:
 
 
 def _warm_words(estimate: Estimate) -> str:
-    """Without it."""
+    """Returns price and time without the wake."""
     return tr(
         "{price} · {time} once another job has woken the model",
         price=sentence_case(about(dollars(estimate.cost_usd))),

@@ -1,4 +1,4 @@
-"""What a press of Generate does: its price beforehand, the offer of what was drawn before, and the jobs."""
+"""What Generate does: shows the price, offers identical earlier pictures, and submits the jobs."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def press(
     price: Place,
     clicked: bool,
 ) -> Job | None:
-    """Draws what stands under the button; answers with the job to follow, when there is one now.
+    """Draws what is under the button; returns the job to watch, if there is one.
 
-    `requests` are what the form stands for, one for each prompt; `price` is the place for what they cost; `clicked` is
+    `requests` are the form's requests, one per prompt; `price` is the placeholder for their price; `clicked` is
     whether the button was pressed.
     """
     try:
@@ -76,7 +76,7 @@ def _answer(
 
 
 def _offer_same(studio: Studio, user: User, requests: Requests, field_errors: FieldErrors) -> Job | None:
-    """Offers the earlier pictures of identical requests for nothing, while the form still says the same."""
+    """Offers the earlier pictures of identical requests for free while the form is unchanged."""
     asked, same = st.session_state.get("same_jobs", ((), ()))
     if not same or requests != asked:
         return None
@@ -110,7 +110,7 @@ def _offer_same(studio: Studio, user: User, requests: Requests, field_errors: Fi
 
 
 def _counted(requests: Requests) -> int:
-    """What the maker counts: drafts by picture, everything else by prompt."""
+    """Returns the number shown to the user: drafts count by picture, everything else by prompt."""
     drafts = requests[0].draft is not None
     return sum(request.count for request in requests) if drafts else len(requests)
 
@@ -133,7 +133,7 @@ def _same_words(requests: Requests, earlier: Sequence[Job]) -> str:
 
 
 def _saving_words(studio: Studio, requests: Requests, others: Requests) -> str:
-    """What the others cost, and what is saved by not drawing the rest again."""
+    """Returns the price of the others, and the saving from not drawing the rest again."""
     every, rest = (studio.multi_submit.estimate(some).cost_usd for some in (requests, others))
     words = tr(
         "The other {count}: {price}. That saves {saved}.",
@@ -146,7 +146,7 @@ def _saving_words(studio: Studio, requests: Requests, others: Requests) -> str:
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of a press: its jobs, and why it did not send all (None: it did); `goes_on` when the same press
+    """The result of a click: its jobs, and why some were not sent (None: all were); `goes_on` if the same click
     again would send the rest."""
 
     batch: SubmitResult
@@ -154,9 +154,9 @@ class Sent:
 
 
 def send(studio: Studio, user: User, requests: Requests, *, place: str) -> Sent:
-    """One job a request and press; a press that was not answered, or only in part, is repeated under its own key.
+    """Submits one job per request; a click that got no or only a partial answer is repeated under its own key.
 
-    `place` is the button: presses of one know nothing of another's.
+    `place` names the button: each button has its own attempts.
     """
     last: Attempt | None = st.session_state.get(place)
     attempt = Attempt(requests, key_for(last, requests, time.monotonic()))
@@ -174,7 +174,7 @@ def send(studio: Studio, user: User, requests: Requests, *, place: str) -> Sent:
 
 
 def partly_sent_words(sent: Sent, error: StudioError, count: int, *, button: str) -> str:
-    """How much of a press was sent, and why not all. `button` is what to press for the rest."""
+    """Says how many jobs were sent and why not all. `button` is the label to click for the rest."""
     words = tr(
         "{sent} of {count} jobs were sent and are running. The others were not sent: {why}",
         sent=len(sent.batch.sent),
@@ -201,7 +201,7 @@ def _submit(studio: Studio, user: User, requests: Requests, field_errors: FieldE
 
 
 def _show_partly_sent(requests: Requests) -> None:
-    """How much of the last press was sent, while the form still says the same."""
+    """Shows how many jobs of the last click were sent while the form is unchanged."""
     asked, words = st.session_state.get("partly_sent", (None, ""))
     if asked == requests:
         st.warning(words, icon=":material/speed:")

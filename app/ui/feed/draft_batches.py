@@ -1,4 +1,4 @@
-"""The press that drafts belong to: all of its jobs in its order, by prompt, and why some brought nothing."""
+"""Groups of drafts: the jobs of one click in order, by prompt, and why some have no pictures."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def whole_presses(
     jobs: Mapping[str, Job],
     ended: Iterable[Job],
 ) -> tuple[tuple[Image, ...], dict[str, Job]]:
-    """The pictures and their jobs with all the other drafts of the same presses, and with what was finished of them.
+    """Returns the pictures and their jobs with all other drafts of the same groups and their finished pictures.
 
     `ended` are jobs that brought no pictures. No AWS call while all of them are there, otherwise up to four.
     """
     known = {**jobs, **{job.id: job for job in ended if job.draft is not None}}
     rest = studio.drafts.rest(user, known.values())
     known |= {job.id: job for job in rest}
-    # The oldest job of the feed may be cut in the middle.
+    # The feed may contain only some pictures of its oldest job.
     there = Counter(image.job_id for image in images)
     cut = [job for job in known.values() if job.draft is not None and there[job.id] < len(job.image_ids)]
     if cut:
@@ -51,7 +51,7 @@ def whole_presses(
 
 
 def press_of(jobs: Mapping[str, Job], job_id: str) -> tuple[Job, ...]:
-    """The jobs of the press that a job of drafts belongs to, in its order; none for what is no job of drafts."""
+    """Returns the jobs of the group that a job of drafts belongs to, in order; empty for other jobs."""
     job = jobs.get(job_id)
     if job is None or job.draft is None:
         return ()
@@ -61,7 +61,7 @@ def press_of(jobs: Mapping[str, Job], job_id: str) -> tuple[Job, ...]:
 
 
 def in_order(jobs: Mapping[str, Job]) -> Callable[[Image], tuple[int, str, int]]:
-    """What drafts of one press are sorted by: its order, whatever was drawn first."""
+    """The sort key of drafts: the order of the click, not the order of completion."""
     return lambda image: (*_place(jobs[image.job_id]), image.n)
 
 
@@ -70,12 +70,12 @@ def _place(job: Job) -> tuple[int, str]:
 
 
 def prompts_of(press: Iterable[Job]) -> tuple[str, ...]:
-    """The prompts of the jobs, each once."""
+    """Returns the prompts of the jobs without duplicates."""
     return tuple(dict.fromkeys(job.spec.prompt for job in press))
 
 
 def press_facts(press: Sequence[Job]) -> str:
-    """When the press was, and what its drafts cost beside what was said before; as a markdown label."""
+    """Returns the time of the click and the actual and estimated cost of its drafts, as a Markdown label."""
     drawn = [job for job in press if job.status is JobStatus.SUCCEEDED]
     cost = tr(
         ESTIMATED,
@@ -86,13 +86,13 @@ def press_facts(press: Sequence[Job]) -> str:
 
 
 def standing_of(press: Sequence[Job]) -> tuple[Job, ...]:
-    """The jobs of the press without those that brought nothing and in whose place another was sent."""
+    """Returns the jobs of the group without failed ones that were retried."""
     last = {_place(job)[0]: job.id for job in press}
     return tuple(job for job in press if not is_missing(job) or last[_place(job)[0]] == job.id)
 
 
 def one_each(press: Sequence[Job]) -> bool:
-    """Whether there are several prompts, and one draft of each."""
+    """Whether there are several prompts with one draft each."""
     prompts = Counter(job.spec.prompt for job in press for _ in range(job.spec.count))
     return len(prompts) > 1 and set(prompts.values()) == {1}
 
@@ -100,7 +100,7 @@ def one_each(press: Sequence[Job]) -> bool:
 def by_prompt(
     press: Sequence[Job], images: Sequence[Image], open_ids: Collection[str]
 ) -> tuple[DraftsOfPrompt, ...]:
-    """The drafts by prompt, with what became of those that are missing. A single prompt stands above them already."""
+    """Returns the drafts by prompt, with the status of missing ones. A single prompt is already in the heading."""
     prompts = prompts_of(press)
     parts = []
     for prompt in prompts:
@@ -121,7 +121,7 @@ def by_prompt(
 
 
 def _remarks(job: Job) -> list[Remark]:
-    """What the drafts of a job do not say themselves, and why there are none."""
+    """Returns the remarks about a job's drafts, and why there are none."""
     if job.status in MISSING:
         words, why = tr(MISSING[job.status], drafts=drafts(job.spec.count)), failure_words(job)
         free = "" if tr(FREE).lower() in why.lower() else tr(FREE)
@@ -135,7 +135,7 @@ def _remarks(job: Job) -> list[Remark]:
 
 
 def is_draft(image_id: str, jobs: Mapping[str, Job]) -> bool:
-    """Whether it is a draft of a job in the feed."""
+    """Whether the picture is a draft of a job in the feed."""
     parts = keys.split_image_id(image_id)
     job = jobs.get(parts[0]) if parts else None
     return job is not None and job.draft is not None and image_id in job.image_ids

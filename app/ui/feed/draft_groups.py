@@ -1,4 +1,4 @@
-"""Drafts in the feed, by prompt, to pick from and to finish; and what was finished, beside its draft."""
+"""Drafts in the feed: grouped by prompt, to pick and finish; finished pictures appear next to their drafts."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from services.store import keys
 
 PICKS = "picks"
 ROUND = "picks_round"
-# How much of a press was finished, and why not all: told while the same are picked.
+# How many picks were sent to be finished, and why not all; shown while the same drafts are picked.
 PARTLY = "partly_finished"
-# The address holds no more than these: more than one press can have.
+# The most ids kept in the URL: more than one group can have.
 MOST_PICKS = 60
 
 
 def draft_title(press: Sequence[Job]) -> bool:
-    """Draws what stands above the drafts of several prompts; False (and nothing) for those of a single one."""
+    """Draws the heading above drafts of several prompts; returns False, and draws nothing, for a single prompt."""
     prompts = len(prompts_of(press))
     if prompts > 1:
         st.markdown(tr("**Drafts of {count} prompts**", count=prompts))
@@ -45,7 +45,7 @@ def draft_group(
     finished: set[str],
     open_ids: Collection[str],
 ) -> GridAction | None:
-    """The drafts of one press with the button that finishes those picked; answers with a picture to look at.
+    """Draws the drafts of one group and the button that finishes the picked ones; returns a picture to view.
 
     What is picked stands in the address. `jobs` are those of the feed by id, `finished` the drafts drawn in full,
     `open_ids` the jobs that are still being drawn.
@@ -80,7 +80,7 @@ def draft_group(
 
 
 def _missing(studio: Studio, user: User, missing: Sequence[Job], group: str) -> None:
-    """The way to have those drafts drawn after all that failed, with its price."""
+    """Draws the button, with its price, that retries the failed drafts."""
     count = sum(job.spec.count for job in missing)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"missing_{group}"):
         pressed = st.button(
@@ -124,7 +124,7 @@ def _finish(studio: Studio, user: User, picked: tuple[str, ...], group: str) -> 
     except StudioError as error:
         show_error(error)
         return
-    # In sight, however many drafts there are (atelier.css).
+    # Stays in view, however many drafts there are (atelier.css).
     with st.container(key=f"finish_bar_{group}", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
             pressed = st.button(
@@ -148,7 +148,7 @@ def _finish(studio: Studio, user: User, picked: tuple[str, ...], group: str) -> 
 
 
 def _finish_words(finish: Finish, picked: int) -> str:
-    """What the press costs and takes, and that some of those picked are paid for already; as a markdown label."""
+    """Returns price and time, and how many picked drafts are already paid for, as a Markdown label."""
     if finish.estimate is None:
         return tr("All of these are already finished or being drawn. You are not charged again.")
     words = [
@@ -161,7 +161,7 @@ def _finish_words(finish: Finish, picked: int) -> str:
 
 
 def _send(studio: Studio, user: User, picked: tuple[str, ...]) -> None:
-    """Has the picked drafts finished and shows their progress; what could not be sent stays picked."""
+    """Submits the picked drafts to be finished and watches them; drafts that could not be sent stay picked."""
     try:
         batch, there = studio.drafts.finish(user, picked)
     except StudioError as error:
@@ -185,7 +185,7 @@ def _send(studio: Studio, user: User, picked: tuple[str, ...]) -> None:
 
 
 def _picks() -> list[str]:
-    """What the address says is picked: well-formed ids, each once, and not more than there can be."""
+    """Returns the picked ids from the URL: well-formed, unique, and limited in number."""
     raw = st.query_params.get(PICKS, "").split(",")
     return list(dict.fromkeys(one for one in raw if keys.split_image_id(one)))[:MOST_PICKS]
 
@@ -198,7 +198,7 @@ def _remember(picked: Sequence[str]) -> None:
 
 
 def _let_go(picked: Collection[str]) -> None:
-    """Forgets what is picked of a press, here and in the browser; what is picked of others stays."""
+    """Clears the picks of one group, here and in the browser; other groups keep theirs."""
     _remember([one for one in _picks() if one not in picked])
     st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1
     st.session_state.pop(PARTLY, None)
@@ -212,7 +212,7 @@ def draft_of(final: Job, draft: Job | None, n: int) -> str | None:
 def beside_drafts(
     studio: Studio, final: Job, images: Sequence[Image], drafts: Mapping[int, Image]
 ) -> GridAction | None:
-    """The finished pictures, each beside its draft (by number of the picture) where that is still there."""
+    """Draws finished pictures next to their drafts (by picture number) if those exist; returns the grid action."""
     action = None
     for image in images:
         pair = [drafts[image.n], image] if image.n in drafts else [image]

@@ -1,4 +1,4 @@
-"""Drafts, under the prompts they are of, of which several can be picked by a click or a key."""
+"""The draft picker: drafts grouped by prompt, selectable by click or key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REMARK_CHARACTERS = 400
 
 @dataclass(frozen=True)
 class Remark:
-    """What is said below the drafts of a prompt; `failed` is why some of them are missing. May hold others' text."""
+    """A remark below the drafts of a prompt; `failed` is why some are missing. May contain untrusted text."""
 
     text: str
     failed: bool = False
@@ -31,7 +31,7 @@ class Remark:
 
 @dataclass(frozen=True)
 class DraftsOfPrompt:
-    """The drafts of one prompt. The prompt is their heading; empty when the page says it already."""
+    """The drafts of one prompt. The prompt is the heading; empty if the page already shows it."""
 
     prompt: str
     images: tuple[Image, ...]
@@ -47,7 +47,7 @@ def draft_picker(
     narrow: bool = False,
     key: str,
 ) -> tuple[tuple[str, ...], str | None]:
-    """Draws the drafts; answers with the ids that are picked now, and the one that was asked to be seen large.
+    """Draws the drafts; returns the picked ids and the draft to view large.
 
     `finished` are marked as drawn in full already. `narrow` puts prompts of one draft each side by side. No AWS
     call: links are signed here.

@@ -1,4 +1,4 @@
-"""A job that is not over yet, as a card: what it is doing, how far it is, and the way to stop it."""
+"""The card of an open job: its state, its progress, and the button that cancels it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Asked = Literal["cancel", "run"]
 
 
 def is_held(live: LiveJob) -> bool:
-    """True for a job that waits for its model to be woken."""
+    """Whether a job waits until its model is awake."""
     return live.status is JobStatus.QUEUED and live.job.waits_for_the_model(datetime.now(UTC))
 
 
 def progress_words(live: LiveJob, *, zone: str | None = None) -> str:
-    """Where the job is, in one line: place in the queue, waking, step, time left. `zone` is where its reader is."""
+    """Returns the job's progress in one line: queue position, waking, step, time left. `zone` is the reader's zone."""
     parts: list[str] = []
     if is_held(live) and live.job.run_by is not None:
         return tr(
@@ -66,14 +66,14 @@ def _starting_words(estimate: Estimate) -> str:
 
 
 def progress_share(live: LiveJob) -> float:
-    """How much of the bar is full, 0 to 1."""
+    """Returns the progress, 0 to 1."""
     if not live.step or not live.steps:
         return 0.0
     return max(0.0, min(1.0, live.step / live.steps))
 
 
 def price_words(job: Job) -> str:
-    """What it will cost, and what waking the model costs beside it; as a markdown label."""
+    """Returns the estimated price and the cost of waking the model, as a Markdown label."""
     words = about(dollars(job.estimate.cost_usd))
     if job.estimate.wake_usd > 0:
         words = tr(
@@ -85,7 +85,7 @@ def price_words(job: Job) -> str:
 
 
 def job_card(live: LiveJob) -> Asked | None:
-    """Draws the card; answers with what was just asked of the job."""
+    """Draws the card and returns the action that was just requested."""
     job, run = live.job, False
     with st.container(border=True, key=f"job_{job.id}", gap="small"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):

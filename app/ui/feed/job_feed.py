@@ -1,4 +1,4 @@
-"""The right side of the generate page: running jobs, live, and what was drawn, newest first."""
+"""The feed of the Create page: live running jobs, then drawn pictures, newest first."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ from services.errors import Conflict, InvalidRequest, NotFound
 from services.records import Image, Job, JobStatus, LiveJob, User
 
 PICTURES = 24
-# Another window's new pictures and jobs show in this one within this time, with its next run.
+# New pictures and jobs of another window appear within this time, with the next run.
 FEED_MAX_AGE_S = 30.0
 MOST_ENDED = 5
 
 
 @dataclass(frozen=True)
 class Feed:
-    """What is shown below the open jobs: pictures, their jobs, and the drafts of those that were finished."""
+    """The content below the open jobs: pictures, their jobs, and the drafts of finished pictures."""
 
     read_at: float
     images: tuple[Image, ...]
@@ -55,14 +55,14 @@ class Feed:
 
 
 def job_feed(studio: Studio, user: User) -> None:
-    """Draws the whole side. Reads jobs and pictures at most every 30 s, or when something ended."""
+    """Draws the feed. Reads jobs and pictures at most every 30 s, or when a job ended."""
     feed = _read(studio, user)
     ids: list[str] = st.session_state["open_jobs"]
     # The fragment polls only while something runs: an idle page costs the server nothing.
     pace = st.session_state.setdefault("poll_s", POLL_S)
     st.fragment(_live, run_every=pace if ids else None)(studio, user)
     ended: dict[str, Job] = st.session_state.get("ended", {})
-    # Not in the fragment: what it tells changes with a run of the whole page, and not with each poll.
+    # Not in the fragment: the notice changes with a run of the whole page, not with each poll.
     canceled = [job.id for job in ended.values() if job.status is JobStatus.CANCELED]
     tab_notice(
         [job_id for job_id in ids if job_id not in st.session_state["held_jobs"]],
@@ -72,7 +72,7 @@ def job_feed(studio: Studio, user: User) -> None:
     groups = _groups(feed, ids)
     drafted = {job.id for images in groups for job in press_of(feed.jobs, images[0].job_id)}
     for job in list(ended.values()):
-        # Beside the other drafts of its press it is told there.
+        # Next to the other drafts of its group, the failure is shown there.
         if job.id not in drafted:
             _ended(studio, job)
     if not groups and not ids and not ended:
@@ -88,7 +88,7 @@ def job_feed(studio: Studio, user: User) -> None:
 
 
 def _groups(feed: Feed, open_ids: list[str]) -> list[list[Image]]:
-    """The pictures by job, and drafts by press; what the address names comes first, then the newest."""
+    """Groups the pictures by job and drafts by click; the job in the URL comes first, then the newest."""
     asked = [*st.query_params.get_all("job"), *st.session_state.get("shown_again", [])]
 
     def group_of(image: Image) -> str:
@@ -111,7 +111,7 @@ def _groups(feed: Feed, open_ids: list[str]) -> list[list[Image]]:
 
 
 def _drafts_of(job: Job, feed: Feed) -> dict[str, int]:
-    """For a job that finished drafts: the draft of each of its pictures, by id, with the picture's number."""
+    """Returns, for a job that finished drafts, the draft id of each picture with the picture's number."""
     if job.final_of is None or (draft := feed.jobs.get(job.final_of)) is None:
         return {}
     return {draft_id: n for n in range(job.spec.count) if (draft_id := draft_of(job, draft, n)) is not None}
@@ -135,7 +135,7 @@ def _read(studio: Studio, user: User) -> Feed:
 
 
 def _with_jobs(studio: Studio, user: User, images: tuple[Image, ...]) -> Feed:
-    """The pictures with their jobs, the other drafts of their presses, and the drafts of those that were finished.
+    """Returns the pictures with their jobs, the other drafts of their groups, and the drafts of finished pictures.
 
     Two AWS calls, three with finals; and those of `whole_presses`.
     """
@@ -150,7 +150,7 @@ def _with_jobs(studio: Studio, user: User, images: tuple[Image, ...]) -> Feed:
 
 
 def _with_focused(studio: Studio, user: User, job_id: str, images: tuple[Image, ...]) -> tuple[Image, ...]:
-    """The pictures with those of a job that is asked for first, when it is older than the newest ones."""
+    """Returns the pictures, preceded by those of the requested job if it is older than the newest ones."""
     if any(image.job_id == job_id for image in images):
         return images
     try:
@@ -166,7 +166,7 @@ def _with_focused(studio: Studio, user: User, job_id: str, images: tuple[Image, 
 
 
 def _live(studio: Studio, user: User) -> None:
-    """One poll: every open job's card; a whole new run of the page when one of them is over."""
+    """Polls once and draws every open job's card; reruns the whole page if a job has ended."""
     over, shown = False, list[LiveJob]()
     held: set[str] = st.session_state.setdefault("held_jobs", set())
     with error_boundary():
@@ -190,7 +190,7 @@ def _live(studio: Studio, user: User) -> None:
             elif asked == "run":
                 studio.jobs.run_now(user, job_id)
             elif waits is not (job_id in held):
-                # It is told of in the tab's title from here on, or no longer.
+                # From here on, the tab's title counts it or stops counting it.
                 held ^= {job_id}
             else:
                 shown.append(live)
@@ -208,7 +208,7 @@ def _live(studio: Studio, user: User) -> None:
 
 
 def _cancel(studio: Studio, user: User, job_id: str) -> None:
-    """Ends the job; one that was over already shows as what it became."""
+    """Cancels the job; a job that has already ended shows its result."""
     try:
         _keep_ended(studio.jobs.cancel(user, job_id))
     except Conflict:
@@ -219,7 +219,7 @@ def _cancel(studio: Studio, user: User, job_id: str) -> None:
 
 
 def _leave(job_id: str) -> None:
-    """Watches a job no longer. Should a run of the page cut this one short here, that one reads all anew."""
+    """Stops watching a job. If another run of the page interrupts this one here, that run reads everything again."""
     invalidate()
     st.session_state["open_jobs"].remove(job_id)
 
@@ -232,7 +232,7 @@ def _keep_ended(job: Job) -> None:
 
 
 def _ended(studio: Studio, job: Job) -> None:
-    """A job that brought no pictures: why, and the way to try again."""
+    """Draws a job without pictures: the reason and the button to retry."""
     with st.container(border=True, key=f"ended_{job.id}", gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{tr(STATUS_WORDS[job.status])}** · {ago(job.created_at)}", width="content")
@@ -262,7 +262,7 @@ def _ended(studio: Studio, job: Job) -> None:
 
 
 def reuse(studio: Studio, job: Job, *, seed: bool) -> bool:
-    """Fills the form with a job's values and what it was drawn over; False (and says so) when its model is no longer
+    """Fills the form with a job's values and source picture; False (with a message) if its model is no longer
     offered."""
     try:
         form.recall(job.spec, studio.catalogue.card(job.spec.model), seed=seed, job_id=job.id)
@@ -340,7 +340,7 @@ def _short_facts(image: Image, job: Job | None) -> str:
 
 
 def _facts(job: Job) -> str:
-    """Size, seed, time and price of the job on top."""
+    """Returns size, seed, time, and price of the job on top."""
     words = [f"{job.spec.width} x {job.spec.height}", tr("seed {seed}", seed=job.spec.seed)]
     if (took := time_beside_estimate(job)) is not None:
         words.append(took)

@@ -1,4 +1,4 @@
-"""How often a page looks at the jobs it shows: each look is a run on the server, and many pages may be open."""
+"""Chooses how often a page polls its jobs: each poll is a run on the server, and many pages may be open."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from datetime import datetime
 from services.records import LiveJob
 
 POLL_S = 1.0
-# What is long on its way moves no slower to the eye by this.
+# Long jobs do not visibly move more slowly at this interval.
 LONG_POLL_S = 2.0
 LONG_AFTER_S = 10.0
-# So near its end a job is looked at often again: what is finished shows within about a second.
+# This close to its end, a job is polled often again, so that a finished picture appears within about a second.
 NEAR_END_S = 4.0
-# What waits for its model may wait for hours.
+# A job that waits for its model may wait for hours.
 HELD_POLL_S = 5.0
 
 
-# So many looks a second one process has time for beside all else; a crowd looks less often, each page alike.
+# The polls per second one process can afford; with many pages, each polls less often.
 MOST_LOOKS_A_S = 35.0
-# A page that has not looked for so long is closed, or watches nothing any more.
+# A page that has not polled for this long is closed or watches nothing.
 AWAY_S = 12.0
 STEP_S = 0.5
 
 
 class PollBudget:
-    """The pages of this process that look at jobs, by the time they looked last (monotonic seconds)."""
+    """The pages of this process that poll jobs, with the time of their last poll (monotonic seconds)."""
 
     def __init__(self) -> None:
         self._looked: OrderedDict[str, float] = OrderedDict()
         self._lock = threading.Lock()
 
     def min_interval_s(self, page: str, now: float) -> float:
-        """Counts a look of `page`; returns the seconds that must lie between two looks of each, in half seconds."""
+        """Records a poll of `page`; returns the minimum seconds between two polls of each page, in half seconds."""
         with self._lock:
             self._looked[page] = now
             self._looked.move_to_end(page)
@@ -48,7 +48,7 @@ poll_budget = PollBudget()
 
 
 def poll_s(jobs: Iterable[LiveJob], at: datetime, *, min_interval_s: float = 0.0) -> float:
-    """Return the seconds until the next look at a page's open jobs, by the one that needs it soonest."""
+    """Returns the seconds until the next poll of a page's open jobs, by the job that needs it soonest."""
     return max(min_interval_s, min((_poll_s(live, at) for live in jobs), default=POLL_S))
 
 

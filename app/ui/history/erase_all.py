@@ -69,7 +69,7 @@ def ask_and_erase(studio: Studio, user: User) -> None:
 
 
 def erased_words(receipt: ErasureReceipt) -> list[str]:
-    """Counts what was deleted by kind; omits links and texts if there were none."""
+    """Returns the numbers of deleted records by kind; omits links and texts if there were none."""
     words = [
         tr_n("{count} job", "{count} jobs", receipt.jobs),
         tr_n("{count} picture", "{count} pictures", receipt.images),

@@ -1,6 +1,6 @@
 """What Streamlit runs for every page: page config, the sign-in gate, navigation.
 
-It lies at the root because a `pages/` folder beside the running script would be served without the gate.
+It is at the root because Streamlit would serve a `pages/` folder next to the running script without the gate.
 """
 
 from __future__ import annotations

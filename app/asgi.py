@@ -1,4 +1,4 @@
-"""The one ASGI application: Streamlit's pages, `/v1`, `/healthz`, and what every answer passes through.
+"""The ASGI application: Streamlit's pages, `/v1`, `/healthz`, and the middleware.
 
 Started as `streamlit run app/asgi.py` from the repository root: under another server some of Streamlit's options
 from the environment (usage statistics among them) are not honored.
@@ -14,7 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
-    # `streamlit run` puts the folder of this file on the path, not the root that `app` and `services` lie in.
+    # `streamlit run` puts the folder of this file on the path, not the root with `app` and `services`.
     sys.path.insert(0, str(ROOT))
 
 import streamlit as st  # noqa: E402
@@ -45,13 +45,13 @@ install_theme_message()
 
 
 async def favicon(request: Request) -> Response:
-    """Our mark in the tab from the first byte on, not Streamlit's until the script has run."""
+    """Shows the studio's icon in the tab from the first byte on, instead of Streamlit's until the script has run."""
     return FileResponse(ROOT / "app" / "assets" / "favicon.png", media_type="image/png")
 
 
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
-    """Wires the services before the first request, so that a wiring mistake stops the start; ends their threads."""
+    """Builds the services before the first request, so that a mistake stops the start; ends their threads on exit."""
     wired = studio()
     collect_seldom()
     try:
@@ -65,7 +65,7 @@ app = st.App(
     secrets=sign_in_secrets(settings),
     routes=[
         Mount("/v1", app=create_api(studio)),
-        # The mount does not answer without the slash, and Streamlit would, with its page.
+        # Without the slash, the mount does not match and Streamlit would serve its page.
         Route("/v1", RedirectResponse("/v1/", status_code=308)),
         create_health_route(studio),
         create_share_route(studio),

@@ -1,4 +1,4 @@
-"""What the settings mean for Streamlit: the sign-in's secrets, pinned options, the middleware in its order."""
+"""Applies the settings to Streamlit: sign-in secrets, pinned options, and the middleware in order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 def sign_in_secrets(settings: Settings) -> dict[str, Any] | None:
-    """The `auth` section `st.login` reads; None where the studio's own user list signs in."""
+    """Returns the `auth` section for `st.login`; None if users sign in by the studio's own list."""
     if settings.auth_mode is not AuthMode.COGNITO:
         return None
     return {
@@ -50,26 +50,26 @@ def sign_in_secrets(settings: Settings) -> dict[str, Any] | None:
 
 
 def local_sign_in_routes(settings: Settings, get_studio: Callable[[], Studio]) -> list[Route]:
-    """The routes of the studio's own sign-in; none where Cognito signs in."""
+    """Returns the routes of the studio's own sign-in; none with Cognito."""
     if settings.auth_mode is not AuthMode.LOCAL:
         return []
-    # Here, before a server runs: the package brings a cookie component, which Streamlit would serve to everybody.
+    # Imported here, before a server runs: the package has a cookie component that Streamlit would serve publicly.
     from app.auth.local_routes import create_local_sign_in_routes
 
     return create_local_sign_in_routes(get_studio)
 
 
 def pin_options(settings: Settings) -> None:
-    """Sets the two server options that follow from the settings, for every task alike."""
+    """Sets the two server options that depend on the settings, the same in every task."""
     # The login's state cookie is signed with this one: with a random secret a login that starts on one task
-    # and ends on another fails without a word.
+    # and ends on another fails silently.
     pin_server_option("cookieSecret", settings.cookie_secret.get_secret_value())
     host = urlsplit(settings.public_url).hostname or ""
     pin_server_option("allowedHosts", list(LOOPBACK) if host in LOOPBACK else [host])
 
 
 def middleware(settings: Settings) -> list[Middleware]:
-    """The wrappers, outermost first."""
+    """Returns the middleware, outermost first."""
     https = settings.public_url.startswith("https://")
     policy = content_security_policy(
         scripts=script_hashes(index_page()), image_origin=" ".join(settings.picture_origins)

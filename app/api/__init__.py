@@ -1,4 +1,4 @@
-"""The door for programs: the REST API that `app/asgi.py` mounts at `/v1`."""
+"""The REST API for programs, mounted at `/v1` by `app/asgi.py`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["create_api", "create_health_route"]
 def create_api(get_studio: Callable[[], Studio]) -> FastAPI:
     """The API as an ASGI application to mount at `/v1`. Connects to nothing; `get_studio` is called by requests.
 
-    It has no page of its own to browse the API: those load their scripts from elsewhere.
+    It has no API browser page, because those load scripts from other sites.
     """
     api = FastAPI(title=openapi.TITLE, docs_url=None, redoc_url=None, redirect_slashes=False)
     api.router.redirect_slashes = False

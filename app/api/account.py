@@ -1,4 +1,4 @@
-"""The routes about the caller and what is on offer: who am I, what have I used, which models."""
+"""The routes about the caller and the models: identity, usage, and available models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ router = APIRouter(tags=["account"])
 
 @router.get("/models", operation_id="listModels", summary="List the models", responses=problem_responses())
 async def list_models(caller: SignedIn) -> schemas.ModelList:
-    """What each model takes, costs and is doing; the first is the default."""
+    """The abilities, price, and state of each model; the first is the default."""
 
     def read() -> schemas.ModelList:
         studio = caller.studio
@@ -28,13 +28,13 @@ async def list_models(caller: SignedIn) -> schemas.ModelList:
 
 @router.get("/me", operation_id="getMe", summary="Who am I", responses=problem_responses())
 async def get_me(caller: SignedIn) -> schemas.User:
-    """The user that the credential stands for."""
+    """The user of the credential."""
     user = caller.user
     return schemas.User(id=user.id, email=user.email, name=user.name, role=user.role)
 
 
 @router.get("/usage", operation_id="getUsage", summary="What have I used", responses=problem_responses())
 async def get_usage(caller: SignedIn) -> schemas.Usage:
-    """Pictures, money and open jobs against the limits."""
+    """Pictures, cost, and open jobs against the limits."""
     usage = await in_thread(caller.studio.ledger.usage, caller.user)
     return schemas.Usage(**usage.model_dump())

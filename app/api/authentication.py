@@ -1,4 +1,4 @@
-"""Who is calling: an API key or an access token, turned into a user; a cookie never counts here."""
+"""Authenticates callers by API key or access token; cookies are not accepted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Caller:
 
 
 class Authenticator:
-    """Finds the caller behind the credentials of a request to one API application. May block on the network."""
+    """Finds the caller by the credentials of a request. May block on the network."""
 
     def __init__(self, get_studio: Callable[[], Studio]) -> None:
         self.get_studio = get_studio
@@ -40,7 +40,7 @@ class Authenticator:
         self._lock = Lock()
 
     def authenticate(self, *, bearer: str | None, api_key: str | None) -> Caller:
-        """The caller that a credential stands for. Raises NotSignedIn, Unavailable. Reads, never writes."""
+        """Returns the caller of a credential. Raises NotSignedIn, Unavailable. Reads, never writes."""
         studio = self.get_studio()
         secret = api_key if api_key is not None else bearer
         if secret is None:
@@ -58,13 +58,13 @@ class Authenticator:
         try:
             user = studio.accounts.user(claims.user_id, began_at=claims.began_at)
         except NotFound as exc:
-            # Never made here: a token outlives its user by up to an hour, and must not bring a deleted one back.
+            # Never creates a profile: a token outlives its user by up to an hour and must not restore a deleted one.
             raise NotSignedIn(
                 f"Nobody with this token has an account here yet. Sign in once at {studio.settings.public_url}.",
                 code="unknown_user",
             ) from exc
-        # The lesser of what the token and the profile say: a demoted admin's old token is a maker's, and so is one
-        # whose groups are missing.
+        # The lower role of token and profile: a demoted admin's old token counts as a maker's, and so does one
+        # without groups.
         if user.role is Role.ADMIN and ADMIN_GROUP not in claims.groups:
             return user.model_copy(update={"role": Role.MAKER})
         return user

@@ -20,9 +20,9 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 def create_health_route(get_studio: Callable[[], Studio]) -> Route:
-    """The route to put beside the API: 200 once the studio is wired, 503 when it cannot be.
+    """Returns the health route: 200 once the studio is built, 503 if it cannot be.
 
-    Asks no AWS service: one that is away must not make the load balancer stop every task at once.
+    Makes no AWS call: an unavailable service must not make the load balancer stop all tasks.
     """
 
     async def healthz(request: Request) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""The routes of stored pictures: look, list, download, delete."""
+"""The routes of stored pictures: read, list, download, delete."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def list_images(caller: SignedIn, query: Annotated[schemas.ImagesQuery, Qu
     "/images/{id}", operation_id="getImage", summary="Look at an image", responses=problem_responses(404)
 )
 async def get_image(id: str, caller: SignedIn) -> schemas.Image:
-    """The picture's facts and fresh links."""
+    """The picture's metadata and fresh links."""
     return await in_thread(lambda: image_response(caller, caller.studio.images.get(caller.user, id)))
 
 
@@ -67,7 +67,7 @@ async def download_image(id: str, caller: SignedIn) -> RedirectResponse:
     responses=problem_responses(404),
 )
 async def delete_image(id: str, caller: SignedIn) -> Response:
-    """Erases the picture, its thumbnail and all their stored versions, in the trash or not. There is no way back.
+    """Permanently deletes the picture, its thumbnail, and all stored versions, in the trash or not.
 
     Links made before are no longer answered.
     """

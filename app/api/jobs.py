@@ -1,4 +1,4 @@
-"""The routes of jobs: ask for pictures, look, list, cancel."""
+"""The routes of jobs: create, read, list, cancel, and run."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def create_job(
     try:
         return await in_thread(job_response, caller, seen)
     except StudioError:
-        # The job is made and will be charged: an error now would make its caller ask, and pay, again.
+        # The job exists and will be charged: an error now would make the caller submit, and pay, again.
         if job.status.terminal:
             raise
         return open_job_response(caller, job)
@@ -90,7 +90,7 @@ def _one_key(request: Request) -> None:
 
 @router.get("/jobs", operation_id="listJobs", summary="List my jobs", responses=problem_responses(422))
 async def list_jobs(caller: SignedIn, query: Annotated[schemas.JobsQuery, Query()]) -> schemas.JobList:
-    """The caller's jobs, newest first. The place in the queue is told by `GET /jobs/{id}` only."""
+    """The caller's jobs, newest first. Only `GET /jobs/{id}` returns the queue position."""
 
     def read() -> schemas.JobList:
         statuses = frozenset(query.status) or None
@@ -114,7 +114,7 @@ async def get_job(id: str, caller: SignedIn) -> schemas.Job:
     responses=problem_responses(404, 409),
 )
 async def cancel_job(id: str, caller: SignedIn) -> schemas.Job:
-    """Stops a job and gives back what it reserved. Twice is fine; a job that ended otherwise is a conflict."""
+    """Cancels a job and releases its reservation. Idempotent; a job that has already ended is a conflict."""
     return await in_thread(lambda: job_response(caller, caller.studio.jobs.cancel(caller.user, id)))
 
 
@@ -125,5 +125,5 @@ async def cancel_job(id: str, caller: SignedIn) -> schemas.Job:
     responses=problem_responses(404, 409),
 )
 async def run_job(id: str, caller: SignedIn) -> schemas.Job:
-    """Has a job that waits for its model to be awake run like any other. Twice is fine, and for a running job."""
+    """Runs a job now that waits for its model to be awake. Idempotent, also for a running job."""
     return await in_thread(lambda: job_response(caller, caller.studio.jobs.run_now(caller.user, id)))

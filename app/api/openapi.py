@@ -1,4 +1,4 @@
-"""The API's OpenAPI document: what FastAPI derives from the routes, with what it cannot know added."""
+"""Completes the OpenAPI document that FastAPI derives from the routes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ REF = "#/components/schemas/{model}"
 
 
 def install(app: FastAPI, server: str) -> None:
-    """Makes `app` serve the completed document, made once; `server` is the path that `app` is mounted at."""
+    """Makes `app` serve the completed document, built once; `server` is the mount path of `app`."""
     document: dict[str, Any] = {}
 
     def openapi() -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _complete(app: FastAPI, server: str) -> dict[str, Any]:
 
 
 def _drop_unused_failures(document: dict[str, Any]) -> None:
-    """Takes out the 422 that FastAPI gives each operation with parameters: ours are declared where they occur."""
+    """Removes FastAPI's automatic 422 responses; the real ones are declared per operation."""
     for path in document["paths"].values():
         for operation in path.values():
             if "application/json" in operation["responses"].get("422", {}).get("content", {}):

@@ -1,4 +1,4 @@
-"""Turns the services' records into what the API gives."""
+"""Converts the services' records to API responses."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def job_response(caller: Caller, job: Job, images: Sequence[Image] | None = None
     """
     live = None if job.status.terminal else caller.studio.live.watch(caller.user, job.id)
     if live is not None and live.status.terminal:
-        # It ended between the two looks: the record has the whole story.
+        # The job ended between the two reads: the record is complete.
         job, live = caller.studio.jobs.get(caller.user, job.id), None
     output = None
     if job.status is JobStatus.SUCCEEDED:
@@ -68,7 +68,7 @@ def job_list_response(caller: Caller, jobs: Sequence[Job]) -> list[schemas.Job]:
 
 
 def open_job_response(caller: Caller, job: Job) -> schemas.Job:
-    """A job that is still open, by its record alone. Cannot fail: its creation is already done."""
+    """A job that is still open, from its record alone. Cannot fail, because the job already exists."""
     return _job_response(caller, job, live=None, output=None)
 
 

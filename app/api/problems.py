@@ -1,4 +1,4 @@
-"""How the API says no: RFC 9457 documents, and the outermost edge that lets nothing internal out."""
+"""The API's errors: RFC 9457 documents, and the outermost wrapper that hides internal details."""
 
 from __future__ import annotations
 
@@ -57,21 +57,21 @@ class Problem(BaseModel):
 
 
 class BadCredentials(StudioError):
-    """Credentials were sent in a way that leaves open which ones count."""
+    """The credentials of the request are ambiguous."""
 
     status = 400
     code = "ambiguous_credentials"
 
 
 class BodyUnreadable(StudioError):
-    """The body is not the JSON it says it is."""
+    """The body is not valid JSON."""
 
     status = 400
     code = "invalid_json"
 
 
 class BodyTooLarge(StudioError):
-    """The body is larger than any request of this API can be; `more_to_come` while it is still being sent."""
+    """The body exceeds the size limit; `more_to_come` while it is still being sent."""
 
     status = 413
     code = "body_too_large"
@@ -89,7 +89,7 @@ class WrongContentType(StudioError):
 
 
 class InvalidFields(InvalidRequest):
-    """Several fields are wrong at once; the first one is also `param`."""
+    """Several fields are invalid; the first one is also `param`."""
 
     def __init__(self, fields: Sequence[FieldProblem]) -> None:
         super().__init__(fields[0].detail, param=fields[0].param)
@@ -106,7 +106,7 @@ class ProblemResponse(Response):
 
 
 class DrainingProblem(ProblemResponse):
-    """Answers at once, then throws away what the client still sends, within bounds of size and time.
+    """Responds immediately, then discards what the client still sends, within limits of size and time.
 
     Most clients read an answer only after they have sent everything; hanging up earlier resets the connection
     and they would never see it. Nothing of the body is kept.
@@ -132,7 +132,7 @@ class DrainingProblem(ProblemResponse):
 
 
 def request_id(scope: Scope) -> str:
-    """The request's id: the server's when it gave one (`app/middleware/request_id.py`), else made by `Edge`."""
+    """Returns the request's id, from `app/middleware/request_id.py` or else from `Edge`."""
     return cast(str, scope.get("state", {}).get("request_id", ""))
 
 
@@ -148,7 +148,7 @@ def problem_response(
     moderation: Moderation | None = None,
     response_class: type[ProblemResponse] = ProblemResponse,
 ) -> Response:
-    """Builds the answer for a problem of this request."""
+    """Builds the response for a problem of this request."""
     problem = Problem(
         title=HTTPStatus(status).phrase,
         status=status,
@@ -164,7 +164,7 @@ def problem_response(
 
 
 def field_problems(errors: Iterable[Mapping[str, Any]], known: Iterable[str] = ()) -> list[FieldProblem]:
-    """Pydantic's findings in the caller's words; values are never repeated, names are cut to 100 characters."""
+    """Converts Pydantic's errors to messages; omits values and truncates names to 100 characters."""
     found = []
     for error in errors:
         path = [str(part) for part in error["loc"] if part not in ("body", "query", "path", "header")]
@@ -183,7 +183,7 @@ def field_problems(errors: Iterable[Mapping[str, Any]], known: Iterable[str] = (
 
 
 def install(app: FastAPI) -> None:
-    """Makes every failure of `app` a problem document."""
+    """Converts every failure of `app` to a problem document."""
     app.add_middleware(Edge)
     app.add_exception_handler(StudioError, _studio_error)
     app.add_exception_handler(RequestValidationError, _invalid_parameters)
@@ -262,7 +262,7 @@ def _internal(request: Request, exc: Exception) -> Response:
 
 
 class Edge:
-    """The outermost wrapper: a request id, `Cache-Control: no-store`, and a 500 that tells nothing internal."""
+    """The outermost wrapper: a request id, `Cache-Control: no-store`, and a 500 without internal details."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -281,7 +281,7 @@ class Edge:
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(scope=message)
-                # Answers hold signed links and are one caller's own.
+                # Responses contain signed links and belong to one caller.
                 headers.setdefault("cache-control", "no-store")
                 if own_id:
                     headers[REQUEST_ID_HEADER] = own_id
@@ -295,7 +295,7 @@ class Edge:
             await _internal(Request(scope), exc)(scope, receive, send_private)
 
 
-# What an operation may answer besides its success, for the OpenAPI document.
+# The error responses of operations, for the OpenAPI document.
 DESCRIPTIONS: Mapping[int, str] = {
     400: "The request cannot be read: the body is not JSON, or it carries two credentials.",
     401: "No credential, or one that is expired, forged or of the wrong type.",
@@ -311,7 +311,7 @@ DESCRIPTIONS: Mapping[int, str] = {
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, JsonValue]]:
-    """The OpenAPI `responses` of an operation: the given statuses, and those that every operation may answer."""
+    """Returns the OpenAPI `responses` of an operation: the given statuses and those of every operation."""
     content: JsonValue = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         status: {"description": DESCRIPTIONS[status], "content": content}

@@ -1,4 +1,4 @@
-"""Reads a JSON body strictly and never more of it than a request can need."""
+"""Reads a JSON body strictly, up to the largest valid request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.api.problems import (
 )
 from app.api.threads import in_thread
 
-# What the model's container reads at most: a job may bring two pictures.
+# The most the model's container reads: a job may include two pictures.
 MAX_BODY_BYTES = 16 * 1024 * 1024
 TOO_LARGE = f"The body is over {MAX_BODY_BYTES} bytes. Shorten it, or send smaller pictures."
 # Above this, reading takes longer than other requests should wait.
@@ -28,7 +28,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 async def read_json(request: Request, model: type[M]) -> M:
-    """The request's body as a `model`, types taken literally ("7" is no number).
+    """Parses the request's body as a `model` with strict types ("7" is not a number).
 
     Raises WrongContentType, BodyTooLarge, BodyUnreadable, InvalidFields.
     """
@@ -69,7 +69,7 @@ def _parse(body: bytes) -> object:
         raise BodyUnreadable(
             f"The body is not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}."
         ) from None
-    # Not UTF-8, a number of thousands of digits, NaN, or brackets nested without end.
+    # Not UTF-8, a number with thousands of digits, NaN, or too deeply nested brackets.
     except (ValueError, RecursionError):
         raise BodyUnreadable(
             "The body is not JSON: it must be UTF-8, with ordinary numbers and little nesting."

@@ -1,4 +1,4 @@
-"""What the API takes and gives, field by field; `represent.py` fills it from the services' records."""
+"""The API's request and response models; `presenters.py` fills them from the services' records."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ LINK = "A signed link, good for at most an hour; ask for the image again to get 
 
 
 class ResponseModel(BaseModel):
-    """Base of everything that the API answers with."""
+    """The base of all API responses."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class JobCreate(BaseModel):
-    """A picture to make. Only the prompt is needed; what is left out is the model's default (`GET /v1/models`).
+    """A picture to make. Only the prompt is required; omitted fields use the model's defaults (`GET /v1/models`).
 
     Bounds here are documentation: the model's card decides, and its refusal says what to change.
     """
@@ -54,7 +54,7 @@ class JobCreate(BaseModel):
     seed: Annotated[
         int | None,
         Field(
-            description=f"0 to {MAX_SEED}; image i is drawn with seed + i. Left out: random, told in `input`.",
+            description=f"0 to {MAX_SEED}; image i is drawn with seed + i. Left out: random, returned in `input`.",
             json_schema_extra={"examples": [7]},
         ),
     ] = None
@@ -74,14 +74,14 @@ class JobCreate(BaseModel):
         float | None,
         Field(
             allow_inf_nan=False,
-            description=f"With `image`: how much is drawn anew, {MIN_STRENGTH:g} to 1. Left out: {DEFAULT_STRENGTH:g}.",
+            description=f"With `image`: how much is redrawn, {MIN_STRENGTH:g} to 1. Left out: {DEFAULT_STRENGTH:g}.",
         ),
     ] = None
     mask: Annotated[
         str | None,
         Field(
             repr=False,
-            description="With `image`, and like it: only what is white here is drawn anew, black is kept.",
+            description="With `image`, and like it: only white areas are redrawn, black is kept.",
         ),
     ] = None
     when: Annotated[
@@ -102,7 +102,7 @@ class JobCreate(BaseModel):
     ] = None
 
     def request(self) -> JobRequest:
-        """The same as the services take it. Raises InvalidRequest for what is not base64."""
+        """Converts to the services' request. Raises InvalidRequest for invalid base64."""
         files = {
             name: inputs.decode(text, param=name)
             for name, text in (("image", self.image), ("mask", self.mask))
@@ -159,7 +159,7 @@ class JobInput(ResponseModel):
 
 
 class WithheldImage(ResponseModel):
-    """A picture that the output check kept back. It costs nothing."""
+    """A picture that the output check withheld. It costs nothing."""
 
     n: int = Field(description="Its number in the job, from 0.")
     seed: int
@@ -182,7 +182,7 @@ class JobError(ResponseModel):
 
 
 class JobMetrics(ResponseModel):
-    """Progress, time and money. Null where it is not known (yet)."""
+    """Progress, time, and cost. Null while unknown."""
 
     step: int | None = Field(default=None, description="Denoising step, while processing.")
     steps: int | None = Field(default=None, description="Denoising steps in all, while processing.")
@@ -193,9 +193,7 @@ class JobMetrics(ResponseModel):
     eta_s: float | None = Field(default=None, description="Seconds left.")
     estimated_run_s: float
     estimated_cold_start_s: float = Field(description="Seconds of waking the model; 0 when it is awake.")
-    estimated_cost_usd: float = Field(
-        description="What will be charged, as far as can be told: model time only."
-    )
+    estimated_cost_usd: float = Field(description="The estimated charge: model time only.")
     estimated_wake_usd: float = Field(
         description="This job's share of what waking the model costs the studio; nobody is charged for it."
     )
@@ -209,7 +207,7 @@ class JobMetrics(ResponseModel):
 
 
 class JobUrls(ResponseModel):
-    """Where to ask about this job."""
+    """URLs of this job."""
 
     get: str
     cancel: str
@@ -217,7 +215,7 @@ class JobUrls(ResponseModel):
 
 
 class Job(ResponseModel):
-    """A job and what became of it. `succeeded`, `failed`, `canceled` and `expired` are final."""
+    """A job and its result. `succeeded`, `failed`, `canceled`, and `expired` are final."""
 
     id: str
     object: Literal["job"] = "job"
@@ -274,7 +272,7 @@ class Size(ResponseModel):
 
 
 class ModelDefaults(ResponseModel):
-    """What is used for a field that is left out."""
+    """The defaults of omitted fields."""
 
     width: int
     height: int
@@ -285,7 +283,7 @@ class ModelDefaults(ResponseModel):
 
 
 class Model(ResponseModel):
-    """A model on offer: what it takes, what it costs and whether it is awake."""
+    """An available model: its abilities, its price, and whether it is awake."""
 
     id: str
     object: Literal["model"] = "model"
@@ -315,14 +313,14 @@ class Model(ResponseModel):
 
 
 class ModelList(ResponseModel):
-    """All models on offer, the default first."""
+    """All available models, the default first."""
 
     object: Literal["list"] = "list"
     data: list[Model]
 
 
 class User(ResponseModel):
-    """Whose credential this is."""
+    """The user of the credential."""
 
     id: str
     object: Literal["user"] = "user"
@@ -332,7 +330,7 @@ class User(ResponseModel):
 
 
 class Usage(ResponseModel):
-    """What is used of the limits. Images a UTC day, dollars a UTC month; what open jobs reserve is counted."""
+    """Usage against the limits: images per UTC day, dollars per UTC month, including reservations of open jobs."""
 
     object: Literal["usage"] = "usage"
     images_today: int
@@ -344,7 +342,7 @@ class Usage(ResponseModel):
 
 
 class PageQuery(BaseModel):
-    """Where in a list to read."""
+    """The position in a list."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,4 +1,4 @@
-"""The API's own bounded set of threads: a slow cloud fills these, never the ones that serve the pages."""
+"""The API's own bounded thread pool, so that a slow cloud never blocks the threads that serve the pages."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from anyio import CapacityLimiter, to_thread
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Services block on the network; the pages' static files are served from anyio's default threads, so these are apart.
+# Services block on the network; anyio's default threads serve the pages' static files, so these are separate.
 _LIMITER = CapacityLimiter(16)
 
 
 async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Calls a blocking function without holding up the event loop; what it raises is raised here."""
+    """Runs a blocking function without blocking the event loop; its exceptions are raised here."""
     return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=_LIMITER)

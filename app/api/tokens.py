@@ -1,4 +1,4 @@
-"""Tells a genuine Cognito access token of this studio's client from everything else."""
+"""Verifies Cognito access tokens of this studio's client."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from services.errors import NotSignedIn, Unavailable
 
 ALGORITHM = "RS256"
 MAX_TOKEN_CHARACTERS = 16_384
-# A header may only say how and with which of our keys it was signed. Anything that brings or points to a key
-# (jwk, jku, x5c, x5u) or changes how the rest is read (crit, b64, zip, enc) is refused, whatever it holds.
+# A header may only name the algorithm and the key. Anything that contains or points to a key
+# (jwk, jku, x5c, x5u) or changes how the token is read (crit, b64, zip, enc) is refused, whatever its value.
 ALLOWED_HEADERS = frozenset({"alg", "kid", "typ"})
 ALLOWED_TYPES = frozenset({"JWT", "at+jwt"})
 CLOCK_SKEW_S = 5
@@ -29,7 +29,7 @@ REFUSED = "The access token is not valid here: expired, malformed, of the wrong 
 
 @dataclass(frozen=True)
 class Claims:
-    """What a verified token says. `user_id` is `sub` without dashes; `began_at` is the sign-in's second since 1970."""
+    """The claims of a verified token. `user_id` is `sub` without dashes; `began_at` is the sign-in's Unix time."""
 
     user_id: str
     groups: frozenset[str]
@@ -37,7 +37,7 @@ class Claims:
 
 
 class SigningKeys(PyJWKClient):
-    """The pool's public keys, cached; neither unknown key ids nor a dead key server make a caller's requests ours."""
+    """The pool's public keys, cached; unknown key ids or a dead key server cannot trigger a request per call."""
 
     def __init__(self, uri: str) -> None:
         super().__init__(
@@ -49,7 +49,7 @@ class SigningKeys(PyJWKClient):
         self._closed_until = 0.0
 
     def fetch_data(self) -> Any:
-        """One GET of the key set; after a failed one, none for some seconds."""
+        """Fetches the key set with one GET; after a failure, waits some seconds before the next one."""
         if time.monotonic() < self._closed_until:
             raise PyJWKClientConnectionError("the last fetch of the signing keys failed a moment ago")
         try:
@@ -68,7 +68,7 @@ class AccessTokens:
         self._keys = keys
 
     def verify(self, token: str) -> Claims:
-        """The claims of a genuine, current access token.
+        """Returns the claims of a valid access token.
 
         Raises NotSignedIn for anything else, always with the same words: a forger learns nothing from them.
         Raises Unavailable when the signing keys cannot be read. May fetch the key set (blocking, bounded).
@@ -83,7 +83,7 @@ class AccessTokens:
                 algorithms=[ALGORITHM],
                 issuer=self._issuer,
                 leeway=CLOCK_SKEW_S,
-                # Cognito's access tokens name their client in `client_id`; `aud` is not theirs.
+                # Cognito's access tokens name their client in `client_id` and have no `aud`.
                 options={
                     "require": ["exp", "iat", "iss", "sub", "token_use", "client_id"],
                     "verify_aud": False,
@@ -99,7 +99,7 @@ class AccessTokens:
             )
         except PyJWKClientConnectionError as exc:
             raise Unavailable("Sign-in cannot be checked right now; try again shortly.") from exc
-        # ValueError: what lies below the token's surface (base64, numbers, the UUID) and is not as it should be.
+        # ValueError: malformed parts of the token (base64, numbers, the UUID).
         except (PyJWTError, ValueError, TypeError, RecursionError) as exc:
             raise NotSignedIn(REFUSED, code="invalid_token") from exc
 
@@ -107,7 +107,7 @@ class AccessTokens:
 def _key_id(token: str) -> str:
     header = jwt.get_unverified_header(token)
     if not header.keys() <= ALLOWED_HEADERS or header.get("typ", "JWT") not in ALLOWED_TYPES:
-        raise jwt.InvalidTokenError("a header that no token of ours has")
+        raise jwt.InvalidTokenError("a header that no Cognito token has")
     if header.get("alg") != ALGORITHM:
         raise jwt.InvalidAlgorithmError("signed in a way that is not allowed")
     kid = header.get("kid")

@@ -20,7 +20,7 @@ _WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,9})"?', re.IGNORECASE)
 
 
 def preferred_wait_s(headers: Iterable[str]) -> int | None:
-    """Seconds asked for by the `Prefer` headers, at most `MAX_WAIT_S`; None without (or with an unreadable) wish.
+    """Returns the seconds in the `Prefer` headers, at most `MAX_WAIT_S`; None if missing or invalid.
 
     RFC 7240: a preference that cannot be met is ignored; the answer's `Preference-Applied` says what was.
     """
@@ -32,18 +32,18 @@ def preferred_wait_s(headers: Iterable[str]) -> int | None:
 
 
 class WaitingRoom:
-    """Callers that wait for their job. Costs a look at the shared live map four times a second each, no thread."""
+    """Callers that wait for their job. Each polls the shared live map four times per second and needs no thread."""
 
     def __init__(self) -> None:
         self._waiting = 0
 
     @property
     def full(self) -> bool:
-        """True when no more callers can wait; they are answered at once instead."""
+        """Whether no more callers can wait; further ones get an immediate response."""
         return self._waiting >= MAX_WAITING
 
     async def until_ended(self, request: Request, caller: Caller, job: Job, wait_s: float) -> Job:
-        """The job as it is when it ends, the time is up or the caller hangs up.
+        """Returns the job when it ends, on timeout, or when the caller disconnects.
 
         A failing look ends the wait with the job as last seen: it is running, and its answer must not be lost.
         """

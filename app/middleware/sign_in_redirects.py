@@ -19,7 +19,7 @@ LONGEST_PATH = 1500
 def safe_path(wanted: str) -> str | None:
     """Returns `wanted` if it is a path of this site (with its query), else None.
 
-    A browser reads `//host`, `/\\host` and control characters before a host as another site; none of them,
+    Browsers treat `//host`, `/\\host`, and control characters before a host as another site; these,
     and the sign-in routes themselves, are refused.
     """
     if not wanted.startswith("/") or wanted.startswith("//") or len(wanted) > LONGEST_PATH:

@@ -1,1 +1,1 @@
-"""The only package that touches Streamlit's private modules; each file says what it needs and when it can go."""
+"""The only package that touches Streamlit's private modules; each file says why, and when it can be removed."""

@@ -1,6 +1,6 @@
-"""Gives the fragment that is running another interval. Streamlit lets only the run of what is around it do that.
+"""Changes the interval of the running fragment. Streamlit only lets a run of the enclosing script do that.
 
-Such a run is one of the whole page: ten times what a poll costs. It can go when a fragment can set its own `run_every`
+Such a run redraws the whole page and costs ten times a poll. Remove when a fragment can set its own `run_every`
 (tests/ui/test_streamlit_internals.py).
 """
 
@@ -12,9 +12,9 @@ from streamlit.runtime.scriptrunner_utils.script_run_context import ThreadState
 
 
 def set_interval(interval_s: float) -> None:
-    """Has the browser run the fragment that is running now at another interval from here on.
+    """Makes the browser rerun the current fragment at another interval from now on.
 
-    Sends the message that a run of the whole page would send. Raises RuntimeError outside of a fragment.
+    Sends the message that a run of the whole page would send. Raises RuntimeError outside a fragment.
     """
     context, fragment_id = get_script_run_ctx(), ThreadState.get().fragment_id
     if context is None or fragment_id is None:

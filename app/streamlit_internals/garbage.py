@@ -1,18 +1,18 @@
-"""How often this process looks for garbage that only Python's collector finds."""
+"""Sets how often Python's cyclic garbage collector runs in this process."""
 
 from __future__ import annotations
 
 import gc
 
-# Containers more than were given back before the youngest are looked through. A run of a page makes and drops
-# thousands, and nearly all of them go without the collector.
+# The allocation surplus that triggers a collection of the youngest generation. A run of a page creates and drops
+# thousands of containers, and reference counting frees nearly all of them.
 YOUNG = 10_000
 
 
 def collect_seldom() -> None:
-    """Takes what has been imported so far out of the collector's sight, and has it look at the rest less often.
+    """Freezes the objects imported so far and makes the collector run less often.
 
-    With Python's own 700 the collector was a third of what watching a job cost the process: it went through every
+    With Python's default of 700, the collector used a third of the CPU time of watching a job: it traversed every
     module again and again.
     """
     gc.collect()

@@ -1,6 +1,6 @@
-"""Where Streamlit's own page lies: its inline script must be named in our content security policy, by its hash.
+"""Finds Streamlit's HTML page: the content security policy must list the hash of its inline script.
 
-It can go when that page has no inline script (tests/ui/test_hosting.py).
+Remove when that page has no inline script (tests/ui/test_hosting.py).
 """
 
 from __future__ import annotations

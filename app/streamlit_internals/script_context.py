@@ -1,6 +1,6 @@
-"""Whose script runs in this thread. Streamlit says so in a private module only: `st.context` has no id of the session.
+"""The session whose script runs in this thread. Only a private module has it: `st.context` has no session id.
 
-It can go when `st.context` tells the session's id (tests/ui/test_streamlit_internals.py).
+Remove when `st.context` has the session's id (tests/ui/test_streamlit_internals.py).
 """
 
 from __future__ import annotations
@@ -9,6 +9,6 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 
 def session_id() -> str | None:
-    """The id of the session whose script runs in this thread; None outside of a script."""
+    """Returns the id of the session whose script runs in this thread; None outside a script."""
     context = get_script_run_ctx(suppress_warning=True)
     return None if context is None else context.session_id

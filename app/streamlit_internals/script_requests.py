@@ -1,13 +1,13 @@
-"""When a request for a run of a page may cut short the run that goes on: never when a press would be lost.
+"""Decides when a rerun request may interrupt the current run: never if a click would be lost.
 
-Streamlit hands a press (of a button, or of something in a component) to one run only, and ends that run at its next
-`st.` call or look into the session as soon as the browser asks for another. So a click soon after a click took its
-effect from the first: a star that was not kept, a job that was not sent. With `runner.fastReruns` off all requests of
-a session go to one runner, and these say when it turns to the next.
+Streamlit passes a click (on a button or in a component) to one run only, and stops that run at its next
+`st.` call or session access as soon as the browser requests another run. So a click soon after another one lost
+the effect of the first: a star was not stored, a job not sent. With `runner.fastReruns` off, all requests of
+a session go to one runner, and this module decides when it starts the next one.
 
-It can go when Streamlit brings a run that carries a press to its end (tests/unit/test_script_requests.py).
+Remove when Streamlit completes a run that carries a click (tests/unit/test_script_requests.py).
 
-A request also tells the address as the browser knew it. One that was sent before the run before it changed the address
+A request also carries the browser's URL. A request that was sent before the previous run changed the URL
 (closed a picture, named a job) must not change it back.
 """
 
@@ -27,17 +27,17 @@ from streamlit.runtime.scriptrunner_utils.script_requests import (
     _has_active_trigger_value,
 )
 
-# So many wait for their turn; what comes then is folded into the last, as Streamlit has it.
+# The most waiting requests; further ones are merged into the last, as Streamlit does.
 MOST_WAITING = 50
 
-# A browser has learnt of a change of the address this long after the run that made it.
+# This long after a run, the browser knows the URL that the run has set.
 KNOWN_AFTER_S = 1.0
 MOST_SESSIONS = 1000
 
 
 @dataclass(frozen=True)
 class Address:
-    """The query string of a page as a session's last request told it, and as the run of that request left it."""
+    """A page's query string as sent by the session's last request, and as left by the run of that request."""
 
     page: str
     told: str
@@ -50,33 +50,33 @@ _addresses_lock = threading.Lock()
 
 
 class PatientRequests(ScriptRequests):
-    """The requests of one runner. A run that carries a press comes to its end first, and every run's callbacks do.
+    """The requests of one runner. A run that carries a click always completes, and so do the callbacks of every run.
 
-    Each press gets a run of its own, in their order and with the values of its time: Streamlit would have a newer press
-    in a component replace the one that waits, and send the words that were typed after the press.
-    What the run itself asks for (`st.rerun`, `st.switch_page`) and a stop end it at once, as ever.
+    Each click gets its own run, in order and with the widget values at its time: in Streamlit, a newer click
+    in a component would replace the waiting one and include text typed after the click.
+    `st.rerun`, `st.switch_page`, and a stop still end a run immediately.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._runner: int | None = None
-        # Of the run that goes on; only its own thread reads and writes these.
+        # State of the current run; only its own thread uses it.
         self._page = ""
         self._pressed = False
         self._in_callbacks = False
         self._asked_by_run = False
-        # The query string as the browser told it for this run; None before the first.
+        # The query string that the browser sent for this run; None before the first.
         self._told: str | None = None
-        # What comes after the request that Streamlit's class holds. By its lock.
+        # The requests after the one that Streamlit's class holds. Guarded by its lock.
         self._later: deque[RerunData] = deque()
 
     def on_scriptrunner_ready(self) -> ScriptRequest:
-        """The next run, or the end. Called by the runner's thread between runs."""
+        """Returns the next run, or the end. Called by the runner's thread between runs."""
         self._runner = threading.get_ident()
         return self._begin(super().on_scriptrunner_ready())
 
     def on_scriptrunner_yield(self) -> ScriptRequest | None:
-        """What ends the run that goes on, None while nothing does. Called by the runner's thread, very often."""
+        """Returns what ends the current run, or None. Called very often by the runner's thread."""
         if self._state is not ScriptRequestType.RERUN:
             return super().on_scriptrunner_yield()
         if self._in_callbacks:
@@ -88,7 +88,7 @@ class PatientRequests(ScriptRequests):
         return None if request is None else self._begin(request)
 
     def _begin(self, request: ScriptRequest) -> ScriptRequest:
-        """Notes what the run of `request`, which begins now, carries, and has the next one wait."""
+        """Records what the run of `request`, which starts now, carries, and makes the next one wait."""
         context = get_script_run_ctx(suppress_warning=True)
         if context is not None and self._told is not None:
             _leave(
@@ -96,7 +96,7 @@ class PatientRequests(ScriptRequests):
             )
         if request.type is ScriptRequestType.RERUN:
             data = request.rerun_data
-            # What a run asks for itself it sends from the address that it has made.
+            # A rerun requested by the run itself already has the URL that the run has set.
             if context is not None and not self._asked_by_run:
                 self._told = data.query_string
                 data = replace(data, query_string=_meant(context.session_id, data))
@@ -113,10 +113,10 @@ class PatientRequests(ScriptRequests):
         return request
 
     def _request_rerun_locked(self, new_data: RerunData) -> bool:
-        """Folds a request into the one that waits, or has it wait behind it."""
+        """Merges a request into the waiting one, or queues it behind."""
         if threading.get_ident() == self._runner:
             self._asked_by_run = True
-            # Of two ways to another page the person's counts.
+            # If both the run and the user switch pages, the user's choice wins.
             return self._leads_away() or super()._request_rerun_locked(new_data)
         if self._state is not ScriptRequestType.RERUN:
             return super()._request_rerun_locked(new_data)
@@ -146,7 +146,7 @@ def _leave(session_id: str, address: Address) -> None:
 
 
 def _meant(session_id: str, data: RerunData) -> str:
-    """The query string that a request means: what the run before left, when the browser had not learnt of it."""
+    """Returns a request's effective query string: the previous run's, if the browser did not know it yet."""
     with _addresses_lock:
         last = _addresses.get(session_id)
     if last is None or data.is_history_navigation or data.page_script_hash != last.page:
@@ -156,7 +156,7 @@ def _meant(session_id: str, data: RerunData) -> str:
 
 
 def carries_press(data: RerunData) -> bool:
-    """Whether something was pressed, which the browser tells only once; what has a value it tells every time."""
+    """Whether the request carries a click, which the browser sends only once; widget values come every time."""
     return any(
         _has_active_trigger_value(state)
         for states in (data.widget_states, data.replay_trigger_states)
@@ -166,5 +166,5 @@ def carries_press(data: RerunData) -> bool:
 
 
 def install() -> None:
-    """Has every runner that Streamlit starts from here on decide so."""
+    """Makes every runner that Streamlit starts from now on use these requests."""
     script_runner.ScriptRequests = PatientRequests  # type: ignore[attr-defined]

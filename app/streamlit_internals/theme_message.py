@@ -1,7 +1,7 @@
-"""The theme that Streamlit sends with every run, worked out once.
+"""Computes the theme that Streamlit sends with every run only once.
 
-Streamlit 1.67 goes through all its options six times for each run, a poll too: a sixth of what a poll costs. Ours do
-not change while the studio runs. It can go when Streamlit works the theme out once (tests/ui/test_theme_message.py).
+Streamlit 1.67 reads all its options six times per run, which is a sixth of the cost of a poll. The options do
+not change while the studio runs. Remove when Streamlit computes the theme once (tests/ui/test_theme_message.py).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ _work_out = app_session._populate_theme_msg
 
 
 def install() -> None:
-    """Has Streamlit take the theme of each section from memory after its first use."""
+    """Makes Streamlit cache the theme of each section after its first use."""
     app_session._populate_theme_msg = populate
 
 
 def populate(msg: CustomThemeConfig, section: str = "theme") -> None:
-    """Fills `msg` as Streamlit's own function of this place does."""
+    """Fills `msg` as Streamlit's original function does."""
     theme = _theme(section)
     if theme.ByteSize():
         msg.MergeFrom(theme)

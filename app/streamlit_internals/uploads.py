@@ -1,6 +1,6 @@
-"""Files that a page is given: taken out of Streamlit's memory as soon as they were read.
+"""Uploaded files: removed from Streamlit's memory as soon as they are read.
 
-It keeps them as long as the session lasts. This can go when it lets go of a file whose uploader is no longer drawn
+Streamlit keeps them for the whole session. Remove when it drops a file whose uploader is no longer drawn
 (tests/ui/test_streamlit_internals.py).
 """
 
@@ -18,13 +18,13 @@ ENDINGS = ("png", "jpg", "jpeg", "webp")
 
 
 def uploader_key(name: str) -> str:
-    """The key of the uploader of that name for now: each file gets one of its own, as an emptied one cannot be had."""
+    """Returns the current key of that uploader: each file gets a new key, because an uploader cannot be cleared."""
     return f"{name}_{st.session_state.setdefault(_counter(name), 0)}"
 
 
 @contextmanager
 def taken(name: str) -> Iterator[bytes | None]:
-    """The bytes that the uploader of that name was given, None without any; afterwards they are kept nowhere."""
+    """Returns the uploaded bytes, or None, and removes them from memory."""
     file = st.session_state.get(uploader_key(name))
     if not isinstance(file, UploadedFile):
         yield None

@@ -1,9 +1,9 @@
-// Names and values, each with a button that copies it, and buttons that copy all of it.
+// Names and values, each with a copy button, and buttons that copy all of them.
 async function toClipboard(text) {
   try {
     await navigator.clipboard.writeText(text)
   } catch {
-    // Without https, as on a laptop's own address in a local network.
+    // Without HTTPS, such as a laptop's address in a local network.
     const area = make("textarea", "", { "aria-hidden": "true", style: "position: fixed; top: -100px" })
     area.value = text
     document.body.append(area)

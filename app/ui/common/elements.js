@@ -1,4 +1,4 @@
-// What components are made of. Texts are only ever set as attributes or text nodes. Each brings its own ICONS.
+// Shared elements of components. Texts are only set as attributes or text nodes. Each component has its own ICONS.
 function icon(name) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg")
   svg.setAttribute("viewBox", "0 0 24 24")
@@ -21,7 +21,7 @@ function iconButton(className, label, name) {
   return make("button", className, { type: "button", "aria-label": label, title: label }, icon(name))
 }
 
-// Keys that belong to what has the focus: a text that is typed, a slider that is moved, a list that is chosen from.
+// Keys that belong to the focused element: a text field, a slider, or a list.
 function isTakenBy(event) {
   const target = event.composedPath()[0]
   if (!(target instanceof Element)) return false

@@ -24,10 +24,10 @@ class Attempt:
 
 
 def key_for(last: Attempt | None, requests: tuple[JobRequest, ...], now: float) -> str:
-    """The key for a press at `now` (seconds of any steady clock).
+    """Returns the key for a click at `now` (seconds of any monotonic clock).
 
-    The same key as before while the same requests have not been answered for good (a lost answer must not become
-    a second job, and a press that could send only some is repeated for the others), and for the rest of a double
+    The same key as before while the same requests have no final answer (a lost answer must not become
+    a second job, and a click that sent only some jobs is repeated for the others), and for the rest of a double
     click after it was; otherwise a new one.
     """
     if last is not None and last.requests == requests:
@@ -38,9 +38,9 @@ def key_for(last: Attempt | None, requests: tuple[JobRequest, ...], now: float) 
 
 
 def press_key(slot: str, request: JobRequest) -> str:
-    """The key for a press of the button `slot` that sends `request`: the same for both clicks of a double click.
+    """The key for a click on the button `slot` that sends `request`: the same for both clicks of a double click.
 
-    Each press of its own gets one of its own, also when the one before failed: nothing was made then.
+    Each separate click gets a new key, also after a failed one, which created nothing.
     """
     name = f"press_{slot}"
     now = time.monotonic()

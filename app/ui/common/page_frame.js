@@ -1,10 +1,10 @@
-// What every page has: the language and colors that were chosen, dialogs that Escape closes, and a sidebar that folds
-// away behind a choice on small screens.
+// What every page has: the chosen language and theme, dialogs that Escape closes, and a sidebar that collapses
+// after a choice on small screens.
 const OVER_PAGE_PX = 768;
 const WATCHED = "data-atelier-fold";
 const RELOADED = "atelier-colors";
 
-// Streamlit 1.67 keeps the theme a page was given in its menu by the path it was loaded at, and reads it at the start.
+// Streamlit 1.67 stores the theme chosen in its menu by the path of the page, and reads it on load.
 const themeKey = (path) => `stActiveTheme-${path}-v2`;
 
 function wear(theme, paths) {
@@ -12,7 +12,7 @@ function wear(theme, paths) {
   const worn = (path) => localStorage.getItem(themeKey(path)) ?? '"System"';
   const changes = worn(location.pathname) !== wanted;
   for (const path of paths) localStorage.setItem(themeKey(path), wanted);
-  // Once for each choice: were it not taken, the page would be loaded for ever.
+  // Once per choice: otherwise a theme that does not apply would reload the page forever.
   if (changes && sessionStorage.getItem(RELOADED) !== wanted + location.pathname) {
     sessionStorage.setItem(RELOADED, wanted + location.pathname);
     location.reload();
@@ -21,7 +21,7 @@ function wear(theme, paths) {
   }
 }
 
-// A button that is gone once it was pressed takes the focus along: Escape would not reach the dialog it was in.
+// A button that disappears on click loses the focus, so Escape would not reach its dialog.
 function closeByEscape(event) {
   if (event.key !== "Escape" || document.activeElement !== document.body) return;
   [...document.querySelectorAll('[data-testid="stDialog"]')].at(-1)?.querySelector('button[aria-label="Close"]')?.click();
@@ -29,11 +29,11 @@ function closeByEscape(event) {
 
 export default function ({ data, parentElement }) {
   wear(data.theme, data.paths);
-  // The same function is listening once, however often this runs.
+  // The same function is registered only once, however often this runs.
   window.addEventListener("keydown", closeByEscape);
-  // Screen readers pronounce, and browsers hyphenate and offer to translate, by it.
+  // Screen readers, hyphenation, and the browser's translation use it.
   document.documentElement.lang = data.language;
-  // The component lives in a shadow root of its own.
+  // The component has its own shadow root.
   const host = parentElement.getRootNode().host ?? parentElement;
   const sidebar = host.closest('[data-testid="stSidebar"]');
   if (!sidebar || sidebar.hasAttribute(WATCHED)) return;

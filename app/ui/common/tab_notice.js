@@ -1,4 +1,4 @@
-// One state for the tab: pages that are changed between mount this anew, and Streamlit sets the title with each run.
+// One state per tab: each page change mounts this again, and Streamlit sets the title with each run.
 const tab = (window.atelierTab ??= { open: [], seen: [], title: document.title, shown: null, watching: false })
 
 function show(text) {
@@ -12,7 +12,7 @@ function watchTitle() {
   tab.watching = true
   new MutationObserver(() => {
     if (document.title === tab.shown) return
-    // Streamlit's own title, of this page or the next one.
+    // The title set by Streamlit, of this page or the next one.
     tab.title = document.title
     if (tab.shown) document.title = tab.shown
   }).observe(document.head, { subtree: true, childList: true, characterData: true })
@@ -26,7 +26,7 @@ function watchTitle() {
 function notify(failed, last) {
   if (!("Notification" in window) || Notification.permission !== "granted") return
   if (!document.hidden && document.hasFocus()) return
-  // A second window says the same: the tag makes both one.
+  // The tag merges equal notifications of several windows.
   const note = new Notification("Atelier", {
     body: failed ? say("It ended without all of the pictures. Atelier says why.") : say("Your pictures are done."),
     tag: `atelier-${last}`,

@@ -22,8 +22,8 @@ ELSEWHERE_S = 3.0
 def tab_notice(open_ids: Sequence[str], *, failed: Sequence[str] = (), canceled: Sequence[str] = ()) -> None:
     """Draws the button that asks for notification permission while jobs are open; the rest is outside the page.
 
-    `open_ids` are the jobs that are being drawn or in line, `failed` and `canceled` those known to have ended so. Says
-    nothing of what is drawn, and nothing leaves the browser.
+    `open_ids` are the running and queued jobs, `failed` and `canceled` those known to have ended so. Says
+    nothing about the pictures, and sends nothing.
     """
     data = {
         "open": list(open_ids),

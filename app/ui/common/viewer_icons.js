@@ -1,4 +1,4 @@
-// The icons of the viewer's components, by the names that `icon` of elements.js is asked for.
+// The icons of the viewer's components, by the names passed to `icon` in elements.js.
 const ICONS = {
   back: "M15.400 7.400 14 6l-6 6 6 6 1.400-1.400-4.600-4.600z",
   forth: "M8.600 16.600 10 18l6-6-6-6-1.400 1.400 4.600 4.600z",

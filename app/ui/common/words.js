@@ -1,11 +1,11 @@
-// What a component says: in English here, in the reader's language when `data.words` brings it.
+// A component's texts: English here, translated if `data.words` has the translation.
 let WORDS = {}
 
 function speak(words) {
   WORDS = words ?? {}
 }
 
-// Tells languages apart: what was made while another one was spoken is made anew.
+// Identifies the language: elements built in another language are rebuilt.
 function spoken() {
   return JSON.stringify(WORDS)
 }

@@ -22,7 +22,7 @@ from services.records import Job, JobRequest, User
 def generate_form(studio: Studio, user: User) -> Job | None:
     """Draws the form and returns the job that was just submitted or is to be shown, else None.
 
-    Of several that were submitted it answers with the first; the feed watches the others too.
+    If several jobs were submitted, returns the first; the feed watches the others too.
     """
     cards = {card.id: card for card in studio.catalogue.models()}
     chosen = st.session_state.get(form.MEMORY, {}).get("g_model") or preferred(studio, user).model

@@ -1,12 +1,12 @@
-// The picture to draw over, as it is fitted, with a mask painted upon it by mouse, finger, pen or keys. The picture is only
-// ever shown; what leaves the browser is the mask: a PNG, white where the picture is drawn anew.
+// The fitted source picture with a mask painted on it by mouse, finger, pen, or keys. The picture is
+// only shown; the browser sends only the mask: a PNG, white where the picture is redrawn.
 const LONGEST_PX = [512, 1024]
 const RADIUS = { least: 1, most: 25, first: 6 } // in per cent of the longer side
 const MOST_STEPS = 60
 // The buttons of a pointer that paint: a mouse's first, a finger, a pen's tip, and its other end.
 const PEN_ERASER = 5
 const PAINTING = new Set([0, PEN_ERASER])
-// Two colors in stripes: whatever is below, one of them shows.
+// Stripes in two colors, so that one of them is visible on any picture.
 const TINT = ["#ec0c7a", "#ffd9ec"]
 const STRIPES = 40
 const ICONS = {
@@ -115,7 +115,7 @@ function isEmpty(mask) {
   return true
 }
 
-// White upon black, as the model takes it; "" when nothing is painted.
+// White on black, as the model expects it; "" if nothing is painted.
 function exported(mask) {
   if (isEmpty(mask)) return ""
   const out = make("canvas", "")
@@ -131,7 +131,7 @@ function exported(mask) {
   return out.toDataURL("image/png")
 }
 
-// A stored mask becomes what nothing can be undone of.
+// A stored mask becomes the base, which cannot be undone.
 async function load(mask, url) {
   const image = new Image()
   image.src = url
@@ -190,7 +190,7 @@ function makeView(parent, data) {
   return { root, stage, sheet, image, tint, frame, cursor, bar, buttons, size, live, mask, words: JSON.stringify(data.words), erase: false, at: null, token: null, stroke: null }
 }
 
-// The stage has the shape that is drawn where bars are added, and the picture's own where it is cut.
+// The stage has the output's shape when bars are added, and the picture's own shape when it is cropped.
 function layOut(view, data) {
   const own = data.width / data.height
   const wanted = data.wanted.width / data.wanted.height
@@ -212,7 +212,7 @@ export default function (component) {
   const { data, parentElement, setStateValue } = component
   speak(data.words)
   let view = views.get(parentElement)
-  // In another language it is made anew; the mask comes back as it was sent.
+  // A change of language rebuilds the painter; the mask is restored from the last one sent.
   if (!view || !parentElement.contains(view.root) || view.words !== JSON.stringify(data.words)) {
     view?.root.remove()
     view = makeView(parentElement, data)
@@ -224,8 +224,8 @@ export default function (component) {
   layOut(view, data)
   view.root.classList.toggle("painting", data.paint)
   view.tint.inert = !data.paint
-  // What the studio put there: a mask from a file, or one that was painted before a reload. What is painted here is not
-  // sent back, and an answer that comes late never takes the place of a newer stroke.
+  // A mask from the server: from a file, or painted before a reload. What is painted here is not
+  // sent back, and a late response never replaces a newer stroke.
   if (view.token !== data.token) {
     view.token = data.token
     mask.steps = []
@@ -286,7 +286,7 @@ export default function (component) {
       ((event.clientY - box.top) * canvas.height) / box.height,
     ]
   }
-  // In the view, not in this run: an answer of the studio may come in the middle of a stroke, and runs this again.
+  // Kept in the view, not in this run: a server response during a stroke runs this function again.
   canvas.onpointerdown = (event) => {
     if (!data.paint || !event.isPrimary || !PAINTING.has(event.button)) return
     event.preventDefault()
@@ -300,7 +300,7 @@ export default function (component) {
     showCursor()
   }
   canvas.onpointermove = (event) => {
-    // A second finger and a palm draw nothing and do not move the brush.
+    // A second finger or a palm neither draws nor moves the brush.
     if (!event.isPrimary) return
     view.at = point(event)
     showCursor()
@@ -370,6 +370,6 @@ export default function (component) {
     view.at = null
     showCursor()
   }
-  // Streamlit's own keys are for the page.
+  // Streamlit's keyboard shortcuts are for the page.
   view.bar.onkeydown = (event) => event.stopPropagation()
 }

@@ -35,7 +35,7 @@ def mask_painter(
     """Draws the picture cropped or with bars to fit `wanted`; returns the PNG of the latest mask.
 
     None: nothing was painted since `token`; empty bytes: the mask was cleared. `mask` is what is there to begin
-    with; it is loaded by a browser that has not seen `token` yet. The answer is the same at every run until the next
+    with; a browser that has not seen `token` yet loads it. The result is the same in every run until the next
     stroke. No AWS call: the browser loads the picture by its link.
     """
     data = {

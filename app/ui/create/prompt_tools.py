@@ -56,7 +56,7 @@ def prompt_tools(studio: Studio, user: User) -> None:
 def prompts(studio: Studio, user: User, text: str) -> tuple[str, ...]:
     """Expands `text` in the chosen template into prompts. Raises InvalidRequest, Unavailable.
 
-    An empty text is one empty prompt, whatever the template: there is nothing to draw.
+    An empty text is one empty prompt, whatever the template.
     """
     if not text.strip():
         return (text,)

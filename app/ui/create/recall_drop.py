@@ -30,7 +30,7 @@ def recall_drop(studio: Studio) -> None:
     """Draws the drop area; after a drop, until it is closed, the file's settings, which of them do not fit
     the chosen model, and the ways to use it.
 
-    The file's bytes are kept nowhere, not in the session either.
+    The file's bytes are not stored, not even in the session.
     """
     said = st.session_state.get(RECALLED)
     with st.expander(

@@ -38,7 +38,7 @@ NOTHING_PAINTED = mark("Nothing is painted yet. Paint over the part to redraw, o
 def source_picture(studio: Studio, user: User, card: ModelCard, field_errors: FieldErrors) -> Source | None:
     """Draws the part and returns what the form draws over, None without a picture.
 
-    Reads the chosen picture when this session has not seen it yet, or its link grows old.
+    Reads the chosen picture if this session has not seen it yet or its link is about to expire.
     """
     chosen = source_choice.current()
     if not card.image_to_image:

@@ -33,7 +33,7 @@ def whole_presses(
 ) -> tuple[tuple[Image, ...], dict[str, Job]]:
     """Returns the pictures and their jobs with all other drafts of the same groups and their finished pictures.
 
-    `ended` are jobs that brought no pictures. No AWS call while all of them are there, otherwise up to four.
+    `ended` are jobs without pictures. No AWS call if all are in the feed, otherwise up to four.
     """
     known = {**jobs, **{job.id: job for job in ended if job.draft is not None}}
     rest = studio.drafts.rest(user, known.values())

@@ -47,7 +47,7 @@ def draft_group(
 ) -> GridAction | None:
     """Draws the drafts of one group and the button that finishes the picked ones; returns a picture to view.
 
-    What is picked stands in the address. `jobs` are those of the feed by id, `finished` the drafts drawn in full,
+    The picks are in the URL. `jobs` are the feed's jobs by id, `finished` the drafts drawn at full quality,
     `open_ids` the jobs that are still being drawn.
     """
     press = press_of(jobs, images[0].job_id)

@@ -1,4 +1,4 @@
-// Drafts to pick from, under their prompts. Texts arrive as data and are only ever set as attributes or text nodes.
+// Selectable drafts under their prompts. Texts arrive as data and are only set as attributes or text nodes.
 const views = new WeakMap()
 const ICONS = {
   look: "M5 5h6v2H8.4l3.3 3.3-1.4 1.4L7 8.4V11H5V5zm14 14h-6v-2h2.6l-3.3-3.3 1.4-1.4 3.3 3.3V13h2v6z",
@@ -42,7 +42,7 @@ export default function (component) {
   speak(data.words)
   let view = views.get(parentElement)
   if (!view || !parentElement.contains(view.root)) {
-    // What was picked is known to the server from the first press on; until then it says what was picked before.
+    // The server knows the picks from the first click on; until then, it sends the earlier ones.
     view = { root: make("div", "parts"), picked: new Set(data.picked) }
     parentElement.append(view.root)
     views.set(parentElement, view)

@@ -49,7 +49,7 @@ def draft_picker(
 ) -> tuple[tuple[str, ...], str | None]:
     """Draws the drafts; returns the picked ids and the draft to view large.
 
-    `finished` are marked as drawn in full already. `narrow` puts prompts of one draft each side by side. No AWS
+    `finished` are marked as already drawn at full quality. `narrow` puts single drafts side by side. No AWS
     call: links are signed here.
     """
     images = [image for part in parts for image in part.images]

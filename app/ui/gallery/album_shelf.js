@@ -1,4 +1,4 @@
-// Albums as covers with their names. Texts arrive as data and are only ever set as attributes or text nodes.
+// Albums as covers with names. Texts arrive as data and are only set as attributes or text nodes.
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component
   speak(data.words)

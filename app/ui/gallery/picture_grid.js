@@ -1,4 +1,4 @@
-// A grid of pictures that loads lazily; several can be chosen at once. Texts arrive as data and are only ever set as
+// A lazily loading picture grid with multiple selection. Texts arrive as data and are only set as
 // attributes or text nodes.
 const ICONS = {
   star: "M12 17.3 6.2 20.800 7.700 14.200 2.600 9.800l6.700-.6L12 3l2.700 6.200 6.700.6-5.100 4.400 1.500 6.600z",
@@ -108,14 +108,14 @@ function columnsOf(grid) {
   return getComputedStyle(grid).gridTemplateColumns.split(" ").length
 }
 
-// A word that telephones have no room for.
+// A label that is hidden on phones.
 function word(text) {
   const words = make("span", "words")
   words.textContent = text
   return words
 }
 
-// The frame around the tiles, the bar for what is chosen, and the line that screen readers hear.
+// The frame around the tiles, the selection bar, and the live region for screen readers.
 function makeView(parent, data) {
   const frame = make("div", "frame")
   const grid = make("div", "grid")
@@ -155,7 +155,7 @@ function makeView(parent, data) {
   return view
 }
 
-// In the middle of the window, but beside the sidebar; without its words where they are too long for that.
+// Centered in the window next to the sidebar; without labels if they are too long.
 function placeDock({ frame, dock }) {
   const room = frame.getBoundingClientRect()
   dock.classList.remove("tight")
@@ -164,7 +164,7 @@ function placeDock({ frame, dock }) {
   dock.style.left = `${Math.min(Math.max(innerWidth / 2, room.left + half), innerWidth - half - 12)}px`
 }
 
-// The dialog that a tile opens cannot give the focus back by itself: it does not see into this component.
+// The dialog that a tile opens cannot restore the focus, because it cannot see into this component.
 function takeFocusBack(open) {
   let seen = false
   const watch = new MutationObserver(() => {
@@ -195,7 +195,7 @@ export default function (component) {
   grid.dataset.count = data.items.length
   ;(data.select ? view.frame : grid).setAttribute("aria-label", data.label)
 
-  // Nodes are kept by id, so that a rerun neither loads a picture again nor loses the focus.
+  // Nodes are reused by id, so that a rerun neither reloads a picture nor loses the focus.
   const focused = grid.getRootNode().activeElement?.closest?.(".tile, .dock")
   const place = [...grid.children].indexOf(focused)
   const known = new Map([...grid.children].map((tile) => [tile.dataset.id, tile]))
@@ -220,7 +220,7 @@ export default function (component) {
     open.focus()
   }
   if (!opens().some((open) => open.tabIndex === 0)) opens()[0]?.setAttribute("tabindex", "0")
-  // What had the focus was deleted: its neighbor has it now.
+  // The focused picture was deleted, so its neighbor gets the focus.
   if (lostFocus) {
     const next = opens()[Math.min(Math.max(place, 0), opens().length - 1)]
     if (next) focusOn(next)
@@ -228,7 +228,7 @@ export default function (component) {
 
   const send = (kind, ids, extra = {}) => setTriggerValue("act", { kind, ids, ...extra })
   const tilesOf = (ids) => [...grid.children].filter((tile) => ids.includes(tile.dataset.id))
-  // A key on one of the chosen pictures means all of them, on another one that one.
+  // A key on a selected picture applies to all selected ones; on another picture, only to that one.
   const meant = (tile) => (chosen.has(tile.dataset.id) ? inOrder() : [tile.dataset.id])
   const inOrder = () => [...grid.children].map((tile) => tile.dataset.id).filter((id) => chosen.has(id))
   const star = (ids, favorite) => {
@@ -327,7 +327,7 @@ export default function (component) {
   }
   if (!data.select) return
 
-  // A button is pressed when Space is let go: here Space has done its work by then.
+  // A button is clicked when Space is released; here, Space has already been handled.
   grid.onkeyup = (event) => {
     if (event.key === " ") event.preventDefault()
   }

@@ -49,9 +49,9 @@ def picture_grid(
 ) -> GridAction | None:
     """Draws the pictures and returns the action that was just requested, else None.
 
-    `tiles` shows thumbnails, `large` the pictures themselves. With `select` several can be chosen, and a bar over the
-    page says what to do with them (`lifted` when there is another bar below). `trash` shows the days left, and offers
-    what can be done there; `plain` shows pictures to choose one from. No AWS call: links are signed here.
+    `tiles` shows thumbnails, `large` the pictures themselves. With `select`, several can be chosen, and a bar over the
+    page offers actions on them (`lifted` if there is another bar below). `trash` shows the days left and offers
+    the trash's actions; `plain` shows pictures to choose one from. No AWS call: links are signed here.
     """
     shown = links(studio, images, "shown" if look == "large" else "thumbnail")
     items = [

@@ -40,9 +40,9 @@ COLUMNS = (
 
 
 def history_csv(list_jobs: Callable[..., Page[Job]], wanted: JobFilter) -> bytes:
-    """UTF-8 with a byte order mark, newest first, `MOST_ROWS` jobs at most; times in UTC, prices in US dollars.
+    """Returns UTF-8 with a byte order mark, newest first, at most `MOST_ROWS` jobs; times in UTC, prices in US dollars.
 
-    `list_jobs` as `find_jobs` takes it. Texts that a spreadsheet would run are quoted with an apostrophe.
+    `list_jobs` is as in `find_jobs`. Texts that a spreadsheet would execute are prefixed with an apostrophe.
     """
     target = io.StringIO(newline="")
     writer = csv.writer(target)

@@ -1,4 +1,4 @@
-// Two pictures against each other: under a slider, faded into each other, or side by side; below it what differs.
+// Compares two pictures: under a slider, by fading, or side by side; the differences are listed below.
 const modesInWords = () => [
   ["slide", say("Slider")],
   ["fade", say("Fade")],

@@ -56,7 +56,7 @@ def share_panel(studio: Studio, user: User, image: Image) -> None:
 def share_rows(studio: Studio, user: User, shares: Iterable[Share], *, linked: bool = False) -> None:
     """Lists the links with their expiry, view counts, and the button that revokes them.
 
-    `linked` adds the way to its picture.
+    `linked` adds a button that opens the picture.
     """
     for share in shares:
         with st.container(

@@ -58,7 +58,7 @@ def act_on(studio: Studio, user: User, action: GridAction, images: Sequence[Imag
 def open_linked(studio: Studio, user: User, image_ids: Sequence[str]) -> None:
     """On the first run of a page, opens what the URL names: one picture, or two to compare.
 
-    Also what a panel asked to be drawn again. What is not this user's looks like what does not exist.
+    Also reopens the viewer for a panel. Another user's picture looks like one that does not exist.
     """
     if st.session_state.pop(REOPEN, False) and (ids := st.session_state.get(IDS)):
         open_viewer(studio, user, ids)

@@ -1,4 +1,4 @@
-// One picture, to be looked at closely: wheel, pinch, double click and keys zoom, drag and arrows move it.
+// One zoomable picture: wheel, pinch, double click, and keys zoom; drag and arrows move it.
 const MOST_SCALE = 12
 const STEP = 1.25
 const SWIPE_PX = 60
@@ -52,7 +52,7 @@ function show(view) {
   view.x = Math.max(-most[0], Math.min(most[0], view.x))
   view.y = Math.max(-most[1], Math.min(most[1], view.y))
   image.style.transform = `translate(${view.x}px, ${view.y}px) scale(${scale})`
-  // Close up single pixels are what one wants to see.
+  // At high zoom, single pixels should stay sharp.
   image.style.imageRendering = scale > 1 && (wide * scale) / (image.naturalWidth || wide) >= 6 ? "pixelated" : "auto"
   stage.classList.toggle("enlarged", scale > 1)
   const words = scale > 1 ? `${Math.round(scale * 100)} %` : say("Fit")
@@ -62,7 +62,7 @@ function show(view) {
   view.larger.disabled = scale >= MOST_SCALE
 }
 
-// `at` is the point that stays where it is, from the middle of the stage.
+// `at` is the point that does not move, relative to the middle of the stage.
 function zoom(view, factor, at = { x: 0, y: 0 }) {
   const before = view.scale
   view.scale = Math.max(1, Math.min(MOST_SCALE, before * factor))
@@ -156,8 +156,8 @@ function toggleFull(view) {
   else view.stage.requestFullscreen?.().catch(() => {})
 }
 
-// The dialog puts the focus on itself or on its first button, sooner or later. While it opens the picture takes the
-// focus back, until somebody does something; not from a field in which one types.
+// The dialog focuses itself or its first button at some point. While it opens, the picture takes the
+// focus back until the first input, but never from a text field.
 function giveKeys(stage) {
   const over = new AbortController()
   const take = () => {
@@ -167,7 +167,7 @@ function giveKeys(stage) {
   for (const act of ["keydown", "pointerdown"]) window.addEventListener(act, () => over.abort(), options)
   window.addEventListener("focusin", (event) => event.composedPath().includes(stage) || take(), options)
   setTimeout(() => over.abort(), OPENING_MS)
-  // As long as the dialog is not to be seen, nothing of it can have the focus.
+  // Nothing in the dialog can have the focus until it is visible.
   const untilTaken = () => {
     take()
     if (!over.signal.aborted && !stage.matches(":focus-within")) requestAnimationFrame(untilTaken)
@@ -253,7 +253,7 @@ export default function (component) {
     event.preventDefault()
     event.stopImmediatePropagation()
   }
-  // Before Streamlit's own keys: an enlarged picture takes the arrows and 0 for itself.
+  // Runs before Streamlit's shortcuts: an enlarged picture uses the arrows and 0.
   window.addEventListener("keydown", onKey, true)
   return () => window.removeEventListener("keydown", onKey, true)
 }

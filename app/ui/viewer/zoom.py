@@ -36,9 +36,9 @@ def zoom(
     ahead: Sequence[str],
     on_act: Callable[[], None],
 ) -> None:
-    """Draws the picture of `image_ids` that is viewed; `on_act` is called when something is asked, see `asked`.
+    """Draws the picture of `image_ids` that is viewed; `on_act` is called on an action, see `asked`.
 
-    Those of the ids `ahead` are loaded ahead. No AWS call; the browser gets presigned links.
+    The pictures in `ahead` are preloaded. No AWS call; the browser gets presigned links.
     """
     here = image_ids.index(image.id) if image.id in image_ids else 0
     many = len(image_ids) > 1

@@ -1,4 +1,4 @@
-"""Every place of the pages that takes a text or a file, read from the code: what hostile tests are held against."""
+"""All text and file fields of the pages, read from the code, so that the hostile tests cover each one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real Chromium, and studios for it: whole ones as `make run` starts them, with a model or without, and bare ones."""
+"""A real Chromium and studios for it: full ones as `make run` starts, with or without a model, and bare ones."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(chromium: Browser) -> Iterator[BrowserContext]:
-    """A browser that has never been here."""
+    """A browser without cookies or cache."""
     context = chromium.new_context(viewport={"width": 1360, "height": 900}, accept_downloads=True)
     context.set_default_timeout(TIMEOUT_MS)
     yield context
@@ -59,7 +59,7 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """Its first window; what it shows at the end of the story, well or badly ended, is left in build/stories."""
+    """Its first window; a screenshot at the end of the test, passed or failed, is left in build/stories."""
     page = context.new_page()
     yield page
     # A window that was closed or is gone with its browser shows nothing; that is no fault of the story.
@@ -136,11 +136,11 @@ def sign_in(page: Page, url: str, person: dict[str, str], *, button: str = "Sign
 
 
 def heading(page: Page, name: str) -> None:
-    """Waits until the page of that title is there."""
+    """Waits until the page with that title is shown."""
     page.get_by_role("heading", name=name, exact=True).wait_for()
 
 
 def generate(page: Page, prompt: str) -> None:
-    """Types a prompt and sends it off by keyboard."""
+    """Types a prompt and submits it by keyboard."""
     page.get_by_label("Prompt", exact=True).fill(prompt)
     page.keyboard.press("Control+Enter")

@@ -1,4 +1,4 @@
-"""Every page and dialog by axe-core (WCAG 2.2 AA), light and dark, from 320 px to a desktop, and at 200 % zoom."""
+"""Every page and dialog by axe-core (WCAG 2.2 AA), light and dark, from 320 px to desktop, and at 200 % zoom."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SIZES = ((1360, 900), (680, 450), (320, 640))
 
 
 def faults(page: Page, rules: dict[str, Any] = RULES) -> list[str]:
-    """What axe-core finds, one line each: the rule, and the first place."""
+    """Returns axe-core's findings, one line each: the rule and the first element."""
     # What the bar that stays in sight covers comes out from below it by scrolling.
     page.evaluate(NO_BAR)
     found = Axe().run(page, options=rules).response["violations"]
@@ -40,7 +40,7 @@ def faults(page: Page, rules: dict[str, Any] = RULES) -> list[str]:
 
 
 def faults_in_both_colors(page: Page) -> list[str]:
-    """The same, light and dark: the second time only for what colors can do wrong. Leaves the page in the second."""
+    """Checks light and dark, the second one only for color rules. Leaves the page in the second theme."""
     found = faults(page)
     now = page.locator(".stApp").evaluate("app => getComputedStyle(app).colorScheme")
     other: Any = "light" if now == "dark" else "dark"
@@ -100,7 +100,7 @@ def test_no_page_has_a_fault_that_axe_finds(running: RunningStudio, page: Page) 
 
 
 class Looks:
-    """Looks through what is open with axe, in both colors, and remembers what it found."""
+    """Checks the current view with axe in both themes and collects the findings."""
 
     def __init__(self, page: Page) -> None:
         self.page = page

@@ -1,4 +1,4 @@
-"""A picture of one's own is drawn over: uploaded and masked with mouse and keys, and from the viewer by finger."""
+"""Drawing over a picture: uploaded and masked by mouse and keys, and from the viewer by touch."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def stroke(page: Page, canvas: Locator, *points: tuple[float, float]) -> None:
 
 
 def settled(page: Page) -> None:
-    """Waits until the page has taken what was done on it: a run that has not begun yet does not show."""
+    """Waits until the page has processed the last action, including a run that has not started yet."""
     page.wait_for_timeout(600)
     page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
 
@@ -96,7 +96,7 @@ def finished(page: Page, running: RunningStudio) -> Any:
     return running.wait_for_job(job_id, "succeeded", "failed")
 
 
-def test_an_upload_is_drawn_anew_only_where_a_mask_was_painted_and_a_reload_keeps_both(
+def test_an_upload_is_redrawn_only_where_a_mask_was_painted_and_a_reload_keeps_both(
     running: RunningStudio, page: Page, tmp_path: Path
 ) -> None:
     file = tmp_path / "photograph.jpg"
@@ -169,7 +169,7 @@ def test_an_upload_is_drawn_anew_only_where_a_mask_was_painted_and_a_reload_keep
 
 
 def _paint_while_the_studio_answers(page: Page, canvas: Locator, first: float) -> None:
-    """An answer to the stroke before, that comes in the middle of one, takes nothing of it away."""
+    """A response to the previous stroke that arrives during a stroke does not change the current one."""
     page.get_by_role("button", name="Brush").click()
     stroke(page, canvas, (0.3, 0.1), (0.3, 0.15))
     box = canvas.bounding_box()

@@ -1,4 +1,4 @@
-"""The gate in a real browser: each page's path asked logged out on a freshly started server, and the other sign-in."""
+"""Access in a real browser: each page's path while signed out on a fresh server, and the password sign-in."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def add_mia(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str
 
 
 def upgrade_status(url: str, *, origin: str) -> int:
-    """How the studio answers a page of `origin` that asks for its WebSocket; 101 is a yes."""
+    """Returns the status of a WebSocket request from a page of `origin`; 101 means accepted."""
     connection = HTTPConnection(urlsplit(url).netloc, timeout=20)
     headers = {
         "Origin": origin,

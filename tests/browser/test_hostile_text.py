@@ -1,4 +1,4 @@
-"""Text that would be interpreted, typed into every field a user can fill and shown on every page that shows it."""
+"""Hostile text, typed into every field that a user can fill and shown on every page that displays it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ LOOK = r"""() => {
 
 
 class Watch:
-    """Sees every request of a browser, fills its fields, and looks through its pages."""
+    """Records every request of a browser, fills its fields, and inspects its pages."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -144,7 +144,7 @@ def _type_into_the_book(page: Page, watch: Watch) -> None:
 
 
 def _give_files(page: Page, watch: Watch) -> None:
-    """To each uploader a file of a wrong kind, whose name the page tells, and one that is taken or refused in words."""
+    """Gives each uploader a file of a wrong type, whose name the page shows, and one that is accepted or refused."""
     recipe = files.png(
         {"parameters": f"{ALL}\nNegative prompt: {ALL}\nSteps: 9, Sampler: {LATEX}, Model: {MARKDOWN}"}
     )

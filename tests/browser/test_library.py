@@ -1,4 +1,4 @@
-"""The gallery as a library: found by words, gathered in an album, taken home as a ZIP, on a telephone too."""
+"""The gallery: searching, adding to an album, and downloading a ZIP, on desktop and phone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 
 def fetch_zip(page: Page, context: BrowserContext, target: Path, kind: str) -> zipfile.ZipFile:
-    """Orders the ZIP that the dialog is about and opens it, once the worker has made it."""
+    """Requests the dialog's ZIP and opens it once the worker has created it."""
     dialog = page.get_by_role("dialog")
     dialog.get_by_text(kind, exact=True).click()
     dialog.get_by_role("button", name="Create ZIP").click()

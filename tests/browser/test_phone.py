@@ -1,4 +1,4 @@
-"""The studio on a telephone: touch, no keyboard, a screen that the form alone fills."""
+"""The studio on a phone: touch, no keyboard, and a screen that the form fills."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_telephone_answers_a_press_within_sight_and_hints_at_no_keys(
 
 
 def _try_a_job_of_the_history_again(running: RunningStudio, page: Page) -> None:
-    """The table with its filters, a job in full, its repetition and its deletion, on the narrowest screens."""
+    """The table, its filters, a job's details, its repetition, and its deletion, on the narrowest screens."""
     with running.model_held():
         canceled = [running.ask("POST", "/v1/jobs", {"prompt": "a rocket"})["id"] for _ in range(2)]
         for job in canceled:

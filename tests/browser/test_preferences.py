@@ -1,4 +1,4 @@
-"""The colors and the language that a person chose are those of every page, in a new window too."""
+"""The chosen theme and language apply to every page, also in a new window."""
 
 from __future__ import annotations
 

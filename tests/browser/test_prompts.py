@@ -1,4 +1,4 @@
-"""One press, several pictures: a list is made, alternatives are priced and drawn, a prompt is starred and reused."""
+"""Several pictures with one click: a list is created, alternatives are drawn, a prompt is reused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture downloaded from the gallery is dropped on the first page and fills the form, as does nothing hostile."""
+"""A picture downloaded from the gallery fills the form when dropped on the Create page; hostile files do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole way in a real browser: sign in, draw, look, mark, download, delete, have it back, sign out."""
+"""The whole workflow in a real browser: sign in, draw, view, mark, download, delete, restore, sign out."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ Stop = Callable[[Page, str], None]
 
 @pytest.fixture
 def stop(request: pytest.FixtureRequest) -> Stop:
-    """`stop(page, name)`: a screenshot of what is there when nothing is on its way any more."""
+    """`stop(page, name)`: takes a screenshot once the page is idle."""
     SHOTS.mkdir(parents=True, exist_ok=True)
 
     def taken(page: Page, name: str) -> None:
@@ -66,7 +66,7 @@ def stop(request: pytest.FixtureRequest) -> Stop:
 
 
 def window(chromium: Browser, colors: Any, **more: Any) -> Page:
-    """A browser that has never been here, in a window of its own."""
+    """A browser without cookies or cache, in its own window."""
     context = chromium.new_context(
         **({"viewport": {"width": 1360, "height": 900}, "color_scheme": colors} | more)
     )

@@ -1,4 +1,4 @@
-"""The viewer in a real browser: keys and zoom, copying, comparing, drawing again, a link for a stranger."""
+"""The viewer in a real browser: keys, zoom, copying, comparing, drawing again, and a public link."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""While it is drawn: the tab's title and the browser's own notification; drafts that are picked and finished."""
+"""While a job runs: the tab's title and the browser notification; drafts that are picked and finished."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_tab_says_what_goes_on_and_the_browser_when_it_is_done(
     assert page.evaluate("window.shown") == [["Atelier", "Your pictures are done."]]
 
 
-def test_drafts_of_two_prompts_are_picked_and_finished_beside_each_other(
+def test_drafts_of_two_prompts_are_picked_and_finished_side_by_side(
     running: RunningStudio, page: Page
 ) -> None:
     sign_in(page, running.url, running.credentials["maker"])

@@ -24,7 +24,7 @@ TIMEOUT_S = 20.0
 
 
 def claims(user: User, **changed: Any) -> dict[str, Any]:
-    """What the ID token of a user who has just signed in says."""
+    """The ID token claims of a user who has just signed in."""
     sub = user.id
     return {
         "is_logged_in": True,
@@ -37,7 +37,7 @@ def claims(user: User, **changed: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def settings(cloud_process: EmbeddedCloud) -> Iterator[Settings]:
-    """The settings of one studio for all tests of a file; what keeps them apart is a user of each one's own."""
+    """The settings of one studio for all tests of a file; each test is isolated by its own user."""
     with settings_of_a_file(cloud_process) as settings:
         yield settings
 
@@ -138,7 +138,7 @@ def draw(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> Callable[..
 
 
 def words(at: AppTest) -> str:
-    """Everything the page says as text, for looking something up in it."""
+    """All texts of the page, to search in."""
     kinds = (
         "title",
         "subheader",
@@ -155,5 +155,5 @@ def words(at: AppTest) -> str:
 
 
 def components(at: AppTest) -> str:
-    """What the page's own components were given, as JSON."""
+    """The data of the page's components, as JSON."""
     return "\n".join(element.proto.json for element in at.get("bidi_component"))

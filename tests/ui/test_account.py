@@ -1,4 +1,4 @@
-"""The account page: who one is, what is used, and keys for programs."""
+"""The account page: identity, usage, and API keys."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_key_without_a_name_is_refused_at_the_name(
     assert studio.accounts.keys(maker) == ()
 
 
-def test_this_month_is_drawn_by_day_and_told_in_words(
+def test_this_month_is_charted_by_day_and_summarized_in_words(
     open_page: Callable[..., AppTest], draw: Callable[..., Job]
 ) -> None:
     draw("a red apple", count=3)

@@ -1,4 +1,4 @@
-"""The cost page: for admins, the ledger's own figures; for makers, the denied page."""
+"""The cost page: admins see the ledger's figures, makers see the page without access."""
 
 from __future__ import annotations
 

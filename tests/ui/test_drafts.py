@@ -1,4 +1,4 @@
-"""Drafts on the page: offered with their price, picked, finished beside their draft; all of it there after a reload."""
+"""Drafts on the page: offered with a price, picked, finished next to their draft, and restored after a reload."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def press_drafts(
     fail: int | None = None,
     leave: int | None = None,
 ) -> list[Job]:
-    """The jobs of a press for drafts: all drawn but for the one that fails and the one that is left open, by place."""
+    """The jobs of a click for drafts: all drawn except the failed one and the open one, by index."""
     requests = [FINE.model_copy(update={"prompt": prompt}) for prompt in prompts]
     planned = in_group(plan(studio.catalogue.card("pocket"), requests, count), "-".join((user.id, *prompts)))
     sent = studio.multi_submit.submit(
@@ -47,7 +47,7 @@ def press_drafts(
 
 
 def pickers(at: AppTest) -> list[dict[str, object]]:
-    """What the grids of drafts on the page were given."""
+    """The data of the draft grids on the page."""
     given = [json.loads(one) for one in components(at).splitlines()]
     return [one for one in given if "parts" in one]
 
@@ -162,7 +162,7 @@ def test_a_press_is_shown_whole_however_much_was_drawn_since(
     assert [len(part["items"]) for part in given["parts"]] == [6, 6]  # type: ignore[attr-defined]
 
 
-def test_a_job_of_the_press_that_failed_is_told_beside_the_others_which_can_be_picked(
+def test_a_failed_job_is_shown_next_to_the_other_drafts_which_can_still_be_picked(
     open_page: Callable[..., AppTest], studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     jobs = press_drafts(studio, endpoint, maker, ["a pear", "a plum", "a fig"], 12, fail=0, leave=2)
@@ -254,7 +254,7 @@ def test_only_what_is_missing_of_the_picks_is_priced_and_drawn(
     assert len(finals) == 2 and made.id in {job.id for job in finals}
 
 
-def test_what_could_not_be_sent_stays_picked_and_is_told(
+def test_a_draft_that_could_not_be_sent_stays_picked_and_an_error_is_shown(
     open_page: Callable[..., AppTest],
     studio: Studio,
     endpoint: ScriptedEndpoint,
@@ -319,7 +319,7 @@ def test_what_is_picked_stands_in_the_address_and_is_finished_with_its_price(
     assert "picks" not in at.query_params
 
 
-def test_a_finished_picture_stands_beside_its_draft(
+def test_a_finished_picture_appears_next_to_its_draft(
     open_page: Callable[..., AppTest],
     studio: Studio,
     endpoint: ScriptedEndpoint,

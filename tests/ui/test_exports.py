@@ -1,4 +1,4 @@
-"""The dialog that orders ZIPs: what goes in, how far it is, and the way to it."""
+"""The ZIP dialog: contents, progress, and download."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_zip_is_ordered_watched_fetched_and_deleted(
     assert studio.exports.list(maker) == () and not at.exception
 
 
-def test_what_cannot_be_made_is_told(
+def test_a_zip_that_cannot_be_created_is_reported(
     in_dialog: Callable[..., AppTest], draw: Callable[..., Job], studio: Studio, maker: User
 ) -> None:
     ids = draw().image_ids

@@ -1,4 +1,4 @@
-"""The gallery: pictures by page, favorites, the dialog on one of them."""
+"""The gallery: paging, favorites, and the viewer dialog."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_the_arrows_go_through_the_pictures(
     assert '"before": true, "after": false, "place": "2 of 2"' in components(at.run())
 
 
-def test_a_picture_whose_job_was_deleted_elsewhere_is_told_to_be_gone(
+def test_a_picture_whose_job_was_deleted_elsewhere_is_reported_as_gone(
     in_dialog: Callable[..., AppTest], picture: Image, studio: Studio, maker: User
 ) -> None:
     at = in_dialog(viewer.show_picture, (picture.id,)).run()

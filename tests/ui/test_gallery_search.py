@@ -1,4 +1,4 @@
-"""The gallery by words, filters and albums: kept in the address, shown as chips, never a hole for others' pictures."""
+"""Gallery search, filters, and albums: kept in the URL, shown as chips, never showing others' pictures."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_filters_join_show_as_chips_and_are_cleared_at_once(
     assert "No matching pictures." in words(at) and at.query_params["to"] == "2020-01-01"
 
 
-def test_days_in_the_wrong_order_are_told_and_nonsense_is_not_said(
+def test_days_in_the_wrong_order_are_reported_and_invalid_values_are_ignored(
     open_page: Callable[..., AppTest], drawn: dict[str, str]
 ) -> None:
     at = open_page(GALLERY, query={"from": "2026-02-01", "to": "2026-01-01"})

@@ -1,4 +1,4 @@
-"""The gallery by rating, by tag and in the trash; what the address says of it; marks on one picture and on many."""
+"""The gallery by rating and tag, the trash, the view in the URL, and marks on one or several pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Python's collector, set for a server: less often, and never in vain."""
+"""Python's garbage collector, tuned for a server: it runs less often and still finds cycles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may see what: each page logged out, expired, of another's role; the gate in each page's own first line."""
+"""Access to pages: signed out, expired, or with another role; each page starts with the access check."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_every_page_file_is_in_the_navigation() -> None:
     )
 
 
-def test_no_pages_folder_lies_beside_the_script_that_streamlit_runs() -> None:
+def test_no_pages_folder_is_next_to_the_script_that_streamlit_runs() -> None:
     # Streamlit would serve its files by address without running the script and its gate.
     assert not (ROOT / "pages").exists()
 

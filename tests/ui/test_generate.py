@@ -1,4 +1,4 @@
-"""The generate page: from a prompt to a running job, a picture, or a sentence that says what to change."""
+"""The Create page: from a prompt to a running job, a picture, or an error that says what to change."""
 
 from __future__ import annotations
 

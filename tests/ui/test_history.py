@@ -1,4 +1,4 @@
-"""The history: the table, its filters, and the two ways to delete."""
+"""The history: the table, its filters, and deleting one job or all."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_a_filter_that_nothing_fits_reads_a_bounded_number(draw: Callable[..., J
     assert len(reads) == MOST_READ // READ_AT_ONCE
 
 
-def test_a_price_below_what_can_be_shown_is_told_from_nothing(draw: Callable[..., Job]) -> None:
+def test_a_price_too_small_to_show_differs_from_zero(draw: Callable[..., Job]) -> None:
     job = draw("a red apple")
     prices = [job.model_copy(update={"cost_usd": usd}) for usd in (0.000033, 0.0, 0.0123, None)]
     shown = as_frame(prices)["Price"]

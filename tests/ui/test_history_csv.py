@@ -1,4 +1,4 @@
-"""The history's export: every job, whole texts, nothing that a spreadsheet would run."""
+"""The history's export: every job, complete texts, and nothing that a spreadsheet would execute."""
 
 from __future__ import annotations
 

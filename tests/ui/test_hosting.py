@@ -1,4 +1,4 @@
-"""What every answer passes through: headers, cookies, closed paths, the two redirects of the sign-in."""
+"""The middleware of every response: headers, cookies, closed paths, and the sign-in's two redirects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sign-in of a private install: the cookie that the server sets, and attacks on it, over the real accounts."""
+"""The sign-in of a private install: the server's cookie and attacks on it, with the real accounts."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ def add_user(studio: Studio, name: str) -> LocalUser:
 
 @pytest.fixture
 def cookies(local: Settings) -> SignedCookies:
-    """What another task makes of the cookies: it shares the secret, and nothing else."""
+    """Another task that reads the cookies: it shares only the secret."""
     return SignedCookies(local.cookie_secret.get_secret_value())
 
 
 @pytest.fixture
 def site(private: Studio, local: Settings) -> TestClient:
-    """What a browser's requests go through, without Streamlit behind it."""
+    """The middleware of a browser's requests, without Streamlit behind it."""
     app = Starlette(routes=local_sign_in_routes(local, lambda: private), middleware=middleware(local))
     return TestClient(app, base_url=PUBLIC_URL, follow_redirects=False)
 
@@ -113,7 +113,7 @@ def value_of(answer: Response, name: str = COOKIE) -> str:
 
 
 def is_signed_in(at: AppTest) -> bool:
-    """Whether the account page was drawn, and not the sign-in in its place."""
+    """Whether the account page was drawn instead of the sign-in."""
     assert not at.exception
     return any(button.key == "account_sign_out" for button in at.button)
 
@@ -290,7 +290,7 @@ def test_no_address_signs_in_by_get(site: TestClient, mia: LocalUser) -> None:
 
 
 def forged(local: Settings, user: LocalUser) -> dict[str, str]:
-    """Cookies that are none of ours, by how they were made."""
+    """Forged or foreign cookies, by how they were made."""
     good = SignedCookies(local.cookie_secret.get_secret_value())
     cookie = good.session(user.user_id)
     head, claims, signature = cookie.split(".")

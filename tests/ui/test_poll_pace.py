@@ -1,4 +1,4 @@
-"""How often a page looks at the jobs it shows, and that the browser is told."""
+"""How often a page polls its jobs, and that the browser gets the interval."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_only_a_running_fragment_can_be_given_an_interval() -> None:
 
 @pytest.fixture
 def intervals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
-    """What the browser is told: the fragment, and the seconds between two of its runs."""
+    """What the browser received: the fragment and the seconds between two of its runs."""
     told: list[tuple[str, float]] = []
     enqueue = ScriptRunContext.enqueue
 
@@ -99,7 +99,7 @@ def intervals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
     return told
 
 
-def test_the_browser_is_told_of_another_pace_once_and_by_every_run_of_the_page(
+def test_the_browser_gets_a_changed_interval_once_and_with_every_run_of_the_page(
     open_page: Callable[..., AppTest],
     studio: Studio,
     maker: User,

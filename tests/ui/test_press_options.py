@@ -1,4 +1,4 @@
-"""Beside Generate while the model is asleep: now or when it is awake, and what becomes of each."""
+"""The options next to Generate while the model is asleep: now or when it is awake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One form, several prompts: alternatives, lists, templates, recent and starred prompts on the generate page."""
+"""Several prompts from one form: alternatives, lists, templates, and recent and starred prompts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def drawn(studio: Studio, user: User) -> list[str]:
 
 
 def labels(at: AppTest) -> str:
-    """Everything that is read as markdown."""
+    """All texts rendered as Markdown."""
     kinds = ("markdown", "caption", "error", "warning", "info", "success", "toast")
     shown = [str(getattr(element, "value", "")) for kind in kinds for element in at.get(kind)]
     return "\n".join([*shown, *(button.label for button in at.button), *(box.label for box in at.expander)])
@@ -89,7 +89,7 @@ def test_one_refused_alternative_is_named_and_none_is_sent(
     assert drawn(studio, maker) == []
 
 
-def test_a_limit_in_the_middle_is_told_and_the_next_press_sends_the_rest(
+def test_a_failure_midway_is_reported_and_the_next_click_sends_the_rest(
     open_page: Callable[..., AppTest],
     studio: Studio,
     maker: User,

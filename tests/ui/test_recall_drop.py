@@ -1,4 +1,4 @@
-"""A picture dropped on the generate page: what it says is shown as text, fills the form, and is not kept."""
+"""A picture dropped on the Create page: its settings are shown as text and fill the form; the file is not stored."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def captions(at: AppTest) -> str:
 
 @pytest.fixture
 def page(open_page: Callable[..., AppTest]) -> AppTest:
-    """The generate page with something of the maker's own in the form."""
+    """The Create page with the maker's own values in the form."""
     at = open_page()
     at.text_area(key="g_prompt").set_value("my own words")
     at.number_input(key="g_seed").set_value(1)

@@ -1,4 +1,4 @@
-"""What comes with a job's pictures: withheld ones and hints, in words, on every page that shows the job."""
+"""Remarks about a job's pictures, such as withheld ones and hints, on every page that shows the job."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def with_hint(answer: dict[str, Any]) -> None:
 
 
 def markdown_of(at: AppTest) -> str:
-    """All that the page has read as markdown."""
+    """All texts that the page rendered as Markdown."""
     return "\n".join(
         str(element.value) for kind in ("markdown", "caption", "warning") for element in at.get(kind)
     )
 
 
-def test_a_withheld_picture_is_told_in_the_feed_the_viewer_and_the_history(
+def test_a_withheld_picture_is_reported_in_the_feed_the_viewer_and_the_history(
     answered: Callable[..., Job], open_page: Callable[..., AppTest], in_dialog: Callable[..., AppTest]
 ) -> None:
     job = answered(withhold_first, count=2)
@@ -74,7 +74,7 @@ def test_a_job_that_shows_nothing_says_why_and_that_it_cost_nothing(
     assert "The picture was withheld" in words(page) and "Nothing was charged" in words(page)
 
 
-def test_a_hint_stands_beside_the_picture_and_none_of_it_is_read_as_markdown(
+def test_a_hint_appears_next_to_the_picture_and_is_never_rendered_as_markdown(
     answered: Callable[..., Job], open_page: Callable[..., AppTest], in_dialog: Callable[..., AppTest]
 ) -> None:
     job = answered(with_hint, prompt=HOSTILE)

@@ -1,4 +1,4 @@
-"""Shapes, turning them, custom sizes that keep theirs, what the models can do, and what opens when it is filled."""
+"""The size picker: shapes, rotation, custom sizes with a fixed aspect ratio, and the models' abilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture to draw over, on the form: uploaded or one's own, fitted, masked, and still there after a reload."""
+"""The form's source picture: uploaded or from the gallery, fitted, masked, and kept across a reload."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def generate(at: AppTest, prompt: str = "a cat") -> AppTest:
 
 @pytest.fixture
 def paint(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes | None], None]:
-    """`paint(png)`: what the browser's painter says from now on."""
+    """`paint(png)`: sets the mask that the browser's painter sends from now on."""
 
     def says(mask: bytes | None) -> None:
         monkeypatch.setattr(source_picture, "mask_painter", lambda *_, **__: mask)

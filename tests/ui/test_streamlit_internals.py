@@ -1,4 +1,4 @@
-"""When each use of Streamlit's private parts can go: stock Streamlit still lacks, or breaks, what it is for.
+"""Shows for each use of Streamlit's private API that stock Streamlit still needs it; a failure means it can go.
 
 A test here that fails after an upgrade says that Streamlit has mended it: use what it offers, and delete ours. The
 others are in test_theme_message.py, test_hosting.py (the inline script) and tests/unit/test_script_requests.py.

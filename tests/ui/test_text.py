@@ -1,4 +1,4 @@
-"""Users' text as plain characters, errors in words, figures in words, one key for one press."""
+"""Plain text, error messages, formatted figures, and one idempotency key per click."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The theme goes to the browser as Streamlit itself would say it, and is worked out once."""
+"""The theme reaches the browser exactly as Streamlit would send it, and is computed once."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_our_theme_is_among_them() -> None:
 
 @pytest.fixture
 def worked_out(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The sections whose options Streamlit goes through, from here on."""
+    """The sections whose options Streamlit reads from now on."""
     monkeypatch.setattr(app_session, "_populate_theme_msg", theme_message._work_out)
     theme_message._theme.cache_clear()
     sections: list[str] = []
@@ -61,7 +61,7 @@ def worked_out(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def new_session_message() -> NewSession:
-    """What a session of Streamlit's sends to the browser as a run of a page begins."""
+    """The message that a Streamlit session sends when a run of a page starts."""
 
     async def made() -> NewSession:
         session = AppSession(
@@ -80,7 +80,7 @@ def new_session_message() -> NewSession:
 
 
 def test_streamlit_alone_works_the_theme_out_for_every_run(worked_out: list[str]) -> None:
-    """The fault this is for: gone from Streamlit, app/streamlit_internals/theme_message.py can go too."""
+    """Once Streamlit fixes this, app/streamlit_internals/theme_message.py can be removed."""
     new_session_message()
     once = len(worked_out)
     new_session_message()

@@ -1,4 +1,4 @@
-"""Every hostile file through every place that takes one: refused in words or left with bare pixels, kept nowhere."""
+"""Every hostile file in every upload field: refused with a message or reduced to pixels, and never stored."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_hostile_file_is_refused_in_words_or_made_harmless_and_kept_nowhere(
 
 
 def choose_source(at: AppTest, studio: Studio, maker: User, size: tuple[int, int]) -> None:
-    """Has the form draw over a new picture of that size, a part of it that nobody has painted yet."""
+    """Makes the form draw over a new picture of that size, with an empty mask."""
     at.query_params.clear()
     at.query_params["source"] = studio.sources.keep(maker, files.png(size=size)).id
     at.session_state[source_choice.CHOSEN] = None

@@ -1,4 +1,4 @@
-"""What can be done in the viewer: compare, variations, drawing again, sharing; and what it tells of a picture."""
+"""The viewer: comparing, variations, drawing again, sharing, and the facts about a picture."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_step_goes_to_the_neighbor_and_not_past_the_end(
     assert studio.images.get(maker, picture.id).favorite
 
 
-def test_two_pictures_in_the_address_are_compared_and_what_differs_is_told(
+def test_two_pictures_in_the_url_are_compared_and_their_differences_are_listed(
     open_page: Callable[..., AppTest], job: Job, draw: Callable[..., Job]
 ) -> None:
     other = draw("a rocket", seed=7).image_ids[0]
@@ -175,7 +175,7 @@ def test_a_picture_is_shared_and_taken_back(
         studio.shares.look(token)
 
 
-def test_how_long_a_link_lives_and_how_often_it_was_opened_is_told_in_words() -> None:
+def test_expiry_and_view_count_of_a_link_are_shown_in_words() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     share = Share(id="x", image_id="y", created_at=now, expires_at=now + LIVES[1])
     assert share_panel.words(share, now) == "Expires in 24 hours, not opened yet"
@@ -204,7 +204,7 @@ def test_a_picture_is_drawn_again_and_found_identical_and_says_with_what(
     assert at.session_state[viewer.COMPARED][1] == f"{again.id}-0"
 
 
-def test_a_model_that_has_changed_is_told_before_and_marked_after(
+def test_a_changed_model_is_announced_before_and_marked_after(
     opened: Callable[[str], AppTest],
     studio: Studio,
     endpoint: ScriptedEndpoint,
@@ -235,7 +235,7 @@ def test_a_rerun_that_failed_says_why(
     assert "The model" in words(opened("again"))
 
 
-def test_a_difference_is_told_in_a_sentence() -> None:
+def test_a_difference_is_described_in_a_sentence() -> None:
     found = Difference(largest=3, differing=10, pixels=16384, amplified=64)
     assert difference_words(found) == "10 of 16,384 pixels differ (under 0.1 %), by at most 3 of 255 levels."
     most = Difference(largest=200, differing=8192, pixels=16384)

@@ -92,7 +92,7 @@ class SignedCookies:
         """Returns the claims and when they were signed. Raises NotSignedIn."""
         try:
             if len(value) > LONGEST_COOKIE:
-                raise jwt.InvalidTokenError("longer than any of ours")
+                raise jwt.InvalidTokenError("longer than any cookie of the studio")
             claims = jwt.decode(
                 value,
                 self._key(purpose),

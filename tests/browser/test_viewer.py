@@ -107,7 +107,7 @@ def test_a_picture_is_looked_at_closely_copied_compared_drawn_again_and_shared(
     page.locator(".stage .picture").wait_for()
     expect(page).to_have_url(re.compile(r"\?image=[^&]*$"))
 
-    # A link for somebody who has no account, until it is taken back.
+    # A link for somebody without an account, until it is revoked.
     dialog.get_by_role("button", name="Share").click()
     dialog.get_by_role("button", name="Create link").click()
     address = dialog.locator("code").inner_text().strip()

@@ -369,7 +369,7 @@ def test_signing_out_ends_every_copy_of_the_session_and_the_server_clears_the_co
     site: TestClient, mia: LocalUser, ask_page: AskPage, private: Studio, cookies: SignedCookies
 ) -> None:
     cookie = value_of(post(site))
-    time.sleep(1.1)  # Sessions are told apart by the second they began in.
+    time.sleep(1.1)  # Sessions are distinguished by the second they began in.
     elsewhere = value_of(post(site))
     at = ask_page(cookie)
     at.button(key="account_sign_out").click().run()

@@ -76,7 +76,7 @@ def users(number: int) -> list[User]:
     return [User(id=f"{n:032x}", email=f"maker{n}@example.com") for n in range(number)]
 
 
-@pytest.mark.parametrize("makers", [1, 16])
+@pytest.mark.parametrize("makers", [pytest.param(1, marks=pytest.mark.slow), 16])
 def test_of_200_submits_none_is_given_up(crowd: Callable[..., Crowd], makers: int) -> None:
     many, people = crowd(), users(makers)
     jobs = many.each(SUBMITS, lambda studio, n: studio.jobs.submit(people[n % makers], APPLE))
@@ -100,6 +100,7 @@ def test_one_process_alone_meets_nobody(crowd: Callable[..., Crowd]) -> None:
     assert alone.studios[0].ledger.usage(maker).open_jobs == 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", [37, 150])
 def test_of_a_tight_budget_as_many_are_let_in_as_fit(
     crowd: Callable[..., Crowd], studio: Studio, fit: int
@@ -123,6 +124,7 @@ def test_of_a_tight_budget_as_many_are_let_in_as_fit(
     assert 0 <= money.free < price
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("makers", [1, 16])
 def test_jobs_that_end_at_once_are_all_settled_or_refunded(
     crowd: Callable[..., Crowd], endpoint: ScriptedEndpoint, makers: int
@@ -158,6 +160,7 @@ def test_jobs_that_end_at_once_are_all_settled_or_refunded(
     assert (total.jobs, round(total.cost_usd * 1e6)) == (48, cost)
 
 
+@pytest.mark.slow
 def test_a_changed_budget_reaches_a_studio_at_work(crowd: Callable[..., Crowd], studio: Studio) -> None:
     """Half of the processes come back with a quarter of the budget while all of them submit."""
     price = round(studio.jobs.estimate(APPLE).at_most_usd * 1e6)

@@ -16,6 +16,9 @@ from tools import advisories, check, pins
 from tools.outcome import State
 from tools.tree import tracked
 
+# uv, pip and pip-licenses run for real, some 40 times.
+pytestmark = pytest.mark.slow
+
 SITE = ".venvs/{}/lib/python3.11/site-packages"
 
 

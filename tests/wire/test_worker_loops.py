@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -20,7 +21,8 @@ WITHIN_S = 30
 
 @pytest.fixture
 def worker(studio: Studio) -> Worker:
-    return Worker(studio, studio.results_queue, studio.metrics)
+    soon = studio.settings.model_copy(update={"sweep_interval_s": 0.1})
+    return Worker(replace(studio, settings=soon), studio.results_queue, studio.metrics)
 
 
 @contextmanager

@@ -35,6 +35,7 @@ class Runner:
         fragment: str | None = None,
         address: str = "",
         back: bool = False,
+        cached: tuple[str, ...] = (),
     ) -> None:
         data = RerunData(
             widget_states=WidgetStates(widgets=states),
@@ -42,6 +43,7 @@ class Runner:
             fragment_id=fragment,
             query_string=address,
             is_history_navigation=back,
+            cached_message_hashes=frozenset(cached),
         )
         assert self.browser.submit(self.requests.request_rerun, data).result() is True
 
@@ -148,6 +150,18 @@ def test_no_more_presses_wait_than_the_bound(runner: Runner) -> None:
         runs, last = runs + 1, pressed(data)
     assert runs == MOST_WAITING + 1
     assert last == [str(3 * MOST_WAITING)]
+
+
+@pytest.mark.parametrize("first", [(), (button(),)])
+def test_a_request_that_waited_is_sent_every_message(runner: Runner, first: tuple[WidgetState, ...]) -> None:
+    """The browser drops cached messages as runs end: what it had as it asked may be gone when its turn comes."""
+    runner.ask(*first, cached=("a",))
+    begun = runner.begin()
+    assert begun is not None and begun.cached_message_hashes == {"a"}
+    runner.ask(act("later"), cached=("a", "b"))
+    waited = runner.cut_short() or runner.begin()
+    assert waited is not None and pressed(waited) == ['"later"']
+    assert waited.cached_message_hashes == frozenset()
 
 
 def test_what_the_run_asks_for_itself_ends_it_at_once_and_takes_what_waits_with_it(runner: Runner) -> None:

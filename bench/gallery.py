@@ -140,7 +140,7 @@ def _measure_page(
         at.query_params[name] = value
     times: list[float] = []
     busy: list[float] = []
-    # The server keeps the compiled pages; AppTest compiles them anew for each run.
+    # The server keeps the compiled pages; AppTest compiles them again for each run.
     compiled = ScriptCache()
     testing: Any = local_script_runner
     testing.ScriptCache = lambda: compiled

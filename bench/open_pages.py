@@ -111,7 +111,7 @@ async def _row(name: str, pid: int, pages: list[Page]) -> list[str]:
 
 
 class Page:
-    """One session: it runs the first page and polls as the browser does, each fragment at the interval it is told."""
+    """One session: it runs the first page and polls as the browser does, each fragment at its own interval."""
 
     def __init__(self, url: str, cookie: str) -> None:
         self._url = url

@@ -63,7 +63,7 @@ class App:
             return
         except InferenceError as exc:
             await _send_error(send, exc)
-        except Exception as exc:  # noqa: BLE001 - the edge: an error of ours is an answer too
+        except Exception as exc:  # noqa: BLE001 - the edge: our own errors are answers too
             log("error", "answer_failed", **describe_failure(exc))
             await _send_error(send, ModelError("The server failed to answer; its log says where."))
 

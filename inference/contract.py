@@ -187,7 +187,7 @@ class Payload(_Strict):
 
     @cached_property
     def mask_pixels(self) -> npt.NDArray[np.uint8]:
-        """`mask` as uint8 (height, width), 255 is drawn anew; raises `InvalidRequest` like `image_pixels`."""
+        """`mask` as uint8 (height, width), 255 is redrawn; raises `InvalidRequest` like `image_pixels`."""
         if self.mask is None:
             raise ValueError("a request without a mask")
         return read_mask(self.mask, "mask", self.width, self.height)

@@ -46,7 +46,7 @@ def read_picture(data: str, param: str, width: int, height: int) -> npt.NDArray[
 
 
 def read_mask(data: str, param: str, width: int, height: int) -> npt.NDArray[np.uint8]:
-    """Return the mask in base64 `data` as uint8 (height, width): 255 is drawn anew, 0 is kept.
+    """Return the mask in base64 `data` as uint8 (height, width): 255 is redrawn, 0 is kept.
 
     Raises `InvalidRequest` naming `param`, also for a mask that leaves nothing to draw.
     """
@@ -57,7 +57,7 @@ def read_mask(data: str, param: str, width: int, height: int) -> npt.NDArray[np.
     # The pipelines take what is at least half white.
     if values.max() < 128:
         raise InvalidRequest(
-            f"`{param}` is nowhere white: nothing would be drawn. White is drawn anew, black is kept.",
+            f"`{param}` has no white area, so nothing would change. White is redrawn, black is kept.",
             param=param,
         )
     return values

@@ -21,7 +21,7 @@ def mend_bodies(folder: Path) -> list[str]:
 
     MiniStack writes a body, then its sidecar (type, ETag, versions), each by a rename. Killed in between, a
     new object has a body without a type, and an overwritten one the description of the body before it.
-    Half-written files are removed; a description that does not fit its body is made anew from the body.
+    Half-written files are removed; a description that does not fit its body is rebuilt from the body.
     Raises OSError when the folder cannot be read or written.
     """
     lines = []
@@ -68,7 +68,7 @@ def _mend(body: Path, folder: Path) -> str:
             version.update(etag=etag, size=len(data), checksums={})
     known.setdefault("key", str(Path(*body.relative_to(folder).parts[2:])))
     _replace(sidecar, json.dumps(known).encode())
-    return f"described {body.relative_to(folder)} anew from its {len(data)} bytes"
+    return f"described {body.relative_to(folder)} again from its {len(data)} bytes"
 
 
 def _version_file(folder: Path, body: Path, version: str | None) -> Path | None:

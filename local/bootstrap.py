@@ -1,6 +1,6 @@
 """The environments of a fresh checkout, made with nothing but Python: `python3 local/bootstrap.py [--dev]`.
 
-Runs under any Python from 3.8 on, so that a wrong one is told what is missing.
+Runs under any Python from 3.8 on, so that it can say what a wrong one lacks.
 """
 
 from __future__ import annotations

@@ -173,7 +173,7 @@ class Home:
             return None
         except (OSError, ValueError) as exc:
             raise HomeUnusable(
-                f"{self.folder / name} cannot be read ({exc}); remove it to have it made anew"
+                f"{self.folder / name} cannot be read ({exc}); remove it, and the next start creates it again"
             ) from exc
 
     def _write(self, name: str, document: Mapping[str, Any]) -> Path:

@@ -35,12 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (HomeUnusable, OSError) as exc:
         print(f"atelier: {exc}", file=sys.stderr)
         return 1
-    print(f"{folder} is empty; the next `make run` begins anew.")
+    print(f"{folder} is empty; the next `make run` starts from scratch.")
     return 0
 
 
 def _confirmed(folder: Path) -> bool:
-    print(f"All pictures, jobs, accounts and keys in {folder} will be gone for good.")
+    print(f"All pictures, jobs, accounts and keys in {folder} will be deleted permanently.")
     try:
         return input(f"Type `{WORD}` to go on: ").strip() == WORD
     except (EOFError, KeyboardInterrupt):

@@ -139,7 +139,7 @@ def _warn_of_low_space(home: Home) -> None:
 
 @dataclass(frozen=True)
 class Made:
-    """What the embedded cloud holds for the studio, and how the studio is told."""
+    """What the embedded cloud holds for the studio, and how the studio finds it."""
 
     resources: Resources
     environment: dict[str, str]
@@ -187,7 +187,7 @@ class Start:
         return credentials
 
     def _after_cloud_restart(self) -> None:
-        """What the last snapshot did not have is made again; the others are told when something got a new id."""
+        """Creates again what the last snapshot lacked; restarts the other processes if something got a new id."""
         before = self._made
         try:
             made = self._make()
@@ -195,7 +195,7 @@ class Start:
         except (StudioError, BotoCoreError, ClientError, OSError) as exc:
             raise ChildFailed(f"the embedded cloud could not be set up again: {exc}") from exc
         if before is None or made.resources != before.resources:
-            say("The embedded cloud was made anew; restarting what uses it.")
+            say("The embedded cloud was set up again; restarting what uses it.")
             for part in _dependents(self._layout, made):
                 self._supervisor.restart(part)
 

@@ -17,7 +17,7 @@ READY_TIMEOUT_S = 60.0
 WATCH_INTERVAL_S = 0.5
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
-# A process that ran this long was well: its next failure starts the pauses anew.
+# A process that ran this long was well: its next failure starts with the shortest pause again.
 WELL_AFTER_S = 60.0
 MAX_LOG_BYTES = 20_000_000
 
@@ -161,7 +161,7 @@ class Supervisor:
 
 
 def _shorten(log: Path) -> None:
-    """Begins `log` anew when it is too long; its content goes to `<name>.1.log`. Raises OSError."""
+    """Starts a new `log` when it is too long; its content goes to `<name>.1.log`. Raises OSError."""
     if log.stat().st_size <= MAX_LOG_BYTES:
         return
     kept = log.with_suffix(".1.log")

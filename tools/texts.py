@@ -139,7 +139,7 @@ def check(root: Path) -> Outcome:
 
 
 def update(root: Path) -> None:
-    """Writes the catalogues anew: sorted, without places, so that two changes of them meet seldom."""
+    """Rewrites the catalogs: sorted, without line references, so that changes seldom conflict."""
     texts = sorted(said(root), key=_one)
     for language, before in catalogues(root).items():
         after = Catalog(locale=language, fuzzy=False, header_comment=f"# What the pages say, in {language}.")

@@ -51,7 +51,7 @@ def refine(
 ) -> Any:
     """Return latents drawn by `base` to `REFINED_FROM` of the way and from there by `refiner`.
 
-    `refiner_texts` are the refiner's own embeddings. Steps are told to `after_step` in one count.
+    `refiner_texts` are the refiner's own embeddings. `after_step` counts the steps of both.
     """
     done = 0
 

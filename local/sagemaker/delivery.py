@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 
 
 class DeliveryError(Exception):
-    """S3 or SNS refused for good, or was not reachable for the whole delivery time; the message says what and why.
+    """S3 or SNS refused permanently, or was not reachable for the whole delivery time; the message says what and why.
 
     `cause` is the AWS error code or the kind of error: what may be logged, where addresses may not.
     """

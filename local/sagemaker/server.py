@@ -28,7 +28,7 @@ LOOPBACK_NAMES = {"127.0.0.1", "::1", "localhost"}
 NO_ACCOUNT = "000000000000"
 VARIANT = "AllTraffic"
 MESSAGE_CHARS = 2048
-# More than any limit of ours: a body over a limit is read to its end, so that the caller sees the answer.
+# More than any of our limits: a body over a limit is read to its end, so that the caller sees the answer.
 DRAIN_BYTES = 32 * 1024 * 1024
 TIMED_OUT = (
     "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for "

@@ -49,7 +49,7 @@ class Endpoints:
         """Queues the invocation with SageMaker; returns where a failure would be written, as an S3 URI.
 
         Raises Unavailable when it was surely not accepted, InvokeUncertain when the answer was lost and it may have
-        been, InvalidRequest when the endpoint refuses it for good.
+        been, InvalidRequest when the endpoint can never accept it.
         """
         source = (
             {"Body": invocation.body}

@@ -70,7 +70,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Accepted:
-    """The back end will draw the attempt. A failure will lie at `failure_uri`, where it says so beforehand."""
+    """The back end will draw the attempt. If the location of a failure is known in advance, it is `failure_uri`."""
 
     failure_uri: str | None = None
 

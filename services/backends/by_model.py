@@ -47,7 +47,7 @@ class Backends:
         for backend in self._each():
             if (notification := backend.read_notification(body)) is not None:
                 return notification
-        raise UnreadableNotification("the message names no job of ours")
+        raise UnreadableNotification("the message names no job of this studio")
 
     def erase(self, user_id: str, job_id: str) -> int:
         """Erases what any back end keeps of a job whose model is not known any more; returns how many objects."""

@@ -1,4 +1,4 @@
-"""Price and time of a job beforehand: from measured history, with the card's figures until there is any."""
+"""Estimates of a job's price and time: from measured history, or from the card's figures until there is any."""
 
 from __future__ import annotations
 

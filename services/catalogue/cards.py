@@ -207,7 +207,7 @@ class Catalogue:
 
 
 def _strength(request: JobRequest, card: ModelCard) -> float | None:
-    """How much of a picture that came along is drawn anew; None without one."""
+    """How much of the source picture is redrawn; None without one."""
     if not request.drawn_over:
         for param, value in (("strength", request.strength), ("mask", request.mask)):
             if value is not None:

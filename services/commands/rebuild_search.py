@@ -1,6 +1,6 @@
-"""`python -m services.commands.rebuild_search USER ...`: makes the search indexes of these users (32 hex digits) anew.
+"""`python -m services.commands.rebuild_search USER ...`: rebuilds the search indexes of these users (32 hex digits).
 
-Nothing needs it in daily life, since a missing or broken index is made anew by whoever finds it so; it is for after a
+Nothing needs it in daily life, since a missing or broken index is rebuilt when it is found; use it after a
 restored backup, or when what is indexed has changed.
 """
 
@@ -17,7 +17,7 @@ from services.store import keys
 
 
 def rebuild(studio: Studio, users: Sequence[str]) -> int:
-    """Makes the indexes anew; returns how many. One AWS call for each 1,000 pictures, and about seven a user."""
+    """Rebuilds the indexes; returns how many. One AWS call for each 1,000 pictures, and about seven a user."""
     made = 0
     for user_id in users:
         # Another fold that was faster knew the index from before.

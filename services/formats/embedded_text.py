@@ -28,7 +28,7 @@ class PictureTexts(NamedTuple):
 
 
 def read_texts(file: bytes) -> PictureTexts:
-    """The texts of a picture file. Its kind is told by its first bytes, never by its name.
+    """The texts of a picture file. Its first bytes decide its kind, never its name.
 
     Raises InvalidRequest when it is none of the three, broken, larger than MAX_FILE_BYTES, or holds more than
     MAX_TEXT_BYTES of text. What lies behind the last part of a JPEG or WebP is not looked at; a PNG ends at its end.

@@ -40,7 +40,7 @@ class Header(NamedTuple):
 
 
 def read_header(file: bytes, *, param: str) -> Header:
-    """The header of a picture file. Its kind is told by its first bytes, never by its name.
+    """The header of a picture file. Its first bytes decide its kind, never its name.
 
     Takes milliseconds for any file. Raises InvalidRequest naming `param` when it is none of the three, cut off in its
     front, larger than MAX_FILE_BYTES, MAX_SIDE_PX or MAX_PIXELS, or in more parts than a decoder should walk through.
@@ -121,7 +121,7 @@ def _jpeg(file: bytes, param: str) -> Header:
                 _refuse(
                     param,
                     sentence(
-                        "{what} goes over its pixels too often. Save it anew in another program.",
+                        "{what} has too many progressive scans. Re-save it in another program.",
                         what=subject(param),
                     ),
                 )
@@ -173,7 +173,7 @@ def _refuse_parts(param: str) -> NoReturn:
     _refuse(
         param,
         sentence(
-            "{what} has more than {most} parts. Save it anew in another program.",
+            "{what} has more than {most} parts. Re-save it in another program.",
             what=subject(param),
             most=MAX_PARTS,
         ),

@@ -79,7 +79,7 @@ def read_picture(file: bytes, *, param: str) -> Pillow.Image:
 
 
 def read_mask(file: bytes, *, param: str) -> Pillow.Image:
-    """The mask in `file`, gray: white is drawn anew, black is kept; what is transparent is white.
+    """The mask in `file`, gray: white is redrawn, black is kept; what is transparent is white.
 
     Raises InvalidRequest as `read_picture` does.
     """
@@ -96,7 +96,7 @@ def as_png(picture: Pillow.Image) -> bytes:
 
 
 def fit(picture: Pillow.Image, size: tuple[int, int], how: Fit) -> Pillow.Image:
-    """The picture (or mask) in another size; bars are white, which in a mask is drawn anew."""
+    """The picture (or mask) in another size; bars are white, which in a mask is redrawn."""
     if picture.size == size:
         return picture
     method = Pillow.Resampling.BILINEAR if picture.mode == "L" else Pillow.Resampling.LANCZOS

@@ -203,7 +203,7 @@ class Images:
         return self._objects.link(image.thumbnail_key or image.key)
 
     def delete(self, user: User, image_id: str) -> None:
-        """Erases the picture for good, in the trash or not. Raises NotFound."""
+        """Erases the picture permanently, in the trash or not. Raises NotFound."""
         place = Place.find(user.id, image_id)
         if place is None or not self.erase([place]):
             raise NotFound("There is no such picture.")

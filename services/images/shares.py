@@ -36,7 +36,7 @@ MAKING = timedelta(minutes=10)
 TOKEN_BYTES = 24
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 _ID = re.compile(r"(.{28,29})-([0-7][0-9A-HJKMNP-TV-Z]{25})")
-GONE = sentence("This picture is not shared, or no longer.")
+GONE = sentence("This picture is not shared, or the link has expired.")
 
 
 class Shares:

@@ -84,7 +84,7 @@ class Trash:
         return image
 
     def erase_many(self, user: User, ids: Sequence[str]) -> BulkResult:
-        """Erases up to 100 pictures of the trash for good, and no others. Raises InvalidRequest for more.
+        """Erases up to 100 pictures of the trash permanently, and no others. Raises InvalidRequest for more.
 
         One AWS call for each 33 pictures, which hides them, and three for each picture. What a failure leaves is
         erased by the upkeep.

@@ -101,7 +101,7 @@ def check_mask(files: Mapping[str, bytes]) -> None:
         _refuse(
             "mask",
             sentence(
-                "The mask is nowhere white: nothing would be drawn. White is drawn anew, black is kept."
+                "The mask has no white area, so nothing would change. Paint white where the picture should be redrawn."
             ),
         )
 

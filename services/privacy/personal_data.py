@@ -50,7 +50,7 @@ class PersonalData:
         when as many ZIPs are open or kept as may be; nothing is ordered then.
         """
         ids, total, size_bytes = self._search.ids(user, PictureQuery(), most=MOST_OPEN * MOST_PICTURES)
-        # Of even size, as far as is known beforehand.
+        # Of even size, as far as is known in advance.
         parts = max(1, -(-len(ids) // MOST_PICTURES), -(-size_bytes // MOST_BYTES))
         taken = min(parts, MOST_OPEN)
         each = -(-len(ids) // parts) if ids else 0

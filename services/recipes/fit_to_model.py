@@ -1,4 +1,4 @@
-"""What of a recipe a model of ours can do: the values to ask for, and in words what had to change.
+"""Fits a recipe to one of the studio's models: the values to request, and what had to change, in words.
 
 Values outside a card's limits go to the nearest possible one. A size outside them becomes the preset of the same
 shape, else it is scaled into them, as a picture cut to the limits a side would have another shape. What has no nearest

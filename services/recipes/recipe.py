@@ -37,7 +37,7 @@ class Recipe(Record):
     """How a picture was made, as far as its file says; None where it does not.
 
     `seed` has up to 64 bits, `width`/`height` are pixels. `sampler` is the sampling method as the file names it,
-    `scheduler` the one of ours with the same name. `model` is the file's name for it. `source` is the program.
+    `scheduler` the studio's scheduler of the same name. `model` is the file's name for it. `source` is the program.
     `drawn_over`: another picture, which the file does not hold, was the start.
     """
 

@@ -20,7 +20,7 @@ class Fit(StrEnum):
 class Source(Record):
     """A stored picture to draw over: the id of an upload, of a picture, or of a job that was drawn over one.
 
-    `mask` is the id of a stored mask, or of the job whose mask it is; what is white there is drawn anew.
+    `mask` is the id of a stored mask, or of the job whose mask it is; white areas are redrawn.
     """
 
     id: str

@@ -1,7 +1,7 @@
 """The search index of each user: segments in S3, and the head in the table that says which of them count.
 
 A fold takes the notes of changes over into a new segment. It merges the younger segments that are not much larger, so
-that there are few, and each row is written anew a few times in its life at most. The head moves by a conditional write:
+that there are few, and each row is rewritten only a few times in its life. The head moves by a conditional write:
 of two folds at once one counts. A crash leaves objects that no head names; they go with the next fold that cleans up.
 """
 
@@ -93,7 +93,7 @@ class SearchIndex:
     def fold(self, user_id: str, *, anew: bool = False) -> bool:
         """Takes the user's notes over into the index; False when another fold was faster, which is no harm.
 
-        Made anew from the records when it is asked for, when there is no index, and when a segment is missing or
+        Rebuilt from the records when it is asked for, when there is no index, and when a segment is missing or
         broken. About seven AWS calls; anew one for each 1,000 pictures more.
         """
         notes = self.notes(user_id)
@@ -160,7 +160,7 @@ class SearchIndex:
             self._objects.erase(key)
 
     def forget(self, user_id: str) -> int:
-        """Erases the user's index with everything in it; the next search makes it anew from what records there are.
+        """Erases the user's index with everything in it; the next search rebuilds it from the records.
 
         Returns how many objects went. A fold that is under way now no longer counts, and a note has the worker look
         once more for what a crashed one left. Raises Unavailable when others keep moving the head.

@@ -13,12 +13,13 @@ from services.errors import StudioError
 from services.records import Image
 from services.store import keys
 
-# A segment of this many bytes, unpacked, is none of ours: a million pictures with long prompts have a quarter.
+# The studio writes no larger segment, unpacked: a million pictures with long prompts have a quarter of this many
+# bytes.
 MOST_UNPACKED_BYTES = 2 * 1024**3
 
 
 class SegmentBroken(StudioError):
-    """A segment is not what was written: the index is made anew from the records."""
+    """A segment is not what was written: the index is rebuilt from the records."""
 
     code = "segment_broken"
 

@@ -166,7 +166,7 @@ class Search:
         try:
             changes = self._index.load(head.segments[same:])
         except SegmentBroken:
-            # Merged away meanwhile, which the head says by now; else it is broken, and made anew.
+            # Merged away meanwhile, which the head says by now; else it is broken, and rebuilt.
             if self._index.head(user_id).version == head.version:
                 self._index.fold(user_id, anew=True)
             return False

@@ -184,7 +184,7 @@ def inference_id(user_id: str, job_id: str, attempt: int) -> str:
 
 
 def split_inference_id(text: str) -> tuple[str, str, int] | None:
-    """User id, job id and attempt of an inference id; None when it is not one of ours."""
+    """User id, job id and attempt of an inference id; None when the studio did not make it."""
     match = _INFERENCE.fullmatch(text)
     return (match[1], match[2], int(match[3])) if match else None
 

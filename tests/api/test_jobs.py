@@ -411,7 +411,7 @@ def bomb(side: int) -> bytes:
         ({"image": base64_of(file()), "strength": 0}, "strength", "0.01 to 1"),
         ({"strength": 0.5}, "strength", "goes with an image"),
         ({"mask": base64_of(file())}, "mask", "goes with an image"),
-        ({"image": base64_of(file()), "mask": base64_of(file(color="black"))}, "mask", "nowhere white"),
+        ({"image": base64_of(file()), "mask": base64_of(file(color="black"))}, "mask", "no white area"),
     ],
 )
 def test_a_picture_that_cannot_be_drawn_over_is_refused_by_name(

@@ -158,7 +158,7 @@ def test_what_is_not_base64_is_refused(text: str) -> None:
 
 
 def test_a_mask_that_leaves_nothing_to_draw_is_refused() -> None:
-    with pytest.raises(InvalidRequest, match="nowhere white") as refused:
+    with pytest.raises(InvalidRequest, match="no white area") as refused:
         read_mask(mask_base64(white_from=64), "mask", 64, 64)
 
     assert refused.value.param == "mask"
@@ -222,7 +222,7 @@ def test_pictures_are_decoded_when_the_request_is_read() -> None:
 
     assert request.task == "inpainting"
     assert {"image_pixels", "mask_pixels"} <= request.__dict__.keys()
-    with pytest.raises(InvalidRequest, match="nowhere white"):
+    with pytest.raises(InvalidRequest, match="no white area"):
         parse(image=as_base64(noise_picture(1)), strength=0.5, mask=mask_base64(white_from=64))
 
 

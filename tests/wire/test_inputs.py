@@ -309,7 +309,7 @@ def test_a_mask_of_another_shape_and_an_empty_one_are_refused(studio: Studio, ma
     with pytest.raises(InvalidRequest, match="same shape"):
         studio.sources.keep_mask(maker, kept, file("white", (64, 32)))
     empty = studio.sources.keep_mask(maker, kept, file("black", (32, 32)))
-    with pytest.raises(InvalidRequest, match="nowhere white"):
+    with pytest.raises(InvalidRequest, match="no white area"):
         studio.jobs.submit(maker, JobRequest(prompt="a cat", source=Source(id=kept.id, mask=empty)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect
 
 from services.formats.png_metadata import read
 from tests.browser.conftest import generate, heading, sign_in
@@ -150,6 +150,36 @@ def test_an_open_page_survives_kill_9_of_the_studio_with_its_job_and_the_words_t
     drawn.locator(".grid img").first.wait_for(timeout=120_000)
     assert running.processes()["studio"] != before
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("not sent yet")
+
+
+def test_a_page_whose_first_request_after_a_restart_is_lost_still_shows_the_finished_job(
+    running: RunningStudio, page: Page
+) -> None:
+    killed: list[bool] = []
+    lost: list[bytes | str] = []
+
+    def lose_first_request(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def forward(message: bytes | str) -> None:
+            if killed and not lost:
+                lost.append(message)
+            else:
+                server.send(message)
+
+        socket.on_message(forward)
+
+    page.route_web_socket("**/_stcore/stream", lose_first_request)
+    running.wake_model()
+    sign_in(page, running.url, running.credentials["maker"])
+    heading(page, "Create")
+    with running.model_held():
+        generate(page, "a lighthouse beyond the restart")
+        page.get_by_role("button", name="Cancel").wait_for()
+        killed.append(bool(running.kill_part("studio")))
+    drawn = page.locator("[class*=st-key-drawn_]").filter(has_text="a lighthouse beyond the restart")
+    drawn.locator(".grid img").first.wait_for(timeout=60_000)
+    assert lost
 
 
 def test_choosing_a_custom_size_leaves_advanced_open_and_says_what_is_out_of_bounds(

@@ -38,6 +38,8 @@ def sidebar(studio: Studio, user: User, pages: Mapping[str, Sequence[st.Page]]) 
                     "language": current(),
                     "paths": [f"/{entry.path}" for entry in PAGES],
                 },
+                # Registers the trigger: its only effect is the run.
+                on_reconnected_change=lambda: None,
             )
         with st.container(key="who", horizontal=True, vertical_alignment="center", gap="small"):
             show_text(one_line(user.name or user.email, 28))

@@ -144,3 +144,29 @@ def generate(page: Page, prompt: str) -> None:
     """Types a prompt and submits it by keyboard."""
     page.get_by_label("Prompt", exact=True).fill(prompt)
     page.keyboard.press("Control+Enter")
+
+
+# Nothing ran and nothing moved for this long: what a click changes is sent, drawn, and in its final place.
+QUIET_MS = 300
+
+
+def settled(page: Page) -> None:
+    """Waits until the page has processed the last action and its layout no longer changes.
+
+    A click on a page that still moves can begin on a button and end beside it.
+    """
+    page.evaluate(
+        """async (quietMs) => {
+          const app = document.querySelector('[data-testid="stApp"]')
+          const state = () => app.getAttribute("data-test-script-state")
+          const layout = () => [...app.querySelectorAll("[data-testid=stElementContainer]")]
+            .map((element) => Math.round(element.getBoundingClientRect().top)).join()
+          let last = "", since = performance.now()
+          while (performance.now() - since < quietMs) {
+            const now = state() + layout()
+            if (now !== last || state() !== "notRunning") [last, since] = [now, performance.now()]
+            await new Promise((done) => setTimeout(done, 25))
+          }
+        }""",
+        QUIET_MS,
+    )

@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from PIL import ImageChops, ImageDraw, ImageStat
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import TIMEOUT_MS, generate, heading, sign_in
+from tests.browser.conftest import TIMEOUT_MS, generate, heading, settled, sign_in
 from tests.running import RunningStudio
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
@@ -48,12 +48,6 @@ def stroke(page: Page, canvas: Locator, *points: tuple[float, float]) -> None:
         if number == 0:
             page.mouse.down()
     page.mouse.up()
-
-
-def settled(page: Page) -> None:
-    """Waits until the page has processed the last action, including a run that has not started yet."""
-    page.wait_for_timeout(600)
-    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
 
 
 def painted(canvas: Locator) -> float:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests import hostile_files as files
-from tests.browser.conftest import heading, sign_in
+from tests.browser.conftest import heading, settled, sign_in
 from tests.fields import file_fields, text_fields
 from tests.running import RunningStudio
 
@@ -170,6 +170,7 @@ def _give_files(page: Page, watch: Watch) -> None:
         ),
     ):
         if box == "mask_file_box":
+            settled(page)
             page.get_by_text("Paint a mask").click()
         opened_by.click()
         drop = page.locator(f".st-key-{box} input[type=file], [data-testid=stPopoverBody] input[type=file]")

@@ -1,4 +1,4 @@
-"""S3 objects whose write was cut by a kill."""
+"""Tests of the repair of S3 objects whose write was interrupted by a kill."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.cloud import EmbeddedCloud
 ACCOUNT = "000000000000"
 
 
-def test_a_body_without_its_description_is_readable_with_a_type(tmp_path: Path) -> None:
+def test_a_body_without_its_metadata_file_is_readable_and_has_a_content_type(tmp_path: Path) -> None:
     cloud = EmbeddedCloud(tmp_path / "cloud")
     try:
         cloud.make_resources()
@@ -35,7 +35,7 @@ def test_a_body_without_its_description_is_readable_with_a_type(tmp_path: Path) 
         cloud.kill()
 
 
-def test_an_unfinished_overwrite_in_a_versioned_bucket_is_taken_back(tmp_path: Path) -> None:
+def test_an_unfinished_overwrite_in_a_versioned_bucket_is_rolled_back(tmp_path: Path) -> None:
     bucket = tmp_path / ACCOUNT / IMAGES_BUCKET
     body, before = bucket / "a.png", tmp_path / ".versions" / ACCOUNT / IMAGES_BUCKET / "v1" / "a.png"
     for path, data in ((body, b"new bytes"), (before, b"old")):
@@ -51,7 +51,7 @@ def test_an_unfinished_overwrite_in_a_versioned_bucket_is_taken_back(tmp_path: P
     assert mend_bodies(tmp_path) == []
 
 
-def test_a_cut_overwrite_is_described_by_its_new_bytes(tmp_path: Path) -> None:
+def test_the_metadata_of_an_interrupted_overwrite_is_updated_to_the_new_bytes(tmp_path: Path) -> None:
     body = tmp_path / ACCOUNT / OUTPUTS_BUCKET / "a.json"
     body.parent.mkdir(parents=True)
     body.write_bytes(b"new bytes")

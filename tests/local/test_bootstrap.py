@@ -1,4 +1,4 @@
-"""Making the environments: what is skipped, and the one line for each thing that can be wrong."""
+"""Tests of creating the environments: skipped work, and a one-line message for each problem."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from local.processes import ROOT
 
 @pytest.fixture(scope="module")
 def empty_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with pip and nothing else; making one takes seconds."""
+    """An environment with only pip, shared because creating one takes seconds."""
     made = tmp_path_factory.mktemp("environment") / "empty"
     subprocess.run([sys.executable, "-m", "venv", str(made)], check=True, timeout=100)
     return made
@@ -26,7 +26,7 @@ def empty_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A root with requirements that need no registry, and no registry either."""
+    """A root whose requirements need no registry, with the registry switched off."""
     (tmp_path / "run.txt").write_text("# nothing\n")
     (tmp_path / "dev.txt").write_text("-r run.txt\n")
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
@@ -39,11 +39,11 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 ENVIRONMENT = {"one": Environment("run.txt", "dev.txt", 0)}
 
 
-def test_an_environment_is_made_once_and_made_again_when_its_requirements_change(
+def test_an_environment_is_created_once_and_updated_when_its_requirements_change(
     checkout: Path, empty_environment: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = checkout / "venvs"
-    # Made by hand, so without a stamp: it is completed, not thrown away.
+    # Created by hand and therefore without a stamp: it is completed, not deleted.
     shutil.copytree(empty_environment, folder / "one", symlinks=True)
     (folder / "one/kept").write_text("")
     make_environments(folder, ENVIRONMENT, dev=False)
@@ -53,20 +53,20 @@ def test_an_environment_is_made_once_and_made_again_when_its_requirements_change
     assert missing(folder, ENVIRONMENT, dev=True) == ["one"]
     make_environments(folder, ENVIRONMENT, dev=True)
     assert missing(folder, ENVIRONMENT, dev=False) == []
-    # The file that dev.txt includes counts too.
+    # A change in a file that dev.txt includes counts too.
     (checkout / "run.txt").write_text("# nothing else\n")
     assert missing(folder, ENVIRONMENT, dev=True) == ["one"]
     make_environments(folder, ENVIRONMENT, dev=True)
     assert (folder / "one/kept").exists()
 
 
-def test_what_the_studio_runs_without_is_only_made_for_development(checkout: Path) -> None:
+def test_an_environment_without_runtime_requirements_is_needed_only_for_development(checkout: Path) -> None:
     extra = {"extra": Environment(None, "dev.txt", 0)}
     assert missing(checkout / "venvs", extra, dev=False) == []
     assert missing(checkout / "venvs", extra, dev=True) == ["extra"]
 
 
-def test_a_package_that_is_not_to_be_had_is_one_line_with_the_log(
+def test_an_unavailable_package_is_reported_in_one_line_with_the_log(
     checkout: Path, empty_environment: Path
 ) -> None:
     shutil.copytree(empty_environment, checkout / "venvs/one", symlinks=True)
@@ -81,7 +81,7 @@ def test_a_package_that_is_not_to_be_had_is_one_line_with_the_log(
     assert missing(checkout / "venvs", ENVIRONMENT, dev=False) == ["one"]
 
 
-def test_an_unreachable_registry_is_one_line(
+def test_an_unreachable_registry_is_reported_in_one_line(
     checkout: Path, empty_environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(empty_environment, checkout / "venvs/one", symlinks=True)
@@ -93,14 +93,14 @@ def test_an_unreachable_registry_is_one_line(
         make_environments(checkout / "venvs", ENVIRONMENT, dev=False)
 
 
-def test_a_full_disk_is_one_line_before_anything_is_installed(checkout: Path) -> None:
+def test_a_full_disk_is_reported_before_anything_is_installed(checkout: Path) -> None:
     with pytest.raises(Impossible, match=r"GB free and the installation needs 1000000.0 GB; make room"):
         make_environments(checkout / "venvs", {"one": Environment("run.txt", "dev.txt", 10**15)}, dev=False)
     assert not (checkout / "venvs/one").exists()
 
 
-def test_another_python_alone_is_told_which_one_is_needed(tmp_path: Path) -> None:
-    # A machine whose only python3 is another one.
+def test_the_needed_python_version_is_reported_when_only_another_is_installed(tmp_path: Path) -> None:
+    # A machine whose only python3 is version 3.9.
     fake = tmp_path / "python3"
     fake.write_text("#!/bin/sh\necho 3.9\n")
     fake.chmod(0o755)
@@ -121,7 +121,7 @@ def test_another_python_alone_is_told_which_one_is_needed(tmp_path: Path) -> Non
     assert len(ended.stdout.splitlines()) == 1
 
 
-def test_an_environment_of_another_python_is_made_anew(checkout: Path) -> None:
+def test_an_environment_with_another_python_version_is_recreated(checkout: Path) -> None:
     python = checkout / "venvs/one/bin/python"
     python.parent.mkdir(parents=True)
     python.write_text("#!/bin/sh\necho 3.9\n")
@@ -130,14 +130,14 @@ def test_an_environment_of_another_python_is_made_anew(checkout: Path) -> None:
     assert subprocess.run([str(python), "-c", "import pip"], timeout=60, check=False).returncode == 0
 
 
-def test_it_is_written_in_the_oldest_python_it_promises() -> None:
+def test_bootstrap_is_valid_syntax_in_the_oldest_supported_python() -> None:
     text = (ROOT / "local/bootstrap.py").read_text()
     ast.parse(text, feature_version=(3, 8))
-    # Types of later versions may only stand where they are not evaluated.
+    # Type syntax of later versions is allowed only in annotations, which are not evaluated.
     assert "from __future__ import annotations" in text
 
 
-def test_no_chromium_and_no_way_to_install_it_is_one_clear_line(
+def test_a_missing_chromium_that_cannot_be_installed_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -1,4 +1,4 @@
-"""The embedded cloud's process: what survives a kill, where it listens, whom it refuses."""
+"""Tests of the embedded cloud's process: durability after a kill, listening addresses, refused requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def own_cloud(tmp_path: Path) -> Iterator[EmbeddedCloud]:
     cloud.kill()
 
 
-def test_everything_is_back_after_a_clean_stop(own_cloud: EmbeddedCloud) -> None:
+def test_all_state_is_restored_after_a_clean_stop(own_cloud: EmbeddedCloud) -> None:
     made = own_cloud.make_resources()
     person = own_cloud.make_person(made, "ada")
     item = {"PK": {"S": "USER#1"}, "SK": {"S": "PROFILE"}, "GSI1PK": {"S": "OPEN#0"}, "GSI1SK": {"S": "1"}}
@@ -106,8 +106,8 @@ def test_a_picture_stored_before_the_first_snapshot_survives_kill_9(own_cloud: E
     assert len(s3.list_object_versions(Bucket=IMAGES_BUCKET)["Versions"]) == 1
 
 
-def test_it_listens_on_loopback_only(cloud: EmbeddedCloud) -> None:
-    # A service that opens a listener of its own would do it on first use.
+def test_the_cloud_listens_on_loopback_only(cloud: EmbeddedCloud) -> None:
+    # A service that opens another listener would do so on first use.
     cloud.make_resources()
     addresses = _listening(cloud.child.pid)
     assert addresses == {(LOOPBACK, cloud.port)}
@@ -137,7 +137,7 @@ def _listening(pid: int) -> set[tuple[str, int]]:
         ("/_ministack/config", {}, "not available"),
     ],
 )
-def test_a_page_of_another_site_is_refused(
+def test_a_request_from_a_page_of_another_site_is_refused(
     cloud: EmbeddedCloud, path: str, headers: dict[str, str], reason: str
 ) -> None:
     connection = http.client.HTTPConnection(LOOPBACK, cloud.port, timeout=10)
@@ -148,15 +148,17 @@ def test_a_page_of_another_site_is_refused(
     connection.close()
 
 
-def test_two_clouds_side_by_side_share_nothing(cloud: EmbeddedCloud, own_cloud: EmbeddedCloud) -> None:
+def test_two_clouds_running_side_by_side_share_no_state(
+    cloud: EmbeddedCloud, own_cloud: EmbeddedCloud
+) -> None:
     here, there = cloud.make_resources(), own_cloud.make_resources("http://localhost:9999")
     assert here.sign_in.pool_id != there.sign_in.pool_id
     cloud.client("dynamodb").put_item(TableName=TABLE, Item={"PK": {"S": "a"}, "SK": {"S": "b"}})
     assert own_cloud.client("dynamodb").scan(TableName=TABLE)["Items"] == []
 
 
-def test_another_ministack_than_the_pinned_one_is_refused_in_one_line(tmp_path: Path) -> None:
-    # The environment of the tests has none at all.
+def test_a_ministack_other_than_the_pinned_version_is_refused_in_one_line(tmp_path: Path) -> None:
+    # MiniStack is not installed in the environment of the tests.
     command = [sys.executable, "-m", "local.cloud", "--port", "1", "--folder", str(tmp_path)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert ended.returncode == 1

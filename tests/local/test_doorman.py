@@ -1,4 +1,4 @@
-"""Who gets into the embedded cloud, asked over HTTP: no page but the studio's own, and nothing that runs code."""
+"""Tests over HTTP that the embedded cloud refuses foreign pages and has no service that runs code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.cloud import EmbeddedCloud
 
 KEY = "images/u/j/0.png"
 FIREFOX = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"}
-# What browsers send for `<img src>` in a page of another site, for a link followed, and for a form of the page.
+# Headers that browsers send for `<img src>` in a page of another site, and for a followed link.
 PICTURE = {**FIREFOX, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
 NAVIGATION = {**FIREFOX, "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate"}
 TEMPLATE = '{"Resources": {"Q": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "planted"}}}}'
@@ -52,7 +52,7 @@ def queues(cloud: EmbeddedCloud) -> list[str]:
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("name", ["Action", "action", "%41ction"])
 @pytest.mark.parametrize("signer", [None, "AWSAccessKeyId", "X-Amz-Credential"])
-def test_an_address_that_is_an_api_call_creates_nothing(
+def test_an_api_call_in_the_query_string_creates_nothing(
     cloud: EmbeddedCloud, headers: dict[str, str], method: str, name: str, signer: str | None
 ) -> None:
     calls = {
@@ -63,7 +63,7 @@ def test_an_address_that_is_an_api_call_creates_nothing(
         ),
     }
     for service, (action, rest) in calls.items():
-        # Signatures are not verified: the well known key is all that somebody else's page has to name.
+        # Signatures are not verified: a foreign page needs only the well-known key.
         key = {
             None: {},
             "AWSAccessKeyId": {"AWSAccessKeyId": "test"},
@@ -79,7 +79,7 @@ def test_an_address_that_is_an_api_call_creates_nothing(
     assert queues(cloud) == []
 
 
-def test_an_api_call_hidden_behind_a_presigned_link_is_refused(cloud: EmbeddedCloud) -> None:
+def test_an_api_call_disguised_as_a_presigned_link_is_refused(cloud: EmbeddedCloud) -> None:
     signed = urlencode(
         {"X-Amz-Signature": "0" * 64, "X-Amz-Credential": "test/20260101/us-east-1/sqs/aws4_request"}
     )
@@ -101,7 +101,7 @@ def test_an_api_call_hidden_behind_a_presigned_link_is_refused(cloud: EmbeddedCl
     ],
 )
 @pytest.mark.parametrize("service", ["", "cloudformation", "iam", "lambda"])
-def test_services_that_run_code_are_not_there_even_for_programs(
+def test_services_that_run_code_are_unavailable_even_to_programs(
     cloud: EmbeddedCloud, method: str, path: str, body: str | None, service: str
 ) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -115,7 +115,7 @@ def test_services_that_run_code_are_not_there_even_for_programs(
     assert queues(cloud) == []
 
 
-def test_only_the_services_of_the_studio_are_there(cloud: EmbeddedCloud) -> None:
+def test_the_health_page_lists_only_services_the_studio_uses(cloud: EmbeddedCloud) -> None:
     status, content = ask(cloud, "GET", "/_ministack/health")
     assert status == 200
     for name in ("lambda", "cloudformation", "iam", "ecs", "states", "codebuild"):
@@ -141,7 +141,7 @@ def test_only_the_services_of_the_studio_are_there(cloud: EmbeddedCloud) -> None
     ],
 )
 @pytest.mark.parametrize("headers", [FIREFOX, PICTURE, NAVIGATION, {"Origin": "http://localhost:{port}"}])
-def test_a_browser_gets_nothing_but_sign_in_and_links(
+def test_a_browser_is_refused_everything_but_sign_in_and_presigned_links(
     cloud: EmbeddedCloud, resources: Resources, method: str, path: str, headers: dict[str, str]
 ) -> None:
     named = {name: value.replace("{port}", str(cloud.port)) for name, value in headers.items()}
@@ -150,7 +150,7 @@ def test_a_browser_gets_nothing_but_sign_in_and_links(
 
 
 @pytest.mark.parametrize("bucket", [IMAGES_BUCKET, OUTPUTS_BUCKET, INPUTS_BUCKET])
-def test_a_page_shows_a_picture_by_its_presigned_link(
+def test_a_page_can_load_a_picture_through_its_presigned_link(
     cloud: EmbeddedCloud, resources: Resources, bucket: str
 ) -> None:
     s3 = cloud.client("s3")
@@ -165,7 +165,7 @@ def test_a_page_shows_a_picture_by_its_presigned_link(
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
-def test_a_presigned_link_lets_a_page_read_only(
+def test_a_presigned_link_does_not_let_a_page_write(
     cloud: EmbeddedCloud, resources: Resources, method: str
 ) -> None:
     s3 = cloud.client("s3")
@@ -176,7 +176,7 @@ def test_a_presigned_link_lets_a_page_read_only(
     assert s3.get_object(Bucket=IMAGES_BUCKET, Key=KEY)["Body"].read() == b"pixels"
 
 
-def test_a_browser_gets_zips_of_the_library_and_nothing_of_its_indexes(
+def test_a_browser_can_download_export_zips_but_not_library_indexes(
     cloud: EmbeddedCloud, resources: Resources
 ) -> None:
     s3 = cloud.client("s3")
@@ -192,7 +192,7 @@ def test_a_browser_gets_zips_of_the_library_and_nothing_of_its_indexes(
         assert ask(cloud, "GET", f"{link.path}?{link.query}", NAVIGATION, host=link.netloc)[0] == status
 
 
-def test_prompts_are_not_shown_to_a_browser_even_by_a_link(
+def test_prompts_are_refused_to_a_browser_even_through_a_presigned_link(
     cloud: EmbeddedCloud, resources: Resources
 ) -> None:
     s3 = cloud.client("s3")
@@ -203,7 +203,7 @@ def test_prompts_are_not_shown_to_a_browser_even_by_a_link(
     assert ask(cloud, "GET", f"{link.path}?{link.query}", PICTURE, host=link.netloc)[0] == 403
 
 
-def test_a_browser_gets_the_sign_in_page_and_signs_out(cloud: EmbeddedCloud, resources: Resources) -> None:
+def test_a_browser_can_open_the_sign_in_page_and_sign_out(cloud: EmbeddedCloud, resources: Resources) -> None:
     sign_in = {
         "client_id": resources.sign_in.client_id,
         "redirect_uri": "http://localhost:8501/oauth2callback",
@@ -219,7 +219,9 @@ def test_a_browser_gets_the_sign_in_page_and_signs_out(cloud: EmbeddedCloud, res
     assert status == 302
 
 
-def test_a_browser_posts_the_form_of_the_sign_in_page(cloud: EmbeddedCloud, resources: Resources) -> None:
+def test_a_browser_can_post_the_sign_in_form_only_from_the_sign_in_page(
+    cloud: EmbeddedCloud, resources: Resources
+) -> None:
     person = cloud.make_person(resources, "ada")
     form = {
         "client_id": resources.sign_in.client_id,
@@ -253,7 +255,7 @@ def test_a_web_socket_is_refused(cloud: EmbeddedCloud) -> None:
         assert connection.recv(100).startswith(b"HTTP/1.1 403")
 
 
-def test_programs_are_served_as_before(cloud: EmbeddedCloud, resources: Resources) -> None:
+def test_programs_can_use_the_services(cloud: EmbeddedCloud, resources: Resources) -> None:
     cloud.client("dynamodb").put_item(TableName=TABLE, Item={"PK": {"S": "a"}, "SK": {"S": "b"}})
     cloud.client("cloudwatch").put_metric_data(
         Namespace="Atelier", MetricData=[{"MetricName": "Sweeps", "Value": 1.0}]

@@ -1,4 +1,4 @@
-"""Work done in a forked copy: its number comes back, its failure is told, it never outlives or blocks us."""
+"""Tests of work in a forked copy: its result is returned, its failure is raised, and it cannot hang the caller."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from local.fork import CopyFailed, in_a_copy
 
 
-def test_the_copy_sees_the_moment_of_the_fork_and_answers_with_a_number(tmp_path: Path) -> None:
+def test_the_copy_sees_the_state_at_the_fork_and_returns_a_number(tmp_path: Path) -> None:
     state = {"items": 3}
     forked, changed = tmp_path / "forked", tmp_path / "changed"
 
@@ -34,7 +34,7 @@ def test_the_copy_sees_the_moment_of_the_fork_and_answers_with_a_number(tmp_path
     assert asyncio.run(main()) == 3
 
 
-def test_a_failure_in_the_copy_is_raised_here_with_its_reason() -> None:
+def test_a_failure_in_the_copy_is_raised_in_the_caller_with_its_reason() -> None:
     def fail() -> int:
         raise OSError("no space")
 
@@ -42,7 +42,7 @@ def test_a_failure_in_the_copy_is_raised_here_with_its_reason() -> None:
         asyncio.run(in_a_copy(fail, timeout_s=20))
 
 
-def test_a_copy_that_was_killed_or_hangs_is_a_failure_and_gone(tmp_path: Path) -> None:
+def test_a_copy_that_is_killed_or_hangs_raises_a_failure_and_leaves_no_process(tmp_path: Path) -> None:
     def die() -> int:
         os.kill(os.getpid(), signal.SIGKILL)
         return 0

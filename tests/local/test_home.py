@@ -1,4 +1,4 @@
-"""The studio's home: held by one, its ports and secrets kept, its troubles told in one line."""
+"""Tests of the studio's home: its lock, its ports and secrets, and one-line messages for problems."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOLD = (
 )
 
 
-def test_a_home_held_by_another_process_is_refused_by_name_and_address(tmp_path: Path) -> None:
+def test_a_home_locked_by_another_process_is_refused_with_its_id_and_address(tmp_path: Path) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -32,13 +32,13 @@ def test_a_home_held_by_another_process_is_refused_by_name_and_address(tmp_path:
             Home(tmp_path).lock("http://localhost:9999")
         assert "\n" not in str(refused.value)
         holder.kill()
-    # Whoever held it is dead: nothing has to be removed by hand.
+    # The lock ends with its process: no file has to be removed by hand.
     home = Home(tmp_path)
     home.lock("http://localhost:9999")
     home.close()
 
 
-def test_a_full_disk_is_one_line_with_what_is_missing(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_in_one_line_with_the_free_and_needed_space(tmp_path: Path) -> None:
     with pytest.raises(
         HomeUnusable, match=r"is full: \d+ MB are free and 1000000000 MB are needed"
     ) as refused:
@@ -46,13 +46,13 @@ def test_a_full_disk_is_one_line_with_what_is_missing(tmp_path: Path) -> None:
     assert "\n" not in str(refused.value)
 
 
-def test_a_home_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(HomeUnusable, match="cannot be written: Not a directory; choose another"):
         Home(tmp_path / "file" / "home")
 
 
-def test_a_broken_file_of_the_home_is_named(tmp_path: Path) -> None:
+def test_the_error_names_an_unreadable_file_in_the_home(tmp_path: Path) -> None:
     (tmp_path / "credentials.json").write_text("{")
     with pytest.raises(HomeUnusable, match=r"credentials\.json cannot be read"):
         Home(tmp_path).credentials("http://localhost:8501")
@@ -71,13 +71,13 @@ def test_ports_are_remembered_and_an_occupied_one_is_replaced(tmp_path: Path) ->
     assert second["sagemaker"] == first["sagemaker"]
 
 
-def test_ports_past_the_last_one_go_on_from_the_first(tmp_path: Path) -> None:
+def test_port_numbers_past_the_last_one_wrap_around(tmp_path: Path) -> None:
     ports = Home(tmp_path).ports(65_000)
     assert all(1024 <= port <= 65_535 for port in ports.values())
     assert len(set(ports.values())) == 3
 
 
-def test_secrets_are_made_once_and_kept_from_others(tmp_path: Path) -> None:
+def test_secrets_are_created_once_and_readable_by_their_owner_only(tmp_path: Path) -> None:
     home = Home(tmp_path)
     secret, credentials = home.cookie_secret(), home.credentials("http://localhost:1")
     path = home.save_credentials(credentials)
@@ -90,7 +90,7 @@ def test_secrets_are_made_once_and_kept_from_others(tmp_path: Path) -> None:
     assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_leftovers_of_a_killed_studio_are_ended_and_nobody_else(tmp_path: Path) -> None:
+def test_only_leftover_processes_of_a_killed_studio_are_ended(tmp_path: Path) -> None:
     home = Home(tmp_path)
     sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
     left, stranger = (
@@ -100,7 +100,7 @@ def test_leftovers_of_a_killed_studio_are_ended_and_nobody_else(tmp_path: Path) 
     try:
         home.remember_processes({"worker": left.pid, "studio": stranger.pid})
         noted = json.loads((tmp_path / "processes.json").read_text())
-        # Another process got the id of the studio that ended.
+        # The process id of the ended studio was reused by another process.
         noted["studio"][1] -= 1
         (tmp_path / "processes.json").write_text(json.dumps(noted))
         assert home.end_leftovers() == ["worker"]
@@ -113,7 +113,7 @@ def test_leftovers_of_a_killed_studio_are_ended_and_nobody_else(tmp_path: Path) 
         stranger.kill()
 
 
-def test_reset_removes_the_studios_files_and_nobody_elses(tmp_path: Path) -> None:
+def test_reset_removes_only_the_studios_files(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.save_credentials(home.credentials("http://localhost:1"))
     (tmp_path / "cloud").mkdir()

@@ -1,4 +1,4 @@
-"""The hosted login page of the embedded Cognito: the sign-in everybody uses, by plain HTTP."""
+"""Tests of the hosted login page of the embedded Cognito over plain HTTP."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest())
 
 
 def call(cloud: EmbeddedCloud, method: str, path: str, **form: str) -> tuple[int, str, str]:
-    """Status, body, Location."""
+    """Send one request; return status, body and Location header."""
     connection = http.client.HTTPConnection(LOOPBACK, cloud.port, timeout=10)
     headers = {
         "Host": f"localhost:{cloud.port}",
         "Content-Type": "application/x-www-form-urlencoded",
-        # What a browser sends with a form of the page itself.
+        # A browser sends this header with a form of the same page.
         **({"Origin": cloud.url} if method == "POST" and path == "/login" else {}),
     }
     connection.request(method, path, body=urlencode(form) if form else None, headers=headers)
@@ -66,7 +66,7 @@ def login_form(cloud: EmbeddedCloud, resources: Resources) -> dict[str, str]:
 
 
 def sign_in(cloud: EmbeddedCloud, resources: Resources, email: str, password: str) -> str:
-    """The code that the login page hands to the studio."""
+    """Sign in and return the authorization code that the login page passes to the studio."""
     form = login_form(cloud, resources)
     status, body, location = call(cloud, "POST", "/login", **form, username=email, password=password)
     assert status in (302, 303), body
@@ -117,14 +117,16 @@ def test_a_person_signs_in_and_gets_tokens_with_their_group(
     assert claims["cognito:groups"] == ["admins" if admin else "makers"]
 
 
-def test_a_code_is_worth_nothing_without_its_verifier(cloud: EmbeddedCloud, resources: Resources) -> None:
+def test_a_code_is_refused_with_a_wrong_verifier(cloud: EmbeddedCloud, resources: Resources) -> None:
     person = cloud.make_person(resources, "ada")
     code = sign_in(cloud, resources, person.email, person.password)
     status, answer = redeem(cloud, resources, code, "another-verifier-of-more-than-forty-three-characters")
     assert (status, answer["error"]) == (400, "invalid_grant")
 
 
-def test_a_wrong_password_leads_back_to_the_page(cloud: EmbeddedCloud, resources: Resources) -> None:
+def test_a_wrong_password_does_not_redirect_to_the_callback(
+    cloud: EmbeddedCloud, resources: Resources
+) -> None:
     person = cloud.make_person(resources, "ada")
     form = login_form(cloud, resources)
     status, _, location = call(

@@ -1,4 +1,4 @@
-"""The quick way for some key conditions: it answers what MiniStack's own way answers; all others go that way."""
+"""Tests of the fast query path: the same answers as MiniStack's query, which handles all other conditions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.resources import TABLE, Resources
 from services.aws.table import Table
 from tests.cloud import EmbeddedCloud
 
-# The same condition to DynamoDB, and not to the quick way.
+# Equivalent for DynamoDB, but not recognized by the fast path.
 LONG_WAY = PREFIX.replace("(", " (")
 SORT_KEYS = ["A#1", "A#10", "A#2", "A#\uff5e", "A#\U0001f34e", "A", "B#1", "A#3", "A#4"]
 
@@ -32,7 +32,7 @@ def table(cloud: EmbeddedCloud, resources: Resources) -> Iterator[Any]:
 
 
 def pages(client: Any, condition: str, prefix: str, **more: Any) -> list[dict[str, Any]]:
-    """Every page of the answer, with all that is said about it but the request's own number."""
+    """All pages of the answer, without `ResponseMetadata`."""
     request = {
         "TableName": TABLE,
         "KeyConditionExpression": condition,
@@ -65,7 +65,7 @@ AFTER = {"ExclusiveStartKey": {"PK": text("x"), "SK": text("A#20")}}
 @pytest.mark.parametrize(
     ("prefix", "more"), [("A#", AFTER), *((prefix, way) for prefix in ("A#", "B", "C") for way in WAYS)]
 )
-def test_it_answers_what_the_long_way_answers(
+def test_the_fast_path_returns_the_same_answers_as_the_slow_path(
     table: Any, prefix: str, more: dict[str, Any], forward: bool
 ) -> None:
     more = more | {"ScanIndexForward": forward}
@@ -83,7 +83,9 @@ def test_it_answers_what_the_long_way_answers(
         {":pk": {"N": "1"}, ":prefix": text("A")},
     ],
 )
-def test_it_refuses_what_the_long_way_refuses(table: Any, wrong: dict[str, Any]) -> None:
+def test_the_fast_path_refuses_a_request_with_the_same_error_as_the_slow_path(
+    table: Any, wrong: dict[str, Any]
+) -> None:
     said = []
     for condition in (PREFIX, LONG_WAY):
         with pytest.raises(table.exceptions.ClientError) as refused:
@@ -92,7 +94,7 @@ def test_it_refuses_what_the_long_way_refuses(table: Any, wrong: dict[str, Any])
     assert said[0] == said[1]
 
 
-# Sort keys of the index, those that are equal among them: then the items' own keys decide.
+# Sort keys of the index; equal ones are ordered by the items' primary keys.
 INDEXED = [
     ("x", "1", "a"),
     ("x", "2", "b"),
@@ -112,7 +114,7 @@ def indexed(table: Any) -> Any:
         TableName=TABLE,
         Item={"PK": text("x"), "SK": text("9"), "GSI1PK": text("other")} | {"GSI1SK": text("a")},
     )
-    # What left the index is in it no more.
+    # An item that left the index is not returned.
     gone = {"PK": text("x"), "SK": text("8"), "GSI1PK": text("open"), "GSI1SK": text("a")}
     table.put_item(TableName=TABLE, Item=gone)
     table.update_item(
@@ -122,7 +124,7 @@ def indexed(table: Any) -> Any:
 
 
 @pytest.mark.parametrize("up_to", [None, "b", "bb", "", "~"])
-def test_an_index_is_answered_the_quick_way_as_the_long_way(indexed: Any, up_to: str | None) -> None:
+def test_the_fast_path_answers_an_index_query_like_the_slow_path(indexed: Any, up_to: str | None) -> None:
     condition = INDEX if up_to is None else INDEX_UP_TO
     compared = 0
     for way in (way for way in WAYS if "ProjectionExpression" not in way):
@@ -135,7 +137,7 @@ def test_an_index_is_answered_the_quick_way_as_the_long_way(indexed: Any, up_to:
                 "ScanIndexForward": forward,
                 **{name: value for name, value in way.items() if name != "values"},
             }
-            # The same condition to DynamoDB, but written so that it goes the long way.
+            # Equivalent for DynamoDB, but spelled so that it takes the slow path.
             long_way = condition.replace(" = ", " =  ")
             quick_answers, long_answers = (
                 index_pages(indexed, request | {"KeyConditionExpression": asked})
@@ -147,7 +149,7 @@ def test_an_index_is_answered_the_quick_way_as_the_long_way(indexed: Any, up_to:
 
 
 def index_pages(client: Any, request: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every page of the answer, or the error that ends it."""
+    """All pages of the answer, up to an error if one occurs."""
     answers: list[dict[str, Any]] = []
     start: dict[str, Any] = {}
     while True:
@@ -165,7 +167,7 @@ MEMBERSHIP = {"GSI1": {"open": {("a", f"I#{n}"): None for n in range(9)}}}
 
 
 def asked_with(data: dict[str, Any], items: dict[str, Any]) -> dict[str, Any]:
-    """What MiniStack's own query is shown of `items` for a request."""
+    """Return the part of `items` that MiniStack's query sees for a request."""
     table = {"items": items}
     shown: list[dict[str, Any]] = []
     lock = threading.Lock()
@@ -185,7 +187,7 @@ ITEMS = {"a": {f"I#{n}": {"n": n} for n in range(9)} | {"J#1": {"n": 9}}, "b": {
 VALUES = {":pk": text("a"), ":prefix": text("I#")}
 
 
-def test_little_is_looked_at() -> None:
+def test_the_query_sees_only_the_items_of_one_page() -> None:
     request = {"KeyConditionExpression": PREFIX, "ExpressionAttributeValues": VALUES, "Limit": 2}
     assert asked_with(request, ITEMS) == {"a": {"I#0": {"n": 0}, "I#1": {"n": 1}, "I#2": {"n": 2}}}
     backwards = request | {
@@ -195,7 +197,7 @@ def test_little_is_looked_at() -> None:
     assert list(asked_with(backwards, ITEMS)["a"]) == ["I#6", "I#5", "I#4"]
 
 
-def test_little_is_looked_at_in_an_index() -> None:
+def test_the_query_sees_only_the_index_entries_of_one_page() -> None:
     items = {"a": {f"I#{n}": {"GSI1SK": text(str(9 - n))} for n in range(9)}}
     table = {"items": items, MEMBERS: MEMBERSHIP}
     shown: list[Any] = []
@@ -227,11 +229,11 @@ def test_little_is_looked_at_in_an_index() -> None:
         {},
     ],
 )
-def test_anything_else_is_shown_everything(data: dict[str, Any]) -> None:
+def test_the_query_sees_all_items_for_any_other_request(data: dict[str, Any]) -> None:
     assert asked_with(data, ITEMS) is ITEMS
 
 
-def test_an_error_leaves_the_table_whole() -> None:
+def test_the_table_is_complete_again_after_an_error() -> None:
     table = {"items": ITEMS}
 
     def fails(_: dict[str, Any]) -> None:
@@ -245,7 +247,9 @@ def test_an_error_leaves_the_table_whole() -> None:
     assert table["items"] is ITEMS
 
 
-def test_the_studio_asks_exactly_so(cloud: EmbeddedCloud, resources: Resources) -> None:
+def test_the_studio_sends_exactly_the_conditions_of_the_fast_path(
+    cloud: EmbeddedCloud, resources: Resources
+) -> None:
     client = cloud.client("dynamodb")
     asked: list[str] = []
 

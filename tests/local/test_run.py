@@ -1,4 +1,4 @@
-"""`make run` itself: a whole studio started, killed in every way, started again."""
+"""Tests of `make run`: a whole studio is started, killed in several ways, and restarted."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def hang_up_heard() -> Iterator[None]:
-    """Under `nohup` the tests ignore SIGHUP; what they start would inherit that and rightly ignore it too."""
+    """Restore SIGHUP's default: tests run under `nohup` ignore it, and the processes they start would inherit that."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
@@ -80,7 +80,7 @@ def started(hang_up_heard: None, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture
 def run(started: Run) -> Run:
-    """A running studio: started again when the test before stopped it."""
+    """A running studio, restarted if the previous test stopped it."""
     if started.child.exit_code() is not None:
         started.restart()
     return started
@@ -113,7 +113,7 @@ def me(run: Run, key: str) -> tuple[int, dict[str, Any]]:
     return status, body
 
 
-def test_it_prints_and_writes_how_to_sign_in_and_the_keys_work(run: Run) -> None:
+def test_sign_in_details_are_printed_and_saved_and_the_keys_work(run: Run) -> None:
     credentials = run.file("credentials.json")
     assert credentials["url"] == f"http://localhost:{run.port}"
     assert (run.home / "credentials.json").stat().st_mode & 0o777 == 0o600
@@ -128,13 +128,13 @@ def test_it_prints_and_writes_how_to_sign_in_and_the_keys_work(run: Run) -> None
     assert answers(run.port, "/")
 
 
-def test_a_second_studio_in_the_same_home_is_one_line(run: Run) -> None:
+def test_a_second_studio_in_the_same_home_is_refused_in_one_line(run: Run) -> None:
     ended = attempt(run.home, any_free_port())
     assert ended.returncode == 1
     assert re.fullmatch(r"atelier: another studio already runs in .*; stop it, or choose .*\n", ended.stderr)
 
 
-def test_a_part_that_dies_is_started_again_and_told(run: Run) -> None:
+def test_a_killed_process_is_restarted_and_reported(run: Run) -> None:
     before = run.pids()
     os.kill(before["worker"], signal.SIGKILL)
     run.wait(lambda: run.pids()["worker"] != before["worker"], timeout_s=30)
@@ -143,7 +143,7 @@ def test_a_part_that_dies_is_started_again_and_told(run: Run) -> None:
     )
 
 
-def test_the_cloud_killed_comes_back_with_the_same_accounts(run: Run) -> None:
+def test_the_cloud_is_restarted_with_the_same_accounts_after_a_kill(run: Run) -> None:
     before = run.pids()
     os.kill(before["embedded cloud"], signal.SIGKILL)
     key = run.file("credentials.json")["maker"]["api_key"]
@@ -153,10 +153,10 @@ def test_the_cloud_killed_comes_back_with_the_same_accounts(run: Run) -> None:
     assert run.pids()["studio"] == before["studio"]
 
 
-def test_after_kill_9_nothing_is_left_and_the_next_start_has_everything(run: Run) -> None:
+def test_kill_9_of_the_launcher_leaves_no_process_and_a_restart_keeps_all_settings(run: Run) -> None:
     pids, credentials, ports = run.pids(), run.file("credentials.json"), run.file("ports.json")
     assert len(pids) == 4
-    # Only the launcher itself, as the kernel's out-of-memory killer would.
+    # Kill only the launcher, as the kernel's out-of-memory killer would.
     os.kill(run.child.pid, signal.SIGKILL)
     run.child.wait_ended(timeout_s=10)
     wait_gone(pids)
@@ -167,7 +167,7 @@ def test_after_kill_9_nothing_is_left_and_the_next_start_has_everything(run: Run
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
-def test_a_signal_stops_everything(run: Run, number: int) -> None:
+def test_a_signal_stops_the_whole_studio(run: Run, number: int) -> None:
     pids = run.pids()
     os.kill(run.child.pid, number)
     assert run.child.wait_ended(timeout_s=GONE_TIMEOUT_S) == 0
@@ -187,7 +187,7 @@ def attempt(home: Path, port: int, **more: str) -> subprocess.CompletedProcess[s
     )
 
 
-def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind((LOOPBACK, 0))
         taken.listen()
@@ -206,7 +206,7 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
         ({"ATELIER_HOME": "/proc/home"}, "the studio's home /proc/home cannot be written"),
     ],
 )
-def test_a_variable_that_cannot_be_used_is_one_line(
+def test_an_invalid_variable_is_reported_in_one_line(
     tmp_path: Path, variables: dict[str, str], line: str
 ) -> None:
     ended = attempt(tmp_path / "home", any_free_port(), **variables)

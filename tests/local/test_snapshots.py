@@ -1,4 +1,4 @@
-"""Generations of the embedded cloud's state: all files of one moment, or those of the one before."""
+"""Tests of the snapshots of the embedded cloud's state: each is complete, or the previous one stays current."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def current(snapshots: Snapshots) -> dict[str, Any]:
     return {file.stem: json.loads(file.read_text()) for file in snapshots.current.glob("*.json")}
 
 
-def test_a_service_that_is_not_saved_again_is_carried_over(tmp_path: Path) -> None:
+def test_an_unchanged_service_is_carried_over_from_the_previous_snapshot(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     snapshots.write({"sqs": 1, "sns": 1}, encode)
     snapshots.write({"sqs": 2}, encode)
@@ -28,7 +28,7 @@ def test_a_service_that_is_not_saved_again_is_carried_over(tmp_path: Path) -> No
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_state_that_cannot_be_written_leaves_the_last_one(tmp_path: Path) -> None:
+def test_a_state_that_cannot_be_written_leaves_the_last_snapshot_current(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     snapshots.write({"sqs": 1, "sns": 1}, encode)
     with pytest.raises(SnapshotFailed):
@@ -36,7 +36,7 @@ def test_a_state_that_cannot_be_written_leaves_the_last_one(tmp_path: Path) -> N
     assert current(snapshots) == {"sqs": 1, "sns": 1}
 
 
-def test_what_a_kill_left_half_written_is_removed_at_the_next_start(tmp_path: Path) -> None:
+def test_a_half_written_snapshot_is_removed_at_the_next_start(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     snapshots.write({"sqs": 1}, encode)
     half = tmp_path / "g2"

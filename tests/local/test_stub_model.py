@@ -1,4 +1,4 @@
-"""The model server that stories run on keeps the container contract (docs/contracts.md), as the studio reads it."""
+"""Tests that the stub model server of the browser tests keeps the container contract (docs/contracts.md)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def s3(cloud: EmbeddedCloud, resources: Resources) -> Any:
     return cloud.client("s3")
 
 
-def test_its_pictures_have_the_size_and_the_seeds_that_were_asked_for(s3: Any) -> None:
+def test_the_pictures_have_the_requested_size_and_seeds(s3: Any) -> None:
     answer = Succeeded.model_validate(model.draw(PAYLOAD, s3))
     assert [image.seed for image in answer.images] == [2**32 - 1, 0]
     for image in answer.images:
@@ -42,7 +42,7 @@ def test_its_pictures_have_the_size_and_the_seeds_that_were_asked_for(s3: Any) -
     assert answer.images[0].data != answer.images[1].data
 
 
-def test_it_writes_its_progress_and_a_preview(s3: Any) -> None:
+def test_the_stub_writes_its_progress_and_a_preview(s3: Any) -> None:
     model.draw(PAYLOAD, s3)
     written = s3.get_object(Bucket=OUTPUTS_BUCKET, Key="user/job/1.progress.json")["Body"].read()
     progress = json.loads(written)
@@ -51,7 +51,7 @@ def test_it_writes_its_progress_and_a_preview(s3: Any) -> None:
     assert preview.startswith(b"RIFF") and preview[8:12] == b"WEBP"
 
 
-def test_it_stops_for_the_cancel_marker(s3: Any) -> None:
+def test_the_stub_stops_at_the_cancel_marker(s3: Any) -> None:
     s3.put_object(Bucket=OUTPUTS_BUCKET, Key="user/job/cancel", Body=b"")
     assert model.draw(PAYLOAD, s3) == {"status": "canceled", "step": 0, "gpu_s": 0.0}
 
@@ -63,7 +63,7 @@ def test_it_stops_for_the_cancel_marker(s3: Any) -> None:
         ({name: PAYLOAD[name] for name in PAYLOAD if name != "seed"}, None),
     ],
 )
-def test_it_refuses_what_the_contract_does_not_have(
+def test_a_payload_outside_the_contract_is_refused(
     s3: Any, payload: dict[str, Any], param: str | None
 ) -> None:
     with pytest.raises(model.Refused) as refused:

@@ -1,4 +1,4 @@
-"""The environments of the studio's processes on a laptop."""
+"""Tests of the environments that the launcher gives to the studio's processes."""
 
 from __future__ import annotations
 
@@ -24,40 +24,40 @@ from local.studio import (
 from services.settings import load_settings
 
 
-def test_four_requests_go_to_the_model_server_at_once_unless_it_is_said_otherwise() -> None:
+def test_the_dispatch_concurrency_defaults_to_four() -> None:
     assert read_concurrency({}) == 4
     assert read_concurrency({"ATELIER_DISPATCH_CONCURRENCY": "2"}) == 2
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1001", "many", "1.5"])
-def test_a_concurrency_that_cannot_be_is_named(text: str) -> None:
+def test_an_invalid_concurrency_is_refused(text: str) -> None:
     with pytest.raises(OptionUnusable, match="ATELIER_DISPATCH_CONCURRENCY must be a number"):
         read_concurrency({"ATELIER_DISPATCH_CONCURRENCY": text})
 
 
-def test_the_model_servers_variables_pass_and_what_could_reach_a_real_account_does_not() -> None:
+def test_the_model_servers_variables_are_passed_on_and_aws_credentials_are_not() -> None:
     given = {"INFERENCE_NSFW_THRESHOLD": "off", "AWS_PROFILE": "work", "AWS_ACCESS_KEY_ID": "x"}
     kept = base_environment(given)
     assert kept["INFERENCE_NSFW_THRESHOLD"] == "off"
     assert "AWS_PROFILE" not in kept and "AWS_ACCESS_KEY_ID" not in kept
 
 
-def test_pocket_alone_is_offered_unless_other_folders_are_named() -> None:
+def test_only_pocket_is_offered_by_default() -> None:
     assert read_local_models({}) == {"pocket": POCKET}
 
 
 @pytest.mark.parametrize("text", ["sd-turbo", "[]", '{"sd-turbo": 1}'])
-def test_local_models_that_are_no_map_of_folders_are_refused(text: str) -> None:
+def test_local_models_that_are_not_a_map_of_folders_are_refused(text: str) -> None:
     with pytest.raises(OptionUnusable, match="ATELIER_LOCAL_MODELS must be a JSON object"):
         read_local_models({"ATELIER_LOCAL_MODELS": text})
 
 
-def test_a_local_model_without_a_card_is_named() -> None:
+def test_a_local_model_without_a_card_is_refused_by_name() -> None:
     with pytest.raises(OptionUnusable, match=r"no card in cards\.toml for model no-such"):
         read_local_models({"ATELIER_LOCAL_MODELS": json.dumps({"no-such": str(POCKET)})})
 
 
-def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(OptionUnusable, match=f"sd-turbo has no model_index.json: {tmp_path}"):
         read_local_models({"ATELIER_LOCAL_MODELS": json.dumps({"sd-turbo": str(tmp_path)})})
 
@@ -78,7 +78,7 @@ def test_each_local_model_has_an_endpoint_that_the_studio_offers(
     assert set(offered.values()) == set(endpoints)
 
 
-def test_the_studio_never_sees_the_launchers_own_variables() -> None:
+def test_the_launchers_variables_are_not_passed_to_the_studio() -> None:
     assert (
         base_environment({"ATELIER_LOCAL_MODELS": "{}", "ATELIER_SNAPSHOT_S": "5"})
         .keys()

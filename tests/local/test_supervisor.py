@@ -1,4 +1,4 @@
-"""The supervisor's care for its logs: long ones are shortened, and no trouble with one stops the studio."""
+"""Tests of log rotation by the supervisor: long logs are shortened, and an error does not stop the studio."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOO_LONG = MAX_LOG_BYTES + 1
 
 @pytest.fixture
 def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
-    """One that runs `one` and `two`, which do nothing."""
+    """A supervisor with two idle processes, `one` and `two`."""
     supervisor = Supervisor(tmp_path, say=lambda line: None, on_change=lambda pids: None)
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
     try:
@@ -32,7 +32,7 @@ def _lengthen(log: Path) -> None:
     os.truncate(log, TOO_LONG)
 
 
-def test_a_long_log_is_kept_aside_and_begun_anew(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_a_long_log_is_rotated(supervisor: Supervisor, tmp_path: Path) -> None:
     _lengthen(tmp_path / "one.log")
 
     supervisor._shorten_logs()
@@ -42,7 +42,7 @@ def test_a_long_log_is_kept_aside_and_begun_anew(supervisor: Supervisor, tmp_pat
     assert not (tmp_path / "two.1.log").exists()
 
 
-def test_a_deleted_log_stops_nothing_and_the_next_one_is_shortened(
+def test_a_deleted_log_is_skipped_and_the_next_one_is_shortened(
     supervisor: Supervisor, tmp_path: Path
 ) -> None:
     (tmp_path / "one.log").unlink()
@@ -53,7 +53,7 @@ def test_a_deleted_log_stops_nothing_and_the_next_one_is_shortened(
     assert (tmp_path / "two.log").stat().st_size == 0
 
 
-def test_a_full_disk_costs_the_old_part_of_the_log_and_stops_nothing(
+def test_a_long_log_is_emptied_without_a_copy_when_the_disk_is_full(
     supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copied: list[str] = []
@@ -69,6 +69,6 @@ def test_a_full_disk_costs_the_old_part_of_the_log_and_stops_nothing(
     supervisor._shorten_logs()
 
     assert copied == ["one.log", "two.log"]
-    # Emptied all the same: a log that only grows is what fills the disk.
+    # Emptied without a copy: a log that only grows would fill the disk.
     assert [(tmp_path / name).stat().st_size for name in ("one.log", "two.log")] == [0, 0]
     assert list(tmp_path.glob("*.1.log")) == []

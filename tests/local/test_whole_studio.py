@@ -1,4 +1,4 @@
-"""A whole studio as `make run` starts it: batches, the model server's variables, pictures that are drawn over."""
+"""Tests of a whole studio started by `make run`: batches, the model server's variables, image-to-image, inpainting."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ END_S = 200.0
 
 @pytest.fixture(scope="module")
 def webp_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
-    """A studio whose model server was told, by the environment of `make run`, to answer with WebP."""
+    """A studio whose model server answers with WebP, as set in the environment of `make run`."""
     studio = RunningStudio(tmp_path_factory.mktemp("studio") / "home", INFERENCE_IMAGE_FORMAT="webp")
     yield studio
     studio.stop()
@@ -39,7 +39,7 @@ def drawn(studio: RunningStudio, **asked: Any) -> dict[str, Any]:
 
 
 def ended(studio: RunningStudio, job: dict[str, Any]) -> dict[str, Any]:
-    """The job once it is over."""
+    """Wait for the job to end and return it."""
     deadline = time.monotonic() + END_S
     while job["status"] in ("queued", "starting", "processing"):
         assert time.monotonic() < deadline, job
@@ -55,12 +55,12 @@ def stored_png(job: dict[str, Any]) -> bytes:
 
 
 def difference(left: bytes, right: bytes, box: tuple[int, int, int, int] = (0, 0, 128, 128)) -> float:
-    """Mean difference of the two pictures' channels inside `box`, in levels of 255."""
+    """Mean absolute difference of the two pictures' channels inside `box`, on a scale of 0 to 255."""
     pictures = [Pillow.open(io.BytesIO(png)).convert("RGB").crop(box) for png in (left, right)]
     return sum(ImageStat.Stat(ImageChops.difference(*pictures)).mean) / 3
 
 
-def test_jobs_sent_while_another_is_drawn_are_drawn_in_one_batch(webp_studio: RunningStudio) -> None:
+def test_jobs_submitted_while_another_is_drawn_are_drawn_in_one_batch(webp_studio: RunningStudio) -> None:
     drawn(webp_studio, steps=1)  # The model is awake from here on.
     with ThreadPoolExecutor(3) as pool:
         before = webp_studio.ask("POST", "/v1/jobs", {"prompt": "a rocket", "steps": 50, "count": 4})
@@ -68,12 +68,14 @@ def test_jobs_sent_while_another_is_drawn_are_drawn_in_one_batch(webp_studio: Ru
     assert [job["metrics"]["batch_pictures"] for job in together] == [2, 2]
     before = ended(webp_studio, before)
     assert (before["status"], before["metrics"]["batch_pictures"]) == ("succeeded", 4)
-    # Each is charged its share of the pass: the two shares are equal.
+    # Each job is charged its share of the pass, and the two shares are equal.
     shares = [job["metrics"]["gpu_s"] for job in together]
     assert shares[0] == pytest.approx(shares[1], rel=0.01)
 
 
-def test_the_model_servers_variables_reach_it_and_its_webp_is_kept_as_png(webp_studio: RunningStudio) -> None:
+def test_the_model_server_gets_its_variables_and_its_webp_is_stored_as_png(
+    webp_studio: RunningStudio,
+) -> None:
     job = drawn(webp_studio, steps=2)
     s3 = client_factory(f"http://localhost:{webp_studio.ports()['cloud']}")("s3")
     keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=OUTPUTS_BUCKET)["Contents"]]
@@ -84,7 +86,7 @@ def test_the_model_servers_variables_reach_it_and_its_webp_is_kept_as_png(webp_s
         assert picture.size == (128, 128)
 
 
-def test_a_stored_picture_is_drawn_over_the_more_the_stronger(webp_studio: RunningStudio) -> None:
+def test_a_higher_strength_changes_the_source_picture_more(webp_studio: RunningStudio) -> None:
     source = stored_png(drawn(webp_studio, steps=8, seed=1))
     image = base64.b64encode(source).decode()
     weak, strong = (
@@ -95,7 +97,7 @@ def test_a_stored_picture_is_drawn_over_the_more_the_stronger(webp_studio: Runni
     assert difference(source, stored_png(weak)) < difference(source, stored_png(strong)) / 2
 
 
-def test_only_what_is_white_in_the_mask_is_drawn_anew(webp_studio: RunningStudio) -> None:
+def test_only_the_white_area_of_the_mask_is_redrawn(webp_studio: RunningStudio) -> None:
     source = stored_png(drawn(webp_studio, steps=8, seed=1))
     mask, target = Pillow.new("L", (128, 128), 0), io.BytesIO()
     mask.paste(255, (64, 0, 128, 128))

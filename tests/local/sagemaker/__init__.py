@@ -1,1 +1,1 @@
-"""Tests of the local SageMaker endpoint: plain boto3 in front, the embedded cloud behind."""
+"""Tests of the local SageMaker endpoint, called with plain boto3 and backed by the embedded cloud."""

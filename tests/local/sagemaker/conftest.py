@@ -1,4 +1,4 @@
-"""A running local endpoint over scripted containers, shared by the tests and wiped before each."""
+"""Fixtures: a running local endpoint with scripted containers, shared by the tests and reset before each."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def shared_endpoint(
 
 @pytest.fixture
 def endpoint(shared_endpoint: RunningEndpoint) -> RunningEndpoint:
-    """The shared endpoint with nothing queued, nothing counted, and no container running."""
-    # The endpoint first: what an earlier test left in flight must not reach the new queue.
+    """The shared endpoint with an empty queue, zeroed counters, and no running container."""
+    # The endpoint first: requests left in flight by an earlier test must not reach the new queue.
     shared_endpoint.reset()
     shared_endpoint.clean_cloud()
     return shared_endpoint
@@ -34,7 +34,7 @@ def endpoint(shared_endpoint: RunningEndpoint) -> RunningEndpoint:
 def own_endpoint(
     cloud_process: EmbeddedCloud, resources: Resources, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningEndpoint]:
-    """An endpoint a test may kill; not started yet."""
+    """An endpoint that a test may kill, not started yet."""
     endpoint = RunningEndpoint(cloud_process, tmp_path_factory.mktemp("own"), start=False)
     endpoint.queue_url = resources.results_queue_url
     yield endpoint

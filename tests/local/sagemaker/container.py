@@ -1,7 +1,7 @@
-"""A container program that does what each request asks of it, faults too. Run as `container.py FOLDER [START]`.
+"""A container program whose behavior, faults included, is set by each request. Run as `container.py FOLDER [START]`.
 
-Every request is noted in FOLDER/seen.jsonl before it acts, so a test can assert that its fault fired. START is what
-happens at the start: `exit`, `mute` (listens, /ping answers 503), `slow` (1 s), or `exit_once` (the first process).
+Every request is recorded in FOLDER/seen.jsonl before it acts, so a test can assert that its fault fired. START sets
+the behavior at startup: `exit`, `mute` (listens, /ping answers 503), `slow` (1 s), or `exit_once` (first process only).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ WRITING = threading.Lock()
 
 
 def note(**fields: Any) -> None:
-    """Adds one line to the notes, on disk when it returns."""
+    """Append one line to the record; it is on disk on return."""
     with WRITING, (FOLDER / "seen.jsonl").open("a") as file:
         file.write(json.dumps({"pid": os.getpid(), **fields}) + "\n")
 
 
 class Handler(BaseHTTPRequestHandler):
-    """/ping and /invocations."""
+    """Handles /ping and /invocations."""
 
     def do_GET(self) -> None:
         self._answer(503 if START == "mute" else 200, b"")
@@ -75,17 +75,17 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing: the notes are the log."""
+        """Log nothing: seen.jsonl is the log."""
 
 
 def stop(_number: int, _frame: object) -> None:
-    """Ends at once, noting that it was asked to."""
+    """Record the signal and exit at once."""
     note(event="term")
     os._exit(0)
 
 
 def main() -> None:
-    """Serves until SIGTERM."""
+    """Serve until SIGTERM."""
     note(event="start", model_dir=os.environ["INFERENCE_MODEL_DIR"])
     if START == "exit":
         sys.exit("no weights here")

@@ -25,7 +25,7 @@ OUTPUTS = OUTPUTS_BUCKET
 SCRIPT = Path(__file__).with_name("container.py")
 TOPIC = f"arn:aws:sns:{REGION}:000000000000"
 WAIT_S = 15.0
-# name -> what the scripted container does at its start, and settings of the endpoint
+# name -> startup mode of the scripted container, and settings of the endpoint
 ENDPOINTS: dict[str, tuple[str, dict[str, Any]]] = {
     "plain": ("", {}),
     "wide": ("", {"max_concurrency": 3}),
@@ -38,16 +38,16 @@ ENDPOINTS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def until(probe: Callable[[], T], timeout_s: float = WAIT_S) -> T:
-    """What `probe` returns once that is true; fails after `timeout_s`."""
+    """Return the first truthy result of `probe`; fails after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not (value := probe()):
-        assert time.monotonic() < deadline, f"nothing came in {timeout_s} s"
+        assert time.monotonic() < deadline, f"no result within {timeout_s} s"
         time.sleep(0.03)
     return value
 
 
 class RunningEndpoint:
-    """The process, its settings, and what a studio would do with it."""
+    """The endpoint process, its settings, and the calls a studio would make to it."""
 
     def __init__(self, cloud: EmbeddedCloud, folder: Path, *, start: bool = True, **settings: Any) -> None:
         self.folder = folder
@@ -93,7 +93,7 @@ class RunningEndpoint:
         }
 
     def start(self) -> None:
-        """Starts the process; returns when it is ready."""
+        """Start the process and return when it is ready."""
         file = self.folder / "config.json"
         file.write_text(json.dumps(self.settings))
         environment = {
@@ -109,24 +109,24 @@ class RunningEndpoint:
         self.child.wait_ready(lambda: answers(self.port, "/_ready"), timeout_s=20)
 
     def stop(self) -> None:
-        """As the launcher stops it."""
+        """Stop the process as the launcher does."""
         if self.child:
             self.child.stop()
 
     def kill(self) -> None:
-        """kill -9."""
+        """Kill the process with SIGKILL."""
         assert self.child
         self.child.kill()
 
     def reset(self) -> None:
-        """Empties the endpoint, stops its containers, and forgets what they saw."""
+        """Empty the endpoint, stop its containers, and delete their records."""
         assert self.request("POST", "/_atelier/reset?stop=1")[0] == 204
         for name in ENDPOINTS:
             for file in (self.folder / name).iterdir():
                 file.unlink()
 
     def clean_cloud(self) -> None:
-        """Empties the outputs and the results queue; makes everything anew where another test took it away."""
+        """Empty the outputs and the results queue; recreate all resources if another test removed one."""
         try:
             for key in self.keys():
                 self.cloud.client("s3").delete_object(Bucket=OUTPUTS, Key=key)
@@ -140,7 +140,7 @@ class RunningEndpoint:
     def request(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, str], bytes]:
-        """One request as bytes, without boto3."""
+        """Send one request without boto3; return status, headers and body."""
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=20)
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
@@ -149,7 +149,7 @@ class RunningEndpoint:
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, read
 
     def invoke(self, name: str = "plain", *, do: str = "", id: str = "a", **more: Any) -> dict[str, Any]:
-        """InvokeEndpointAsync with an inline body; `do` and what is not a parameter goes to the container."""
+        """Call InvokeEndpointAsync with an inline body; `do` and lower-case keywords go to the container."""
         known = {key: more.pop(key) for key in list(more) if key[0].isupper()}
         body = json.dumps({"do": do, "id": id, **more}).encode()
         parameters = {
@@ -162,23 +162,23 @@ class RunningEndpoint:
         return answer
 
     def counters(self, name: str = "plain") -> dict[str, Any]:
-        """What the endpoint counted."""
+        """The endpoint's counters."""
         counted: dict[str, Any] = json.loads(self.request("GET", "/_atelier/counters")[2])[name]
         return counted
 
     def seen(self, name: str = "plain", event: str = "begin") -> list[dict[str, Any]]:
-        """What its container noted."""
+        """The records its container wrote for an event."""
         file = self.folder / name / "seen.jsonl"
         lines = file.read_text().splitlines() if file.exists() else []
         return [noted for noted in map(json.loads, lines) if noted["event"] == event]
 
     def notices(self, count: int = 1, timeout_s: float = WAIT_S) -> list[dict[str, Any]]:
-        """The next `count` notifications from the results queue, in the order of their coming."""
+        """The next `count` notifications from the results queue, in order of arrival."""
         found: list[dict[str, Any]] = []
         deadline = time.monotonic() + timeout_s
         sqs, queue = self.cloud.client("sqs"), self.queue_url
         while len(found) < count:
-            assert time.monotonic() < deadline, f"{len(found)} of {count} notifications came"
+            assert time.monotonic() < deadline, f"{len(found)} of {count} notifications arrived"
             answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=1, WaitTimeSeconds=1)
             for message in answer.get("Messages", []):
                 sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
@@ -186,7 +186,7 @@ class RunningEndpoint:
         return found
 
     def object(self, location: str) -> tuple[bytes, str]:
-        """Bytes and content type of what lies at an S3 URI."""
+        """Body and content type of the object at an S3 URI."""
         bucket, _, key = location.removeprefix("s3://").partition("/")
         answer = self.cloud.client("s3").get_object(Bucket=bucket, Key=key)
         return answer["Body"].read(), answer["ContentType"]

@@ -1,4 +1,4 @@
-"""The settings file: every problem said, one a line, before anything starts."""
+"""Tests of the settings file: every problem is reported, one per line, before anything starts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ GOOD: dict[str, Any] = {
 
 
 def written(tmp_path: Path, settings: object) -> Path:
-    """The settings as a file."""
+    """Write the settings to a file."""
     file = tmp_path / "config.json"
     file.write_text(json.dumps(settings))
     return file
@@ -48,7 +48,7 @@ def test_the_launchers_settings_are_read(tmp_path: Path) -> None:
     assert config.inference.start_timeout_s == 120
 
 
-def test_every_problem_is_named_with_its_place(tmp_path: Path) -> None:
+def test_every_problem_is_reported_with_its_location(tmp_path: Path) -> None:
     endpoint = {**GOOD["endpoints"][0], "output_path": "/tmp/out", "idle_stop": 3}
     bad = {**GOOD, "host": "0.0.0.0", "endpoints": [endpoint], "port": "many"}
 
@@ -61,25 +61,25 @@ def test_every_problem_is_named_with_its_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"port": 1}'])
-def test_a_file_that_is_no_settings_ends_the_command_with_one_line_each(tmp_path: Path, text: str) -> None:
+def test_a_file_without_valid_settings_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "config.json"
     file.write_text(text)
     with pytest.raises(ConfigError):
         load(file)
 
 
-def test_an_endpoint_writes_to_s3_only(tmp_path: Path) -> None:
+def test_an_output_path_outside_s3_is_refused(tmp_path: Path) -> None:
     endpoint = {**GOOD["endpoints"][0], "output_path": "/tmp/out"}
     with pytest.raises(ConfigError, match="s3://bucket/prefix is wanted"):
         load(written(tmp_path, {**GOOD, "endpoints": [endpoint]}))
 
 
-def test_two_endpoints_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_two_endpoints_with_the_same_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="same name"):
         load(written(tmp_path, {**GOOD, "endpoints": GOOD["endpoints"] * 2}))
 
 
-def test_a_missing_file_ends_the_command_with_status_2_and_one_line(tmp_path: Path) -> None:
+def test_a_missing_file_exits_with_status_2_and_a_one_line_message(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "local.sagemaker", "--config", str(tmp_path / "none.json")]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
 

@@ -1,4 +1,4 @@
-"""What a kill -9 of the endpoint leaves behind: nothing lost, nothing orphaned."""
+"""Tests that killing or stopping the endpoint loses no request and leaves no container running."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.wire, pytest.mark.faults]
 
 
 def gone(pid: int) -> bool:
-    """Whether no process has this id (one that has ended but was not waited for counts as gone)."""
+    """Return whether no process has this id; a zombie counts as gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -31,7 +31,7 @@ def gone(pid: int) -> bool:
 
 
 def request(id: str, **script: object) -> AsyncRequest:
-    """A request with the shortest time to live, as the server would have read it."""
+    """A request with the shortest time to live, as the server would have parsed it."""
     return AsyncRequest(
         inference_id=id,
         body=json.dumps({"do": "", "id": id, **script}).encode(),
@@ -47,7 +47,7 @@ def request(id: str, **script: object) -> AsyncRequest:
 
 
 def accepted(endpoint: RunningEndpoint, request: AsyncRequest, received_at: float) -> tuple[Journal, Entry]:
-    """The journal of an endpoint that does not run, with a request in it."""
+    """The journal of a stopped endpoint, with one request in it."""
     state = endpoint.folder / "state"
     state.mkdir(exist_ok=True)
     journal = Journal(state / "journal.sqlite", received_at)
@@ -99,7 +99,7 @@ def test_a_request_past_its_ttl_is_reported_as_expired_and_never_run(own_endpoin
     assert (counters["expired"], counters["started"], counters["cold_starts"]) == (1, 0, 0)
 
 
-def test_a_request_expires_on_time_behind_one_that_runs_long(own_endpoint: RunningEndpoint) -> None:
+def test_a_request_expires_on_time_behind_a_long_running_one(own_endpoint: RunningEndpoint) -> None:
     now = time.time()
     journal, _ = accepted(own_endpoint, request("long", do="sleep", seconds=3.5), now)
     journal.close()
@@ -113,7 +113,7 @@ def test_a_request_expires_on_time_behind_one_that_runs_long(own_endpoint: Runni
     ]
 
 
-def test_a_decided_request_is_only_announced_never_run_again(own_endpoint: RunningEndpoint) -> None:
+def test_a_finished_request_is_announced_but_not_run_again(own_endpoint: RunningEndpoint) -> None:
     journal, entry = accepted(own_endpoint, request("done"), time.time())
     journal.start("plain", entry.seq)
     journal.decide("plain", entry.seq, "succeeded", json.dumps({"inferenceId": "done"}))
@@ -126,7 +126,7 @@ def test_a_decided_request_is_only_announced_never_run_again(own_endpoint: Runni
     assert own_endpoint.keys(OUTPUTS) == []
 
 
-def test_sigterm_stops_the_container_and_keeps_what_is_unfinished(own_endpoint: RunningEndpoint) -> None:
+def test_sigterm_stops_the_container_and_keeps_unfinished_requests(own_endpoint: RunningEndpoint) -> None:
     own_endpoint.start()
     own_endpoint.invoke(id="hanging", do="hang")
     until(lambda: own_endpoint.seen())
@@ -141,14 +141,14 @@ def test_sigterm_stops_the_container_and_keeps_what_is_unfinished(own_endpoint: 
     journal.close()
 
 
-def test_requests_wait_out_a_cloud_that_is_away_for_a_while(own_endpoint: RunningEndpoint) -> None:
+def test_requests_survive_a_temporary_outage_of_the_cloud(own_endpoint: RunningEndpoint) -> None:
     own_endpoint.start()
     own_endpoint.invoke(id="slow", do="sleep", seconds=0.5)
     until(lambda: own_endpoint.seen())
     own_endpoint.cloud.stop()
     try:
         until(lambda: own_endpoint.seen(event="end"))
-        # In the cloud's place somebody who hangs up: the output was tried to be delivered.
+        # A socket in the cloud's place accepts and closes one connection, which proves a delivery attempt.
         with socket.create_server((LOOPBACK, own_endpoint.cloud.port)) as nobody:
             nobody.settimeout(20)
             nobody.accept()[0].close()
@@ -169,7 +169,7 @@ def test_a_second_process_on_the_same_state_refuses_to_start(own_endpoint: Runni
     assert "another local endpoint works on it already" in second.stderr
 
 
-def test_ctrl_c_ends_it_without_a_traceback(own_endpoint: RunningEndpoint) -> None:
+def test_ctrl_c_ends_the_endpoint_without_a_traceback(own_endpoint: RunningEndpoint) -> None:
     own_endpoint.start()
     assert own_endpoint.child
 
@@ -179,7 +179,7 @@ def test_ctrl_c_ends_it_without_a_traceback(own_endpoint: RunningEndpoint) -> No
     assert "Traceback" not in (own_endpoint.folder / "log").read_text()
 
 
-def test_where_the_kernel_has_no_death_signal_the_watcher_ends_the_program(tmp_path: Path) -> None:
+def test_the_watcher_ends_the_program_when_its_parent_is_killed(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     program = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     watcher = (

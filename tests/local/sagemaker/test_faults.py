@@ -1,4 +1,4 @@
-"""What goes wrong behind the endpoint: a failure object, a notification with the reason, and the queue goes on."""
+"""Tests that a fault behind the endpoint yields a failure object and notification and does not block the queue."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.wire, pytest.mark.faults]
 
 
 def failure(endpoint: RunningEndpoint, name: str = "plain", **request: Any) -> tuple[dict[str, Any], Any]:
-    """Invokes, and returns the notification and the failure object; the output must not exist."""
+    """Invoke, and return the notification and the failure object; assert that there is no output."""
     answer = endpoint.invoke(name, S3OutputPathExtension="u/j", Filename="1.json", **request)
     [notice] = endpoint.notices()
     assert notice["invocationStatus"] == "Failed"
@@ -26,7 +26,7 @@ def failure(endpoint: RunningEndpoint, name: str = "plain", **request: Any) -> t
     return notice, json.loads(endpoint.object(answer["FailureLocation"])[0])
 
 
-def test_an_error_of_the_container_is_the_failure_object(endpoint: RunningEndpoint) -> None:
+def test_an_error_response_of_the_container_becomes_the_failure_object(endpoint: RunningEndpoint) -> None:
     notice, body = failure(endpoint, do="error", status=500)
 
     assert body == {"error": {"code": "model_error", "message": "as asked"}}
@@ -51,7 +51,7 @@ def test_a_crash_fails_the_request_in_flight_and_the_next_gets_a_new_process(
     assert endpoint.counters()["cold_starts"] == 2
 
 
-def test_a_container_that_died_while_idle_is_replaced_without_failing_anybody(
+def test_a_container_that_died_while_idle_is_replaced_without_failing_a_request(
     endpoint: RunningEndpoint,
 ) -> None:
     endpoint.invoke(id="first")
@@ -64,7 +64,9 @@ def test_a_container_that_died_while_idle_is_replaced_without_failing_anybody(
     assert endpoint.counters()["cold_starts"] == 2
 
 
-def test_all_in_flight_fail_when_one_of_them_takes_the_container_down(endpoint: RunningEndpoint) -> None:
+def test_all_requests_in_flight_fail_when_one_of_them_crashes_the_container(
+    endpoint: RunningEndpoint,
+) -> None:
     endpoint.invoke("wide", id="a", do="hang")
     until(lambda: len(endpoint.seen("wide")) == 1)
     endpoint.invoke("wide", id="b", do="hang", InvocationTimeoutSeconds=1)
@@ -75,7 +77,7 @@ def test_all_in_flight_fail_when_one_of_them_takes_the_container_down(endpoint: 
     assert "ended with status -9" in reasons["a"]
 
 
-def test_a_hung_container_is_killed_at_the_time_out_and_replaced(endpoint: RunningEndpoint) -> None:
+def test_a_hung_container_is_killed_at_the_timeout_and_replaced(endpoint: RunningEndpoint) -> None:
     notice, _ = failure(endpoint, do="hang", id="first", InvocationTimeoutSeconds=1)
     assert "Time-out" in notice["failureReason"]
     hung = endpoint.seen()[0]["pid"]
@@ -89,14 +91,14 @@ def test_a_hung_container_is_killed_at_the_time_out_and_replaced(endpoint: Runni
 
 
 @pytest.mark.parametrize("do", ["truncate", "no_length"])
-def test_an_answer_that_is_not_surely_whole_is_never_a_success(endpoint: RunningEndpoint, do: str) -> None:
+def test_a_possibly_truncated_response_is_a_failure(endpoint: RunningEndpoint, do: str) -> None:
     notice, _ = failure(endpoint, do=do)
 
     assert "was not whole" in notice["failureReason"] or "no Content-Length" in notice["failureReason"]
     assert endpoint.seen()[0]["do"] == do
 
 
-def test_a_busy_container_is_asked_again_until_it_takes_the_request(endpoint: RunningEndpoint) -> None:
+def test_a_request_is_retried_until_a_busy_container_accepts_it(endpoint: RunningEndpoint) -> None:
     endpoint.invoke(id="b", do="busy", times=2)
 
     assert endpoint.notices()[0]["invocationStatus"] == "Completed"
@@ -104,7 +106,9 @@ def test_a_busy_container_is_asked_again_until_it_takes_the_request(endpoint: Ru
     assert endpoint.counters()["started"] == 1
 
 
-def test_a_container_that_cannot_start_fails_all_who_wait_with_its_reason(endpoint: RunningEndpoint) -> None:
+def test_a_container_that_cannot_start_fails_all_waiting_requests_with_its_reason(
+    endpoint: RunningEndpoint,
+) -> None:
     endpoint.invoke("broken", id="first")
     endpoint.invoke("broken", id="second")
 
@@ -118,7 +122,7 @@ def test_a_container_that_cannot_start_fails_all_who_wait_with_its_reason(endpoi
     assert endpoint.counters("broken")["started"] == 0
 
 
-def test_a_container_that_is_never_well_is_given_up_after_the_start_time_out(
+def test_a_container_that_never_becomes_healthy_is_abandoned_after_the_start_timeout(
     endpoint: RunningEndpoint,
 ) -> None:
     endpoint.invoke("mute")
@@ -129,14 +133,14 @@ def test_a_container_that_is_never_well_is_given_up_after_the_start_time_out(
     assert len(endpoint.seen("mute", "start")) == 2
 
 
-def test_a_container_that_starts_at_the_second_attempt_serves(endpoint: RunningEndpoint) -> None:
+def test_a_container_that_starts_at_the_second_attempt_serves_requests(endpoint: RunningEndpoint) -> None:
     endpoint.invoke("flaky")
 
     assert endpoint.notices()[0]["invocationStatus"] == "Completed"
     assert endpoint.counters("flaky")["cold_starts"] == 2
 
 
-def test_an_input_that_is_not_there_fails_without_waking_the_container(endpoint: RunningEndpoint) -> None:
+def test_a_missing_input_object_fails_without_starting_the_container(endpoint: RunningEndpoint) -> None:
     endpoint.runtime.invoke_endpoint_async(
         EndpointName="plain", InputLocation="s3://atelier-inputs/none.json", InferenceId="x"
     )
@@ -160,7 +164,7 @@ def test_an_output_that_cannot_be_written_is_a_failure(endpoint: RunningEndpoint
     assert "failureLocation" not in notice
 
 
-def test_a_failed_request_does_not_hold_up_those_behind_it(endpoint: RunningEndpoint) -> None:
+def test_a_failed_request_does_not_block_the_requests_behind_it(endpoint: RunningEndpoint) -> None:
     for id, do in [("a", "error"), ("b", ""), ("c", "crash"), ("d", "")]:
         endpoint.invoke(id=id, do=do, status=500)
 
@@ -183,7 +187,7 @@ def test_a_synchronous_call_to_a_container_that_cannot_start_is_a_model_error(
     assert "no weights here" in answer["OriginalMessage"]
 
 
-def test_an_idle_container_is_stopped_by_sigterm_and_started_again_on_demand(
+def test_an_idle_container_is_stopped_with_sigterm_and_restarted_on_demand(
     endpoint: RunningEndpoint,
 ) -> None:
     assert endpoint.instances("brief") == (0, 0)
@@ -198,7 +202,7 @@ def test_an_idle_container_is_stopped_by_sigterm_and_started_again_on_demand(
     assert endpoint.counters("brief")["cold_starts"] == 2
 
 
-def test_describe_endpoint_shows_the_instance_that_is_wanted_while_it_starts(
+def test_describe_endpoint_shows_the_desired_instance_while_it_starts(
     endpoint: RunningEndpoint,
 ) -> None:
     endpoint.invoke("slow")
@@ -209,7 +213,7 @@ def test_describe_endpoint_shows_the_instance_that_is_wanted_while_it_starts(
     assert endpoint.control.describe_endpoint(EndpointName="slow")["EndpointStatus"] == "InService"
 
 
-def test_a_request_is_not_lost_while_the_idle_container_is_being_stopped(endpoint: RunningEndpoint) -> None:
+def test_a_request_that_arrives_while_the_idle_container_stops_is_not_lost(endpoint: RunningEndpoint) -> None:
     for n in range(3):
         endpoint.invoke("brief", id=f"r{n}")
         endpoint.notices()

@@ -1,4 +1,4 @@
-"""The real inference server behind the local endpoint: a picture comes out."""
+"""Tests of the real inference server behind the local endpoint."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WEIGHTS = ROOT / "inference/pocket/weights"
 def real_endpoint(
     cloud_process: EmbeddedCloud, resources: Resources, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningEndpoint]:
-    """An endpoint with the built-in model, as the launcher configures it."""
+    """An endpoint with the built-in model, configured as the launcher does."""
     endpoint = RunningEndpoint(cloud_process, tmp_path_factory.mktemp("real"), start=False)
     endpoint.queue_url = resources.results_queue_url
     [plain] = [entry for entry in endpoint.settings["endpoints"] if entry["name"] == "plain"]
@@ -37,7 +37,9 @@ def real_endpoint(
 
 @pytest.mark.wire
 @pytest.mark.slow
-def test_the_built_in_model_draws_a_picture_and_refuses_nonsense(real_endpoint: RunningEndpoint) -> None:
+def test_the_built_in_model_draws_a_picture_and_refuses_an_unknown_parameter(
+    real_endpoint: RunningEndpoint,
+) -> None:
     payload = {
         "prompt": "a red apple",
         "width": 128,

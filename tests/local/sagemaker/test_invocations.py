@@ -1,4 +1,4 @@
-"""Asynchronous and synchronous invocations that go well, as boto3 sees them."""
+"""Tests of successful asynchronous and synchronous invocations through boto3."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_an_input_object_is_read_and_named_in_the_notification(endpoint: Running
     assert endpoint.object(answer["OutputLocation"])[0] == body
 
 
-def test_without_a_name_the_output_is_named_after_the_inference_id(endpoint: RunningEndpoint) -> None:
+def test_without_a_filename_the_output_is_named_after_the_inference_id(endpoint: RunningEndpoint) -> None:
     named = endpoint.invoke(id="mine")
     unnamed = endpoint.runtime.invoke_endpoint_async(EndpointName="plain", Body=b"{}")
 
@@ -62,7 +62,7 @@ def test_without_a_name_the_output_is_named_after_the_inference_id(endpoint: Run
     assert unnamed["OutputLocation"] == f"s3://{OUTPUTS}/{unnamed['InferenceId']}.out"
 
 
-def test_an_inference_id_with_slashes_stays_one_plain_name(endpoint: RunningEndpoint) -> None:
+def test_an_inference_id_with_slashes_becomes_a_plain_file_name(endpoint: RunningEndpoint) -> None:
     first, second = (endpoint.invoke(id=id)["OutputLocation"] for id in ("../../a", "../../a?"))
 
     assert re.fullmatch(rf"s3://{OUTPUTS}/a-[0-9a-f]{{12}}\.out", first)
@@ -80,7 +80,7 @@ def test_the_container_gets_the_documented_headers(endpoint: RunningEndpoint) ->
     assert headers["x-amzn-sagemaker-inference-id"] == "h"
 
 
-def test_requests_run_in_the_order_of_arrival(endpoint: RunningEndpoint) -> None:
+def test_requests_run_in_order_of_arrival(endpoint: RunningEndpoint) -> None:
     ids = [f"r{n}" for n in range(6)]
     for id in ids:
         endpoint.invoke(id=id)
@@ -89,7 +89,7 @@ def test_requests_run_in_the_order_of_arrival(endpoint: RunningEndpoint) -> None
     assert [noted["id"] for noted in endpoint.seen()] == ids
 
 
-def test_no_more_than_max_concurrency_run_at_once(endpoint: RunningEndpoint) -> None:
+def test_no_more_than_max_concurrency_requests_run_at_once(endpoint: RunningEndpoint) -> None:
     for n in range(5):
         endpoint.invoke("wide", id=f"r{n}", do="sleep", seconds=0.5)
 
@@ -101,7 +101,7 @@ def test_no_more_than_max_concurrency_run_at_once(endpoint: RunningEndpoint) -> 
     assert counters["cold_starts"] == 1
 
 
-def test_duplicate_inference_ids_are_all_run_and_counted(endpoint: RunningEndpoint) -> None:
+def test_requests_with_the_same_inference_id_are_all_run_and_counted(endpoint: RunningEndpoint) -> None:
     endpoint.invoke(id="twice")
     endpoint.invoke(id="twice")
     endpoint.notices(2)
@@ -115,7 +115,7 @@ def test_duplicate_inference_ids_are_all_run_and_counted(endpoint: RunningEndpoi
     }
 
 
-def test_a_synchronous_invocation_answers_with_the_containers_answer(endpoint: RunningEndpoint) -> None:
+def test_a_synchronous_invocation_returns_the_containers_response(endpoint: RunningEndpoint) -> None:
     answer = endpoint.runtime.invoke_endpoint(
         EndpointName="plain", Body=b'{"do": "", "id": "s"}', ContentType="application/json"
     )
@@ -126,7 +126,7 @@ def test_a_synchronous_invocation_answers_with_the_containers_answer(endpoint: R
     assert answer["CustomAttributes"] == "from the container"
 
 
-def test_a_synchronous_error_of_the_container_is_a_model_error(endpoint: RunningEndpoint) -> None:
+def test_a_container_error_in_a_synchronous_invocation_is_a_model_error(endpoint: RunningEndpoint) -> None:
     with pytest.raises(ClientError) as caught:
         endpoint.runtime.invoke_endpoint(EndpointName="plain", Body=b'{"do": "error", "status": 507}')
 

@@ -1,4 +1,4 @@
-"""The wire protocol: what is refused, with which error, as botocore and a plain HTTP client see it."""
+"""Tests of the wire protocol: refused requests and their errors, through botocore and plain HTTP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PREFIX = "x-amzn-sagemaker-"
 
 
 def refusal(call: Any, **parameters: Any) -> dict[str, Any]:
-    """The error boto3 raises, parsed."""
+    """The parsed response of the error that boto3 raises."""
     with pytest.raises(ClientError) as caught:
         call(**parameters)
     response: dict[str, Any] = caught.value.response
@@ -42,7 +42,7 @@ def refusal(call: Any, **parameters: Any) -> dict[str, Any]:
         ({"Body": b"{}", "S3OutputPathExtension": "s3://other/"}, "s3OutputPathExtension"),
     ],
 )
-def test_a_request_against_the_rules_is_a_validation_error(
+def test_an_invalid_request_is_a_validation_error(
     shared_endpoint: RunningEndpoint, parameters: dict[str, Any], words: str
 ) -> None:
     before = shared_endpoint.counters()["accepted"]
@@ -78,7 +78,7 @@ def test_a_request_against_the_rules_is_a_validation_error(
         ("inputlocation", "ftp://b/k"),
     ],
 )
-def test_lengths_ranges_and_patterns_are_checked_here_too(header: str, value: str) -> None:
+def test_a_header_outside_its_length_range_or_pattern_is_refused(header: str, value: str) -> None:
     body = b"" if header == "inputlocation" else b"{}"
     with pytest.raises(WireError) as caught:
         wire.async_request({PREFIX + header: value}, body)
@@ -86,14 +86,14 @@ def test_lengths_ranges_and_patterns_are_checked_here_too(header: str, value: st
     assert (caught.value.status, caught.value.code) == (400, "ValidationError")
 
 
-def test_the_documented_defaults_hold() -> None:
+def test_missing_headers_take_the_documented_defaults() -> None:
     request = wire.async_request({}, b"{}")
 
     assert (request.ttl_s, request.timeout_s) == (21_600, 900)
     assert (request.filename, request.extension, request.content_type) == (None, None, None)
 
 
-def test_the_limits_are_those_of_botocores_service_model() -> None:
+def test_the_limits_match_botocores_service_model() -> None:
     model = ServiceModel(Loader().load_service_model("sagemaker-runtime", "service-2"))
     members = model.operation_model("InvokeEndpointAsync").input_shape.members
     names = {name: shape.serialization.get("name", "").lower() for name, shape in members.items()}
@@ -140,7 +140,7 @@ def test_an_unknown_endpoint_is_not_found(shared_endpoint: RunningEndpoint) -> N
 
 
 @pytest.mark.wire
-def test_describe_endpoint_has_documented_members_only(shared_endpoint: RunningEndpoint) -> None:
+def test_describe_endpoint_returns_only_documented_members(shared_endpoint: RunningEndpoint) -> None:
     headers = {**SIGNED, "X-Amz-Target": "SageMaker.DescribeEndpoint"}
     status, answered, body = shared_endpoint.request("POST", "/", b'{"EndpointName": "plain"}', headers)
     document = json.loads(body)
@@ -165,7 +165,7 @@ def test_describe_endpoint_has_documented_members_only(shared_endpoint: RunningE
 
 
 @pytest.mark.wire
-def test_other_operations_are_unknown(shared_endpoint: RunningEndpoint) -> None:
+def test_other_operations_are_refused_as_unknown(shared_endpoint: RunningEndpoint) -> None:
     listed = refusal(shared_endpoint.control.list_endpoints)
     status, headers, _ = shared_endpoint.request("POST", "/endpoints/plain/other", b"{}", SIGNED)
 
@@ -174,7 +174,9 @@ def test_other_operations_are_unknown(shared_endpoint: RunningEndpoint) -> None:
 
 
 @pytest.mark.wire
-def test_a_page_in_a_browser_cannot_reset_or_read_it(shared_endpoint: RunningEndpoint) -> None:
+def test_a_page_in_a_browser_cannot_reset_the_endpoint_or_read_its_counters(
+    shared_endpoint: RunningEndpoint,
+) -> None:
     origin = {"Origin": "http://evil.example"}
 
     assert shared_endpoint.request("POST", "/_atelier/reset", b"", origin)[0] == 403

@@ -115,7 +115,7 @@ def test_services_that_run_code_are_unavailable_even_to_programs(
     assert queues(cloud) == []
 
 
-def test_the_health_page_lists_only_services_the_studio_uses(cloud: EmbeddedCloud) -> None:
+def test_the_health_page_does_not_list_unused_services(cloud: EmbeddedCloud) -> None:
     status, content = ask(cloud, "GET", "/_ministack/health")
     assert status == 200
     for name in ("lambda", "cloudformation", "iam", "ecs", "states", "codebuild"):

@@ -1,4 +1,4 @@
-"""Records for tests that need one and care little which."""
+"""Sample records for tests that need any valid one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPEC = JobSpec(
 
 
 def made_job(**changes: Any) -> Job:
-    """A job in its first attempt, with `changes` to its fields."""
+    """Return a job in its first attempt, with `changes` to its fields."""
     job = Job(
         id="01ARZ3NDEKTSV4RRFFQ69G5FAV",
         user_id="a" * 32,

@@ -1,4 +1,4 @@
-"""Failures in words, from whatever the endpoint left behind."""
+"""Tests of failure messages built from the endpoint's failure output."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def error(code: str, message: str = "the width is odd") -> bytes:
         (None, "", "model_crashed", "stopped without an answer"),
     ],
 )
-def test_a_failure_is_told_in_words(raw: bytes | None, reason: str, code: str, words: str) -> None:
+def test_a_failure_gets_a_code_and_a_message(raw: bytes | None, reason: str, code: str, words: str) -> None:
     failure = read_failure(raw, reason)
     assert failure.code == code
     assert words in failure.message
 
 
-def test_a_containers_braces_are_not_a_format() -> None:
+def test_braces_in_a_containers_message_are_not_format_fields() -> None:
     assert "{x}" in read_failure(error("invalid_request", "{x} {0}"), "").message

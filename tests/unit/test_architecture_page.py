@@ -1,4 +1,4 @@
-"""docs/architecture.md names every package of the studio, so that a stranger finds it."""
+"""Tests that docs/architecture.md lists every package of the studio."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def packages(top: str) -> set[str]:
 
 
 def named(top: str) -> set[str]:
-    """The first or second cell of each row of the section may name packages."""
+    """Return the packages named in the section's table; the first and the second cell of a row may name some."""
     section = PAGE.split(f"\n## {top}/\n")[1].split("\n## ")[0]
     rows = [line.split("|") for line in section.splitlines() if line.startswith("|")]
     return {name for row in rows for cell in row[1:-2] for name in re.findall(r"`([a-z0-9_/]+)`", cell)}
 
 
 @pytest.mark.parametrize("top", ["services", "app"])
-def test_every_package_has_its_line_and_every_line_its_package(top: str) -> None:
+def test_the_page_lists_exactly_the_existing_packages(top: str) -> None:
     assert named(top) == packages(top)

@@ -1,4 +1,4 @@
-"""A request becomes what is really run, or is refused with what to change."""
+"""Tests that a request is resolved to a complete specification or refused with the parameter to change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POCKET = Catalogue.load(frozenset({"pocket"}))
 BOTH = Catalogue.load(frozenset({"pocket", "sd-turbo"}))
 
 
-def test_a_prompt_alone_gets_the_cards_defaults_and_a_seed() -> None:
+def test_a_request_with_only_a_prompt_gets_the_cards_defaults_and_a_seed() -> None:
     card = POCKET.card("pocket")
     spec = POCKET.resolve(JobRequest(prompt="a red apple"))
     assert (spec.width, spec.height) == (card.default_width, card.default_height)
@@ -24,18 +24,18 @@ def test_a_prompt_alone_gets_the_cards_defaults_and_a_seed() -> None:
     assert 0 <= spec.seed < 2**32
 
 
-def test_two_requests_without_a_seed_get_different_ones() -> None:
+def test_requests_without_a_seed_get_different_seeds() -> None:
     seeds = {POCKET.resolve(JobRequest(prompt="x")).seed for _ in range(8)}
     assert len(seeds) > 1
 
 
-def test_the_quality_decides_the_steps_unless_they_are_given() -> None:
+def test_the_quality_sets_the_steps_unless_they_are_given() -> None:
     draft = POCKET.resolve(JobRequest(prompt="x", quality="draft"))
     assert draft.steps == POCKET.card("pocket").qualities["draft"]
     assert POCKET.resolve(JobRequest(prompt="x", quality="draft", steps=33)).steps == 33
 
 
-def test_markdown_and_newlines_in_a_prompt_are_taken_as_they_are() -> None:
+def test_markdown_and_newlines_in_a_prompt_are_kept() -> None:
     text = "![x](http://evil) <b>$\\LaTeX$</b>\n**bold** \u202eabc"
     assert POCKET.resolve(JobRequest(prompt=text)).prompt == text
 
@@ -70,7 +70,7 @@ def test_markdown_and_newlines_in_a_prompt_are_taken_as_they_are() -> None:
         ({"seed": 2**32}, "seed", "4294967295"),
     ],
 )
-def test_a_bad_value_is_refused_with_its_name_and_what_to_change(
+def test_an_invalid_value_is_refused_with_its_parameter_and_a_remedy(
     changes: dict[str, Any], param: str, words: str
 ) -> None:
     with pytest.raises(InvalidRequest) as caught:
@@ -79,23 +79,23 @@ def test_a_bad_value_is_refused_with_its_name_and_what_to_change(
     assert words in caught.value.message
 
 
-def test_the_longest_prompt_and_the_largest_seed_are_taken() -> None:
+def test_the_longest_prompt_and_the_largest_seed_are_accepted() -> None:
     spec = POCKET.resolve(JobRequest(prompt="x" * MAX_PROMPT_CHARACTERS, seed=2**32 - 1))
     assert spec.seed == 2**32 - 1
 
 
-def test_a_negative_prompt_is_refused_where_the_model_takes_none() -> None:
+def test_a_negative_prompt_is_refused_if_the_model_does_not_support_it() -> None:
     with pytest.raises(InvalidRequest) as caught:
         BOTH.resolve(JobRequest(prompt="x", negative_prompt="blurry", model="sd-turbo"))
     assert caught.value.param == "negative_prompt"
 
 
-def test_only_offered_models_are_listed_the_default_first() -> None:
+def test_only_offered_models_are_listed_and_the_default_comes_first() -> None:
     assert [card.id for card in POCKET.models()] == ["pocket"]
     assert [card.id for card in BOTH.models()] == ["pocket", "sd-turbo"]
 
 
-def test_offering_a_model_without_a_card_is_named_at_start() -> None:
+def test_an_offered_model_without_a_card_is_an_error_at_startup() -> None:
     with pytest.raises(ValueError, match="no-such"):
         Catalogue.load(frozenset({"no-such"}))
 

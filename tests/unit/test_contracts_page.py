@@ -1,4 +1,4 @@
-"""docs/contracts.md is what the studio really sends and takes; the container's side is tested in tests/inference."""
+"""Tests that the studio sends and accepts what docs/contracts.md says; tests/inference tests the container's side."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.unit.made import made_job
 PAGE = (Path(__file__).parents[2] / "docs/contracts.md").read_text(encoding="utf-8")
 
 
-def test_the_payload_is_the_pages_example() -> None:
+def test_the_payload_matches_the_example_on_the_page() -> None:
     block = re.search(r"## Payload.*?```json\n(.*?)```", PAGE, re.DOTALL)
     assert block
     example = json.loads(block[1])
@@ -29,7 +29,7 @@ def test_the_payload_is_the_pages_example() -> None:
     assert sent == example
 
 
-def test_the_answer_of_the_page_is_read() -> None:
+def test_the_response_example_on_the_page_is_parsed() -> None:
     section = PAGE.split("## Answer")[1]
     line = re.search(r'200: `(\{"status": "succeeded".*?\})`\n', section, re.DOTALL)
     assert line
@@ -38,7 +38,7 @@ def test_the_answer_of_the_page_is_read() -> None:
     assert answer.timings.denoise_s == 0.9
 
 
-def test_an_inference_id_leads_back_and_fits_into_64_characters() -> None:
+def test_an_inference_id_can_be_split_again_and_fits_into_64_characters() -> None:
     made = inference_id("a" * 32, made_job().id, 999)
     assert len(made) <= 64
     assert split_inference_id(made) == ("a" * 32, made_job().id, 999)

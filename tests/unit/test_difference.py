@@ -1,4 +1,4 @@
-"""How two pictures differ, in figures and as a map."""
+"""Tests of the comparison of two pictures, in figures and as a difference map."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def plain() -> Pillow.Image:
     return Pillow.new("RGB", (20, 10), (100, 100, 100))
 
 
-def test_the_same_pixels_are_identical_however_they_are_packed(plain: Pillow.Image) -> None:
+def test_the_same_pixels_are_identical_at_any_compression(plain: Pillow.Image) -> None:
     target = io.BytesIO()
     plain.save(target, "PNG", compress_level=0)
     found, drawn = difference(png(plain), target.getvalue())
@@ -30,7 +30,7 @@ def test_the_same_pixels_are_identical_however_they_are_packed(plain: Pillow.Ima
     assert drawn is None
 
 
-def test_the_largest_difference_of_any_channel_and_the_number_of_pixels_are_found(
+def test_the_largest_channel_difference_and_the_number_of_differing_pixels_are_found(
     plain: Pillow.Image,
 ) -> None:
     other = plain.copy()
@@ -45,7 +45,7 @@ def test_the_largest_difference_of_any_channel_and_the_number_of_pixels_are_foun
         assert shown.getpixel((0, 0)) == (0, 0, 0)
 
 
-def test_one_level_in_one_pixel_is_seen(plain: Pillow.Image) -> None:
+def test_a_difference_of_one_level_in_one_pixel_is_found(plain: Pillow.Image) -> None:
     other = plain.copy()
     other.putpixel((0, 0), (101, 100, 100))
     found, drawn = difference(png(plain), png(other))
@@ -55,7 +55,7 @@ def test_one_level_in_one_pixel_is_seen(plain: Pillow.Image) -> None:
         assert shown.getpixel((0, 0)) == (64, 0, 0)
 
 
-def test_other_sizes_and_broken_files_are_refused(plain: Pillow.Image) -> None:
+def test_pictures_of_different_sizes_and_broken_files_are_refused(plain: Pillow.Image) -> None:
     for other in (png(plain.resize((10, 20))), png(plain)[:45], b"", b"GIF89a"):
         with pytest.raises(BadOutput):
             difference(png(plain), other)

@@ -1,4 +1,4 @@
-"""What the documents point at exists: links, headings, and the files that docs/changing-things.md names."""
+"""Tests that links, headings, and the files named in docs/changing-things.md exist."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILE_NAME = re.compile(r"[\w*<>-]+\.(?:py|toml|tf|js|md|txt|po)|Dockerfile(?:\.\
 
 
 def anchors(file: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors of a page's headings, as GitHub generates them."""
     headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -35,7 +35,7 @@ def broken_links(file: Path, text: str) -> list[str]:
 
 
 def missing_files(text: str) -> list[str]:
-    """The code spans that look like files or folders and lead nowhere; a bare name may lie in any folder."""
+    """Return the code spans that look like a path but match no file; a bare name may be in any folder."""
     missing = []
     for span in re.findall(r"`([^`]+)`", text):
         if not re.fullmatch(r"[\w./*<>-]+", span) or span.startswith((".venvs/", "/")) or "<" in span:
@@ -55,15 +55,15 @@ TOPS = ("app", "services", "inference", "local", "infra", "bench", "tools", "tes
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.relative_to(ROOT).as_posix())
-def test_every_link_leads_somewhere(file: Path) -> None:
+def test_every_link_has_a_target(file: Path) -> None:
     assert broken_links(file, file.read_text(encoding="utf-8")) == []
 
 
-def test_every_file_of_the_table_of_changes_exists() -> None:
+def test_every_file_named_in_changing_things_exists() -> None:
     assert missing_files((ROOT / "docs/changing-things.md").read_text(encoding="utf-8")) == []
 
 
-def test_what_leads_nowhere_is_found() -> None:
+def test_broken_links_and_missing_files_are_found() -> None:
     page = ROOT / "docs/README.md"
     assert broken_links(page, "[a](no-such.md) [b](api.md#no-such) [c](api.md#lists)") == [
         "no-such.md",

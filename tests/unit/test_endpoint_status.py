@@ -1,4 +1,4 @@
-"""The state of an endpoint is never an old one, and asking for it never takes long."""
+"""Tests that the endpoint state is never stale and that reading it takes a bounded time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MODELS = {"pocket": "endpoint-pocket", "sdxl": "endpoint-sdxl"}
 
 
 class Control:
-    """SageMaker's DescribeEndpoint: as many instances as the test says, each call counted."""
+    """Fake of SageMaker's DescribeEndpoint with a settable number of instances; counts its calls."""
 
     def __init__(self) -> None:
         self.instances = 1
@@ -46,7 +46,7 @@ def control() -> Control:
 
 @pytest.fixture
 def status(control: Control, monkeypatch: pytest.MonkeyPatch) -> Iterator[EndpointStatus]:
-    """Everything happens a hundred times as fast, and the thread sleeps after a fifth of a second."""
+    """An EndpointStatus with all intervals about 100 times shorter; its thread sleeps after 0.2 s."""
     monkeypatch.setattr(endpoint_status, "REFRESH_S", 0.03)
     monkeypatch.setattr(endpoint_status, "FRESH_S", 0.3)
     monkeypatch.setattr(endpoint_status, "WANTED_S", 0.2)
@@ -60,21 +60,21 @@ def status(control: Control, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoi
 
 
 def fall_asleep(control: Control) -> None:
-    """Returns when nothing has been read for longer than a state stays fresh."""
+    """Return when no call was made for longer than a state stays fresh."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         before = control.calls.total()
         time.sleep(0.5)
         if control.calls.total() == before:
             return
-    raise AssertionError("it never sleeps")
+    raise AssertionError("the thread never sleeps")
 
 
-def test_the_first_question_is_answered_by_a_reading(status: EndpointStatus) -> None:
+def test_the_first_request_reads_the_endpoint(status: EndpointStatus) -> None:
     assert status.state("pocket").state is EndpointState.READY
 
 
-def test_a_model_that_fell_asleep_while_nobody_asked_is_not_taken_for_awake(
+def test_a_model_that_was_stopped_between_requests_is_reported_as_cold(
     status: EndpointStatus, control: Control
 ) -> None:
     assert status.state("pocket").state is EndpointState.READY
@@ -83,7 +83,7 @@ def test_a_model_that_fell_asleep_while_nobody_asked_is_not_taken_for_awake(
     assert status.state("pocket").state is EndpointState.COLD
 
 
-def test_a_question_just_before_the_thread_sleeps_keeps_it_reading(
+def test_a_request_just_before_the_thread_sleeps_keeps_it_reading(
     status: EndpointStatus, control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = threading.Event()
@@ -109,7 +109,7 @@ def test_a_question_just_before_the_thread_sleeps_keeps_it_reading(
     assert control.calls.total() > before
 
 
-def test_while_it_is_asked_often_a_question_makes_no_call_of_its_own(
+def test_frequent_requests_share_the_calls_of_the_thread(
     status: EndpointStatus, control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status.state("pocket")
@@ -122,7 +122,7 @@ def test_while_it_is_asked_often_a_question_makes_no_call_of_its_own(
     assert control.calls["endpoint-pocket"] < 200
 
 
-def test_only_the_models_that_somebody_asks_about_are_read(status: EndpointStatus, control: Control) -> None:
+def test_only_requested_models_are_read(status: EndpointStatus, control: Control) -> None:
     for _ in range(5):
         status.state("pocket")
         time.sleep(0.05)
@@ -136,7 +136,7 @@ def throttled() -> None:
     raise ClientError({"Error": {"Code": "ThrottlingException"}}, "DescribeEndpoint")
 
 
-def test_an_endpoint_that_does_not_answer_keeps_its_last_state_for_a_while(
+def test_an_endpoint_that_does_not_respond_keeps_its_last_state_for_a_limited_time(
     status: EndpointStatus, control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(endpoint_status, "WAIT_S", 0.1)
@@ -149,7 +149,7 @@ def test_an_endpoint_that_does_not_answer_keeps_its_last_state_for_a_while(
     assert status.state("pocket").state is EndpointState.UNKNOWN
 
 
-def test_while_the_endpoints_do_not_answer_only_one_question_waits(
+def test_only_one_request_waits_while_the_endpoints_do_not_respond(
     status: EndpointStatus, control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(endpoint_status, "FRESH_S", 60.0)
@@ -163,7 +163,7 @@ def test_while_the_endpoints_do_not_answer_only_one_question_waits(
     assert endpoint_status.WAIT_S <= took_s < 3 * endpoint_status.WAIT_S
 
 
-def test_trouble_with_one_endpoint_does_not_hide_another(
+def test_an_error_of_one_endpoint_does_not_affect_another(
     status: EndpointStatus, control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(endpoint_status, "WAIT_S", 0.2)
@@ -178,7 +178,7 @@ def test_trouble_with_one_endpoint_does_not_hide_another(
     assert status.state("sdxl").state is EndpointState.READY
 
 
-def test_an_earlier_look_that_comes_late_does_not_replace_a_later_one(
+def test_a_delayed_older_reading_does_not_replace_a_newer_one(
     status: EndpointStatus, control: Control
 ) -> None:
     held, go_on = threading.Event(), threading.Event()

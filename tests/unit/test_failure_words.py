@@ -1,4 +1,4 @@
-"""Why a job failed: kept in English, said in the reader's language by its code."""
+"""Tests that failure messages are stored in English and translated by their code when shown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEPT = "Kept by an older version."
 
 
 class Bracketed(NullTranslations):
-    """A language of ours: English between brackets. What records kept is in no catalogue of it."""
+    """A test language: English in brackets. Stored messages are left as they are, as if missing from its catalog."""
 
     def gettext(self, message: str) -> str:
         return message if message.startswith(KEPT) or "no {such}" in message else f"[{message}]"
@@ -39,19 +39,19 @@ def said(code: str, message: str, **more: object) -> str:
     return failure_words(made_job(status=JobStatus.FAILED, failure=failure, **more))
 
 
-def test_in_english_a_failure_is_said_as_it_was_kept() -> None:
+def test_in_english_the_stored_message_is_shown() -> None:
     assert said("out_of_memory", KEPT) == KEPT
     assert failure_words(made_job()) == ""
 
 
 @pytest.mark.parametrize("code", [code for code in FAILURES if code != "invalid_request"])
 @pytest.mark.usefixtures("brackets")
-def test_every_code_is_said_in_the_readers_language(code: str) -> None:
+def test_every_code_is_shown_in_the_readers_language(code: str) -> None:
     assert said(code, KEPT) == said(code, FAILURES[code]) == f"[{FAILURES[code]}]"
 
 
 @pytest.mark.usefixtures("brackets")
-def test_what_a_model_said_itself_stays_as_it_is() -> None:
+def test_a_message_of_the_model_is_not_translated() -> None:
     kept = read_failure(b'{"error": {"code": "invalid_request", "message": "no {such} scheduler"}}', "")
     assert kept.message == "The model refused the request: no {such} scheduler"
     job = made_job(status=JobStatus.FAILED, failure=kept)
@@ -61,7 +61,7 @@ def test_what_a_model_said_itself_stays_as_it_is() -> None:
 
 
 @pytest.mark.usefixtures("brackets")
-def test_what_was_withheld_is_said_by_its_numbers() -> None:
+def test_withheld_pictures_are_described_with_count_and_reasons() -> None:
     withheld = (Withheld(n=0, seed=1, reason="nsfw"), Withheld(n=1, seed=2, reason="other"))
     kept = JobFailure(code="withheld", message=KEPT)
     job = made_job(status=JobStatus.FAILED, failure=kept, withheld=withheld)
@@ -70,7 +70,7 @@ def test_what_was_withheld_is_said_by_its_numbers() -> None:
     assert "[the output check took it for sexual content]; [the output check refused it]" in words
 
 
-def test_a_part_of_a_sentence_is_said_in_the_language_and_figures_get_its_signs() -> None:
+def test_parts_of_a_sentence_are_translated_and_numbers_are_localized() -> None:
     made = sentence(
         "{what} has {count:,} of {share:.1f}; {code:04X}",
         what=TEXTS["prompt"],

@@ -1,4 +1,4 @@
-"""Recipes put to a model's card: what fits stays, what does not goes to the nearest value, and it is said."""
+"""Tests of fitting a recipe to a model's card: valid values stay, others move to the nearest with a remark."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ STEADY = settings(derandomize=True, database=None, deadline=None)
 
 def size_of(width: int, height: int, card: ModelCard) -> tuple[int, int] | None:
     fitted = fit(Recipe(source="A1111", width=width, height=height), card, CATALOGUE.models())
-    # What is changed is said, what is not changed is not.
+    # A remark exists exactly if the size changed.
     assert bool(fitted.remarks) == (fitted.size != (width, height))
     return fitted.size
 
 
-def test_what_the_card_can_do_stays_and_nothing_is_said() -> None:
+def test_values_within_the_cards_limits_are_kept_without_a_remark() -> None:
     recipe = Recipe(
         source="Atelier",
         prompt="a cat",
@@ -61,13 +61,13 @@ def test_what_the_card_can_do_stays_and_nothing_is_said() -> None:
         (2048, 2048, SDXL, (1024, 1024)),
     ],
 )
-def test_a_size_off_the_limits_keeps_its_shape(
+def test_a_size_outside_the_limits_keeps_its_aspect_ratio(
     width: int, height: int, card: ModelCard, wanted: tuple[int, int]
 ) -> None:
     assert size_of(width, height, card) == wanted
 
 
-def test_numbers_go_to_the_nearest_possible_and_it_is_said() -> None:
+def test_numbers_outside_the_limits_move_to_the_nearest_value_with_a_remark() -> None:
     fitted = fit(Recipe(source="A1111", steps=150, guidance=0.5), POCKET, CATALOGUE.models())
     assert (fitted.steps, fitted.guidance) == (50, 1.0)
     assert [("150 becomes 50" in r, "0.5 becomes 1" in r) for r in fitted.remarks] == [
@@ -76,7 +76,7 @@ def test_numbers_go_to_the_nearest_possible_and_it_is_said() -> None:
     ]
 
 
-def test_a_model_that_is_offered_is_chosen_and_another_is_named() -> None:
+def test_an_offered_model_is_selected_and_an_unknown_one_is_named_in_a_remark() -> None:
     other = fit(Recipe(source="A1111", model="SDXL"), POCKET, CATALOGUE.models())
     assert other.card is SDXL and "made with Stable Diffusion XL" in other.remarks[0]
     fitted = fit(Recipe(source="A1111", model="dreamshaper_8"), POCKET, CATALOGUE.models())
@@ -84,7 +84,7 @@ def test_a_model_that_is_offered_is_chosen_and_another_is_named() -> None:
     assert fitted.remarks == ("The model dreamshaper_8 is not offered here; Pocket stays chosen.",)
 
 
-def test_what_has_no_nearest_value_is_left_and_named() -> None:
+def test_values_without_a_nearest_one_are_omitted_with_a_remark() -> None:
     recipe = Recipe(
         source="ComfyUI",
         prompt="x" * 2001,
@@ -122,7 +122,7 @@ def test_what_has_no_nearest_value_is_left_and_named() -> None:
     st.sampled_from([POCKET, TURBO, SDXL]),
 )
 @settings(STEADY, max_examples=200)
-def test_whatever_a_file_says_the_card_takes_what_comes_out(recipe: Recipe, card: ModelCard) -> None:
+def test_a_fitted_recipe_is_always_accepted_by_its_card(recipe: Recipe, card: ModelCard) -> None:
     fitted = fit(recipe, card, CATALOGUE.models())
     assert fitted.size is not None
     request = JobRequest(
@@ -137,5 +137,5 @@ def test_whatever_a_file_says_the_card_takes_what_comes_out(recipe: Recipe, card
     )
     try:
         CATALOGUE.resolve(request)
-    except InvalidRequest as refused:  # pragma: no cover - the failure's own words
+    except InvalidRequest as refused:  # pragma: no cover - shows why the test failed
         pytest.fail(refused.message)

@@ -1,4 +1,4 @@
-"""The hostile files at the doors for pictures to draw over: refused in bounded memory, or left with bare pixels."""
+"""Tests of hostile uploads as source pictures: refused in bounded memory, or reduced to their pixels."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests import hostile_files as files
 TAKEN = files.beside_pixels()
 REFUSED = files.refused_as_pictures()
 PARTS = ("png", "jpeg", "jpeg_fill", "webp")
-# What Pillow's own modules take when they are first used is not the file's doing.
+# Memory that Pillow's modules take on first use, independent of the file.
 OVERHEAD_BYTES = 8_000_000
 MOST_S = 2.0
 
 
 def peak_of(file: bytes, read: Callable[..., Pillow.Image] = read_picture) -> tuple[str | None, int]:
-    """Why the file was refused, None when it was taken, and the most memory that was in use, in bytes."""
+    """Return why the file was refused (None if accepted) and the peak memory in bytes."""
     tracemalloc.start()
     try:
         as_png(read(file, param="image"))
@@ -44,7 +44,7 @@ def peak_of(file: bytes, read: Callable[..., Pillow.Image] = read_picture) -> tu
 
 @pytest.mark.parametrize("read", [read_picture, read_mask])
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_hostile_picture_or_mask_is_refused_in_words_and_bounded_memory(
+def test_a_hostile_picture_or_mask_is_refused_with_a_message_in_bounded_memory(
     name: str, read: Callable[..., Pillow.Image]
 ) -> None:
     file = REFUSED[name]()
@@ -54,7 +54,7 @@ def test_a_hostile_picture_or_mask_is_refused_in_words_and_bounded_memory(
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_eight_megabytes_of_the_smallest_parts_take_no_time(name: str) -> None:
+def test_eight_megabytes_of_tiny_parts_are_refused_quickly(name: str) -> None:
     file = files.many_parts(8_000_000)[name]
     began = time.process_time()
     said, peak = peak_of(file)
@@ -63,7 +63,7 @@ def test_eight_megabytes_of_the_smallest_parts_take_no_time(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_of_a_picture_with_something_beside_its_pixels_only_the_pixels_are_kept(name: str) -> None:
+def test_only_the_pixels_of_a_picture_with_metadata_are_kept(name: str) -> None:
     file = TAKEN[name]()
     said, peak = peak_of(file)
     assert said is None
@@ -74,7 +74,7 @@ def test_of_a_picture_with_something_beside_its_pixels_only_the_pixels_are_kept(
         assert picture.mode == "RGB" and not picture.info and not picture.getexif()
 
 
-def test_a_place_in_a_photograph_is_not_in_what_is_kept() -> None:
+def test_the_location_in_a_photograph_is_removed() -> None:
     photograph = files.with_exif("JPEG", files.tiff(place=True))
     with Pillow.open(io.BytesIO(photograph)) as picture:
         assert picture.getexif().get_ifd(files.GPS_TABLE)
@@ -82,7 +82,7 @@ def test_a_place_in_a_photograph_is_not_in_what_is_kept() -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_picture_is_turned_as_the_camera_was_held(orientation: int) -> None:
+def test_a_picture_is_rotated_by_its_exif_orientation(orientation: int) -> None:
     corner = Pillow.new("RGB", (40, 20), "white")
     corner.paste("red", (0, 0, 20, 10))
     exif = Pillow.Exif()
@@ -103,7 +103,7 @@ def test_a_picture_is_turned_as_the_camera_was_held(orientation: int) -> None:
     )
 
 
-def test_a_large_picture_is_made_smaller_in_bounded_memory() -> None:
+def test_a_large_picture_is_scaled_down() -> None:
     target = io.BytesIO()
     Pillow.new("RGB", (5712, 4284), "teal").save(target, "JPEG")
     said, _ = peak_of(target.getvalue())
@@ -121,7 +121,7 @@ def test_a_large_picture_is_made_smaller_in_bounded_memory() -> None:
         ("1", 1, (255, 255, 255)),
     ],
 )
-def test_every_kind_of_pixels_becomes_rgb_upon_white(
+def test_every_pixel_format_becomes_rgb_on_white(
     mode: str, color: int | tuple[int, ...], wanted: tuple[int, int, int]
 ) -> None:
     target = io.BytesIO()
@@ -129,13 +129,13 @@ def test_every_kind_of_pixels_becomes_rgb_upon_white(
     assert read_picture(target.getvalue(), param="image").getpixel((3, 3)) == wanted
 
 
-def test_colors_follow_the_profile_of_the_file_into_srgb() -> None:
+def test_colors_are_converted_from_the_files_profile_to_srgb() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     plain, with_foreign = (
         read_picture(files.colored((200, 30, 30), profile=one), param="image").getpixel((0, 0))
         for one in (None, profile)
     )
-    # A profile for another kind of pixels is passed over.
+    # A profile for another color space is ignored.
     assert plain == with_foreign == (200, 30, 30)
     wide = read_picture(files.colored((200, 30, 30), profile=files.wide_profile()), param="image")
     red = wide.getpixel((0, 0))
@@ -143,16 +143,16 @@ def test_colors_follow_the_profile_of_the_file_into_srgb() -> None:
 
 
 @pytest.mark.parametrize("how", list(Fit))
-def test_a_picture_and_its_mask_are_fitted_alike(how: Fit) -> None:
+def test_a_picture_and_its_mask_are_fitted_in_the_same_way(how: Fit) -> None:
     picture, mask = Pillow.new("RGB", (60, 30), "red"), Pillow.new("L", (60, 30), 0)
     fitted = fit(picture, (40, 40), how), fit(mask, (40, 40), how)
     assert [one.size for one in fitted] == [(40, 40)] * 2
     corners = [one.getpixel((0, 0)) for one in fitted]
-    # Bars are white, which in a mask is drawn anew.
+    # Bars are white, and the white area of a mask is redrawn.
     assert corners == ([(255, 255, 255), 255] if how is Fit.PAD else [(255, 0, 0), 0])
 
 
-def test_a_header_tells_the_size_that_the_decoder_finds() -> None:
+def test_the_size_in_the_header_is_the_size_of_the_decoded_picture() -> None:
     for kind in ("PNG", "JPEG", "WEBP"):
         for options in ({}, {"lossless": True}) if kind == "WEBP" else ({},):
             target = io.BytesIO()
@@ -160,8 +160,8 @@ def test_a_header_tells_the_size_that_the_decoder_finds() -> None:
             assert read_header(target.getvalue(), param="image") == (kind, 123, 45)
 
 
-def test_the_largest_picture_takes_bounded_memory_by_the_kernels_own_count() -> None:
-    # VmHWM, as the other count (ru_maxrss) begins with what the parent of the process had.
+def test_the_largest_picture_takes_bounded_memory_as_counted_by_the_kernel() -> None:
+    # VmHWM, because the alternative (ru_maxrss) starts at the value of the parent process.
     code = (
         "import re, sys\n"
         "from pathlib import Path\n"
@@ -179,5 +179,5 @@ def test_the_largest_picture_takes_bounded_memory_by_the_kernels_own_count() -> 
         [sys.executable, "-c", code], input=target.getvalue(), capture_output=True, check=True
     )
     grown_kib = int(ended.stdout)
-    # 100 MB of pixels once decoded, the same upon white, and the file.
+    # 100 MB of decoded pixels, the same on white, and the file.
     assert 100_000 < grown_kib < 320_000

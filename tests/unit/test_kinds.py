@@ -1,4 +1,4 @@
-"""Each kind of record in a person's partition is declared, with what becomes of it: read from the source."""
+"""Tests, by reading the source, that every kind of record in a user's partition is declared with its erasure rule."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 from services.store.kinds import KINDS
 
 ROOT = Path(__file__).parents[2]
-# How keys are written: "IMAGE#", and in the store names that stand alone, as "PROFILE".
+# Keys look like "IMAGE#", and in the store also like "PROFILE", without a suffix.
 PREFIX = re.compile(r"[A-Z][A-Z0-9_]*#")
 NAME = re.compile(r"[A-Z][A-Z0-9_]{3,}")
-# Partitions and index partitions, what lies in them, and what stands inside other sort keys: no kinds of a person's.
+# Partitions, index partitions, their contents, and parts of other sort keys: not kinds in a user's partition.
 ELSEWHERE = frozenset(
     {
         *(
@@ -36,7 +36,7 @@ ELSEWHERE = frozenset(
 
 
 def kinds_in(source: str, *, store: bool) -> set[str]:
-    """What looks like a kind of record in the code's string literals."""
+    """Return the string literals that look like a kind of record."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -48,13 +48,13 @@ def kinds_in(source: str, *, store: bool) -> set[str]:
 
 
 def kinds_by_file(folder: Path) -> dict[str, set[str]]:
-    """What looks like a kind of record, by file below the folder."""
+    """Return the literals that look like a kind of record, by file below the folder."""
     files = {file.relative_to(folder): file.read_text() for file in sorted(folder.rglob("*.py"))}
     return {str(file): kinds_in(text, store=file.parts[0] == "store") for file, text in files.items()}
 
 
 def undeclared(folder: Path) -> dict[str, set[str]]:
-    """By file: kinds that `services/store/kinds.py` does not know."""
+    """Return, by file, the kinds that `services/store/kinds.py` does not declare."""
     known = {kind.prefix for kind in KINDS} | ELSEWHERE
     return {file: kinds - known for file, kinds in kinds_by_file(folder).items() if kinds - known}
 
@@ -71,13 +71,13 @@ def test_every_kind_in_the_source_is_declared() -> None:
         'item = {"SK": "STYLES"}',
     ],
 )
-def test_a_kind_that_nobody_declared_is_found(tmp_path: Path, line: str) -> None:
+def test_an_undeclared_kind_is_found(tmp_path: Path, line: str) -> None:
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "styles.py").write_text(line)
     assert list(undeclared(tmp_path)) == ["store/styles.py"]
 
 
-def test_every_declared_kind_is_in_the_source_and_says_why_when_it_stays() -> None:
+def test_every_declared_kind_is_unique_and_used_and_erased_if_it_goes_with_a_job() -> None:
     written = set[str]().union(
         *(kinds for file, kinds in kinds_by_file(ROOT / "services").items() if file != "store/kinds.py")
     )

@@ -1,4 +1,4 @@
-"""What is said in which language, outside of a page; the pages' own choice is in tests/ui."""
+"""Tests of translation and localization outside pages; tests/ui covers the language choice of pages."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ from services.sentences import sentence
         ([], "en"),
     ],
 )
-def test_the_first_language_that_is_spoken_is_taken_and_else_english(wanted: list[str], spoken: str) -> None:
+def test_the_first_supported_language_is_chosen_with_english_as_fallback(
+    wanted: list[str], spoken: str
+) -> None:
     assert fitting(wanted) == spoken
 
 
-def test_outside_of_pages_english_is_spoken_unless_asked_otherwise() -> None:
+def test_texts_outside_pages_are_english_unless_a_language_is_set() -> None:
     assert tr("Gallery") == "Gallery"
     with speaking("de"):
         assert tr("Gallery") == "Galerie"
@@ -38,13 +40,13 @@ def test_outside_of_pages_english_is_spoken_unless_asked_otherwise() -> None:
     assert tr("History") == "History"
 
 
-def test_what_no_catalogue_knows_is_said_as_it_is_and_braces_of_others_are_left_alone() -> None:
+def test_a_text_missing_from_the_catalog_is_shown_unchanged_with_its_braces() -> None:
     with speaking("de"):
         assert tr("a text of nobody's {prompt}") == "a text of nobody's {prompt}"
         assert tr_sentence("") == "" and tr("") == ""
 
 
-def test_the_form_goes_with_the_number_in_each_language() -> None:
+def test_plural_forms_follow_the_number_in_each_language() -> None:
     assert [tr_n("{count} picture", "{count} pictures", n) for n in (0, 1, 2)] == [
         "0 pictures",
         "1 picture",
@@ -67,18 +69,18 @@ def test_numbers_dates_and_sizes_follow_the_language() -> None:
         assert wording.day(date(2026, 3, 5)) == "5 mars 2026"
 
 
-def test_a_sentence_is_a_string_of_english_that_can_be_said_in_another_language() -> None:
+def test_a_sentence_is_an_english_string_that_can_be_translated() -> None:
     said = sentence("{count} of {limit} today", count=3, limit=50)
     assert said == "3 of 50 today" and isinstance(said, str)
     nested = sentence("about {what}", what=said)
     with speaking("de"):
         assert tr_sentence(said) == "3 von 50 heute"
         assert tr_sentence(nested) == "etwa 3 von 50 heute"
-        # A value that only looks like one of our texts is somebody's own.
+        # A plain value that equals a translatable text is user content and is not translated.
         assert tr_sentence(sentence("about {what}", what="Gallery")) == "etwa Gallery"
 
 
-def test_every_language_names_itself_and_has_a_catalogue() -> None:
+def test_every_language_has_a_catalog() -> None:
     for language in set(LANGUAGES) - {"en"}:
         with speaking(language):
             assert tr("Gallery") != "" and tr("History") != "History"

@@ -1,4 +1,4 @@
-"""Parameters inside PNGs: written, read back, taken out, and what happens with files made to do harm."""
+"""Tests of parameters inside PNGs: writing, reading, stripping, and hostile files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from services.formats.png_metadata import (
     verify_png,
 )
 
-# The same examples in every run, and nothing kept on disk.
+# The same examples in every run, and no database on disk.
 STEADY = settings(derandomize=True, database=None, deadline=None)
 
 texts = st.text(st.characters(exclude_categories=("Cs", "Cc"), include_characters="\n\t"), max_size=200)
@@ -54,7 +54,7 @@ some_parameters = st.builds(
 
 
 def parameters(**changes: object) -> PictureParameters:
-    """Parameters of a plain picture, with changes."""
+    """Return the parameters of a plain picture, with changes."""
     values: dict[str, object] = {
         "prompt": "a red apple",
         "steps": 20,
@@ -73,7 +73,7 @@ def parameters(**changes: object) -> PictureParameters:
 
 
 def picture(width: int = 12, height: int = 9, mode: str = "RGB", info: PngInfo | None = None) -> bytes:
-    """A PNG with a different value in each pixel."""
+    """Return a PNG whose pixels have different values."""
     channels = len(Pillow.new(mode, (1, 1)).getbands())
     pixels = bytes(i * 37 % 256 for i in range(width * height * channels))
     target = io.BytesIO()
@@ -82,18 +82,18 @@ def picture(width: int = 12, height: int = 9, mode: str = "RGB", info: PngInfo |
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
-    """One well-formed chunk."""
+    """Return one well-formed chunk."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def with_chunk(png: bytes, *extra: bytes) -> bytes:
-    """The PNG with chunks put in after its header."""
+    """Return the PNG with chunks inserted after its header."""
     end = len(SIGNATURE) + 25
     return png[:end] + b"".join(extra) + png[end:]
 
 
 def rebuilt(parts: list[Chunk]) -> bytes:
-    """A PNG of these chunks."""
+    """Return a PNG with these chunks."""
     return SIGNATURE + b"".join(part.raw for part in parts)
 
 
@@ -102,13 +102,13 @@ PNG = picture()
 
 @given(some_parameters)
 @settings(STEADY, max_examples=100)
-def test_what_is_embedded_is_read_back(wanted: PictureParameters) -> None:
+def test_embedded_parameters_are_read_back(wanted: PictureParameters) -> None:
     assert read(embed(PNG, wanted)).parameters == wanted
 
 
 @given(some_parameters)
 @settings(STEADY, max_examples=50)
-def test_any_prompt_leaves_a_whole_png_that_pillow_reads_too(wanted: PictureParameters) -> None:
+def test_any_prompt_yields_a_complete_png_that_pillow_can_read(wanted: PictureParameters) -> None:
     png = embed(PNG, wanted)
     verify_png(png, 12, 9)
     with Pillow.open(io.BytesIO(png)) as opened:
@@ -116,7 +116,7 @@ def test_any_prompt_leaves_a_whole_png_that_pillow_reads_too(wanted: PicturePara
         assert opened.text["parameters"] == to_a1111(wanted)
 
 
-def test_pixels_and_other_chunks_stay_as_they_are() -> None:
+def test_pixels_and_other_chunks_are_unchanged() -> None:
     before, after = list(chunks(PNG)), list(chunks(embed(PNG, parameters())))
     assert [part for part in after if part.kind != b"tEXt"] == before
     kinds = [part.kind for part in after]
@@ -175,7 +175,7 @@ def test_the_a1111_text_is_read_back(wanted: PictureParameters) -> None:
     assert found.fields["Model"] == wanted.model
 
 
-def test_text_of_other_programs_is_read_where_it_is_in_the_form() -> None:
+def test_text_of_other_programs_in_the_a1111_form_is_read() -> None:
     info = PngInfo()
     info.add_text(
         "parameters", "cat\ndog\nNegative prompt: bird\nSteps: 4, Sampler: Euler a, Seed: 3", zip=True
@@ -188,14 +188,14 @@ def test_text_of_other_programs_is_read_where_it_is_in_the_form() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a cat", '{"sui_image_params": {"prompt": "a cat"}}', "\n", "steps"])
-def test_text_in_another_form_is_passed_over(text: str) -> None:
+def test_text_in_another_form_is_ignored(text: str) -> None:
     info = PngInfo()
     info.add_text("parameters", text)
     info.add_text("atelier", text)
     assert read(picture(info=info)) == (None, None)
 
 
-def test_stripping_leaves_nothing_but_the_picture() -> None:
+def test_stripping_leaves_only_the_picture() -> None:
     info = PngInfo()
     info.add_text("parameters", "secret prompt")
     info.add_itxt("XML:com.adobe.xmp", "secret prompt", zip=True)
@@ -209,7 +209,7 @@ def test_stripping_leaves_nothing_but_the_picture() -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
-def test_a_whole_png_of_the_right_size_is_accepted(mode: str) -> None:
+def test_a_complete_png_of_the_right_size_is_accepted(mode: str) -> None:
     verify_png(picture(mode=mode), 12, 9)
 
 
@@ -262,18 +262,18 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_picture_is_refused_with_what_is_wrong(name: str) -> None:
+def test_a_broken_picture_is_refused_with_the_reason(name: str) -> None:
     data, message = BROKEN[name]
     with pytest.raises(BadOutput, match=message):
         verify_png(data, 12, 9)
 
 
-def test_another_size_than_asked_for_is_refused() -> None:
+def test_a_picture_that_does_not_have_the_requested_size_is_refused() -> None:
     with pytest.raises(BadOutput, match="12 x 9 pixels instead of 64 x 64"):
         verify_png(PNG, 64, 64)
 
 
-def test_a_header_that_claims_a_huge_picture_costs_no_memory() -> None:
+def test_a_header_that_claims_a_huge_picture_allocates_no_memory() -> None:
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     bomb = SIGNATURE + chunk(b"IHDR", header) + PNG[33:]
     tracemalloc.start()
@@ -285,7 +285,7 @@ def test_a_header_that_claims_a_huge_picture_costs_no_memory() -> None:
         tracemalloc.stop()
 
 
-def test_pixel_data_that_unpacks_to_gigabytes_is_read_only_as_far_as_the_picture_goes() -> None:
+def test_a_pixel_stream_longer_than_the_picture_is_decompressed_only_to_the_pictures_end() -> None:
     packer = zlib.compressobj(9)
     packed = (
         packer.compress(ROWS) + b"".join(packer.compress(bytes(1 << 20)) for _ in range(64)) + packer.flush()
@@ -324,7 +324,7 @@ HOSTILE_TEXT = {
 
 
 @pytest.mark.parametrize("name", HOSTILE_TEXT)
-def test_text_made_to_do_harm_is_refused(name: str) -> None:
+def test_hostile_text_is_refused(name: str) -> None:
     data, message = HOSTILE_TEXT[name]
     with pytest.raises(PngError, match=message):
         read(data)
@@ -332,7 +332,7 @@ def test_text_made_to_do_harm_is_refused(name: str) -> None:
 
 @given(st.binary(max_size=300))
 @settings(STEADY, max_examples=200)
-def test_any_bytes_are_refused_in_an_orderly_way(data: bytes) -> None:
+def test_arbitrary_bytes_raise_no_error_but_png_error(data: bytes) -> None:
     for attempt in (
         data,
         SIGNATURE + data,
@@ -345,7 +345,7 @@ def test_any_bytes_are_refused_in_an_orderly_way(data: bytes) -> None:
             continue
 
 
-def test_a_broken_picture_gets_no_parameters() -> None:
+def test_embedding_into_a_broken_picture_is_refused() -> None:
     with pytest.raises(BadOutput, match="not a whole PNG"):
         embed(PNG[:-5], parameters())
 

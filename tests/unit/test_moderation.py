@@ -1,4 +1,4 @@
-"""Moderation: what is caught through disguises, what is left alone, and which characters are named."""
+"""Tests of moderation: disguised words are caught, innocent prompts pass, and the span of the match is right."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.errors import Moderated
 from services.moderation.rules import Moderation
 
 MODERATION = Moderation.load()
-# Prompts that look like trouble to a careless filter, or that people simply type; one a line.
+# Ordinary prompts, and prompts that a careless filter would refuse; one per line.
 INNOCENT = Path(__file__).with_name("innocent_prompts.txt").read_text(encoding="utf-8").splitlines()
 
 WORDS = (
@@ -64,7 +64,7 @@ DISGUISES: dict[str, Callable[[str], str]] = {
 
 
 def caught(text: str) -> Moderated | None:
-    """The refusal of a text, or None."""
+    """Return the error that refuses the text, or None."""
     try:
         MODERATION.check(text, param="prompt")
     except Moderated as exc:
@@ -85,7 +85,7 @@ def test_most_disguised_words_are_caught() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in DISGUISES if name != "backwards"])
-def test_the_span_names_the_disguised_word_in_the_text_as_it_was_typed(name: str) -> None:
+def test_the_span_covers_the_disguised_word_in_the_original_text(name: str) -> None:
     hidden_words = [DISGUISES[name](word) for word in WORDS]
     found = 0
     for word, hidden in zip(WORDS, hidden_words, strict=True):
@@ -116,25 +116,25 @@ def test_innocent_prompts_pass() -> None:
         "erotic painting of a l1ttle g1rl",
     ],
 )
-def test_a_minor_and_a_sexual_word_near_each_other_are_refused(text: str) -> None:
+def test_a_word_for_a_minor_together_with_a_sexual_word_is_refused(text: str) -> None:
     error = caught(text)
     assert error is not None
     assert error.category == "sexual_minors"
 
 
-def test_the_two_words_may_be_far_apart() -> None:
+def test_the_two_words_are_accepted_if_they_are_far_apart() -> None:
     assert caught("a child " + "and a tree " * 20 + "beside a nude statue") is None
 
 
-def test_an_adults_age_is_not_taken_for_a_childs() -> None:
+def test_the_age_of_an_adult_is_accepted() -> None:
     assert caught("a 24 year old woman, sexy pose") is None
 
 
-def test_numbers_are_not_taken_for_words() -> None:
+def test_numbers_are_not_read_as_disguised_words() -> None:
     assert caught("binary 1011 1 0 1 1 and 10 11") is None
 
 
-def test_the_error_says_what_and_where_without_repeating_the_text() -> None:
+def test_the_error_has_the_rule_and_position_without_repeating_the_text() -> None:
     error = caught("a swastika")
     assert error is not None
     assert (error.rule, error.category, error.span, error.param) == (
@@ -147,7 +147,7 @@ def test_the_error_says_what_and_where_without_repeating_the_text() -> None:
     assert "swastika" not in error.message
 
 
-def test_the_most_serious_rule_is_named_first() -> None:
+def test_the_most_serious_rule_is_reported() -> None:
     error = caught("porn, a naked child")
     assert error is not None
     assert error.category == "sexual_minors"
@@ -171,19 +171,19 @@ def test_the_most_serious_rule_is_named_first() -> None:
         "ﷺ",
     ],
 )
-def test_no_text_takes_long(unit: str) -> None:
-    # Not a speed test: a pattern that backtracks takes minutes on one of these and runs into the test's time limit.
+def test_no_text_causes_excessive_backtracking(unit: str) -> None:
+    # Not a speed test: a pattern that backtracks takes minutes on one of these and exceeds the test's time limit.
     caught(unit * (2000 // len(unit)))
 
 
-def test_a_malformed_rule_is_named_when_the_file_is_read(tmp_path: Path) -> None:
+def test_a_malformed_rule_is_refused_when_the_file_is_loaded(tmp_path: Path) -> None:
     path = tmp_path / "rules.toml"
     path.write_text('[[rule]]\nid = "one"\ncategory = "c"\nabout = "x"\nterms = ["Upper Case"]\n')
     with pytest.raises(ValidationError, match="'Upper Case' must be small letters"):
         Moderation.load(path)
 
 
-def test_a_rule_that_matches_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_rule_without_terms_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "rules.toml"
     path.write_text('[[rule]]\nid = "one"\ncategory = "c"\nabout = "x"\n')
     with pytest.raises(ValidationError, match="rule one needs `terms`"):

@@ -1,4 +1,4 @@
-"""The stream that ZIPs are written into: parts in order, headers written over, nothing kept that has left."""
+"""Tests of the stream that ZIPs are written to: ordered parts, overwritten headers, and bounded buffering."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.formats.multipart_writer import PartStream
 
 
 def zipped(entries: list[tuple[str, bytes]], part_bytes: int) -> tuple[list[bytes], int]:
-    """The parts of a ZIP of these entries, and the most bytes the stream held between them."""
+    """Return the parts of a ZIP of these entries, and the most bytes that the stream buffered."""
     parts: list[bytes] = []
     stream = PartStream(parts.append, part_bytes)
     most = 0
@@ -26,18 +26,18 @@ def zipped(entries: list[tuple[str, bytes]], part_bytes: int) -> tuple[list[byte
     return parts, most
 
 
-def test_a_zip_in_parts_is_the_zip_and_little_of_it_is_kept() -> None:
+def test_the_parts_form_a_valid_zip_and_less_than_one_part_is_buffered() -> None:
     entries = [(f"{n}.png", bytes([n]) * (700 + 13 * n)) for n in range(200)]
     parts, most = zipped(entries, 5000)
     assert {len(part) for part in parts[:-1]} == {5000} and most < 5000
     with zipfile.ZipFile(io.BytesIO(b"".join(parts))) as archive:
         assert archive.testzip() is None
         assert [(info.filename, archive.read(info)) for info in archive.infolist()] == entries
-        # Sizes stand in front of each file, so that programs that read from the start can read it as well.
+        # Sizes precede each file, so that programs that read sequentially can read it too.
         assert all(not info.flag_bits & 0x08 for info in archive.infolist())
 
 
-def test_an_archive_over_the_limits_of_old_zips_is_readable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_beyond_the_limits_of_classic_zip_is_readable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 3000)
     monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 9)
     parts, _ = zipped([(f"{n}.png", bytes(1000)) for n in range(30)], 4000)
@@ -47,7 +47,7 @@ def test_an_archive_over_the_limits_of_old_zips_is_readable(monkeypatch: pytest.
         assert archive.testzip() is None and len(archive.namelist()) == 30
 
 
-def test_what_has_left_cannot_be_written_over() -> None:
+def test_seeking_outside_the_buffered_bytes_is_refused() -> None:
     stream = PartStream(lambda _: None, 10)
     stream.write(bytes(25))
     stream.hand_on()

@@ -1,4 +1,4 @@
-"""The periodic reader: it runs while somebody asks, sleeps while nobody does, and misses no question."""
+"""Tests of the periodic reader: it runs while requested, sleeps otherwise, and misses no request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Make = Callable[..., PeriodicReader]
 
 @pytest.fixture
 def make() -> Iterator[Make]:
-    """Makes readers, and ends them after the test."""
+    """A factory of readers that closes them after the test."""
     made: list[PeriodicReader] = []
 
     def reader(
@@ -32,7 +32,7 @@ def make() -> Iterator[Make]:
 
 
 class Rounds:
-    """Counts the rounds, and lets a test wait for one."""
+    """Counts the rounds and lets a test wait for one."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -48,7 +48,7 @@ class Rounds:
             return self._changed.wait_for(lambda: self.count >= count, SOON_S)
 
     def rest(self, for_s: float) -> bool:
-        """True once no round has come for `for_s` seconds."""
+        """Return True once no round ran for `for_s` seconds, False if that does not happen in time."""
         deadline = time.monotonic() + SOON_S
         while time.monotonic() < deadline:
             before = self.count
@@ -58,7 +58,7 @@ class Rounds:
         return False
 
 
-def test_nothing_is_read_and_no_thread_runs_before_somebody_asks(make: Make) -> None:
+def test_no_thread_runs_before_the_first_request(make: Make) -> None:
     rounds = Rounds()
     before = threading.active_count()
     make(rounds)
@@ -67,13 +67,13 @@ def test_nothing_is_read_and_no_thread_runs_before_somebody_asks(make: Make) -> 
     assert threading.active_count() == before
 
 
-def test_one_question_starts_rounds_that_go_on(make: Make) -> None:
+def test_one_request_starts_repeated_rounds(make: Make) -> None:
     rounds = Rounds()
     make(rounds).ask()
     assert rounds.reach(5)
 
 
-def test_it_sleeps_when_nobody_asks_and_goes_on_when_somebody_does(make: Make) -> None:
+def test_the_reader_sleeps_without_requests_and_resumes_at_the_next(make: Make) -> None:
     rounds = Rounds()
     reader = make(rounds, wanted_s=0.1)
     for _ in range(3):
@@ -82,7 +82,7 @@ def test_it_sleeps_when_nobody_asks_and_goes_on_when_somebody_does(make: Make) -
         assert rounds.rest(for_s=0.3)
 
 
-def test_a_question_between_the_last_look_and_the_sleep_is_not_missed(
+def test_a_request_just_before_the_thread_sleeps_is_not_missed(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounds = Rounds()
@@ -93,7 +93,7 @@ def test_a_question_between_the_last_look_and_the_sleep_is_not_missed(
     def monotonic() -> float:
         at = real()
         if threading.current_thread().name == "test_reader" and rounds.count and not asked.is_set():
-            # The thread is about to find that nobody asked; at this very moment somebody does.
+            # A request arrives just as the thread is about to find that there is none.
             at += 1000.0
             asked.set()
             other = threading.Thread(target=reader.ask)
@@ -107,7 +107,7 @@ def test_a_question_between_the_last_look_and_the_sleep_is_not_missed(
     assert rounds.reach(2)
 
 
-def test_a_round_that_raises_is_followed_by_the_next(make: Make) -> None:
+def test_rounds_continue_after_one_raises(make: Make) -> None:
     rounds = Rounds()
 
     def read() -> None:
@@ -143,7 +143,7 @@ def test_rounds_never_overlap(make: Make) -> None:
     assert overlaps == []
 
 
-def test_who_waits_does_not_wait_for_the_interval(make: Make) -> None:
+def test_a_waiting_caller_starts_a_round_without_waiting_for_the_interval(make: Make) -> None:
     rounds = Rounds()
     reader = make(rounds, interval_s=3600.0)
     for wanted in (1, 2, 3):
@@ -159,7 +159,7 @@ def test_the_wait_is_bounded_while_a_round_hangs(make: Make) -> None:
     go_on.set()
 
 
-def test_closing_ends_the_thread_and_whoever_waits(make: Make) -> None:
+def test_closing_ends_the_thread_and_pending_waits(make: Make) -> None:
     rounds = Rounds()
     reader = make(rounds, interval_s=3600.0)
     reader.ask()

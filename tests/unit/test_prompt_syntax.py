@@ -1,4 +1,4 @@
-"""One prompt that stands for many: what it expands to, what is refused, and that nothing blows up."""
+"""Tests of prompt templates: their expansion, refused syntax, and bounded work."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LISTS = {"animal": ("cat", "dog"), "none": ()}
         ("a __Animal__", ("a cat", "a dog")),
         ("{__animal__|bird}", ("cat", "dog", "bird")),
         ("__animal__ and __animal__", ("cat and cat", "cat and dog", "dog and cat", "dog and dog")),
-        # No alternatives: the braces are characters, what is inside still counts.
+        # Without alternatives the braces are literal, and their content is still expanded.
         ("{x} {prompt} {}", ("{x} {prompt} {}",)),
         ("{{a|b}}", ("{a}", "{b}")),
         ("a | b } c", ("a | b } c",)),
@@ -35,7 +35,7 @@ LISTS = {"animal": ("cat", "dog"), "none": ()}
         ("____ _a_ __ __a b__", ("____ _a_ __ __a b__",)),
     ],
 )
-def test_a_prompt_stands_for_all_its_combinations_in_order(text: str, prompts: tuple[str, ...]) -> None:
+def test_a_prompt_expands_to_all_its_combinations_in_order(text: str, prompts: tuple[str, ...]) -> None:
     assert expand(text, LISTS) == prompts
 
 
@@ -50,11 +50,11 @@ def test_a_prompt_stands_for_all_its_combinations_in_order(text: str, prompts: t
         ("{" * 21 + "a|b" + "}" * 21, "nested over 20 deep at position 21"),
         ("x" * 4001, "has 4001 characters"),
         ("{a|b|c}{a|b|c}{a|b|c}{a|b}", "54 combinations; at most 50"),
-        # An empty list does not make the product nothing, and so let it through.
+        # An empty list must not make the product zero and so pass the limit.
         ("{a|b|c|d|e|f|g|h}" * 20 + "__none__", "has no entries"),
     ],
 )
-def test_what_cannot_be_expanded_is_refused_with_the_place_and_the_remedy(text: str, words: str) -> None:
+def test_a_prompt_that_cannot_be_expanded_is_refused_with_position_and_reason(text: str, words: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         expand(text, LISTS)
     assert words in refused.value.message
@@ -62,7 +62,7 @@ def test_what_cannot_be_expanded_is_refused_with_the_place_and_the_remedy(text: 
 
 
 @pytest.mark.parametrize("text", ["{a|b|c|d|e|f|g|h}" * 20, "__animal__" * 300, "{a|b}" * 700])
-def test_combinations_are_counted_before_any_is_made(text: str) -> None:
+def test_combinations_are_counted_before_they_are_generated(text: str) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(InvalidRequest, match="over a million combinations"):
@@ -72,11 +72,11 @@ def test_combinations_are_counted_before_any_is_made(text: str) -> None:
         tracemalloc.stop()
 
 
-def test_just_as_many_as_are_allowed_are_made() -> None:
+def test_the_largest_allowed_number_of_prompts_is_generated() -> None:
     assert len(expand("{a|b|c|d|e}{0|1|2|3|4|5|6|7|8|9}", LISTS)) == MAX_PROMPTS
 
 
-def test_a_template_goes_around_every_prompt_and_has_alternatives_of_its_own() -> None:
+def test_a_template_wraps_every_prompt_and_may_have_alternatives() -> None:
     assert expand("{red|blue} apple", LISTS, template="a photo of {prompt}, 35 mm") == (
         "a photo of red apple, 35 mm",
         "a photo of blue apple, 35 mm",
@@ -99,19 +99,19 @@ def test_the_combinations_of_prompt_and_template_are_counted_together() -> None:
         ("{a|{prompt}", "position 1 of the template is never closed"),
     ],
 )
-def test_a_template_needs_one_place_for_the_prompt(template: str, words: str) -> None:
+def test_a_template_without_exactly_one_prompt_placeholder_is_refused(template: str, words: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         check_template(template)
     assert words in refused.value.message
     assert refused.value.param == "template"
 
 
-def test_a_template_with_its_place_between_braces_is_good() -> None:
+def test_the_prompt_placeholder_may_be_inside_braces() -> None:
     check_template("{a photo|a drawing} of {prompt}")
     check_template("{a {prompt}|nothing}")
 
 
-def test_the_lists_of_prompt_and_template_are_named() -> None:
+def test_the_list_names_in_prompt_and_template_are_found() -> None:
     assert list_names(r"a {__animal__|\__no__} __B-2__", template="{prompt} in __place__") == {
         "animal",
         "b-2",
@@ -119,7 +119,7 @@ def test_the_lists_of_prompt_and_template_are_named() -> None:
     }
 
 
-def test_escaped_words_stand_for_themselves_whatever_they_are() -> None:
+def test_any_escaped_text_expands_to_itself() -> None:
     chance = random.Random(7)
     assert escape("a red apple (big) {x} 50 % _") == "a red apple (big) {x} 50 % _"
     assert escape("{red|blue} __animal__") == r"\{red\|blue\} \__animal\__"

@@ -1,4 +1,4 @@
-"""Recipes out of pictures: the forms that other programs write, and files made to do harm."""
+"""Tests of reading recipes from pictures: the formats of other programs, and hostile files."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def refusal(file: bytes) -> str:
     return refused.value.message
 
 
-def test_a_picture_of_ours_says_everything() -> None:
+def test_an_atelier_picture_yields_the_complete_recipe() -> None:
     assert read_recipe(embed(files.png(), OURS)) == Recipe(
         source="Atelier",
         prompt=OURS.prompt,
@@ -75,7 +75,7 @@ def test_a_picture_of_ours_says_everything() -> None:
     )
 
 
-def test_a_picture_of_ours_that_was_drawn_over_another_says_so() -> None:
+def test_an_atelier_picture_made_from_another_picture_is_marked_as_such() -> None:
     over = OURS.model_copy(update={"strength": 0.6, "image_sha256": "a" * 64})
     assert read_recipe(embed(files.png(), over)).drawn_over
 
@@ -94,7 +94,7 @@ def test_a1111_is_read_from_exif_in_every_encoding(kind: str, order: str, encodi
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_a_chinese_prompt_is_not_read_backwards(order: str, encoding: str) -> None:
+def test_a_chinese_prompt_is_not_read_with_the_wrong_byte_order(order: str, encoding: str) -> None:
     prompt = "一" * 500
     assert prompt.encode("utf-16-le").decode("utf-16-be").isascii()
     text = files.A1111.replace("a red apple", prompt)
@@ -102,7 +102,7 @@ def test_a_chinese_prompt_is_not_read_backwards(order: str, encoding: str) -> No
     assert read_recipe(files.with_exif("JPEG", block)).prompt == prompt
 
 
-def test_our_exif_is_what_pillow_reads_too() -> None:
+def test_pillow_can_read_the_exif_of_the_test_files() -> None:
     block = files.tiff(files.comment_of("hello", "ascii"), {files.MODEL: b"a model"}, place=True)
     with Pillow.open(io.BytesIO(files.with_exif("JPEG", block))) as opened:
         exif = opened.getexif()
@@ -112,12 +112,12 @@ def test_our_exif_is_what_pillow_reads_too() -> None:
     assert math.isclose(degrees[0] + degrees[1] / 60 + degrees[2] / 3600, files.PLACE, abs_tol=1e-4)
 
 
-def test_lines_that_extensions_write_below_the_values_are_passed_over() -> None:
+def test_lines_that_extensions_add_below_the_values_are_ignored() -> None:
     text = files.A1111 + "\nTemplate: a {red|blue} apple"
     assert read_recipe(files.png({"parameters": text})) == FROM_A1111
 
 
-def test_a_prompt_that_names_steps_is_not_taken_for_the_values() -> None:
+def test_a_prompt_line_that_starts_with_steps_is_not_read_as_the_values() -> None:
     text = files.A1111.replace("a red apple", "climb\nSteps: 9 of them")
     found = read_recipe(files.png({"parameters": text}))
     assert (found.prompt, found.steps) == ("climb\nSteps: 9 of them", 25)
@@ -135,7 +135,7 @@ def test_a_prompt_that_names_steps_is_not_taken_for_the_values() -> None:
         ("DPM++ 2M, Schedule type: Automatic", "dpmpp_2m"),
     ],
 )
-def test_only_schedulers_of_the_same_name_are_ours(sampler: str, scheduler: str | None) -> None:
+def test_only_samplers_with_a_matching_scheduler_are_mapped(sampler: str, scheduler: str | None) -> None:
     text = f"a cat\nSteps: 5, Sampler: {sampler}, Seed: 1"
     assert read_recipe(files.png({"parameters": text})).scheduler == scheduler
 
@@ -208,7 +208,7 @@ def test_invoke_is_read_in_its_third_form(name: str) -> None:
     )
 
 
-def test_invoke_has_a_guidance_of_its_own_for_flux() -> None:
+def test_invoke_guidance_for_flux_is_read() -> None:
     text = json.dumps({"positive_prompt": "a fox", "guidance": 3.5, "cfg_scale": None})
     assert read_recipe(files.png({"invokeai_metadata": text})).guidance == 3.5
 
@@ -259,7 +259,7 @@ def test_comfy_is_read_from_png_webp_and_jpeg() -> None:
     assert read_recipe(files.with_exif("JPEG", files.tiff(both))) == FROM_COMFY
 
 
-def test_comfy_with_nodes_for_everything_is_read_through_its_links() -> None:
+def test_a_comfy_graph_with_a_node_per_value_is_read_through_its_links() -> None:
     assert read_recipe(files.png({"prompt": files.dumps(files.flux_graph())})) == Recipe(
         source="ComfyUI",
         prompt="a fox",
@@ -273,7 +273,7 @@ def test_comfy_with_nodes_for_everything_is_read_through_its_links() -> None:
     )
 
 
-def test_comfy_follows_each_side_through_a_controlnet_and_a_text_node() -> None:
+def test_comfy_prompts_are_traced_through_a_controlnet_and_a_text_node() -> None:
     graph = files.comfy_graph(positive=["20", 0], negative=["20", 1])
     graph["20"] = {
         "class_type": "ControlNetApplyAdvanced",
@@ -285,7 +285,7 @@ def test_comfy_follows_each_side_through_a_controlnet_and_a_text_node() -> None:
     assert (found.prompt, found.negative_prompt) == ("a glass bottle", "from a node")
 
 
-def test_comfy_combines_texts_and_knows_the_node_that_silences_one() -> None:
+def test_comfy_texts_are_combined_and_a_zeroed_out_text_is_dropped() -> None:
     graph = files.comfy_graph(positive=["20", 0], negative=["24", 0])
     graph["20"] = {
         "class_type": "ConditioningCombine",
@@ -296,7 +296,7 @@ def test_comfy_combines_texts_and_knows_the_node_that_silences_one() -> None:
     assert (found.prompt, found.negative_prompt) == ("a glass bottle\nwatermark", None)
 
 
-def test_comfy_gives_the_sampler_that_drew_and_not_the_one_that_refined() -> None:
+def test_the_first_comfy_sampler_is_read_instead_of_the_refiner() -> None:
     graph = files.comfy_graph()
     refiner = files.comfy_graph(latent_image=["30", 0], seed=5, steps=9)["3"]
     graph["30"] = {"class_type": "LatentUpscale", "inputs": {"samples": ["3", 0], "width": 9, "height": 9}}
@@ -304,7 +304,7 @@ def test_comfy_gives_the_sampler_that_drew_and_not_the_one_that_refined() -> Non
     assert found == FROM_COMFY
 
 
-def test_comfy_with_a_circle_of_links_ends() -> None:
+def test_reading_a_comfy_graph_with_cyclic_links_terminates() -> None:
     graph = files.comfy_graph(positive=["40", 0], latent_image=["40", 0], seed=["40", 0])
     graph["40"] = {"class_type": "Reroute", "inputs": {"a": ["41", 0], "samples": ["41", 0]}}
     graph["41"] = {"class_type": "Reroute", "inputs": {"a": ["40", 0], "b": ["41", 0], "c": ["3", 0]}}
@@ -312,7 +312,7 @@ def test_comfy_with_a_circle_of_links_ends() -> None:
     assert (found.prompt, found.steps, found.width) == (None, 20, None)
 
 
-def test_a_graph_of_thousands_of_samplers_before_a_long_chain_ends() -> None:
+def test_reading_a_graph_of_thousands_of_samplers_and_a_long_chain_terminates() -> None:
     graph: dict[str, object] = {
         f"s{n}": {"class_type": "K", "inputs": {"latent_image": ["0", 0], "positive": 1, "steps": n}}
         for n in range(1, 4500)
@@ -343,11 +343,9 @@ def test_a_graph_of_thousands_of_samplers_before_a_long_chain_ends() -> None:
         ({"sampler_name": 7}, "sampler"),
     ],
 )
-def test_a_value_that_is_not_what_it_should_be_counts_as_missing(
-    wrong: dict[str, object], field: str
-) -> None:
+def test_an_invalid_value_counts_as_missing(wrong: dict[str, object], field: str) -> None:
     text = files.dumps(files.comfy_graph(**wrong))
-    # The fault is in the file, as wrong as it was meant.
+    # The file contains exactly the invalid value.
     [(name, value)] = wrong.items()
     assert repr(json.loads(text)["3"]["inputs"][name]) == repr(value)
     found = read_recipe(files.png({"prompt": text}))
@@ -356,7 +354,7 @@ def test_a_value_that_is_not_what_it_should_be_counts_as_missing(
     assert found.model_dump(include=unchanged) == FROM_COMFY.model_dump(include=unchanged)
 
 
-def test_what_no_prompt_can_hold_is_made_visible() -> None:
+def test_characters_not_allowed_in_a_prompt_are_replaced() -> None:
     graph = files.comfy_graph()
     graph["6"] = {"class_type": "CLIPTextEncode", "inputs": {"text": "a\x00b\ud800c\r\nd\te"}}
     text = files.dumps(graph)
@@ -378,11 +376,11 @@ def test_what_no_prompt_can_hold_is_made_visible() -> None:
         files.png({"parameters": files.deep_json(90_000), "invokeai_metadata": "{" + "[" * 5000}),
     ],
 )
-def test_a_file_that_says_nothing_says_so(file: bytes) -> None:
+def test_a_file_without_a_recipe_is_refused(file: bytes) -> None:
     assert refusal(file) == NOTHING_SAID
 
 
-def test_deep_json_really_is_too_deep_for_the_parser() -> None:
+def test_the_deep_json_exceeds_the_parsers_recursion_limit() -> None:
     with pytest.raises(RecursionError):
         json.loads(files.deep_json(90_000))
 
@@ -404,7 +402,7 @@ SAID = {
 
 
 @pytest.mark.parametrize("name", files.refused())
-def test_a_hostile_file_is_refused_in_one_sentence_and_little_memory(name: str) -> None:
+def test_a_hostile_file_is_refused_in_one_line_and_bounded_memory(name: str) -> None:
     file = files.refused()[name]()
     tracemalloc.start()
     message = refusal(file)
@@ -412,11 +410,11 @@ def test_a_hostile_file_is_refused_in_one_sentence_and_little_memory(name: str) 
     tracemalloc.stop()
     assert SAID[name] in message
     assert message.endswith(".") and message.count("\n") == 0 and len(message) < 200
-    # A few copies of the parts of the file, and of what may be unpacked; never what it would unpack to.
+    # A few copies of the file's parts and of the allowed decompressed text, but never the full decompressed size.
     assert peak < 4 * min(len(file), MAX_FILE_BYTES) + 8_000_000
 
 
-def test_the_hostile_files_are_what_they_say() -> None:
+def test_the_hostile_files_have_their_claimed_properties() -> None:
     made = files.refused()
     with zipfile.ZipFile(io.BytesIO(made["polyglot"]())) as archive:
         assert "script" in archive.read("index.html").decode()
@@ -425,7 +423,7 @@ def test_the_hostile_files_are_what_they_say() -> None:
     assert len(made["ztxt_bomb"]()) < 1_000_000
 
 
-def test_a_bomb_of_pixels_is_read_without_its_pixels() -> None:
+def test_a_decompression_bomb_is_read_without_decoding_its_pixels() -> None:
     bomb = files.bomb_of_pixels()
     assert len(bomb) < 200_000
     with pytest.raises(Pillow.DecompressionBombError):
@@ -437,14 +435,14 @@ def test_a_bomb_of_pixels_is_read_without_its_pixels() -> None:
     assert peak < 20_000_000
 
 
-def test_an_animated_webp_is_read_like_any_other() -> None:
+def test_an_animated_webp_is_read_like_a_still_one() -> None:
     file = files.with_exif("WEBP", files.tiff(files.comment_of(files.A1111, "bom")), frames=3)
     with Pillow.open(io.BytesIO(file)) as opened:
         assert getattr(opened, "n_frames", 1) == 3
     assert read_recipe(file) == FROM_A1111
 
 
-def test_a_place_in_the_file_is_neither_read_nor_kept() -> None:
+def test_a_location_in_the_file_is_ignored() -> None:
     block = files.tiff(files.comment_of(files.A1111, "ascii"), place=True)
     file = files.with_exif("JPEG", block)
     with Pillow.open(io.BytesIO(file)) as opened:
@@ -452,7 +450,7 @@ def test_a_place_in_the_file_is_neither_read_nor_kept() -> None:
     assert read_recipe(file) == FROM_A1111
 
 
-def test_exif_texts_that_share_their_bytes_do_not_fill_the_memory() -> None:
+def test_overlapping_exif_texts_do_not_exhaust_memory() -> None:
     block = files.overlapping_exif()
     file = files.webp_with(block)
     tracemalloc.start()
@@ -463,19 +461,19 @@ def test_exif_texts_that_share_their_bytes_do_not_fill_the_memory() -> None:
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "jpeg_fill", "webp"])
-def test_a_file_of_millions_of_parts_is_refused_before_all_are_looked_at(kind: str) -> None:
+def test_a_file_with_millions_of_parts_is_refused(kind: str) -> None:
     assert "cannot be read" in refusal(files.many_parts()[kind])
 
 
 @pytest.mark.parametrize("line", ["a" * 900_000, " " * 900_000, 'a:"' * 300_000, 'a:"\\",' * 150_000])
-def test_a_line_made_to_take_time_takes_one_pass(line: str) -> None:
+def test_a_line_meant_to_cause_backtracking_is_read_in_one_pass(line: str) -> None:
     found = read_recipe(files.png({"parameters": f"a cat\nSteps: 1,{line}"}))
     assert (found.prompt, found.steps) == ("a cat", 1)
 
 
 @given(st.data())
 @settings(STEADY, max_examples=300)
-def test_a_file_with_any_bytes_changed_or_cut_is_read_or_refused(data: st.DataObject) -> None:
+def test_a_randomly_damaged_file_is_read_or_refused(data: st.DataObject) -> None:
     block = files.tiff(files.comment_of(files.A1111, "utf-16-be"), {files.MODEL: b"prompt:{}"}, place=True)
     whole = data.draw(
         st.sampled_from(

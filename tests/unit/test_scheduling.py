@@ -1,4 +1,4 @@
-"""Whose turn it is, and which place a waiting job is shown."""
+"""Tests of the order in which queued jobs are dispatched and of the position shown for a waiting job."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.unit.made import made_job
 
 
 def order(jobs: list[tuple[str, int]], load: dict[str, int]) -> list[tuple[str, int]]:
-    """Maker and number of each job in the order in which they are taken, as the scheduler goes about it."""
+    """Return maker and number of each job in the order in which the scheduler dispatches them."""
     lines: dict[str, list[int]] = {}
     for user, number in sorted(jobs, key=lambda job: job[1]):
         lines.setdefault(user, []).append(number)
@@ -35,22 +35,22 @@ def makers(taken: list[tuple[str, int]]) -> str:
     return "".join(user for user, _ in taken)
 
 
-def test_equals_take_turns_the_oldest_first() -> None:
+def test_users_with_equal_load_take_turns_starting_with_the_oldest_job() -> None:
     jobs = [("a", 1), ("a", 2), ("a", 3), ("b", 4), ("b", 5), ("c", 6)]
     assert makers(order(jobs, {})) == "abcaba"
 
 
-def test_who_has_less_running_comes_first() -> None:
+def test_the_user_with_fewer_running_jobs_comes_first() -> None:
     jobs = [("a", 1), ("a", 2), ("b", 3)]
     assert makers(order(jobs, {"a": 3})) == "baa"
     assert makers(order(jobs, {"a": 1, "b": 2})) == "aab"
 
 
-def test_a_users_own_jobs_keep_their_order() -> None:
+def test_the_jobs_of_one_user_keep_their_order() -> None:
     assert [number for _, number in order([("a", 3), ("a", 1), ("a", 2)], {})] == [1, 2, 3]
 
 
-def test_nobody_waiting_is_nobodys_turn() -> None:
+def test_an_empty_queue_gives_an_empty_order() -> None:
     assert order([], {"a": 1}) == []
 
 
@@ -58,14 +58,14 @@ def test_nobody_waiting_is_nobodys_turn() -> None:
     ("waited", "left_then", "waiting", "left_now", "place"),
     [
         (150, 0, 151, 0, 160),  # 151st, rounded up
-        (150, 0, 120, 31, 120),  # thirty have left since
-        (5000, 900, 4000, 1500, 4000),  # no more than wait in all
+        (150, 0, 120, 31, 120),  # 31 have left since
+        (5000, 900, 4000, 1500, 4000),  # at most the total number of waiting jobs
         (5000, 900, 9000, 1500, 4500),
-        (20, 0, 900, 0, 110),  # it is not among the first hundred, whatever it saw
+        (20, 0, 900, 0, 110),  # not among the first hundred, despite the numbers on its ticket
         (150, 0, 130, 149, 110),
     ],
 )
-def test_beyond_a_hundred_a_place_is_rounded(
+def test_a_position_beyond_one_hundred_is_rounded(
     waited: int, left_then: int, waiting: int, left_now: int, place: int
 ) -> None:
     job = made_job(status=JobStatus.QUEUED, attempt=0).model_copy(
@@ -75,8 +75,8 @@ def test_beyond_a_hundred_a_place_is_rounded(
     assert place_in_line(job, first, Counts(waiting=waiting, left=left_now)) == place
 
 
-def test_up_to_a_hundred_a_place_is_exact() -> None:
+def test_a_position_up_to_one_hundred_is_exact() -> None:
     job = made_job(status=JobStatus.QUEUED, attempt=0)
     assert place_in_line(job, {"x": 1, job.id: 2}, Counts(waiting=2)) == 2
-    # The index lags behind: the job comes after all that it shows.
+    # The index lags behind: the job is placed after all jobs in it.
     assert place_in_line(job, {"x": 1, "y": 2}, Counts(waiting=3)) == 3

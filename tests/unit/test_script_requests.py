@@ -1,4 +1,4 @@
-"""Which request ends the run that goes on; the runner is this thread, the browser another."""
+"""Tests of which rerun requests interrupt a running script; the runner is this thread, the browser another."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HERE, THERE = "page-1", "page-2"
 
 
 class Runner:
-    """A runner's requests, and a browser that asks from its own thread."""
+    """A runner's request queue, and a browser that sends requests from another thread."""
 
     browser = ThreadPoolExecutor(1)
 
@@ -52,7 +52,7 @@ class Runner:
         return request.rerun_data if request.type is ScriptRequestType.RERUN else None
 
     def cut_short(self) -> RerunData | None:
-        """What a look into the session, or a call of `st.`, meets in the run that goes on."""
+        """Return the request that a session access or `st.` call in the running script would be interrupted by."""
         request = self.requests.on_scriptrunner_yield()
         return None if request is None else request.rerun_data
 
@@ -76,7 +76,7 @@ def pressed(data: RerunData | None) -> list[str]:
     return [str(getattr(state, kind)) for state in states if (kind := state.WhichOneof("value")) in TRIGGERS]
 
 
-def test_a_run_that_carries_a_press_comes_to_its_end_and_then_the_next_begins(runner: Runner) -> None:
+def test_a_run_with_a_button_press_finishes_before_the_next_begins(runner: Runner) -> None:
     runner.ask(button())
     assert pressed(runner.begin()) == ["True"]
     runner.ask(WidgetState(id="show", string_value="Favorites"))
@@ -87,8 +87,8 @@ def test_a_run_that_carries_a_press_comes_to_its_end_and_then_the_next_begins(ru
     assert runner.begin() is None
 
 
-def test_streamlits_own_requests_would_have_cut_it_short() -> None:
-    """The fault these are for: gone from Streamlit, this file can go too."""
+def test_streamlits_request_queue_interrupts_a_run_with_a_button_press() -> None:
+    """Guards the reason for PatientRequests: if Streamlit fixes this, this file can be removed."""
     runner = Runner(ScriptRequests())
     runner.ask(button())
     runner.begin()
@@ -97,7 +97,7 @@ def test_streamlits_own_requests_would_have_cut_it_short() -> None:
     assert after is not None and not carries_press(after)
 
 
-def test_a_press_that_came_between_the_request_and_its_run_is_not_lost_either(runner: Runner) -> None:
+def test_a_press_followed_by_another_change_is_not_lost(runner: Runner) -> None:
     runner.ask(WidgetState(id="show", string_value="All"))
     runner.begin()
     runner.ask(button())
@@ -107,9 +107,7 @@ def test_a_press_that_came_between_the_request_and_its_run_is_not_lost_either(ru
     assert pressed(runner.begin()) == []
 
 
-def test_callbacks_come_to_their_end_without_a_press_too(
-    runner: Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_callbacks_finish_in_a_run_without_a_press(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     context = ScriptRunContext("", lambda _: None, "", None, None, "", {}, None, None)  # type: ignore[arg-type]
     monkeypatch.setattr(script_requests, "get_script_run_ctx", lambda **_: context)
     runner.ask(WidgetState(id="rating", int_value=4))
@@ -120,7 +118,7 @@ def test_callbacks_come_to_their_end_without_a_press_too(
     assert runner.cut_short() is not None
 
 
-def test_words_typed_after_a_press_do_not_go_with_it(runner: Runner) -> None:
+def test_text_typed_after_a_press_is_not_merged_into_its_run(runner: Runner) -> None:
     runner.ask(page=HERE)
     runner.ask(WidgetState(id="prompt", string_value="an apple"), button())
     runner.ask(WidgetState(id="prompt", string_value="a pear"))
@@ -130,7 +128,7 @@ def test_words_typed_after_a_press_do_not_go_with_it(runner: Runner) -> None:
     assert values == ["an apple", "a pear"]
 
 
-def test_each_press_in_a_component_gets_a_run_of_its_own_in_their_order(runner: Runner) -> None:
+def test_each_press_in_a_component_gets_its_own_run_in_order(runner: Runner) -> None:
     for n in range(4):
         runner.ask(act({"star": n}))
     runner.ask(WidgetState(id="show", string_value="Favorites"))
@@ -141,7 +139,7 @@ def test_each_press_in_a_component_gets_a_run_of_its_own_in_their_order(runner: 
     assert runs == [*([f'{{"star": {n}}}'] for n in range(4)), []]
 
 
-def test_no_more_presses_wait_than_the_bound(runner: Runner) -> None:
+def test_the_number_of_waiting_presses_is_bounded(runner: Runner) -> None:
     for n in range(3 * MOST_WAITING):
         runner.ask(act(n + 1))
     runs = 0
@@ -154,7 +152,7 @@ def test_no_more_presses_wait_than_the_bound(runner: Runner) -> None:
 
 @pytest.mark.parametrize("first", [(), (button(),)])
 def test_a_request_that_waited_is_sent_every_message(runner: Runner, first: tuple[WidgetState, ...]) -> None:
-    """The browser drops cached messages as runs end: what it had as it asked may be gone when its turn comes."""
+    """The browser drops cached messages when runs end, so those it had at the request may be gone by its turn."""
     runner.ask(*first, cached=("a",))
     begun = runner.begin()
     assert begun is not None and begun.cached_message_hashes == {"a"}
@@ -164,7 +162,9 @@ def test_a_request_that_waited_is_sent_every_message(runner: Runner, first: tupl
     assert waited.cached_message_hashes == frozenset()
 
 
-def test_what_the_run_asks_for_itself_ends_it_at_once_and_takes_what_waits_with_it(runner: Runner) -> None:
+def test_a_rerun_requested_by_the_script_ends_it_at_once_and_includes_waiting_presses(
+    runner: Runner,
+) -> None:
     runner.ask(button())
     runner.begin()
     runner.ask(act("later"))
@@ -173,7 +173,7 @@ def test_what_the_run_asks_for_itself_ends_it_at_once_and_takes_what_waits_with_
     assert runner.begin() is None
 
 
-def test_a_person_who_went_elsewhere_meanwhile_is_not_led_back(runner: Runner) -> None:
+def test_a_rerun_requested_by_the_script_does_not_undo_a_page_change(runner: Runner) -> None:
     runner.ask(button())
     runner.begin()
     runner.ask(page=THERE)
@@ -182,7 +182,7 @@ def test_a_person_who_went_elsewhere_meanwhile_is_not_led_back(runner: Runner) -
     assert after is not None and after.page_script_hash == THERE
 
 
-def test_a_run_without_a_press_is_cut_short_as_ever(runner: Runner) -> None:
+def test_a_run_without_a_press_is_interrupted_as_in_streamlit(runner: Runner) -> None:
     runner.ask(page=HERE)
     runner.begin()
     runner.ask(page=THERE)
@@ -190,7 +190,7 @@ def test_a_run_without_a_press_is_cut_short_as_ever(runner: Runner) -> None:
     assert after is not None and after.page_script_hash == THERE
 
 
-def test_a_stop_ends_everything_at_once(runner: Runner) -> None:
+def test_a_stop_request_ends_the_run_and_discards_waiting_requests(runner: Runner) -> None:
     runner.ask(button())
     runner.begin()
     runner.ask(act("later"))
@@ -200,7 +200,7 @@ def test_a_stop_ends_everything_at_once(runner: Runner) -> None:
     assert runner.begin() is None
 
 
-def test_polls_of_a_fragment_wait_as_ever(runner: Runner) -> None:
+def test_polls_of_a_fragment_wait_as_in_streamlit(runner: Runner) -> None:
     runner.ask(page=HERE)
     runner.begin()
     runner.ask(fragment="live")
@@ -209,7 +209,9 @@ def test_polls_of_a_fragment_wait_as_ever(runner: Runner) -> None:
     assert after is not None and after.fragment_id_queue == ["live"]
 
 
-def test_streamlits_runners_use_them_once_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streamlits_script_runner_uses_patient_requests_once_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(script_runner, "ScriptRequests", ScriptRequests)
     script_requests.install()
     assert script_runner.ScriptRequests is PatientRequests
@@ -217,7 +219,7 @@ def test_streamlits_runners_use_them_once_installed(monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def context(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """Of a session of its own; `query_string` is what a run of it leaves."""
+    """The context of a new session; `query_string` is the query string that its last run left."""
     context = SimpleNamespace(session_id=uuid4().hex, query_string="", has_script_started=True)
     monkeypatch.setattr(script_requests, "get_script_run_ctx", lambda **_: context)
     return context
@@ -228,7 +230,7 @@ def address(data: RerunData | None) -> str:
     return data.query_string
 
 
-def test_a_click_that_did_not_know_of_a_change_of_the_address_does_not_change_it_back(
+def test_a_click_with_an_outdated_address_does_not_revert_the_address(
     runner: Runner, context: SimpleNamespace
 ) -> None:
     runner.ask(button(), address="image=1")
@@ -239,14 +241,14 @@ def test_a_click_that_did_not_know_of_a_change_of_the_address_does_not_change_it
     assert address(runner.begin()) == ""
     context.query_string = "show=albums"
     assert address(runner.begin()) == "show=albums"
-    # Also for a runner that is started anew, as Streamlit does after each.
+    # Also for a new runner, as Streamlit creates one for each series of runs.
     assert runner.begin() is None
     another = Runner(PatientRequests())
     another.ask(button(), address="image=1")
     assert address(another.begin()) == "show=albums"
 
 
-def test_an_address_that_the_browser_chose_itself_counts(runner: Runner, context: SimpleNamespace) -> None:
+def test_an_address_change_by_the_browser_is_kept(runner: Runner, context: SimpleNamespace) -> None:
     runner.ask(button(), address="image=1")
     runner.begin()
     context.query_string = "image=2"
@@ -258,7 +260,7 @@ def test_an_address_that_the_browser_chose_itself_counts(runner: Runner, context
     assert address(runner.begin()) == "image=3"
 
 
-def test_what_was_told_before_is_meant_when_the_browser_has_had_the_time_to_learn(
+def test_an_old_address_counts_once_the_browser_had_time_to_learn_the_new_one(
     runner: Runner, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner.ask(button())
@@ -271,7 +273,7 @@ def test_what_was_told_before_is_meant_when_the_browser_has_had_the_time_to_lear
     assert address(another.begin()) == ""
 
 
-def test_the_addresses_of_sessions_that_ended_are_forgotten(context: SimpleNamespace) -> None:
+def test_the_number_of_remembered_session_addresses_is_bounded(context: SimpleNamespace) -> None:
     for n in range(script_requests.MOST_SESSIONS + 5):
         context.session_id = f"session {n}"
         runner = Runner(PatientRequests())

@@ -1,4 +1,4 @@
-"""How a search is read: words without case and accents, beginnings, phrases, what must not be there."""
+"""Tests of search queries: words without case and accents, prefixes, phrases, and exclusions."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from services.search.sqlite_table import SearchTable
         ("—…!\x00\ue000", []),
     ],
 )
-def test_a_text_is_compared_by_its_words(text: str, words: list[str]) -> None:
+def test_a_text_is_split_into_normalized_words(text: str, words: list[str]) -> None:
     assert words_of(text) == words
 
 
-def test_what_is_typed_is_taken_apart() -> None:
+def test_a_query_is_parsed_into_terms() -> None:
     assert PictureQuery(text='red "a fox" -sci-fi -"two words" - "" "unclosed one').terms() == (
         Term(("red",)),
         Term(("a", "fox"), exact=True),
@@ -42,7 +42,7 @@ def test_what_is_typed_is_taken_apart() -> None:
 
 
 @given(st.text(max_size=200))
-def test_nothing_that_can_be_typed_breaks_a_search(text: str) -> None:
+def test_no_query_text_breaks_a_search(text: str) -> None:
     table = SearchTable()
     prompt = f"before {text} after"
     table.apply({"A#0": Row("A#0", 0, prompt, "pocket", (text,), (), 0, False, 1)})
@@ -51,7 +51,7 @@ def test_nothing_that_can_be_typed_breaks_a_search(text: str) -> None:
     except InvalidRequest:
         return
     hits = table.find(PictureQuery(text=text), limit=5)
-    # Whatever was typed finds the picture whose prompt it is part of, unless a word of it must not be there.
+    # A query without exclusions and quotes finds the picture whose prompt contains it.
     if all(term.wanted for term in terms) and '"' not in text:
         assert len(hits) == 1
     table.close()

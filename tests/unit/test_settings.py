@@ -1,4 +1,4 @@
-"""Settings are read once, and every problem is named at start."""
+"""Tests of loading the settings: every problem is reported at startup."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ GOOD = {
 }
 
 
-def test_good_settings_load_with_the_defaults() -> None:
+def test_valid_settings_load_with_defaults() -> None:
     settings = load_settings(GOOD)
     assert settings.endpoints == {"pocket": "atelier-pocket"}
     assert settings.dispatch_window == 4
 
 
-def test_on_a_laptop_pictures_come_from_the_embedded_cloud() -> None:
+def test_with_an_endpoint_url_pictures_come_from_that_address() -> None:
     settings = load_settings(GOOD | {"AWS_ENDPOINT_URL": "http://localhost:9501"})
     assert settings.picture_origins == ("http://localhost:9501",)
 
 
 @pytest.mark.parametrize("region", ["eu-central-1", "us-east-1"])
-def test_on_aws_links_to_pictures_and_previews_have_the_origins_that_pages_allow(
+def test_on_aws_picture_and_preview_links_use_allowed_origins(
     monkeypatch: pytest.MonkeyPatch, region: str
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
@@ -51,7 +51,7 @@ def test_on_aws_links_to_pictures_and_previews_have_the_origins_that_pages_allow
         assert f"{parts.scheme}://{parts.netloc}" in settings.picture_origins
 
 
-def test_every_problem_is_listed_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     broken = {**GOOD, "ATELIER_JOB_TTL_S": "5", "ATELIER_COOKIE_SECRET": "short", "ATELIER_TYPO": "x"}
     del broken["ATELIER_TABLE"]
     with pytest.raises(SettingsError) as caught:
@@ -74,21 +74,21 @@ def test_every_problem_is_listed_at_once() -> None:
         ("ATELIER_LOG_LEVEL", "loud"),
     ],
 )
-def test_a_bad_value_is_named(name: str, value: str) -> None:
+def test_an_invalid_value_is_reported_with_its_variable(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         load_settings(GOOD | {name: value})
 
 
-def test_cognito_needs_all_of_its_settings() -> None:
+def test_cognito_requires_all_its_settings() -> None:
     with pytest.raises(SettingsError, match="ATELIER_COGNITO_CLIENT_SECRET"):
         load_settings(GOOD | {"AUTH_MODE": "cognito", "ATELIER_COGNITO_POOL_ID": "p"})
 
 
-def test_secrets_are_not_shown() -> None:
+def test_secrets_are_not_in_the_repr() -> None:
     assert "s" * 32 not in repr(load_settings(GOOD))
 
 
-def test_the_contract_lists_exactly_the_variables_that_are_read() -> None:
+def test_the_contract_lists_exactly_the_variables_the_settings_read() -> None:
     page = (Path(__file__).parents[2] / "docs/contracts.md").read_text()
     section = page.split("## Environment of the studio and the worker")[1].split("\n## ")[0]
     documented = set(re.findall(r"`((?:ATELIER_|AUTH_MODE)[A-Z_]*)`", section))

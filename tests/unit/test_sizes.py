@@ -1,4 +1,4 @@
-"""Shapes that follow from a card's limits, and no list of them."""
+"""Tests of preset sizes, which are derived from a card's limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STEADY = settings(derandomize=True, database=None, deadline=None)
 
 
 @pytest.mark.parametrize("card", CATALOGUE.models(), ids=lambda card: card.id)
-def test_every_preset_is_a_size_the_model_can_draw_at_about_its_own_pixels(card: ModelCard) -> None:
+def test_every_preset_is_within_the_limits_and_near_the_native_pixel_count(card: ModelCard) -> None:
     native = card.default_width * card.default_height
     for size in card.sizes:
         assert all(card.min_px <= side <= card.max_px for side in (size.width, size.height))
@@ -25,21 +25,21 @@ def test_every_preset_is_a_size_the_model_can_draw_at_about_its_own_pixels(card:
 
 
 @pytest.mark.parametrize("card", CATALOGUE.models(), ids=lambda card: card.id)
-def test_the_models_own_size_comes_first_and_every_shape_has_its_other_way_round(card: ModelCard) -> None:
+def test_the_native_size_comes_first_and_every_shape_has_its_rotated_form(card: ModelCard) -> None:
     assert card.sizes[0][1:] == (card.default_width, card.default_height)
     by_label = {size.label: size for size in card.sizes}
     for label, size in by_label.items():
         assert by_label[turned(label)][1:] == (size.height, size.width)
 
 
-def test_only_what_the_limits_do_not_allow_is_left_out() -> None:
+def test_only_ratios_outside_the_limits_are_omitted() -> None:
     every = {f"{a}:{b}" for pair in RATIOS for a, b in (pair, pair[::-1])}
     assert {size.label for size in CATALOGUE.card("sdxl").sizes} == every
-    # 21:9 at 128 x 128 pixels would be 84 high, and 96 is the least.
+    # 21:9 with the pixel count of 128 x 128 would be 84 high, and the minimum is 96.
     assert {size.label for size in CATALOGUE.card("pocket").sizes} == every - {"21:9", "9:21"}
 
 
-def test_a_model_of_another_shape_offers_its_own_first() -> None:
+def test_a_model_with_an_unusual_native_shape_offers_it_first() -> None:
     sizes = preset_sizes((832, 1152), min_px=512, max_px=1536, grid_px=64)
     assert sizes[0] == ("13:18", 832, 1152)
     assert [size.label for size in sizes][1:4] == ["1:1", "4:3", "3:4"]
@@ -53,7 +53,7 @@ def test_a_model_of_another_shape_offers_its_own_first() -> None:
     st.integers(0, 4),
     st.integers(0, 40),
 )
-def test_no_card_makes_a_preset_outside_its_limits(
+def test_presets_stay_within_the_limits_of_any_card(
     grid: int, across: int, down: int, less: int, more: int
 ) -> None:
     low, high = (min(across, down) - less) * grid, (max(across, down) + more) * grid

@@ -1,4 +1,4 @@
-"""The small picture and the color that is shown until it is loaded."""
+"""Tests of thumbnails and of the placeholder color shown until they load."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def png(picture: Pillow.Image) -> bytes:
     return target.getvalue()
 
 
-def test_the_color_is_the_one_most_of_the_picture_has() -> None:
+def test_the_color_is_the_most_frequent_one_in_the_picture() -> None:
     picture = Pillow.new("RGB", (640, 480), "#204060")
     picture.paste("#f0e0d0", (0, 0, 200, 480))
     _, color = thumbnail(png(picture))
@@ -24,11 +24,11 @@ def test_the_color_is_the_one_most_of_the_picture_has() -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "I;16"])
-def test_every_form_of_png_has_a_color(mode: str) -> None:
+def test_every_png_mode_has_a_color(mode: str) -> None:
     data, color = thumbnail(png(Pillow.new(mode, (700, 1))))
     assert len(color) == 7 and data[:4] == b"RIFF"
 
 
-def test_a_broken_picture_has_none() -> None:
+def test_a_broken_picture_has_no_color() -> None:
     assert color_of(png(Pillow.new("RGB", (64, 64)))[:60]) is None
     assert color_of(b"") is None

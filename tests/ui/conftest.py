@@ -1,4 +1,4 @@
-"""Pages run by AppTest over the real services on the embedded cloud; the test plays the model."""
+"""Fixtures: pages run by AppTest over the real services on the embedded cloud; the test plays the model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TIMEOUT_S = 20.0
 
 
 def claims(user: User, **changed: Any) -> dict[str, Any]:
-    """The ID token claims of a user who has just signed in."""
+    """Return the ID token claims of a user who has just signed in."""
     sub = user.id
     return {
         "is_logged_in": True,
@@ -37,7 +37,7 @@ def claims(user: User, **changed: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def settings(cloud_process: EmbeddedCloud) -> Iterator[Settings]:
-    """The settings of one studio for all tests of a file; each test is isolated by its own user."""
+    """Settings of one studio shared by all tests in a file; a separate user isolates each test."""
     with settings_of_a_file(cloud_process) as settings:
         yield settings
 
@@ -76,9 +76,9 @@ def worker(studio: Studio) -> Worker:
 
 @pytest.fixture
 def open_page(studio: Studio, maker: User, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
-    """`open_page("app/pages/gallery.py")`: the page as the maker sees it, run once.
+    """`open_page("app/pages/gallery.py")`: runs the page once as the maker.
 
-    `user` are other claims (`{"is_logged_in": False}` for nobody), `query` is what the address says.
+    `user` replaces the claims (`{"is_logged_in": False}` for signed out); `query` sets the query parameters.
     """
     monkeypatch.setattr(session, "_studio", studio)
 
@@ -93,7 +93,7 @@ def open_page(studio: Studio, maker: User, monkeypatch: pytest.MonkeyPatch) -> C
         for name, value in (query or {}).items():
             at.query_params[name] = value
         if page != "app/pages/generate.py":
-            # AppTest knows the registered pages only after a run; nobody is signed in during it.
+            # AppTest knows the registered pages only after a run, which is made signed out.
             signed_in, at.user = at.user, {"is_logged_in": False}
             at.run()
             at.user = signed_in
@@ -107,13 +107,13 @@ def open_page(studio: Studio, maker: User, monkeypatch: pytest.MonkeyPatch) -> C
 
 @pytest.fixture
 def in_dialog(studio: Studio, maker: User) -> Callable[..., AppTest]:
-    """`in_dialog(content, *more)`: an app that is nothing but what a dialog shows the maker.
+    """`in_dialog(content, *more)`: an app that shows the maker only the content of a dialog.
 
-    AppTest runs the whole script on a click inside a dialog, which a browser does not: it would close it.
+    AppTest reruns the whole script on a click inside a dialog, which would close it; a browser does not.
     """
 
     def page(*arguments: object) -> None:
-        # AppTest copies the source of this function: nothing of the file around it is known inside.
+        # AppTest copies the source of this function, so names of this module are not available inside.
         from typing import Any, cast
 
         cast(Any, arguments[0])(*arguments[1:])
@@ -126,7 +126,7 @@ def in_dialog(studio: Studio, maker: User) -> Callable[..., AppTest]:
 
 @pytest.fixture
 def draw(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> Callable[..., Job]:
-    """`draw("a red apple", count=2)`: a job of the maker that has succeeded, its pictures stored."""
+    """`draw("a red apple", count=2)`: a succeeded job of the maker with stored pictures."""
 
     def drawn(prompt: str = "a red apple", **asked: Any) -> Job:
         job = studio.jobs.submit(maker, JobRequest(prompt=prompt, **asked))
@@ -138,7 +138,7 @@ def draw(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> Callable[..
 
 
 def words(at: AppTest) -> str:
-    """All texts of the page, to search in."""
+    """Return all texts of the page."""
     kinds = (
         "title",
         "subheader",
@@ -155,5 +155,5 @@ def words(at: AppTest) -> str:
 
 
 def components(at: AppTest) -> str:
-    """The data of the page's components, as JSON."""
+    """Return the data of the page's components as JSON."""
     return "\n".join(element.proto.json for element in at.get("bidi_component"))

@@ -1,4 +1,4 @@
-"""The account page: identity, usage, and API keys."""
+"""Tests of the account page: identity, usage, API keys, shared pictures, preferences, and exports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.ui.conftest import claims, words
 ACCOUNT = "app/pages/account.py"
 
 
-def test_it_says_who_one_is_and_what_is_used(
+def test_the_page_shows_email_role_and_usage(
     open_page: Callable[..., AppTest], draw: Callable[..., Job], maker: User
 ) -> None:
     draw("a red apple", count=3)
@@ -27,12 +27,12 @@ def test_it_says_who_one_is_and_what_is_used(
     assert maker.email in said and "3 of 500" in said and "Maker" in said
 
 
-def test_the_group_admins_makes_an_admin(open_page: Callable[..., AppTest], maker: User) -> None:
+def test_a_member_of_the_admins_group_is_an_admin(open_page: Callable[..., AppTest], maker: User) -> None:
     at = open_page(ACCOUNT, user=claims(maker, **{"cognito:groups": ["admins"]}))
     assert "Admin" in words(at)
 
 
-def test_a_key_is_shown_once_works_and_can_be_revoked(
+def test_a_new_key_is_shown_once_works_and_can_be_revoked(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     at = open_page(ACCOUNT)
@@ -48,7 +48,7 @@ def test_a_key_is_shown_once_works_and_can_be_revoked(
     assert studio.accounts.keys(maker) == ()
 
 
-def test_a_key_without_a_name_is_refused_at_the_name(
+def test_a_key_without_a_name_is_refused_with_a_message_at_the_field(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     at = open_page(ACCOUNT)
@@ -57,7 +57,7 @@ def test_a_key_without_a_name_is_refused_at_the_name(
     assert studio.accounts.keys(maker) == ()
 
 
-def test_this_month_is_charted_by_day_and_summarized_in_words(
+def test_the_usage_of_this_month_is_charted_by_day_and_summarized(
     open_page: Callable[..., AppTest], draw: Callable[..., Job]
 ) -> None:
     draw("a red apple", count=3)
@@ -66,7 +66,7 @@ def test_this_month_is_charted_by_day_and_summarized_in_words(
     assert len(at.get("vega_lite_chart")) == 2
 
 
-def test_the_limit_is_a_line_only_where_it_can_be_seen() -> None:
+def test_the_limit_line_is_drawn_only_near_the_values() -> None:
     days = [DayUsage(day=date(2026, 1, 1), images=4, cost_usd=0.1)]
     near, far = (chart(days, [4], limit=limit, mark="bar") for limit in (10, 500))
     assert near["config"]["locale"]["number"]["currency"] == ["$", ""]
@@ -78,7 +78,7 @@ def test_the_limit_is_a_line_only_where_it_can_be_seen() -> None:
     assert pictures_words([], 10) == "None yet. The limit is 10 per day."
 
 
-def test_shared_pictures_are_listed_and_taken_back(
+def test_shared_pictures_are_listed_and_can_be_revoked(
     open_page: Callable[..., AppTest], draw: Callable[..., Job], studio: Studio, maker: User
 ) -> None:
     assert "Shared pictures" not in words(open_page(ACCOUNT))
@@ -89,7 +89,7 @@ def test_shared_pictures_are_listed_and_taken_back(
     assert studio.shares.list(maker) == () and "Shared pictures" not in words(at)
 
 
-def test_what_is_preferred_is_what_the_first_page_begins_with_in_another_session(
+def test_preferences_set_the_initial_form_values_in_another_session(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     at = open_page(ACCOUNT)
@@ -103,7 +103,7 @@ def test_what_is_preferred_is_what_the_first_page_begins_with_in_another_session
     assert create.session_state["g_steps"] == studio.catalogue.card("pocket").qualities["fine"]
 
 
-def test_everything_can_be_taken_away_as_a_zip(
+def test_all_pictures_can_be_exported_as_a_zip(
     open_page: Callable[..., AppTest], draw: Callable[..., Job], studio: Studio, maker: User
 ) -> None:
     draw("a red apple", count=2)

@@ -1,4 +1,4 @@
-"""The cost page: admins see the ledger's figures, makers see the page without access."""
+"""Tests of the cost page: admins see the ledger's figures, makers are denied access."""
 
 from __future__ import annotations
 

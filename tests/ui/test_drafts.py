@@ -1,4 +1,4 @@
-"""Drafts on the page: offered with a price, picked, finished next to their draft, and restored after a reload."""
+"""Tests of drafts on the Create page: price, picking, finishing at full quality, and restoring after a reload."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def press_drafts(
     fail: int | None = None,
     leave: int | None = None,
 ) -> list[Job]:
-    """The jobs of a click for drafts: all drawn except the failed one and the open one, by index."""
+    """Submit drafts with one click and return their jobs; all succeed except those at indexes `fail` and `leave`."""
     requests = [FINE.model_copy(update={"prompt": prompt}) for prompt in prompts]
     planned = in_group(plan(studio.catalogue.card("pocket"), requests, count), "-".join((user.id, *prompts)))
     sent = studio.multi_submit.submit(
@@ -47,7 +47,7 @@ def press_drafts(
 
 
 def pickers(at: AppTest) -> list[dict[str, object]]:
-    """The data of the draft grids on the page."""
+    """Return the data of the draft grids on the page."""
     given = [json.loads(one) for one in components(at).splitlines()]
     return [one for one in given if "parts" in one]
 
@@ -58,11 +58,11 @@ def group_of(jobs: Sequence[Job]) -> str:
 
 @pytest.fixture
 def drafted(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> list[Job]:
-    """Eight drafts of one press, drawn."""
+    """Eight finished drafts from one click."""
     return press_drafts(studio, endpoint, maker, ["a red apple"], 8)
 
 
-def test_a_press_for_drafts_sends_them_in_few_steps_at_the_price_that_was_said(
+def test_drafts_are_submitted_with_few_steps_as_announced(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     at = open_page()
@@ -82,7 +82,7 @@ def test_the_lowest_quality_has_no_drafts(open_page: Callable[..., AppTest]) -> 
     assert not [each for each in at.segmented_control if each.key == "press_drafts"]
 
 
-def test_several_prompts_share_the_drafts_and_the_price_says_so_before_the_press(
+def test_several_prompts_share_the_drafts_and_the_price_shows_it_before_the_click(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     at = open_page()
@@ -98,7 +98,7 @@ def test_several_prompts_share_the_drafts_and_the_price_says_so_before_the_press
     assert len({job.draft.group for job in jobs if job.draft}) == 1
 
 
-def test_the_number_of_drafts_follows_the_prompts_and_comes_back_with_them(
+def test_the_number_of_drafts_adapts_to_the_number_of_prompts_and_is_restored(
     open_page: Callable[..., AppTest],
 ) -> None:
     at = open_page()
@@ -111,7 +111,7 @@ def test_the_number_of_drafts_follows_the_prompts_and_comes_back_with_them(
     assert "8 drafts of 6 steps" in words(at) and "prompts x" not in words(at)
 
 
-def test_too_many_drafts_are_refused_in_words_and_nothing_is_sent(
+def test_too_many_drafts_are_refused_with_a_message_and_not_sent(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = studio.ledger.usage(maker)
@@ -128,7 +128,7 @@ def test_too_many_drafts_are_refused_in_words_and_nothing_is_sent(
     assert studio.jobs.list(maker).items == ()
 
 
-def test_drafts_of_several_prompts_stand_under_their_prompts_as_plain_text(
+def test_drafts_are_grouped_under_their_prompts_shown_as_plain_text(
     open_page: Callable[..., AppTest], studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     jobs = press_drafts(studio, endpoint, maker, ["a pear", HOSTILE], 12)
@@ -148,7 +148,7 @@ def test_drafts_of_several_prompts_stand_under_their_prompts_as_plain_text(
     assert "evil.example" not in "".join(text.value for text in (*at.markdown, *at.caption))
 
 
-def test_a_press_is_shown_whole_however_much_was_drawn_since(
+def test_all_drafts_of_a_click_are_shown_after_many_later_jobs(
     open_page: Callable[..., AppTest],
     studio: Studio,
     endpoint: ScriptedEndpoint,
@@ -174,14 +174,14 @@ def test_a_failed_job_is_shown_next_to_the_other_drafts_which_can_still_be_picke
     assert why["failed"] and why["text"].startswith("4 drafts failed. ") and plum["remarks"] == []
     assert "Nothing was charged." in why["text"]
     assert fig["remarks"] == [{"text": "4 drafts still being drawn.", "failed": False}]
-    # Told once, there, and not above it as well.
+    # The failure is reported only there, not above the grid as well.
     assert not [button for button in at.button if str(button.key).startswith("retry_")]
     at.button(key=f"finish_{group_of(jobs)}").click().run()
     finals = [job for job in studio.jobs.list(maker).items if job.final_of]
     assert [(job.final_of, job.spec.seed) for job in finals] == [(jobs[1].id, 101)]
 
 
-def test_what_failed_of_a_press_is_drawn_again_in_its_place(
+def test_failed_drafts_are_redrawn_in_their_place(
     open_page: Callable[..., AppTest], studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     jobs = press_drafts(studio, endpoint, maker, ["a pear", "a plum"], 8, fail=0)
@@ -192,7 +192,7 @@ def test_what_failed_of_a_press_is_drawn_again_in_its_place(
     again = studio.jobs.list(maker).items[0]
     assert (again.spec, again.draft) == (jobs[0].spec, jobs[0].draft)
     assert not at.button(key=f"cancel_{again.id}").disabled
-    # The first one's failure is over: neither told in the grid nor above it.
+    # The first failure is no longer reported, neither in the grid nor above it.
     [given] = pickers(at)
     assert given["parts"][0]["remarks"] == [{"text": "4 drafts still being drawn.", "failed": False}]  # type: ignore[index]
     assert not [each for each in at.button if str(each.key).startswith(("again_", "retry_"))]
@@ -202,7 +202,7 @@ def test_what_failed_of_a_press_is_drawn_again_in_its_place(
     assert [len(part["items"]) for part in given["parts"]] == [4, 4]  # type: ignore[attr-defined]
 
 
-def test_picks_over_several_prompts_are_finished_by_one_press(
+def test_picks_from_several_prompts_are_finished_with_one_click(
     open_page: Callable[..., AppTest], studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     jobs = press_drafts(studio, endpoint, maker, ["a pear", "a plum"], 8)
@@ -222,7 +222,7 @@ def test_picks_over_several_prompts_are_finished_by_one_press(
     assert all(not at.button(key=f"cancel_{job.id}").disabled for job in finals)
 
 
-def test_a_second_window_with_the_same_picks_shows_what_goes_on_and_pays_for_nothing(
+def test_a_second_window_with_the_same_picks_shows_the_running_jobs_without_a_charge(
     open_page: Callable[..., AppTest], studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     jobs = press_drafts(studio, endpoint, maker, ["a pear", "a plum"], 8)
@@ -241,7 +241,7 @@ def test_a_second_window_with_the_same_picks_shows_what_goes_on_and_pays_for_not
     assert "All of these are already finished or being drawn. You are not charged again." in words(third)
 
 
-def test_only_what_is_missing_of_the_picks_is_priced_and_drawn(
+def test_only_picks_not_yet_finished_are_priced_and_drawn(
     open_page: Callable[..., AppTest], studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     jobs = press_drafts(studio, endpoint, maker, ["a pear", "a plum"], 8)
@@ -284,7 +284,7 @@ def test_a_draft_that_could_not_be_sent_stays_picked_and_an_error_is_shown(
     assert len([job for job in studio.jobs.list(maker).items if job.final_of]) == 2
 
 
-def test_picks_of_two_presses_do_not_push_each_other_out(
+def test_picks_from_two_groups_of_drafts_are_independent(
     open_page: Callable[..., AppTest], studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     one = press_drafts(studio, endpoint, maker, ["a pear", "a plum"], 8)
@@ -299,7 +299,7 @@ def test_picks_of_two_presses_do_not_push_each_other_out(
     assert "picks" not in at.query_params
 
 
-def test_what_is_picked_stands_in_the_address_and_is_finished_with_its_price(
+def test_picks_are_read_from_the_url_and_finished_at_the_shown_price(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, drafted: list[Job]
 ) -> None:
     picked = [drafted[0].image_ids[1], drafted[1].image_ids[2]]
@@ -337,7 +337,7 @@ def test_a_finished_picture_appears_next_to_its_draft(
     assert not at.exception and not at.error
 
 
-def test_somebody_elses_drafts_in_the_address_are_nobodys(
+def test_another_users_drafts_in_the_url_are_not_shown(
     open_page: Callable[..., AppTest], studio: Studio, other: User, endpoint: ScriptedEndpoint
 ) -> None:
     [job] = press_drafts(studio, endpoint, other, ["not yours"], 4)
@@ -346,7 +346,7 @@ def test_somebody_elses_drafts_in_the_address_are_nobodys(
     assert not [button for button in at.button if str(button.key).startswith("finish_")]
 
 
-def test_of_several_prompts_only_those_that_are_new_are_drawn(
+def test_only_the_new_ones_of_several_prompts_are_drawn(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, draw: Callable[..., Job]
 ) -> None:
     draw("a red apple", seed=7)
@@ -362,7 +362,7 @@ def test_of_several_prompts_only_those_that_are_new_are_drawn(
     assert "a red apple" in [text.value for text in at.text]
 
 
-def test_all_of_several_that_are_the_same_are_shown_for_nothing(
+def test_prompts_that_were_all_drawn_before_are_shown_without_a_charge(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, draw: Callable[..., Job]
 ) -> None:
     for prompt in ("a red apple", "a blue apple"):
@@ -374,7 +374,7 @@ def test_all_of_several_that_are_the_same_are_shown_for_nothing(
     assert len(studio.jobs.list(maker).items) == 2 and not at.exception
 
 
-def test_of_several_prompts_drafts_only_those_that_are_new_are_drawn(
+def test_only_the_new_drafts_of_several_prompts_are_drawn(
     open_page: Callable[..., AppTest], studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     [old] = press_drafts(studio, endpoint, maker, ["a red apple"], 4)

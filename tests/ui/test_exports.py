@@ -1,4 +1,4 @@
-"""The ZIP dialog: contents, progress, and download."""
+"""Tests of the ZIP dialog: contents, progress, download, and cancellation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.store.exports import ExportStatus
 from tests.ui.conftest import words
 
 
-def test_a_zip_is_ordered_watched_fetched_and_deleted(
+def test_a_zip_is_requested_created_downloaded_and_deleted(
     in_dialog: Callable[..., AppTest], draw: Callable[..., Job], studio: Studio, maker: User
 ) -> None:
     ids = draw(count=3).image_ids
@@ -41,7 +41,7 @@ def test_a_zip_that_cannot_be_created_is_reported(
     assert "at most 10 GB" in words(at).replace("\\", "") and studio.exports.list(maker) == ()
 
 
-def test_cancel_takes_an_open_one_back_and_twice_is_no_error(
+def test_canceling_a_zip_that_is_already_deleted_is_no_error(
     in_dialog: Callable[..., AppTest], draw: Callable[..., Job], studio: Studio, maker: User
 ) -> None:
     export = studio.exports.order(maker, draw().image_ids, size_bytes=1, settings=True)

@@ -1,4 +1,4 @@
-"""The gallery: paging, favorites, and the viewer dialog."""
+"""Tests of the gallery: paging, favorites, and the viewer dialog."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def picture(draw: Callable[..., Job], studio: Studio, maker: User) -> Image:
     return studio.images.get(maker, draw("a red apple", seed=7).image_ids[0])
 
 
-def test_an_empty_gallery_says_how_to_fill_it(open_page: Callable[..., AppTest]) -> None:
+def test_an_empty_gallery_shows_a_message(open_page: Callable[..., AppTest]) -> None:
     assert "Your gallery is empty." in words(open_page(GALLERY))
 
 
-def test_empty_favorites_say_how_to_star(open_page: Callable[..., AppTest], picture: Image) -> None:
+def test_empty_favorites_show_a_message(open_page: Callable[..., AppTest], picture: Image) -> None:
     at = open_page(GALLERY)
     at.session_state["gallery_show"] = "Favorites"
     assert "No favorites yet." in words(at.run())
@@ -44,7 +44,7 @@ def test_a_link_to_a_picture_opens_it_with_its_settings(
     assert not at.button(key="viewer_star").disabled
 
 
-def test_a_star_in_the_dialog_is_kept_and_taken_back(
+def test_a_star_set_and_removed_in_the_dialog_is_stored(
     in_dialog: Callable[..., AppTest], picture: Image, studio: Studio, maker: User
 ) -> None:
     at = in_dialog(viewer.show_picture, (picture.id,)).run()
@@ -54,7 +54,7 @@ def test_a_star_in_the_dialog_is_kept_and_taken_back(
     assert not studio.images.get(maker, picture.id).favorite
 
 
-def test_a_picture_deleted_in_the_dialog_is_in_the_trash_and_offered_back(
+def test_a_picture_deleted_in_the_dialog_moves_to_the_trash_with_an_undo_offer(
     in_dialog: Callable[..., AppTest], picture: Image, studio: Studio, maker: User
 ) -> None:
     at = in_dialog(viewer.show_picture, (picture.id,)).run()
@@ -66,7 +66,7 @@ def test_a_picture_deleted_in_the_dialog_is_in_the_trash_and_offered_back(
     assert as_label("There is no such picture.") in words(at)
 
 
-def test_undo_is_offered_on_every_page_until_it_is_used_or_put_away(
+def test_undo_is_offered_on_every_page_until_it_is_used_or_dismissed(
     open_page: Callable[..., AppTest], picture: Image, studio: Studio, maker: User
 ) -> None:
     studio.trash.put_many(maker, [picture.id])
@@ -81,7 +81,7 @@ def test_undo_is_offered_on_every_page_until_it_is_used_or_put_away(
     assert "1 picture deleted" not in words(at)
 
 
-def test_an_undo_that_comes_too_late_says_so(
+def test_an_undo_after_permanent_deletion_shows_a_message(
     open_page: Callable[..., AppTest], picture: Image, studio: Studio, maker: User
 ) -> None:
     studio.images.delete(maker, picture.id)
@@ -91,7 +91,7 @@ def test_an_undo_that_comes_too_late_says_so(
     assert [toast.value for toast in at.toast] == ["1 picture no longer exists and was not changed."]
 
 
-def test_the_arrows_go_through_the_pictures(
+def test_the_arrows_are_enabled_according_to_the_position(
     in_dialog: Callable[..., AppTest], draw: Callable[..., Job]
 ) -> None:
     first, second = draw("a red apple", count=2).image_ids
@@ -109,7 +109,7 @@ def test_a_picture_whose_job_was_deleted_elsewhere_is_reported_as_gone(
     assert as_label("There is no such picture.") in words(at.run())
 
 
-def test_a_foreign_picture_in_the_address_looks_like_none(
+def test_another_users_picture_in_the_url_is_reported_as_missing(
     open_page: Callable[..., AppTest], picture: Image, studio: Studio, other: User
 ) -> None:
     at = open_page(GALLERY, user=claims(other), query={"image": picture.id})
@@ -117,7 +117,9 @@ def test_a_foreign_picture_in_the_address_looks_like_none(
     assert "a red apple" not in words(at)
 
 
-def test_a_made_up_cursor_leads_to_the_first_page(open_page: Callable[..., AppTest], picture: Image) -> None:
+def test_an_invalid_cursor_in_the_url_shows_the_first_page(
+    open_page: Callable[..., AppTest], picture: Image
+) -> None:
     at = open_page(GALLERY, query={"after": "../../etc/passwd"})
     assert "after" not in at.query_params
     assert not at.exception and not at.error
@@ -140,11 +142,11 @@ def test_a_made_up_cursor_leads_to_the_first_page(open_page: Callable[..., AppTe
         {"kind": "trash", "ids": ["mine"] * 101},
     ],
 )
-def test_the_grid_ignores_what_no_grid_would_send(sent: object) -> None:
+def test_the_grid_ignores_invalid_messages(sent: object) -> None:
     assert picture_grid._action(sent, {"mine"}) is None
 
 
-def test_the_grid_passes_on_what_was_asked_of_pictures_in_it() -> None:
+def test_the_grid_passes_on_actions_for_its_pictures() -> None:
     sent = {"kind": "star", "ids": ["mine", "too"], "favorite": True}
     assert picture_grid._action(sent, {"mine", "too"}) == GridAction("star", ("mine", "too"), favorite=True)
     assert picture_grid._action({"kind": "rate", "ids": ["mine"], "rating": 3}, {"mine"}) == GridAction(
@@ -152,7 +154,7 @@ def test_the_grid_passes_on_what_was_asked_of_pictures_in_it() -> None:
     )
 
 
-def test_pictures_are_shown_60_a_page_with_the_place_in_the_address(
+def test_60_pictures_are_shown_per_page_with_the_position_in_the_url(
     open_page: Callable[..., AppTest], draw: Callable[..., Job], studio: Studio, maker: User
 ) -> None:
     for _ in range(16):
@@ -166,7 +168,7 @@ def test_pictures_are_shown_60_a_page_with_the_place_in_the_address(
     assert "after" not in at.query_params
 
 
-def test_a_rerun_shows_the_same_links_so_that_nothing_is_loaded_again(
+def test_a_rerun_reuses_the_links_so_that_pictures_are_not_reloaded(
     open_page: Callable[..., AppTest], picture: Image
 ) -> None:
     at = open_page(GALLERY)

@@ -1,4 +1,4 @@
-"""Gallery search, filters, and albums: kept in the URL, shown as chips, never showing others' pictures."""
+"""Tests of gallery search, filters, and albums: kept in the URL, shown as chips, private to their user."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.ui.test_gallery_view import HOSTILE, shown
 
 @pytest.fixture
 def drawn(draw: Callable[..., Job]) -> dict[str, str]:
-    """A picture of each of three prompts."""
+    """One picture for each of three prompts."""
     return {prompt: draw(prompt).image_ids[0] for prompt in ("a red apple", "a green apple", "a fox")}
 
 
@@ -26,7 +26,7 @@ def chips(at: AppTest) -> list[str]:
     return [button.label for button in at.button if (button.key or "").startswith("chip_")]
 
 
-def test_words_are_searched_and_kept_in_the_address(
+def test_search_words_are_applied_and_kept_in_the_url(
     open_page: Callable[..., AppTest], drawn: dict[str, str]
 ) -> None:
     at = open_page(GALLERY)
@@ -42,7 +42,7 @@ def test_words_are_searched_and_kept_in_the_address(
     assert "q" not in again.query_params and shown(again) == set(drawn.values())
 
 
-def test_filters_join_show_as_chips_and_are_cleared_at_once(
+def test_filters_are_combined_shown_as_chips_and_cleared_together(
     open_page: Callable[..., AppTest], drawn: dict[str, str], studio: Studio, maker: User
 ) -> None:
     red = drawn["a red apple"]
@@ -59,7 +59,7 @@ def test_filters_join_show_as_chips_and_are_cleared_at_once(
     assert "No matching pictures." in words(at) and at.query_params["to"] == "2020-01-01"
 
 
-def test_days_in_the_wrong_order_are_reported_and_invalid_values_are_ignored(
+def test_dates_in_the_wrong_order_are_reported_and_invalid_values_are_ignored(
     open_page: Callable[..., AppTest], drawn: dict[str, str]
 ) -> None:
     at = open_page(GALLERY, query={"from": "2026-02-01", "to": "2026-01-01"})
@@ -71,7 +71,7 @@ def test_days_in_the_wrong_order_are_reported_and_invalid_values_are_ignored(
     assert not at.exception and set(at.query_params) == {"q"} and len(at.query_params["q"][0]) <= 200
 
 
-def test_pages_of_a_search_say_where_they_are(
+def test_pages_of_a_search_show_their_range(
     open_page: Callable[..., AppTest], draw: Callable[..., Job]
 ) -> None:
     for _ in range(16):
@@ -84,7 +84,7 @@ def test_pages_of_a_search_say_where_they_are(
     assert "after" not in at.query_params and "1 to 60 of 64" in words(at)
 
 
-def test_an_album_is_made_filled_opened_renamed_and_deleted(
+def test_an_album_is_created_filled_opened_renamed_and_deleted(
     open_page: Callable[..., AppTest],
     in_dialog: Callable[..., AppTest],
     drawn: dict[str, str],
@@ -116,7 +116,7 @@ def test_an_album_is_made_filled_opened_renamed_and_deleted(
     assert shown(open_page(GALLERY)) == set(drawn.values())
 
 
-def test_a_picture_becomes_the_cover_and_leaves_the_album(
+def test_a_picture_becomes_the_album_cover_and_is_removed_from_the_album(
     in_dialog: Callable[..., AppTest], drawn: dict[str, str], studio: Studio, maker: User
 ) -> None:
     album = studio.albums.create(maker, "Fruit")
@@ -130,7 +130,7 @@ def test_a_picture_becomes_the_cover_and_leaves_the_album(
     assert studio.images.get(maker, image.id).albums == ()
 
 
-def test_a_foreign_album_in_the_address_looks_like_none(
+def test_another_users_album_in_the_url_is_reported_as_missing(
     open_page: Callable[..., AppTest], drawn: dict[str, str], studio: Studio, other: User
 ) -> None:
     theirs = studio.albums.create(other, "Secret name")

@@ -1,4 +1,4 @@
-"""The gallery by rating and tag, the trash, the view in the URL, and marks on one or several pictures."""
+"""Tests of gallery filters by rating and tag, the trash, the view in the URL, and marks on pictures."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ HOSTILE = "![x](http://evil.example) <b>"
 
 
 def shown(at: AppTest) -> set[str]:
-    """The pictures the page has signed a thumbnail for."""
+    """Return the ids of the pictures for which the page signed a thumbnail link."""
     return {image_id for kind, image_id in at.session_state["links"] if kind == "thumbnail"}
 
 
 @pytest.fixture
 def three(draw: Callable[..., Job], studio: Studio, maker: User) -> tuple[str, ...]:
-    """Three pictures: one rated 4 and tagged, one rated 2, one plain."""
+    """Three pictures: one rated 4 and tagged, one rated 2, one without marks."""
     ids = draw("a red apple", count=3).image_ids
     studio.marks.rate_many(maker, ids[:1], 4)
     studio.marks.rate_many(maker, ids[1:2], 2)
@@ -45,7 +45,7 @@ def three(draw: Callable[..., Job], studio: Studio, maker: User) -> tuple[str, .
         ({"rating": "9", "show": "everything", "tag": "x" * 41}, {0, 1, 2}),
     ],
 )
-def test_the_address_says_what_is_shown_and_nonsense_in_it_is_not_said(
+def test_the_url_sets_the_filters_and_invalid_values_are_removed(
     open_page: Callable[..., AppTest], three: tuple[str, ...], query: dict[str, str], expected: set[int]
 ) -> None:
     at = open_page(GALLERY, query=query)
@@ -55,7 +55,7 @@ def test_the_address_says_what_is_shown_and_nonsense_in_it_is_not_said(
         assert not {"show", "tag", "rating"} & set(at.query_params)
 
 
-def test_a_filter_goes_into_the_address_and_begins_at_its_own_first_page(
+def test_a_filter_is_kept_in_the_url_and_starts_at_the_first_page(
     open_page: Callable[..., AppTest], three: tuple[str, ...], studio: Studio, maker: User
 ) -> None:
     after = studio.images.list(maker, limit=1).next
@@ -70,7 +70,7 @@ def test_a_filter_goes_into_the_address_and_begins_at_its_own_first_page(
     assert "No matching pictures." in words(at)
 
 
-def test_the_trash_shows_what_is_in_it_and_nothing_else_does(
+def test_trashed_pictures_are_shown_only_in_the_trash(
     open_page: Callable[..., AppTest], three: tuple[str, ...], studio: Studio, maker: User
 ) -> None:
     studio.trash.put_many(maker, three[:1])
@@ -82,7 +82,7 @@ def test_the_trash_shows_what_is_in_it_and_nothing_else_does(
 
 
 @pytest.mark.parametrize(("show", "calls"), [("all", ["Query"]), ("trash", ["Query", "BatchGetItem"])])
-def test_a_rerun_reads_the_page_and_nothing_else(
+def test_a_rerun_reads_only_the_current_page(
     open_page: Callable[..., AppTest],
     draw: Callable[..., Job],
     studio: Studio,
@@ -103,7 +103,7 @@ def test_a_rerun_reads_the_page_and_nothing_else(
     assert seen == calls
 
 
-def test_the_empty_trash_says_what_it_is_for(open_page: Callable[..., AppTest], maker: User) -> None:
+def test_the_empty_trash_explains_its_purpose(open_page: Callable[..., AppTest], maker: User) -> None:
     assert trash_view.kept_words() in words(open_page(GALLERY, query={"show": "trash"}))
 
 
@@ -117,7 +117,7 @@ def test_a_trashed_picture_is_restored_from_its_dialog(
     assert studio.images.get(maker, picture.id).id == picture.id
 
 
-def test_nothing_is_erased_before_it_is_asked(
+def test_pictures_are_erased_only_after_confirmation(
     in_dialog: Callable[..., AppTest], three: tuple[str, ...], studio: Studio, maker: User
 ) -> None:
     studio.trash.put_many(maker, three)
@@ -133,7 +133,7 @@ def test_nothing_is_erased_before_it_is_asked(
         studio.images.get(maker, three[0])
 
 
-def test_rating_and_tags_in_the_viewer_are_kept(
+def test_rating_and_tags_set_in_the_viewer_are_stored(
     in_dialog: Callable[..., AppTest], picture: Image, studio: Studio, maker: User
 ) -> None:
     at = in_dialog(viewer.show_picture, (picture.id,)).run()
@@ -152,7 +152,7 @@ def test_rating_and_tags_in_the_viewer_are_kept(
     assert "evil" not in "".join(str(element.value) for element in at.markdown)
 
 
-def test_several_are_rated_and_tagged_at_once(
+def test_several_pictures_are_rated_and_tagged_at_once(
     in_dialog: Callable[..., AppTest], three: tuple[str, ...], studio: Studio, maker: User
 ) -> None:
     images = studio.images.list(maker).items
@@ -164,7 +164,7 @@ def test_several_are_rated_and_tagged_at_once(
     assert {(image.rating, image.tags) for image in studio.images.list(maker).items} == {(5, ())}
 
 
-def test_rating_and_days_are_put_into_words() -> None:
+def test_ratings_and_remaining_days_have_texts() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     spans = (timedelta(days=30), timedelta(days=1), timedelta(hours=13), timedelta(hours=1))
     assert [days_left(now + span, now) for span in spans] == [
@@ -176,13 +176,13 @@ def test_rating_and_days_are_put_into_words() -> None:
     assert [at_least_stars(n) for n in (0, 2, 5)] == ["Any rating", "★★ and up", "★★★★★"]
 
 
-def test_a_rating_by_key_is_not_undone_by_what_the_browser_still_shows(
+def test_a_rating_by_key_is_not_reverted_by_an_outdated_widget_value(
     in_dialog: Callable[..., AppTest], picture: Image, studio: Studio, maker: User
 ) -> None:
     at = in_dialog(viewer.show_picture, (picture.id,)).run()
     stale = at.feedback[0]
     at.button(key="viewer_rate_4").click().run()
-    # The next press leaves the browser before the stars of the run before have reached it.
+    # The browser sends the next click before it received the stars of the previous run.
     at.button(key="viewer_star").click().run()
     assert studio.images.get(maker, picture.id).rating == 4
     assert at.feedback[0].value == 3 and at.feedback[0].key != stale.key

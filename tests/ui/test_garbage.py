@@ -1,4 +1,4 @@
-"""Python's garbage collector, tuned for a server: it runs less often and still finds cycles."""
+"""Tests of the garbage collector settings for a server: it runs less often and still finds cycles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.streamlit_internals.garbage import YOUNG, collect_seldom
 
 
 class Node:
-    """Something that only the collector finds once it refers to itself."""
+    """An object that refers to itself, so only the garbage collector can free it."""
 
     def __init__(self) -> None:
         self.itself = self
@@ -26,12 +26,12 @@ def _collector_as_it_was() -> Iterator[None]:
     gc.set_threshold(*thresholds)
 
 
-def test_what_was_imported_is_not_looked_through_again() -> None:
+def test_imported_objects_are_excluded_from_collection() -> None:
     collect_seldom()
     assert gc.get_freeze_count() > len(gc.get_objects())
 
 
-def test_garbage_made_later_is_still_found() -> None:
+def test_later_garbage_is_still_collected() -> None:
     collect_seldom()
     node = Node()
     gone = weakref.ref(node)

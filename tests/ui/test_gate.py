@@ -1,4 +1,4 @@
-"""Access to pages: signed out, expired, or with another role; each page starts with the access check."""
+"""Tests of access to pages when signed out, expired, or with another role; each page starts with the check."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOBODY = {"is_logged_in": False}
 
 
 @pytest.mark.parametrize("page", FILES)
-def test_a_page_shows_only_the_sign_in_to_nobody(
+def test_a_page_shows_only_the_sign_in_when_signed_out(
     page: str, open_page: Callable[..., AppTest], draw: Callable[..., Job]
 ) -> None:
     draw("a red apple")
@@ -32,7 +32,7 @@ def test_a_page_shows_only_the_sign_in_to_nobody(
 
 
 @pytest.mark.parametrize("page", FILES)
-def test_a_page_run_by_itself_shows_only_the_sign_in_to_nobody(
+def test_a_page_file_run_directly_shows_only_the_sign_in_when_signed_out(
     page: str, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "_studio", studio)
@@ -46,7 +46,7 @@ def test_a_page_run_by_itself_shows_only_the_sign_in_to_nobody(
 @pytest.mark.parametrize(
     "file", sorted((ROOT / "app" / "pages").glob("[!_]*.py")), ids=lambda file: file.name
 )
-def test_the_gate_is_the_first_statement_of_every_page_file(file: Path) -> None:
+def test_every_page_file_starts_with_the_access_check(file: Path) -> None:
     statements = [
         node
         for node in ast.parse(file.read_text(encoding="utf-8")).body
@@ -62,8 +62,8 @@ def test_every_page_file_is_in_the_navigation() -> None:
     )
 
 
-def test_no_pages_folder_is_next_to_the_script_that_streamlit_runs() -> None:
-    # Streamlit would serve its files by address without running the script and its gate.
+def test_there_is_no_pages_folder_next_to_the_main_script() -> None:
+    # Streamlit would serve its files by URL without running the script and its access check.
     assert not (ROOT / "pages").exists()
 
 
@@ -76,7 +76,7 @@ def test_no_pages_folder_is_next_to_the_script_that_streamlit_runs() -> None:
         {"auth_time": True},
     ],
 )
-def test_a_sign_in_of_unknown_age_or_over_12_hours_old_is_none(
+def test_a_sign_in_of_unknown_age_or_over_12_hours_old_is_expired(
     changed: dict[str, object], open_page: Callable[..., AppTest], maker: User
 ) -> None:
     at = open_page(user=claims(maker, **changed))
@@ -84,12 +84,12 @@ def test_a_sign_in_of_unknown_age_or_over_12_hours_old_is_none(
     assert "12 hours" in words(at)
 
 
-def test_groups_of_another_shape_make_no_admin() -> None:
+def test_malformed_groups_claims_do_not_grant_admin() -> None:
     for groups in (None, "admins", {"admins": 1}, [["admins"]]):
         assert "admins" not in session.groups_of({"cognito:groups": groups})
 
 
-def test_a_page_of_admins_tells_a_maker_that_it_is_not_theirs(
+def test_an_admin_page_denies_access_to_a_maker(
     studio: Studio, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "_studio", studio)
@@ -109,7 +109,7 @@ def test_a_page_of_admins_tells_a_maker_that_it_is_not_theirs(
     assert "Not for this account" in words(at) and "secret" not in words(at)
 
 
-def test_a_session_that_another_user_takes_over_remembers_nothing_of_the_first(
+def test_a_session_taken_over_by_another_user_keeps_no_data_of_the_first(
     open_page: Callable[..., AppTest], draw: Callable[..., Job], other: User
 ) -> None:
     draw("a red apple")

@@ -1,4 +1,4 @@
-"""The Create page: from a prompt to a running job, a picture, or an error that says what to change."""
+"""Tests of the Create page: from a prompt to a running job, a picture, or an error message."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def submit(at: AppTest, prompt: str) -> AppTest:
     return at.run()
 
 
-def test_a_new_maker_is_shown_how_to_begin(open_page: Callable[..., AppTest]) -> None:
+def test_a_new_maker_sees_example_prompts(open_page: Callable[..., AppTest]) -> None:
     at = open_page()
     assert "Your pictures will appear here." in words(at)
     at.button(key="example_a rocket").click().run()
     assert at.text_area(key="g_prompt").value == "a rocket"
 
 
-def test_the_price_stands_by_the_button_before_a_prompt_is_typed(open_page: Callable[..., AppTest]) -> None:
+def test_the_price_is_shown_before_a_prompt_is_typed(open_page: Callable[..., AppTest]) -> None:
     captions = [caption.value for caption in open_page().caption]
     assert any(("$" in caption and "bout" in caption) or "Under" in caption for caption in captions)
 
 
-def test_a_press_makes_one_job_and_puts_it_into_the_address(
+def test_a_click_submits_one_job_and_puts_it_into_the_url(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     at = submit(open_page(), "a red apple")
@@ -46,17 +46,17 @@ def test_a_press_makes_one_job_and_puts_it_into_the_address(
     assert not at.button(key=f"cancel_{jobs[0].id}").disabled
 
 
-def test_a_double_click_makes_one_job(
+def test_a_double_click_submits_one_job(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # However slow this machine is, the second press counts as part of the first.
+    # Even on a slow machine, the second click counts as part of a double click.
     monkeypatch.setattr(idempotency, "DOUBLE_CLICK_S", 60.0)
     at = submit(open_page(), "a red apple")
     at.button(key="generate").click().run()
     assert len(studio.jobs.list(maker).items) == 1
 
 
-def test_a_later_press_makes_another_job(
+def test_a_later_click_submits_another_job(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idempotency, "DOUBLE_CLICK_S", 0.0)
@@ -71,7 +71,7 @@ def test_several_jobs_run_at_once(open_page: Callable[..., AppTest], studio: Stu
         assert not at.button(key=f"cancel_{job.id}").disabled
 
 
-def test_a_new_session_finds_the_running_job_and_its_words(
+def test_a_new_session_restores_the_running_job_and_its_prompt(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     job = studio.jobs.submit(maker, JobRequest(prompt="a red apple", count=3))
@@ -81,7 +81,7 @@ def test_a_new_session_finds_the_running_job_and_its_words(
     assert at.session_state["g_count"] == 3
 
 
-def test_canceling_ends_the_job_and_says_that_nothing_was_charged(
+def test_canceling_ends_the_job_without_a_charge(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     at = submit(open_page(), "a red apple")
@@ -91,7 +91,7 @@ def test_canceling_ends_the_job_and_says_that_nothing_was_charged(
     assert "**Canceled**" in words(at) and "Nothing was charged." in words(at)
 
 
-def test_a_failed_job_says_why_and_fills_the_form_for_another_try(
+def test_a_failed_job_shows_the_reason_and_fills_the_form_for_a_retry(
     open_page: Callable[..., AppTest],
     studio: Studio,
     maker: User,
@@ -118,7 +118,7 @@ def test_finished_pictures_are_shown_with_the_prompt_as_plain_text(
     assert not any("evil" in markdown.value for markdown in at.markdown)
 
 
-def test_an_empty_prompt_is_refused_at_the_prompt_and_nothing_is_made(
+def test_an_empty_prompt_is_refused_and_not_submitted(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     at = open_page()
@@ -127,12 +127,12 @@ def test_an_empty_prompt_is_refused_at_the_prompt_and_nothing_is_made(
     assert studio.jobs.list(maker).items == ()
 
 
-def test_a_control_character_is_named_at_the_prompt(open_page: Callable[..., AppTest]) -> None:
+def test_a_control_character_in_the_prompt_is_reported(open_page: Callable[..., AppTest]) -> None:
     at = submit(open_page(), "a red \x07 apple")
     assert any("control character" in markdown.value for markdown in at.markdown)
 
 
-def test_a_refused_prompt_says_which_rule_it_breaks(
+def test_a_moderated_prompt_is_refused_with_its_rule(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     at = submit(open_page(), "a naked child")
@@ -141,7 +141,7 @@ def test_a_refused_prompt_says_which_rule_it_breaks(
     assert "Found: “naked" in refusal
 
 
-def test_an_identical_job_is_offered_for_nothing_and_can_be_declined(
+def test_an_identical_earlier_job_is_offered_free_and_can_be_declined(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, draw: Callable[..., Job]
 ) -> None:
     earlier = draw("a red apple", seed=7)
@@ -154,7 +154,7 @@ def test_an_identical_job_is_offered_for_nothing_and_can_be_declined(
     assert at.query_params["job"] != earlier.id
 
 
-def test_the_offered_job_is_shown_instead_of_drawn(
+def test_an_accepted_offer_shows_the_earlier_job_instead_of_drawing(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, draw: Callable[..., Job]
 ) -> None:
     earlier = draw("a red apple", seed=7)
@@ -178,14 +178,14 @@ def test_remix_keeps_the_settings_and_frees_the_seed(
     )  # fmt: skip
 
 
-def test_use_all_fixes_the_seed_too(open_page: Callable[..., AppTest], draw: Callable[..., Job]) -> None:
+def test_use_all_keeps_the_seed(open_page: Callable[..., AppTest], draw: Callable[..., Job]) -> None:
     job = draw("a red apple", seed=7)
     at = open_page()
     at.button(key=f"all_{job.id}").click().run()
     assert at.number_input(key="g_seed").value == 7
 
 
-def test_the_form_keeps_its_words_while_another_page_is_looked_at(open_page: Callable[..., AppTest]) -> None:
+def test_the_form_keeps_the_prompt_while_another_page_is_open(open_page: Callable[..., AppTest]) -> None:
     at = open_page()
     at.text_area(key="g_prompt").set_value("a lighthouse").run()
     at.switch_page("app/pages/gallery.py").run()
@@ -193,7 +193,7 @@ def test_the_form_keeps_its_words_while_another_page_is_looked_at(open_page: Cal
     assert at.text_area(key="g_prompt").value == "a lighthouse"
 
 
-def test_a_foreign_job_in_the_address_looks_like_none(
+def test_another_users_job_in_the_url_is_not_shown(
     open_page: Callable[..., AppTest], studio: Studio, other: User
 ) -> None:
     job = studio.jobs.submit(other, JobRequest(prompt="not yours"))
@@ -203,7 +203,7 @@ def test_a_foreign_job_in_the_address_looks_like_none(
     assert not at.exception and not at.error
 
 
-def test_a_prompt_that_is_too_long_is_said_at_the_prompt(
+def test_a_prompt_that_is_too_long_is_refused(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     at = open_page()
@@ -214,7 +214,7 @@ def test_a_prompt_that_is_too_long_is_said_at_the_prompt(
     assert studio.jobs.list(maker).items == ()
 
 
-def test_a_size_or_seed_out_of_bounds_is_named_as_it_was_typed(open_page: Callable[..., AppTest]) -> None:
+def test_a_size_or_seed_out_of_range_is_reported_with_its_value(open_page: Callable[..., AppTest]) -> None:
     at = open_page()
     at.segmented_control(key="g_size").set_value("Custom").run()
     at.number_input(key="g_width").set_value(4096).run()
@@ -225,7 +225,7 @@ def test_a_size_or_seed_out_of_bounds_is_named_as_it_was_typed(open_page: Callab
     assert "The seed is \\-5" in words(at) or "The seed is -5" in words(at)
 
 
-def test_what_was_typed_survives_a_page_change_that_cuts_its_run_short(
+def test_a_typed_prompt_survives_a_page_change_that_interrupts_its_run(
     open_page: Callable[..., AppTest],
 ) -> None:
     at = open_page()
@@ -238,7 +238,7 @@ def test_what_was_typed_survives_a_page_change_that_cuts_its_run_short(
     assert not at.exception
 
 
-def test_a_form_cut_short_is_put_before_the_browser_again(open_page: Callable[..., AppTest]) -> None:
+def test_values_of_a_form_whose_run_was_interrupted_are_sent_again(open_page: Callable[..., AppTest]) -> None:
     at = open_page()
     at.segmented_control(key="g_count").set_value(3).run()
     at.session_state["form_drawn"] = None
@@ -247,7 +247,7 @@ def test_a_form_cut_short_is_put_before_the_browser_again(open_page: Callable[..
     assert at.segmented_control(key="g_count").proto.set_value
 
 
-def test_values_that_may_not_have_reached_the_browser_are_sent_again(
+def test_recently_sent_values_are_sent_again_except_the_prompt(
     open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
@@ -256,7 +256,7 @@ def test_values_that_may_not_have_reached_the_browser_are_sent_again(
     now += 0.1
     at.text_area(key="g_prompt").set_value("a lighthouse").run()
     assert at.segmented_control(key="g_count").proto.set_value
-    # The text is the browser's own: it may have gone on since.
+    # The prompt is not sent: the user may have typed on in the browser.
     assert not at.text_area(key="g_prompt").proto.set_value
     now += 0.6
     at.run()
@@ -272,6 +272,6 @@ def test_a_prompt_cleared_on_purpose_stays_cleared(open_page: Callable[..., AppT
     assert at.text_area(key="g_prompt").value == ""
 
 
-def test_a_press_is_answered_where_it_is_seen(open_page: Callable[..., AppTest]) -> None:
+def test_a_click_shows_a_toast(open_page: Callable[..., AppTest]) -> None:
     at = submit(open_page(), "a secret apple")
     assert [toast.value for toast in at.toast] == ["Drawing…"]

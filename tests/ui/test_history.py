@@ -1,4 +1,4 @@
-"""The history: the table, its filters, and deleting one job or all."""
+"""Tests of the history: the table, its filters, retries, and the deletion of everything."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_table_lists_jobs_newest_first(
     assert list(table.value["State"]) == ["Done", "Done"]
 
 
-def test_a_failed_job_says_why_and_is_tried_again_with_one_press(
+def test_a_failed_job_shows_the_reason_and_is_retried_with_one_click(
     open_page: Callable[..., AppTest],
     in_dialog: Callable[..., AppTest],
     studio: Studio,
@@ -57,7 +57,7 @@ def test_a_failed_job_says_why_and_is_tried_again_with_one_press(
     assert {**first, "job": None} == {**second, "job": None}
 
 
-def test_drafts_that_are_tried_again_take_their_place_in_their_press(
+def test_retried_drafts_take_their_place_in_their_group(
     in_dialog: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     asked = JobRequest(prompt="a red apple", seed=7, steps=20)
@@ -70,7 +70,7 @@ def test_drafts_that_are_tried_again_take_their_place_in_their_press(
     assert again.spec == canceled.spec and again.id != canceled.id
 
 
-def test_a_retry_without_its_source_picture_says_so(
+def test_a_retry_without_its_source_picture_is_refused_with_a_message(
     in_dialog: Callable[..., AppTest], studio: Studio, maker: User, cloud_process: EmbeddedCloud
 ) -> None:
     job = studio.jobs.submit(maker, JobRequest(prompt="a red apple", image=picture(64, 64, 3)))
@@ -83,14 +83,14 @@ def test_a_retry_without_its_source_picture_says_so(
     assert "no longer stored" in words(at) and studio.jobs.open(maker) == ()
 
 
-def test_a_job_that_brought_pictures_is_not_tried_again(
+def test_a_job_with_pictures_has_no_retry_button(
     in_dialog: Callable[..., AppTest], draw: Callable[..., Job]
 ) -> None:
     at = in_dialog(job_details, draw("a red apple")).run()
     assert "details_retry" not in {button.key for button in at.button}
 
 
-def test_the_state_filter_hides_the_others(
+def test_the_state_filter_hides_other_jobs(
     open_page: Callable[..., AppTest], draw: Callable[..., Job], studio: Studio, maker: User
 ) -> None:
     draw("a red apple")
@@ -100,7 +100,7 @@ def test_the_state_filter_hides_the_others(
     assert list(at.dataframe[0].value["Prompt"]) == ["a rocket"]
 
 
-def test_days_without_jobs_are_empty_and_say_so(
+def test_a_date_range_without_jobs_shows_a_message(
     open_page: Callable[..., AppTest], draw: Callable[..., Job]
 ) -> None:
     draw("a red apple")
@@ -109,7 +109,7 @@ def test_days_without_jobs_are_empty_and_say_so(
     assert not at.dataframe and "No jobs here." in words(at)
 
 
-def test_everything_is_deleted_after_the_words_were_typed_and_a_receipt_is_shown(
+def test_everything_is_deleted_after_confirmation_and_a_receipt_is_shown(
     open_page: Callable[..., AppTest],
     in_dialog: Callable[..., AppTest],
     draw: Callable[..., Job],
@@ -131,7 +131,7 @@ def test_everything_is_deleted_after_the_words_were_typed_and_a_receipt_is_shown
     assert "2 pictures, 2 shared links, 1 list, template or star and " in words(after.run())
 
 
-def test_nothing_can_be_deleted_by_other_words(
+def test_deletion_with_the_wrong_confirmation_text_is_refused(
     in_dialog: Callable[..., AppTest], draw: Callable[..., Job], studio: Studio, maker: User
 ) -> None:
     job = draw("a red apple")
@@ -143,13 +143,13 @@ def test_nothing_can_be_deleted_by_other_words(
     assert studio.jobs.get(maker, job.id).id == job.id
 
 
-def test_a_hostile_prompt_stays_text_in_the_table(draw: Callable[..., Job]) -> None:
+def test_a_hostile_prompt_is_plain_text_in_the_table(draw: Callable[..., Job]) -> None:
     frame = as_frame([draw('=HYPERLINK("http://evil.example") \u202e![x](http://evil.example/x.png)')])
     assert frame["Prompt"][0] == '=HYPERLINK("http://evil.example") ⟨RLO⟩![x](http://evil.example/x.png)'
 
 
 def many(draw: Callable[..., Job]) -> list[Job]:
-    """250 jobs, one an hour, made of a real one."""
+    """Return 250 hourly copies of a real job."""
     job = draw("a red apple")
     start = datetime(2026, 3, 1, tzinfo=UTC)
     return [job.model_copy(update={"created_at": start - timedelta(hours=n)}) for n in range(250)]
@@ -165,7 +165,7 @@ def lister(jobs: list[Job], reads: list[int]) -> Callable[..., Page[Job]]:
     return list_jobs
 
 
-def test_a_filter_reads_on_until_the_page_is_full(draw: Callable[..., Job]) -> None:
+def test_a_filtered_list_is_read_until_the_page_is_full(draw: Callable[..., Job]) -> None:
     reads: list[int] = []
     wanted = JobFilter(until=date(2026, 2, 25))
     page = find_jobs(lister(many(draw), reads), wanted, after=None, limit=150)
@@ -173,14 +173,14 @@ def test_a_filter_reads_on_until_the_page_is_full(draw: Callable[..., Job]) -> N
     assert all(job.created_at.date() <= date(2026, 2, 25) for job in page.items) and page.next is None
 
 
-def test_a_filter_stops_reading_at_the_first_day_asked_for(draw: Callable[..., Job]) -> None:
+def test_a_filtered_list_is_read_only_back_to_the_first_day(draw: Callable[..., Job]) -> None:
     reads: list[int] = []
     page = find_jobs(lister(many(draw), reads), JobFilter(since=date(2026, 2, 27)), after=None, limit=100)
     assert reads == [0]
     assert len(page.items) == 49 and page.next is None
 
 
-def test_a_filter_that_nothing_fits_reads_a_bounded_number(draw: Callable[..., Job]) -> None:
+def test_a_filter_without_matches_reads_a_bounded_number_of_jobs(draw: Callable[..., Job]) -> None:
     reads: list[int] = []
     jobs = many(draw) * 8
     page = find_jobs(lister(jobs, reads), JobFilter(model="no-such-model"), after=None, limit=100)

@@ -1,4 +1,4 @@
-"""The history's export: every job, complete texts, and nothing that a spreadsheet would execute."""
+"""Tests of the CSV export of the history: all jobs, complete texts, and no formulas."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def rows(data: bytes) -> list[dict[str, str]]:
 
 
 def listing(*jobs: Job) -> Callable[..., Page[Job]]:
-    """A list of jobs in pages of two."""
+    """Return a function that lists the jobs in pages of two."""
 
     def page(*, limit: int, after: str | None, statuses: frozenset[JobStatus] | None) -> Page[Job]:
         begin = int(after or 0)
@@ -34,7 +34,7 @@ def listing(*jobs: Job) -> Callable[..., Page[Job]]:
     return page
 
 
-def test_every_page_of_the_list_is_in_it_and_texts_are_whole() -> None:
+def test_the_export_contains_all_pages_and_complete_texts() -> None:
     long = "a red apple, " * 100 + 'with "quotes",\na new line and an ümlaut'
     jobs = [made_job(spec=SPEC.model_copy(update={"prompt": long, "seed": seed})) for seed in range(5)]
     found = rows(history_csv(listing(*jobs), JobFilter()))
@@ -44,12 +44,12 @@ def test_every_page_of_the_list_is_in_it_and_texts_are_whole() -> None:
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
-def test_a_text_that_a_spreadsheet_would_run_is_quoted(text: str) -> None:
+def test_a_text_that_a_spreadsheet_would_execute_is_quoted(text: str) -> None:
     [row] = rows(history_csv(listing(made_job(spec=SPEC.model_copy(update={"prompt": text}))), JobFilter()))
     assert row["prompt"] == "'" + text
 
 
-def test_a_failed_job_has_its_reason_and_prices_have_no_exponent() -> None:
+def test_a_failed_job_has_its_reason_and_prices_use_no_exponent() -> None:
     failed = made_job(
         status=JobStatus.FAILED,
         failure=JobFailure(code="model_crashed", message="The model crashed."),
@@ -65,7 +65,7 @@ def test_a_failed_job_has_its_reason_and_prices_have_no_exponent() -> None:
     assert "e" not in row["estimated_cost_usd"]
 
 
-def test_the_filter_and_the_bound_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_export_respects_the_filter_and_the_row_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = (
         made_job(
             created_at=datetime(2026, month, 1, tzinfo=UTC), spec=SPEC.model_copy(update={"seed": month})
@@ -78,7 +78,7 @@ def test_the_filter_and_the_bound_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(rows(history_csv(listing(new, old), JobFilter()))) == 1
 
 
-def test_the_page_offers_it_for_what_the_filters_show(
+def test_the_page_offers_the_export_once_there_are_jobs(
     open_page: Callable[..., AppTest], draw: Callable[..., Job], studio: Studio, maker: User
 ) -> None:
     at = open_page("app/pages/history.py")

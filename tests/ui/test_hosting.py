@@ -1,4 +1,4 @@
-"""The middleware of every response: headers, cookies, closed paths, and the sign-in's two redirects."""
+"""Tests of the middleware: headers, cookies, closed paths, origins, and the two redirects of the sign-in."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def whole(settings: Settings) -> TestClient:
     return client(*middleware(settings))
 
 
-def test_every_answer_carries_the_policy_and_an_id(whole: TestClient, settings: Settings) -> None:
+def test_every_response_has_security_headers_and_a_request_id(whole: TestClient, settings: Settings) -> None:
     headers = whole.get("/").headers
     policy = headers["content-security-policy"]
     assert f"img-src 'self' data: blob: {' '.join(settings.picture_origins)};" in policy
@@ -83,14 +83,14 @@ def test_every_answer_carries_the_policy_and_an_id(whole: TestClient, settings: 
     assert len(headers["x-request-id"]) == 24
 
 
-def test_the_policy_names_the_installed_pages_own_script() -> None:
+def test_the_policy_allows_the_inline_script_of_streamlits_index_page() -> None:
     hashes = script_hashes(index_page())
-    # With none, this and `app/streamlit_internals/index_page.py` can go.
+    # Once there is no inline script, this test and `app/streamlit_internals/index_page.py` can be removed.
     assert len(hashes) == 1
     assert hashes[0] in content_security_policy(scripts=hashes, image_origin="https://pictures.example")
 
 
-def test_a_well_formed_request_id_is_kept_and_any_other_replaced(whole: TestClient) -> None:
+def test_a_valid_request_id_is_kept_and_an_invalid_one_is_replaced(whole: TestClient) -> None:
     given = "Root=1-67891233-abcdef012345678912345678"
     assert whole.get("/", headers={"X-Request-Id": given}).headers["x-request-id"] == given
     for bad in ("short", "x" * 200, 'quote"d-and-more'):
@@ -98,7 +98,7 @@ def test_a_well_formed_request_id_is_kept_and_any_other_replaced(whole: TestClie
 
 
 @pytest.mark.parametrize("path", ["/_stcore/metrics", "/_stcore/metrics/", "/_stcore/agent/sessions"])
-def test_streamlits_open_routes_are_closed(path: str, whole: TestClient) -> None:
+def test_streamlits_public_diagnostic_routes_are_closed(path: str, whole: TestClient) -> None:
     assert whole.get(path).status_code == 404
 
 
@@ -111,7 +111,7 @@ def test_sign_in_cookies_are_secure_under_https_and_last_12_hours() -> None:
     assert "Max-Age=0" in tightened("_streamlit_user=; Max-Age=0; Path=/", https=True, max_age_s=43200)
 
 
-def test_the_page_asked_for_survives_the_sign_in() -> None:
+def test_the_sign_in_returns_to_the_requested_page() -> None:
     site = client(Middleware(SignInRedirects, logout_to=LOGOUT))
     login = site.get("/auth/login", headers={"Referer": "http://testserver/gallery?image=1-0"})
     assert login.headers["location"] == "https://login.example/authorize"
@@ -124,7 +124,7 @@ def test_the_page_asked_for_survives_the_sign_in() -> None:
     )
 
 
-def test_a_sign_in_that_failed_goes_to_the_first_page() -> None:
+def test_a_failed_sign_in_redirects_to_the_start_page() -> None:
     site = client(Middleware(SignInRedirects, logout_to=LOGOUT))
     answer = site.get("/oauth2callback?fails=1", headers={"Cookie": f"{COOKIE}={quote('/gallery', safe='')}"})
     assert answer.headers["location"] == "/"
@@ -139,7 +139,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("wanted", HOSTILE)
-def test_no_cookie_leads_off_the_site_or_into_the_sign_in(wanted: str) -> None:
+def test_a_cookie_cannot_redirect_off_the_site_or_into_the_sign_in(wanted: str) -> None:
     assert safe_path(wanted) is None
     site = client(Middleware(SignInRedirects, logout_to=LOGOUT))
     answer = site.get("/oauth2callback", headers={"Cookie": f"{COOKIE}={quote(wanted, safe='')}"})
@@ -158,11 +158,11 @@ def test_no_cookie_leads_off_the_site_or_into_the_sign_in(wanted: str) -> None:
         "",
     ],
 )
-def test_only_a_page_of_this_site_is_come_back_to(referer: str) -> None:
+def test_a_referer_of_another_site_is_not_a_return_target(referer: str) -> None:
     assert page_of_referer(referer, "testserver") is None
 
 
-def test_logout_asks_cognito_with_its_own_parameters_and_no_token() -> None:
+def test_logout_redirects_to_cognito_with_its_parameters_and_no_token() -> None:
     where = logout_location("https://login.example/logout", "abc", "https://studio.example")
     assert parse_qs(urlsplit(where).query) == {
         "client_id": ["abc"],
@@ -172,14 +172,14 @@ def test_logout_asks_cognito_with_its_own_parameters_and_no_token() -> None:
     assert site.get("/auth/logout").headers["location"] == where
 
 
-def test_pkce_is_on(settings: Settings) -> None:
+def test_pkce_is_enabled(settings: Settings) -> None:
     secrets = sign_in_secrets(settings)
     assert secrets is not None
     assert secrets["auth"]["client_kwargs"]["code_challenge_method"] == "S256"
     assert secrets["auth"]["redirect_uri"] == f"{settings.public_url}/oauth2callback"
 
 
-def test_https_adds_hsts_and_nothing_is_ever_framed(settings: Settings) -> None:
+def test_https_adds_hsts_and_framing_is_always_denied(settings: Settings) -> None:
     local = settings.model_copy(update={"auth_mode": AuthMode.LOCAL, "public_url": "https://studio.example"})
     assert sign_in_secrets(local) is None
     site = client(*middleware(local))
@@ -192,7 +192,7 @@ def test_https_adds_hsts_and_nothing_is_ever_framed(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:8501", "HTTP://LOCALHOST:8501", None])
-def test_the_studios_own_page_may_open_a_websocket(origin: str | None) -> None:
+def test_a_page_of_the_studio_may_open_a_websocket(origin: str | None) -> None:
     site = client(Middleware(SameOrigin, public_url="http://localhost:8501"))
     with site.websocket_connect("/_stcore/stream", headers={"Origin": origin} if origin else {}) as socket:
         assert socket.receive_text() == "hello"
@@ -209,7 +209,7 @@ def test_the_studios_own_page_may_open_a_websocket(origin: str | None) -> None:
         "",
     ],
 )
-def test_a_page_of_another_origin_may_not(origin: str, settings: Settings) -> None:
+def test_a_page_of_another_origin_may_not_open_a_websocket(origin: str, settings: Settings) -> None:
     own = settings.model_copy(update={"public_url": "http://localhost:8501"})
     for site in (client(Middleware(SameOrigin, public_url=own.public_url)), client(*middleware(own))):
         with (
@@ -220,7 +220,7 @@ def test_a_page_of_another_origin_may_not(origin: str, settings: Settings) -> No
 
 
 @pytest.mark.parametrize("path", ["/", "/gallery?image=x", "//evil.example/x"])
-def test_a_page_asked_by_another_loopback_name_is_sent_to_the_studios_own(path: str) -> None:
+def test_a_page_requested_under_another_loopback_name_is_redirected_to_the_public_url(path: str) -> None:
     site = client(Middleware(OneAddress, public_url="http://localhost:8501"))
     headers = {"Host": "127.0.0.1:8501", "Accept": "text/html,application/xhtml+xml"}
     answer = site.get(path, headers=headers, follow_redirects=False)
@@ -243,13 +243,13 @@ def test_a_page_asked_by_another_loopback_name_is_sent_to_the_studios_own(path: 
         ("127.0.0.1:8501", "/_stcore/health", "text/html"),
     ],
 )
-def test_programs_and_other_hosts_are_not_sent_anywhere(host: str, path: str, accept: str) -> None:
+def test_programs_and_other_hosts_are_not_redirected(host: str, path: str, accept: str) -> None:
     site = client(Middleware(OneAddress, public_url="http://localhost:8501"))
     headers = {"Host": host, "Accept": accept}
     assert site.get(path, headers=headers, follow_redirects=False).status_code != 307
 
 
-def test_the_public_urls_default_port_is_no_part_of_its_origin() -> None:
+def test_the_default_port_in_the_public_url_is_ignored_in_its_origin() -> None:
     site = client(Middleware(SameOrigin, public_url="https://Studio.example:443"))
     with site.websocket_connect("/_stcore/stream", headers={"Origin": "https://studio.example"}) as socket:
         assert socket.receive_text() == "hello"

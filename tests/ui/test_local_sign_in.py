@@ -1,4 +1,4 @@
-"""The sign-in of a private install: the server's cookie and attacks on it, with the real accounts."""
+"""Tests of the local sign-in of a private install: the session cookie and attacks on it, with real accounts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def local(settings: Settings) -> Settings:
 
 @pytest.fixture
 def private(studio: Studio, local: Settings, monkeypatch: pytest.MonkeyPatch) -> Studio:
-    """The studio as a private install that is reached by https."""
+    """The studio as a private install reached over HTTPS."""
     private = replace(studio, settings=local, local_users=users_of(studio))
     monkeypatch.setattr(session, "_studio", private)
     return private
@@ -59,13 +59,13 @@ def mia(studio: Studio) -> LocalUser:
 
 
 def users_of(studio: Studio) -> LocalUsers:
-    """The users of a private installation on the same table."""
+    """Return the local users stored in the same table."""
     table = Table(real_clients(studio.settings).dynamodb, studio.settings.table)
     return LocalUsers(LoginStore(table), ProfileStore(table), studio.accounts)
 
 
 def add_user(studio: Studio, name: str) -> LocalUser:
-    """Adds a user with PASSWORD."""
+    """Add a user with PASSWORD."""
     return users_of(studio).add(
         name, email=f"{name}@example.com", name=name.title(), password=PASSWORD, role=Role.MAKER
     )
@@ -73,20 +73,20 @@ def add_user(studio: Studio, name: str) -> LocalUser:
 
 @pytest.fixture
 def cookies(local: Settings) -> SignedCookies:
-    """Another task that reads the cookies: it shares only the secret."""
+    """The cookie reader of another task, which shares only the secret."""
     return SignedCookies(local.cookie_secret.get_secret_value())
 
 
 @pytest.fixture
 def site(private: Studio, local: Settings) -> TestClient:
-    """The middleware of a browser's requests, without Streamlit behind it."""
+    """The routes and middleware without Streamlit behind them."""
     app = Starlette(routes=local_sign_in_routes(local, lambda: private), middleware=middleware(local))
     return TestClient(app, base_url=PUBLIC_URL, follow_redirects=False)
 
 
 @pytest.fixture
 def ask_page(monkeypatch: pytest.MonkeyPatch) -> AskPage:
-    """`ask_page(cookie, notice=...)`: the account page as a browser with these cookies sees it."""
+    """`ask_page(cookie, notice=...)`: runs the account page for a browser with these cookies."""
 
     def asked(cookie: str = "", *, notice: str = "") -> AppTest:
         cookies = {COOKIE: cookie} if cookie else {}
@@ -104,7 +104,7 @@ def post(site: TestClient, username: str = "mia", password: str = PASSWORD, **ch
 
 
 def cookies_of(answer: Response) -> dict[str, str]:
-    """The `Set-Cookie` headers by the cookie's name."""
+    """Return the `Set-Cookie` headers by cookie name."""
     return {line.partition("=")[0]: line for line in answer.headers.get_list("set-cookie")}
 
 
@@ -113,14 +113,12 @@ def value_of(answer: Response, name: str = COOKIE) -> str:
 
 
 def is_signed_in(at: AppTest) -> bool:
-    """Whether the account page was drawn instead of the sign-in."""
+    """Return whether the account page is shown instead of the sign-in."""
     assert not at.exception
     return any(button.key == "account_sign_out" for button in at.button)
 
 
-def test_a_right_password_sets_a_cookie_that_no_script_and_no_other_site_can_use(
-    site: TestClient, mia: LocalUser
-) -> None:
+def test_a_correct_password_sets_an_httponly_samesite_secure_cookie(site: TestClient, mia: LocalUser) -> None:
     answer = post(site)
     assert (answer.status_code, answer.headers["location"]) == (303, "/gallery?show=albums")
     assert answer.headers["cache-control"] == "no-store"
@@ -129,7 +127,7 @@ def test_a_right_password_sets_a_cookie_that_no_script_and_no_other_site_can_use
     assert PASSWORD not in str(answer.headers) and "mia" not in str(answer.headers)
 
 
-def test_without_https_it_is_not_secure_or_no_browser_would_keep_it(
+def test_without_https_the_cookie_is_not_secure_so_that_browsers_keep_it(
     private: Studio, local: Settings, mia: LocalUser
 ) -> None:
     plain = local.model_copy(update={"public_url": "http://localhost:8501"})
@@ -142,7 +140,7 @@ def test_without_https_it_is_not_secure_or_no_browser_would_keep_it(
     assert answer.headers["location"] == "/history"
 
 
-def test_it_signs_in_on_every_task_with_the_same_secret(
+def test_the_cookie_is_valid_on_every_task_with_the_same_secret(
     site: TestClient, mia: LocalUser, ask_page: AskPage, cookies: SignedCookies
 ) -> None:
     cookie = value_of(post(site))
@@ -152,7 +150,7 @@ def test_it_signs_in_on_every_task_with_the_same_secret(
 
 
 @pytest.mark.parametrize("name", ["MIA", "  Mia "])
-def test_upper_case_and_spaces_around_a_name_do_not_matter(
+def test_case_and_surrounding_spaces_of_the_username_are_ignored(
     name: str, site: TestClient, mia: LocalUser
 ) -> None:
     assert COOKIE in cookies_of(post(site, username=name))
@@ -171,7 +169,7 @@ def test_upper_case_and_spaces_around_a_name_do_not_matter(
         ("<script>", "<b>"),
     ],
 )
-def test_a_wrong_name_and_a_wrong_password_look_the_same(
+def test_a_wrong_username_and_a_wrong_password_get_the_same_response(
     username: str, password: str, site: TestClient, mia: LocalUser, cookies: SignedCookies
 ) -> None:
     answer = post(site, username=username, password=password)
@@ -182,7 +180,7 @@ def test_a_wrong_name_and_a_wrong_password_look_the_same(
     assert cookies.read_notice(value_of(answer, NOTICE_COOKIE)) == Notice("wrong", username)
 
 
-def test_the_page_says_it_and_has_the_name_that_was_typed_as_text(
+def test_after_a_failure_the_page_shows_an_error_and_the_escaped_username(
     site: TestClient, mia: LocalUser, ask_page: AskPage
 ) -> None:
     at = ask_page(notice=value_of(post(site, username='"><script>', password="x"), NOTICE_COOKIE))
@@ -192,14 +190,14 @@ def test_the_page_says_it_and_has_the_name_that_was_typed_as_text(
     assert 'value="&quot;&gt;&lt;script&gt;"' in form and 'action="/auth/local"' in form
 
 
-def test_a_notice_of_anybody_elses_is_not_said(mia: LocalUser, ask_page: AskPage) -> None:
+def test_a_notice_signed_with_another_secret_is_ignored(mia: LocalUser, ask_page: AskPage) -> None:
     notice = SignedCookies("x" * 32).notice(Notice("wrong", "call 555-0100"))
     at = ask_page(notice=notice)
     assert not at.error
     assert "555" not in "".join(str(html.proto.body) for html in at.get("html"))
 
 
-def test_an_unknown_name_is_checked_like_a_known_one(
+def test_an_unknown_username_takes_the_same_password_check(
     site: TestClient, mia: LocalUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked = []
@@ -216,7 +214,7 @@ def test_an_unknown_name_is_checked_like_a_known_one(
     assert checked == ["$2b$12$", "$2b$12$"]
 
 
-def test_the_words_are_in_the_readers_language(
+def test_the_error_is_in_the_readers_language(
     site: TestClient, mia: LocalUser, ask_page: AskPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notice = value_of(post(site, password="wrong"), NOTICE_COOKIE)
@@ -226,7 +224,7 @@ def test_the_words_are_in_the_readers_language(
     assert [error.value for error in at.error] == ["Benutzername oder Passwort ist falsch."]
 
 
-def test_a_table_that_does_not_answer_is_no_wrong_password(
+def test_an_unavailable_table_is_not_reported_as_a_wrong_password(
     site: TestClient, mia: LocalUser, ask_page: AskPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(_: LocalUsers) -> dict[str, LocalUser]:
@@ -244,7 +242,7 @@ def test_a_table_that_does_not_answer_is_no_wrong_password(
     "origin",
     ["https://evil.example", "http://studio.example", "https://studio.example:444", "null", "", None],
 )
-def test_a_form_of_another_site_signs_nobody_in(origin: str | None, site: TestClient, mia: LocalUser) -> None:
+def test_a_form_of_another_site_cannot_sign_in(origin: str | None, site: TestClient, mia: LocalUser) -> None:
     answer = post(site, Origin=origin)
     assert answer.status_code == 403
     assert "set-cookie" not in answer.headers
@@ -260,7 +258,7 @@ def test_a_form_of_another_site_signs_nobody_in(origin: str | None, site: TestCl
         (f"{PUBLIC_URL}/account", "/account"),
     ],
 )
-def test_it_leads_to_the_page_asked_for_and_never_off_the_site(
+def test_the_sign_in_redirects_to_the_requested_page_but_never_off_the_site(
     referer: str | None, target: str, site: TestClient, mia: LocalUser
 ) -> None:
     assert post(site, Referer=referer).headers["location"] == target
@@ -278,19 +276,19 @@ def test_it_leads_to_the_page_asked_for_and_never_off_the_site(
         ("application/x-www-form-urlencoded", b"username=\xff&password=x"),
     ],
 )
-def test_what_is_not_the_form_is_refused(content_type: str, body: bytes, site: TestClient) -> None:
+def test_a_malformed_form_is_refused(content_type: str, body: bytes, site: TestClient) -> None:
     answer = site.post("/auth/local", content=body, headers=OWN | {"Content-Type": content_type})
     assert answer.status_code == 400
     assert "set-cookie" not in answer.headers
 
 
-def test_no_address_signs_in_by_get(site: TestClient, mia: LocalUser) -> None:
+def test_a_get_request_cannot_sign_in(site: TestClient, mia: LocalUser) -> None:
     answer = site.get("/auth/local", params={"username": "mia", "password": PASSWORD}, headers=OWN)
     assert answer.status_code == 405
 
 
 def forged(local: Settings, user: LocalUser) -> dict[str, str]:
-    """Forged or foreign cookies, by how they were made."""
+    """Return forged or foreign cookies by how they were made."""
     good = SignedCookies(local.cookie_secret.get_secret_value())
     cookie = good.session(user.user_id)
     head, claims, signature = cookie.split(".")
@@ -325,7 +323,7 @@ FORGERIES = (
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
-def test_a_forged_cookie_is_not_read(
+def test_a_forged_cookie_is_refused(
     forgery: str, local: Settings, mia: LocalUser, cookies: SignedCookies
 ) -> None:
     made = forged(local, mia)
@@ -335,14 +333,16 @@ def test_a_forged_cookie_is_not_read(
     assert refused.value.code == "not_signed_in"
 
 
-def test_a_forged_cookie_signs_nobody_in(local: Settings, mia: LocalUser, ask_page: AskPage) -> None:
+def test_a_page_with_a_forged_cookie_shows_the_sign_in(
+    local: Settings, mia: LocalUser, ask_page: AskPage
+) -> None:
     made = forged(local, mia)
     unknown = SignedCookies(local.cookie_secret.get_secret_value()).session(secrets.token_hex(16))
     for cookie in (made["claims of another's"], made["no signature"], unknown):
         assert not is_signed_in(ask_page(cookie))
 
 
-def test_a_cookie_of_one_user_is_never_anothers(
+def test_a_cookie_signs_in_only_its_own_user(
     site: TestClient, studio: Studio, mia: LocalUser, ask_page: AskPage
 ) -> None:
     add_user(studio, "ada")
@@ -351,12 +351,12 @@ def test_a_cookie_of_one_user_is_never_anothers(
     assert "ada@example.com" in words(at) and "mia@example.com" not in words(at)
 
 
-def test_after_12_hours_it_is_over_and_the_page_says_why(
+def test_a_session_expires_after_12_hours_with_an_explanation(
     site: TestClient, mia: LocalUser, ask_page: AskPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cookie = value_of(post(site))
     now = time.time()
-    # The browser's own clock may be wrong, or its cookie copied: the server counts.
+    # The server checks the age: the browser's clock may be wrong, or the cookie may be a copy.
     monkeypatch.setattr(time, "time", lambda: now + SESSION_S - 5)
     assert is_signed_in(ask_page(cookie))
     monkeypatch.setattr(time, "time", lambda: now + SESSION_S + 5)
@@ -365,11 +365,11 @@ def test_after_12_hours_it_is_over_and_the_page_says_why(
     assert "12 hours" in words(at)
 
 
-def test_signing_out_ends_every_copy_of_the_session_and_the_server_clears_the_cookie(
+def test_signing_out_ends_every_copy_of_the_session_and_clears_the_cookie(
     site: TestClient, mia: LocalUser, ask_page: AskPage, private: Studio, cookies: SignedCookies
 ) -> None:
     cookie = value_of(post(site))
-    time.sleep(1.1)  # Sessions are distinguished by the second they began in.
+    time.sleep(1.1)  # Sessions are distinguished by the second in which they began.
     elsewhere = value_of(post(site))
     at = ask_page(cookie)
     at.button(key="account_sign_out").click().run()
@@ -378,14 +378,14 @@ def test_signing_out_ends_every_copy_of_the_session_and_the_server_clears_the_co
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     cleared = cookies_of(answer)[COOKIE].lower()
     assert cleared.startswith(f'{COOKIE}="";') and "max-age=0" in cleared and "path=/" in cleared
-    # Another task knows it too: it is in the table.
+    # The sign-out is stored in the table, so other tasks see it.
     with pytest.raises(NotSignedIn):
         private.accounts.user(mia.user_id, began_at=cookies.read_session(cookie).began_at)
-    # The session of another device goes on.
+    # The session on another device stays signed in.
     assert is_signed_in(ask_page(elsewhere))
 
 
-def test_a_link_of_another_site_to_the_sign_out_signs_nobody_out(
+def test_a_link_on_another_site_cannot_sign_a_user_out(
     site: TestClient, mia: LocalUser, ask_page: AskPage
 ) -> None:
     cookie = value_of(post(site))
@@ -398,18 +398,18 @@ def test_a_link_of_another_site_to_the_sign_out_signs_nobody_out(
     assert is_signed_in(ask_page(cookie))
 
 
-def test_a_removed_user_is_out(site: TestClient, private: Studio, ask_page: AskPage) -> None:
+def test_a_removed_user_is_signed_out(site: TestClient, private: Studio, ask_page: AskPage) -> None:
     add_user(private, "eve")
     cookie = value_of(post(site, username="eve"))
     assert is_signed_in(ask_page(cookie))
     users_of(private).remove("eve")
     assert not is_signed_in(ask_page(cookie))
-    # A new person of the same name is somebody else.
+    # A new user with the same name is a different user.
     add_user(private, "eve")
     assert not is_signed_in(ask_page(cookie))
 
 
-def test_no_more_passwords_are_checked_at_once_than_the_bound(
+def test_the_number_of_concurrent_password_checks_is_bounded(
     site: TestClient, mia: LocalUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running, most, lock = 0, 0, Lock()
@@ -430,5 +430,5 @@ def test_no_more_passwords_are_checked_at_once_than_the_bound(
     assert most == local_routes.CHECKED_AT_ONCE
 
 
-def test_an_install_with_cognito_has_neither_route(settings: Settings, studio: Studio) -> None:
+def test_an_install_with_cognito_has_no_local_sign_in_routes(settings: Settings, studio: Studio) -> None:
     assert local_sign_in_routes(settings, lambda: studio) == []

@@ -1,4 +1,4 @@
-"""How often a page polls its jobs, and that the browser gets the interval."""
+"""Tests of how often a page polls its jobs and of sending the interval to the browser."""
 
 from __future__ import annotations
 
@@ -37,32 +37,32 @@ def live(**changes: Any) -> LiveJob:
     return LiveJob(**{"job": JOB, "status": JobStatus.PROCESSING, **changes})
 
 
-def test_a_job_is_looked_at_often_in_its_first_seconds() -> None:
+def test_a_job_is_polled_often_in_its_first_seconds() -> None:
     assert poll_s([live(eta_s=600.0)], EARLY) == POLL_S
 
 
-def test_a_job_that_is_long_on_its_way_is_looked_at_less_often() -> None:
+def test_a_job_with_a_distant_end_is_polled_less_often() -> None:
     assert poll_s([live(eta_s=NEAR_END_S + 0.1)], LATE) == LONG_POLL_S
 
 
-def test_a_job_of_which_nobody_knows_when_it_ends_is_looked_at_less_often() -> None:
+def test_a_job_with_an_unknown_end_is_polled_less_often() -> None:
     assert poll_s([live(status=JobStatus.QUEUED)], LATE) == LONG_POLL_S
 
 
-def test_a_job_near_its_end_is_looked_at_often_again() -> None:
+def test_a_job_near_its_end_is_polled_often() -> None:
     assert poll_s([live(eta_s=NEAR_END_S)], LATE) == POLL_S
 
 
-def test_a_job_that_waits_for_its_model_is_looked_at_seldom() -> None:
+def test_a_job_that_waits_for_its_model_is_polled_rarely() -> None:
     waiting = made_job(status=JobStatus.QUEUED, run_by=LATE + timedelta(hours=1))
     assert poll_s([live(job=waiting, status=JobStatus.QUEUED)], EARLY) == HELD_POLL_S
 
 
-def test_the_job_that_needs_it_soonest_sets_the_pace() -> None:
+def test_the_job_with_the_shortest_interval_sets_the_pace() -> None:
     assert poll_s([live(eta_s=600.0), live(eta_s=1.0)], LATE) == POLL_S
 
 
-def test_a_crowd_looks_less_often_and_each_page_alike() -> None:
+def test_many_open_pages_poll_less_often_at_the_same_interval() -> None:
     poll_budget = PollBudget()
     assert poll_budget.min_interval_s("page 0", 0.0) == STEP_S
     paces = [poll_budget.min_interval_s(f"page {n}", 0.1) for n in range(1, 100)]
@@ -72,7 +72,7 @@ def test_a_crowd_looks_less_often_and_each_page_alike() -> None:
     assert poll_s([live(eta_s=1.0)], LATE, min_interval_s=STEP_S) == POLL_S
 
 
-def test_pages_that_were_closed_are_not_of_the_crowd() -> None:
+def test_closed_pages_do_not_count_for_the_interval() -> None:
     poll_budget = PollBudget()
     for n in range(100):
         poll_budget.min_interval_s(f"page {n}", 0.0)
@@ -86,7 +86,7 @@ def test_only_a_running_fragment_can_be_given_an_interval() -> None:
 
 @pytest.fixture
 def intervals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
-    """What the browser received: the fragment and the seconds between two of its runs."""
+    """The messages the browser received: the fragment and its interval in seconds."""
     told: list[tuple[str, float]] = []
     enqueue = ScriptRunContext.enqueue
 
@@ -99,7 +99,7 @@ def intervals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
     return told
 
 
-def test_the_browser_gets_a_changed_interval_once_and_with_every_run_of_the_page(
+def test_the_browser_gets_the_interval_with_every_page_run_and_after_a_change(
     open_page: Callable[..., AppTest],
     studio: Studio,
     maker: User,

@@ -1,4 +1,4 @@
-"""The options next to Generate while the model is asleep: now or when it is awake."""
+"""Tests of the options next to Generate while the model is asleep: run now or when the model is awake."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def asleep(studio: Studio, endpoint: ScriptedEndpoint) -> Iterator[None]:
     studio.endpoints.refresh()
 
 
-def test_with_the_model_awake_there_is_nothing_to_choose(
+def test_there_is_no_choice_while_the_model_is_awake(
     open_page: Callable[..., AppTest], studio: Studio
 ) -> None:
     studio.endpoints.refresh()
@@ -31,7 +31,7 @@ def test_with_the_model_awake_there_is_nothing_to_choose(
 
 
 @pytest.mark.usefixtures("asleep")
-def test_both_ways_say_their_price_and_the_patient_one_waits(
+def test_a_job_for_the_warm_model_waits_and_can_be_run_at_once(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     at = open_page()
@@ -48,7 +48,7 @@ def test_both_ways_say_their_price_and_the_patient_one_waits(
 
 
 @pytest.mark.usefixtures("asleep")
-def test_a_waiting_job_is_canceled_like_any_other(
+def test_a_waiting_job_can_be_canceled(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     at = open_page()
@@ -61,11 +61,11 @@ def test_a_waiting_job_is_canceled_like_any_other(
 
 
 @pytest.mark.usefixtures("asleep")
-def test_now_is_what_it_was_and_says_what_waking_costs(
+def test_a_job_for_now_wakes_the_model_and_shows_its_cost(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     at = submit(open_page(), "a red apple")
     [job] = studio.jobs.list(maker).items
     assert job.attempt == 1 and job.estimate.wake_usd > 0
-    # What the radio's captions say is no element of its own.
+    # The radio's captions are not separate elements.
     assert "paid by the studio for waking the model" in words(at)

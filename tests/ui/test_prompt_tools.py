@@ -1,4 +1,4 @@
-"""Several prompts from one form: alternatives, lists, templates, and recent and starred prompts."""
+"""Tests of several prompts from one form: alternatives, lists, templates, and recent and starred prompts."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SHOWN = "![x](http://evil.example/x.png) <img src=x> $x^2$ :red[y] ⟨RLO⟩txt�
 
 
 def drawn(studio: Studio, user: User) -> list[str]:
-    """The prompts of the user's jobs in the order they were made."""
+    """Return the prompts of the user's jobs in order of creation."""
     return [job.spec.prompt for job in reversed(studio.jobs.list(user, limit=60).items)]
 
 
 def labels(at: AppTest) -> str:
-    """All texts rendered as Markdown."""
+    """Return all texts rendered as Markdown."""
     kinds = ("markdown", "caption", "error", "warning", "info", "success", "toast")
     shown = [str(getattr(element, "value", "")) for kind in kinds for element in at.get(kind)]
     return "\n".join([*shown, *(button.label for button in at.button), *(box.label for box in at.expander)])
@@ -46,7 +46,7 @@ def test_alternatives_are_priced_and_previewed_before_they_are_sent(
     assert drawn(studio, maker) == []
 
 
-def test_one_press_sends_a_job_for_each_and_shows_them_all(
+def test_one_click_submits_a_job_for_each_prompt_and_shows_all(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idempotency, "DOUBLE_CLICK_S", 60.0)
@@ -70,7 +70,7 @@ def test_one_press_sends_a_job_for_each_and_shows_them_all(
         ("{a|b|c|d|e|f|g|h}" * 20, "over a million combinations"),
     ],
 )
-def test_what_cannot_be_expanded_is_said_at_the_prompt_and_sends_nothing(
+def test_a_prompt_that_cannot_be_expanded_is_reported_and_not_sent(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, prompt: str, problem: str
 ) -> None:
     at = open_page()
@@ -81,7 +81,7 @@ def test_what_cannot_be_expanded_is_said_at_the_prompt_and_sends_nothing(
     assert drawn(studio, maker) == [] and not at.exception
 
 
-def test_one_refused_alternative_is_named_and_none_is_sent(
+def test_one_refused_alternative_is_reported_and_no_job_is_sent(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     at = submit(open_page(), "a {red apple|naked child}")
@@ -95,14 +95,14 @@ def test_a_failure_midway_is_reported_and_the_next_click_sends_the_rest(
     maker: User,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # DynamoDB goes away after two jobs were written.
+    # DynamoDB becomes unavailable after two jobs were written.
     real = Table.transact
     written: list[int] = []
 
     def breaking(table: Table, writes: list[object]) -> None:
         if len(written) >= 2:
             raise Unavailable("The table is busy.")
-        # A first try that its shard of the budget refuses has written nothing.
+        # A first try that its budget shard refuses writes nothing and must not be counted.
         real(table, writes)  # type: ignore[arg-type]
         written.append(1)
 
@@ -118,7 +118,7 @@ def test_a_failure_midway_is_reported_and_the_next_click_sends_the_rest(
     assert "jobs were sent" not in words(at)
 
 
-def test_more_than_the_day_allows_are_refused_before_any_is_sent(
+def test_more_pictures_than_the_daily_limit_are_refused_before_any_is_sent(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limited = studio.settings.model_copy(update={"user_daily_images": 3})
@@ -128,7 +128,7 @@ def test_more_than_the_day_allows_are_refused_before_any_is_sent(
     assert drawn(studio, maker) == []
 
 
-def test_a_list_of_ones_own_is_expanded(
+def test_only_the_users_own_list_is_expanded(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, other: User
 ) -> None:
     studio.prompts.save_list(other, "animal", "a secret cat", new=True)
@@ -141,7 +141,7 @@ def test_a_list_of_ones_own_is_expanded(
     assert drawn(studio, maker) == ["a fox", "a " + HOSTILE]
 
 
-def test_a_template_is_applied_and_the_record_says_what_was_sent(
+def test_a_template_is_applied_and_the_jobs_store_the_complete_prompt(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     assert not [box for box in open_page().selectbox if box.key == "g_template"]
@@ -151,7 +151,7 @@ def test_a_template_is_applied_and_the_record_says_what_was_sent(
     at.selectbox(key="g_template").select("film")
     at = submit(at, "an apple")
     assert drawn(studio, maker) == ["a photo of an apple, 35 mm", "a sketch of an apple, 35 mm"]
-    # It stays while another page is looked at, and is not applied once it is gone.
+    # The selection survives a page change, and a deleted template is not applied.
     at.switch_page("app/pages/gallery.py").run()
     at.switch_page("app/pages/generate.py").run()
     assert at.selectbox(key="g_template").value == "film"
@@ -163,7 +163,7 @@ def test_a_template_is_applied_and_the_record_says_what_was_sent(
     assert drawn(studio, maker)[-1] == "a plain apple"
 
 
-def test_an_empty_prompt_in_a_template_is_still_empty(
+def test_an_empty_prompt_with_a_template_is_refused(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     studio.prompts.save_template(maker, "film", "{prompt}, 35 mm", new=True)
@@ -173,7 +173,7 @@ def test_an_empty_prompt_in_a_template_is_still_empty(
     assert drawn(studio, maker) == []
 
 
-def test_recalled_words_stand_for_themselves_again(
+def test_a_recalled_prompt_is_escaped_and_used_without_the_template(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, draw: Callable[..., object]
 ) -> None:
     studio.prompts.save_template(maker, "film", "{prompt}, 35 mm", new=True)
@@ -188,7 +188,7 @@ def test_recalled_words_stand_for_themselves_again(
     assert drawn(studio, maker) == ["{red|blue} apple"] * 2
 
 
-def test_recent_prompts_are_read_when_the_box_is_opened_and_put_into_the_form(
+def test_recent_prompts_are_read_when_the_box_opens_and_fill_the_form(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for prompt in ("a rocket", "{red|blue} apple", HOSTILE):
@@ -206,7 +206,7 @@ def test_recent_prompts_are_read_when_the_box_is_opened_and_put_into_the_form(
     assert not [button for button in at.button if str(button.key).startswith("use_")]
 
 
-def test_a_starred_prompt_stands_first_until_the_star_is_taken_away(
+def test_a_starred_prompt_comes_first_until_the_star_is_removed(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     for prompt in ("a rocket", "an apple"):
@@ -226,7 +226,7 @@ def test_a_starred_prompt_stands_first_until_the_star_is_taken_away(
     assert studio.prompts.stars(maker) == ("{red|blue} apple",)
 
 
-def test_a_rerun_asks_dynamodb_for_none_of_it(
+def test_a_rerun_does_not_read_lists_and_templates_from_dynamodb(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     studio.prompts.save_list(maker, "animal", "cat\ndog", new=True)
@@ -238,7 +238,7 @@ def test_a_rerun_asks_dynamodb_for_none_of_it(
 
     def counted(name: str, real: Callable[..., object]) -> Callable[..., object]:
         def read(table: Table, *arguments: object, **named: object) -> object:
-            # What other threads read for other makers is none of this page's.
+            # Ignore reads by other threads for other makers.
             if maker.id in f"{arguments}{named}":
                 asked.append(name)
             return real(table, *arguments, **named)
@@ -251,12 +251,12 @@ def test_a_rerun_asks_dynamodb_for_none_of_it(
     at.text_area(key="g_prompt").set_value("two __animal__").run()
     assert "1. two cat, 35 mm\n2. two dog, 35 mm" in words(at)
     assert asked == [] and not at.exception
-    # That the count would have seen a request: another list is one.
+    # Control: a list not read before causes a counted request.
     at.text_area(key="g_prompt").set_value("a __bird__").run()
     assert asked == ["_get_batch"]
 
 
-def test_a_list_is_made_changed_and_deleted_in_the_dialog(
+def test_a_list_is_created_changed_and_deleted_in_the_dialog(
     in_dialog: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     at = in_dialog(edit_prompt_book).run()
@@ -274,7 +274,7 @@ def test_a_list_is_made_changed_and_deleted_in_the_dialog(
     assert at.selectbox(key="book_list_chosen").value == "" and not at.exception
 
 
-def test_a_template_is_made_in_the_dialog_and_one_without_its_place_is_refused(
+def test_a_template_is_created_in_the_dialog_and_one_without_placeholder_is_refused(
     in_dialog: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     at = in_dialog(edit_prompt_book).run()
@@ -283,7 +283,7 @@ def test_a_template_is_made_in_the_dialog_and_one_without_its_place_is_refused(
     at.text_area(key="book_template_text_").set_value("35 mm " + HOSTILE)
     at.button(key="book_template_save").click().run()
     assert "The template has no \\{prompt\\}" in words(at) and studio.prompts.templates(maker) == ()
-    # What was typed is still there to be mended.
+    # The typed text is kept so that it can be corrected.
     assert at.text_area(key="book_template_text_").value == "35 mm " + HOSTILE
     at.text_area(key="book_template_text_").set_value("{prompt}, 35 mm")
     at.button(key="book_template_save").click().run()
@@ -291,7 +291,7 @@ def test_a_template_is_made_in_the_dialog_and_one_without_its_place_is_refused(
     assert "Saved. Choose" in words(at) and not at.exception
 
 
-def test_a_new_list_does_not_take_the_place_of_one_made_in_another_window(
+def test_a_new_list_does_not_overwrite_one_created_in_another_window(
     in_dialog: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     at = in_dialog(edit_prompt_book).run()

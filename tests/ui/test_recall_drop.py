@@ -1,4 +1,4 @@
-"""A picture dropped on the Create page: its settings are shown as text and fill the form; the file is not stored."""
+"""Tests of a picture dropped on the Create page: its settings fill the form, and the file is not stored."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ FORM = (
 
 
 def uploaders(at: AppTest) -> list[Any]:
-    """The places to drop a picture for its settings; the form has others."""
+    """Return the uploaders that read settings from a picture; the form has other uploaders too."""
     return [uploader for uploader in at.file_uploader if str(uploader.key).startswith("recall_file")]
 
 
@@ -62,7 +62,7 @@ def drop(at: AppTest, file: bytes, name: str = "picture.png") -> AppTest:
 
 
 def press(at: AppTest, use: str) -> dict[str, object]:
-    """The form's values after a button under the dropped picture."""
+    """Click a button under the dropped picture and return the form's values."""
     at.button(key=f"recall_{use}").click().run()
     assert not at.exception
     return {key: at.session_state[key] for key in FORM}
@@ -78,7 +78,7 @@ def captions(at: AppTest) -> str:
 
 @pytest.fixture
 def page(open_page: Callable[..., AppTest]) -> AppTest:
-    """The Create page with the maker's own values in the form."""
+    """The Create page with values already typed into the form."""
     at = open_page()
     at.text_area(key="g_prompt").set_value("my own words")
     at.number_input(key="g_seed").set_value(1)
@@ -103,19 +103,19 @@ def test_use_all_fills_the_whole_form(page: AppTest) -> None:
     }
 
 
-def test_remix_is_all_of_it_with_a_random_seed(page: AppTest) -> None:
+def test_remix_fills_the_whole_form_with_a_random_seed(page: AppTest) -> None:
     everything = press(drop(page, ours()), "all")
     assert press(page, "remix") == everything | {"g_seed": None}
 
 
-def test_use_prompt_and_use_seed_touch_nothing_else(page: AppTest) -> None:
+def test_use_prompt_and_use_seed_change_only_their_field(page: AppTest) -> None:
     before = {key: page.session_state[key] for key in FORM}
     at = drop(page, ours())
     assert press(at, "seed") == before | {"g_seed": 4242}
     assert press(at, "prompt") == before | {"g_seed": 4242, "g_prompt": "a red apple"}
 
 
-def test_fields_that_the_file_does_not_name_stay(page: AppTest) -> None:
+def test_fields_missing_from_the_file_are_unchanged(page: AppTest) -> None:
     page.slider(key="g_steps").set_value(33).run()
     at = drop(page, files.png({"parameters": "a cat\nSteps: 9"}))
     assert at.button(key="recall_seed").disabled
@@ -128,7 +128,7 @@ def test_fields_that_the_file_does_not_name_stay(page: AppTest) -> None:
     )
 
 
-def test_what_the_model_cannot_do_is_said_and_put_to_the_nearest(page: AppTest) -> None:
+def test_values_outside_the_models_limits_move_to_the_nearest_with_a_remark(page: AppTest) -> None:
     at = drop(page, files.with_exif("JPEG", files.tiff(files.comment_of(files.A1111, "utf-16-be"))), "a.jpg")
     said = captions(at)
     assert as_label("512 x 768 becomes 128 x 192") in said
@@ -140,11 +140,11 @@ def test_what_the_model_cannot_do_is_said_and_put_to_the_nearest(page: AppTest) 
         4242,
         25,
     )
-    # The form has no objection to any of it: there is a price.
+    # The form accepts all values, because it shows a price.
     assert "$" in captions(at)
 
 
-def test_a_hostile_prompt_is_shown_and_used_as_the_characters_it_is(page: AppTest) -> None:
+def test_a_hostile_prompt_is_shown_and_used_as_plain_text(page: AppTest) -> None:
     at = drop(page, ours(prompt=HOSTILE, model=HOSTILE))
     assert HOSTILE in [text.value for text in at.text]
     marked = [element.value for element in (*at.markdown, *at.caption, *at.warning)]
@@ -156,7 +156,7 @@ def test_a_hostile_prompt_is_shown_and_used_as_the_characters_it_is(page: AppTes
 
 
 @pytest.mark.parametrize("name", ["svg_named_png", "polyglot", "truncated_jpeg", "ztxt_bomb", "empty"])
-def test_a_hostile_file_gets_a_line_and_leaves_the_form_alone(page: AppTest, name: str) -> None:
+def test_a_hostile_file_gets_a_warning_and_leaves_the_form_unchanged(page: AppTest, name: str) -> None:
     before = {key: page.session_state[key] for key in FORM}
     at = drop(page, files.refused()[name]())
     [warning] = at.warning
@@ -165,7 +165,7 @@ def test_a_hostile_file_gets_a_line_and_leaves_the_form_alone(page: AppTest, nam
     assert "recall_all" not in [button.key for button in at.button]
 
 
-def test_a_picture_that_says_nothing_says_so_and_another_one_can_follow(page: AppTest) -> None:
+def test_a_picture_without_settings_gets_a_warning_and_another_one_can_follow(page: AppTest) -> None:
     at = drop(page, files.png())
     assert [warning.value for warning in at.warning] == [as_label(NOTHING_SAID)]
     at = drop(at, ours())
@@ -175,7 +175,7 @@ def test_a_picture_that_says_nothing_says_so_and_another_one_can_follow(page: Ap
     assert as_label("From Atelier") in captions(drop(at, ours()))
 
 
-def test_the_bytes_are_kept_nowhere(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bytes_of_the_file_are_not_kept(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     stores: list[MemoryUploadedFileManager] = []
     add = MemoryUploadedFileManager.add_file
 
@@ -196,7 +196,7 @@ def test_the_bytes_are_kept_nowhere(page: AppTest, monkeypatch: pytest.MonkeyPat
         assert [key for key, value in state.items() if isinstance(value, UploadedFile | bytes)] == []
 
 
-def test_the_uploader_takes_what_the_reader_and_the_server_take(page: AppTest) -> None:
+def test_the_uploader_has_the_same_limits_as_the_reader_and_the_server(page: AppTest) -> None:
     uploader = page.file_uploader[0]
     assert uploader.allowed_type == [".png", ".jpg", ".jpeg", ".webp"]
     assert uploader.proto.max_upload_size_mb * 1024 * 1024 == MAX_FILE_BYTES

@@ -1,4 +1,4 @@
-"""Remarks about a job's pictures, such as withheld ones and hints, on every page that shows the job."""
+"""Tests of remarks about a job's pictures, such as withheld ones and hints, on every page that shows the job."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOSTILE = "![x](http://evil.example/x.png) :material/home: $x$ <img src=http://e
 
 @pytest.fixture
 def answered(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> Callable[..., Job]:
-    """`answered(change, prompt=...)`: a job of the maker whose answer `change` altered."""
+    """`answered(change, prompt=...)`: a finished job of the maker whose model response was altered by `change`."""
 
     def job_of(change: Callable[[dict[str, Any]], object], **asked: Any) -> Job:
         job = studio.jobs.submit(maker, JobRequest(**{"prompt": "a red apple", **asked}))
@@ -45,7 +45,7 @@ def with_hint(answer: dict[str, Any]) -> None:
 
 
 def markdown_of(at: AppTest) -> str:
-    """All texts that the page rendered as Markdown."""
+    """Return all texts that the page rendered as Markdown."""
     return "\n".join(
         str(element.value) for kind in ("markdown", "caption", "warning") for element in at.get(kind)
     )
@@ -65,7 +65,7 @@ def test_a_withheld_picture_is_reported_in_the_feed_the_viewer_and_the_history(
     assert as_frame([job])["State"].tolist() == ["Done, 1 withheld"]
 
 
-def test_a_job_that_shows_nothing_says_why_and_that_it_cost_nothing(
+def test_a_job_with_all_pictures_withheld_shows_the_reason_and_no_charge(
     answered: Callable[..., Job], open_page: Callable[..., AppTest]
 ) -> None:
     job = answered(withhold_first)
@@ -90,7 +90,7 @@ def test_a_hint_appears_next_to_the_picture_and_is_never_rendered_as_markdown(
         assert "evil.example" not in markdown_of(at)
 
 
-def test_a_job_without_either_says_nothing_of_them(
+def test_a_job_without_withheld_pictures_and_hints_has_no_remarks(
     draw: Callable[..., Job], open_page: Callable[..., AppTest]
 ) -> None:
     draw()
@@ -98,7 +98,7 @@ def test_a_job_without_either_says_nothing_of_them(
     assert "withheld" not in said and "does not know" not in said
 
 
-def test_a_drawn_over_picture_is_called_so_and_is_drawn_over_again_while_its_source_is_stored(
+def test_an_image_to_image_job_can_be_repeated_while_its_source_is_stored(
     answered: Callable[..., Job],
     in_dialog: Callable[..., AppTest],
     open_page: Callable[..., AppTest],
@@ -120,7 +120,7 @@ def test_a_drawn_over_picture_is_called_so_and_is_drawn_over_again_while_its_sou
     assert page.query_params["source"] == job.id
     assert page.slider(key="g_strength").value == 0.5
     page.button(key="generate").click().run()
-    # Exactly the same again: the earlier one is offered.
+    # The request is identical, so the earlier job is offered.
     assert page.button(key="show_same")
     s3 = make_clients(studio.settings).s3
     s3.delete_object(Bucket=studio.settings.inputs_bucket, Key=keys.input_key(maker.id, job.id, "image"))

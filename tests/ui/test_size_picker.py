@@ -1,4 +1,4 @@
-"""The size picker: shapes, rotation, custom sizes with a fixed aspect ratio, and the models' abilities."""
+"""Tests of the size picker: shapes, rotation, custom sizes with a fixed aspect ratio, and model abilities."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from services.records import Job, User
 from tests.ui.conftest import words
 
 
-def test_the_shapes_of_the_card_are_offered_one_way_round_and_turn(open_page: Callable[..., AppTest]) -> None:
+def test_the_cards_shapes_are_offered_in_one_orientation_and_can_be_rotated(
+    open_page: Callable[..., AppTest],
+) -> None:
     at = open_page()
     assert at.segmented_control(key="g_size").options == ["1:1", "4:3", "3:2", "16:9", "Custom"]
     at.button(key="swap_size").click().run()
@@ -26,7 +28,7 @@ def test_the_shapes_of_the_card_are_offered_one_way_round_and_turn(open_page: Ca
     assert not at.exception
 
 
-def test_a_custom_size_begins_with_the_chosen_shape_keeps_it_and_turns(
+def test_a_custom_size_starts_from_the_chosen_shape_and_can_be_locked_and_rotated(
     open_page: Callable[..., AppTest],
 ) -> None:
     at = open_page()
@@ -50,7 +52,7 @@ def test_a_custom_size_begins_with_the_chosen_shape_keeps_it_and_turns(
     assert not at.exception
 
 
-def test_an_upright_picture_is_recalled_with_its_shape_among_those_offered(
+def test_recalling_a_portrait_picture_offers_portrait_shapes(
     open_page: Callable[..., AppTest], draw: Callable[..., Job], studio: Studio, maker: User
 ) -> None:
     job = draw("a red apple", width=104, height=160)
@@ -60,7 +62,7 @@ def test_an_upright_picture_is_recalled_with_its_shape_among_those_offered(
     assert "2:3" in at.segmented_control(key="g_size").options
 
 
-def test_the_negative_prompt_opens_when_it_is_filled_from_outside(
+def test_the_negative_prompt_expands_when_a_recalled_job_fills_it(
     open_page: Callable[..., AppTest], draw: Callable[..., Job]
 ) -> None:
     job = draw("a red apple", negative_prompt="blurry")
@@ -70,14 +72,14 @@ def test_the_negative_prompt_opens_when_it_is_filled_from_outside(
     assert at.session_state["negative_box"] and at.text_area(key="g_negative").value == "blurry"
 
 
-def test_buttons_that_show_icons_only_have_names(open_page: Callable[..., AppTest]) -> None:
+def test_icon_buttons_have_labels(open_page: Callable[..., AppTest]) -> None:
     at = open_page()
     for key in ("roll", "unroll", "swap_size"):
         assert at.button(key=key).label
 
 
 @pytest.mark.parametrize("model", ["pocket", "sd-turbo", "sdxl"])
-def test_what_a_model_can_do_is_said_by_its_card(model: str) -> None:
+def test_the_abilities_text_follows_the_models_card(model: str) -> None:
     card = Catalogue.load(frozenset({model})).card(model)
     said = abilities(card)
     assert said.startswith("Text-to-image, image-to-image, and inpainting;")
@@ -87,7 +89,7 @@ def test_what_a_model_can_do_is_said_by_its_card(model: str) -> None:
     assert plain.startswith("Text-to-image only;")
 
 
-def test_price_and_seconds_of_a_picture_stand_at_the_model(open_page: Callable[..., AppTest]) -> None:
+def test_price_and_duration_per_picture_are_shown_at_the_model(open_page: Callable[..., AppTest]) -> None:
     at = open_page()
     [said] = [caption.value for caption in at.caption if caption.value.endswith("per picture")]
     assert "\\$" in said and " s per picture" in said

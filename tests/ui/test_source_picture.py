@@ -1,4 +1,4 @@
-"""The form's source picture: uploaded or from the gallery, fitted, masked, and kept across a reload."""
+"""Tests of the source picture in the form: upload, gallery, fitting, masks, and restoring after a reload."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def generate(at: AppTest, prompt: str = "a cat") -> AppTest:
 
 @pytest.fixture
 def paint(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes | None], None]:
-    """`paint(png)`: sets the mask that the browser's painter sends from now on."""
+    """`paint(png)`: sets the mask that the browser's painter sends from then on."""
 
     def says(mask: bytes | None) -> None:
         monkeypatch.setattr(source_picture, "mask_painter", lambda *_, **__: mask)
@@ -55,7 +55,7 @@ def paint(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes | None], None]:
     return says
 
 
-def test_an_upload_is_drawn_over_with_the_strength_and_stays_after_a_reload(
+def test_an_upload_is_used_with_the_strength_and_survives_a_reload(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     at = upload(open_page(), png())
@@ -73,7 +73,7 @@ def test_an_upload_is_drawn_over_with_the_strength_and_stays_after_a_reload(
     assert after.slider(key="g_strength").value == 0.25
 
 
-def test_the_price_follows_the_strength(open_page: Callable[..., AppTest], studio: Studio) -> None:
+def test_the_price_depends_on_the_strength(open_page: Callable[..., AppTest], studio: Studio) -> None:
     asked: list[JobRequest] = []
     at = upload(open_page(), png())
     with pytest.MonkeyPatch.context() as patch:
@@ -85,7 +85,7 @@ def test_the_price_follows_the_strength(open_page: Callable[..., AppTest], studi
     assert asked[-1].strength == 0.1 and asked[-1].source is not None and asked[-1].image is None
 
 
-def test_the_bytes_of_an_upload_are_kept_in_the_bucket_alone(
+def test_the_bytes_of_an_upload_are_kept_only_in_the_bucket(
     open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stores: list[MemoryUploadedFileManager] = []
@@ -103,7 +103,7 @@ def test_the_bytes_of_an_upload_are_kept_in_the_bucket_alone(
 
 
 @pytest.mark.parametrize("name", ["svg_named_png", "truncated_png", "bomb_of_pixels", "many_scans"])
-def test_a_hostile_file_is_refused_in_words_at_both_places(
+def test_a_hostile_file_is_refused_as_source_and_as_mask(
     open_page: Callable[..., AppTest], name: str
 ) -> None:
     at = upload(open_page(), files.refused_as_pictures()[name]())
@@ -114,7 +114,7 @@ def test_a_hostile_file_is_refused_in_words_at_both_places(
     assert "The mask " in words(at) and "mask" not in at.query_params
 
 
-def test_what_is_chosen_outlives_another_page_and_can_be_removed(open_page: Callable[..., AppTest]) -> None:
+def test_the_source_survives_a_page_change_and_can_be_removed(open_page: Callable[..., AppTest]) -> None:
     at = upload(open_page(), png())
     source = at.query_params["source"]
     at.switch_page("app/pages/history.py").run()
@@ -126,7 +126,7 @@ def test_what_is_chosen_outlives_another_page_and_can_be_removed(open_page: Call
     assert "source" not in at.query_params and "source_remove" not in [b.key for b in at.button]
 
 
-def test_how_it_is_fitted_is_chosen_where_the_shapes_differ_and_its_size_can_be_taken(
+def test_the_fit_can_be_chosen_if_the_shapes_differ_and_the_sources_size_can_be_used(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, endpoint: ScriptedEndpoint
 ) -> None:
     at = upload(open_page(), png(size=(300, 100)))
@@ -146,7 +146,7 @@ def test_how_it_is_fitted_is_chosen_where_the_shapes_differ_and_its_size_can_be_
     assert "source_fit" not in [control.key for control in at.segmented_control]
 
 
-def test_a_painted_mask_is_stored_once_and_sent_in_the_pictures_size(
+def test_a_painted_mask_is_stored_once_and_makes_the_job_inpainting(
     open_page: Callable[..., AppTest],
     studio: Studio,
     maker: User,
@@ -175,7 +175,7 @@ def test_a_painted_mask_is_stored_once_and_sent_in_the_pictures_size(
     assert studio.jobs.list(maker).items[0].spec.task is Task.IMAGE_TO_IMAGE
 
 
-def test_a_mask_in_the_address_is_there_after_a_reload_and_one_from_a_file_replaces_it(
+def test_a_mask_in_the_url_survives_a_reload_and_is_replaced_by_an_uploaded_one(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
     kept = studio.sources.keep(maker, png())
@@ -185,12 +185,12 @@ def test_a_mask_in_the_address_is_there_after_a_reload_and_one_from_a_file_repla
     token = at.session_state["form_source"].token
     at = upload(at, png("white"), name="mask_file")
     assert at.query_params["mask"] != mask
-    # The painter shows it in place of what it has.
+    # A new token makes the painter load the new mask.
     assert at.session_state["form_source"].token != token
     assert "same shape" in words(upload(at, png("white", (50, 90)), name="mask_file"))
 
 
-def test_what_cannot_be_looked_at_just_now_stays_chosen_and_a_lost_mask_is_asked_for_again(
+def test_a_temporarily_unavailable_source_stays_chosen_and_a_missing_mask_is_reported(
     open_page: Callable[..., AppTest], studio: Studio, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = studio.sources.keep(maker, png())
@@ -214,7 +214,7 @@ def test_what_cannot_be_looked_at_just_now_stays_chosen_and_a_lost_mask_is_asked
     assert "The mask is no longer stored" in words(at) and "mask" not in at.query_params
 
 
-def test_a_foreign_or_made_up_source_is_no_longer_stored(
+def test_a_foreign_or_invalid_source_in_the_url_is_reported_as_missing(
     open_page: Callable[..., AppTest], studio: Studio, other: User
 ) -> None:
     foreign = studio.sources.keep(other, png())
@@ -224,7 +224,7 @@ def test_a_foreign_or_made_up_source_is_no_longer_stored(
         assert "source" not in at.query_params and not at.exception
 
 
-def test_a_picture_of_ones_own_is_drawn_over_in_its_size_from_the_viewer(
+def test_drawing_over_a_gallery_picture_keeps_its_size(
     open_page: Callable[..., AppTest],
     in_dialog: Callable[..., AppTest],
     draw: Callable[..., Job],
@@ -240,7 +240,7 @@ def test_a_picture_of_ones_own_is_drawn_over_in_its_size_from_the_viewer(
     assert studio.jobs.list(maker).items[0].spec.width == 160
 
 
-def test_a_model_without_these_ways_shows_none_of_them(
+def test_controls_for_tasks_the_model_does_not_support_are_hidden(
     open_page: Callable[..., AppTest], studio: Studio, monkeypatch: pytest.MonkeyPatch, maker: User
 ) -> None:
     card = studio.catalogue.card("pocket")
@@ -256,7 +256,7 @@ def test_a_model_without_these_ways_shows_none_of_them(
         assert ("inpainting" in words(at)) is False
 
 
-def test_only_what_the_painter_painted_upon_the_present_picture_counts() -> None:
+def test_only_valid_painter_messages_for_the_current_picture_are_accepted() -> None:
     sent = {"token": "a", "png": painter.PNG_URL + "aGk="}
     assert painter._painted(sent, "a") == b"hi"
     assert painter._painted({"token": "a", "png": ""}, "a") == b""

@@ -1,7 +1,7 @@
-"""Shows for each use of Streamlit's private API that stock Streamlit still needs it; a failure means it can go.
+"""Tests that each use of Streamlit's private API is still needed.
 
-A test here that fails after an upgrade says that Streamlit has mended it: use what it offers, and delete ours. The
-others are in test_theme_message.py, test_hosting.py (the inline script) and tests/unit/test_script_requests.py.
+If a test fails after an upgrade, Streamlit has fixed the problem: use its API and remove the workaround. Similar tests
+are in test_theme_message.py, test_hosting.py (the inline script) and tests/unit/test_script_requests.py.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from app.streamlit_internals.server_options import pin_server_option
 from tests.ui.conftest import TIMEOUT_S
 
 
-def test_a_script_cannot_ask_whose_session_it_runs_in() -> None:
+def test_the_public_api_does_not_expose_the_session_id() -> None:
     """script_context.py"""
     offered = {*dir(st), *dir(st.context), *dir(st.user)}
     assert not [name for name in offered if "session" in name and name != "session_state"]
 
 
-def test_ours_can_and_says_so_outside_of_a_script() -> None:
+def test_session_id_returns_the_id_in_a_script_and_none_outside() -> None:
     def script() -> None:
         import streamlit as st
 
@@ -43,7 +43,7 @@ def test_ours_can_and_says_so_outside_of_a_script() -> None:
 
 
 @pytest.mark.parametrize("name", ["cookieSecret", "allowedHosts"])
-def test_options_of_the_server_cannot_be_set_by_a_public_call(name: str) -> None:
+def test_server_options_cannot_be_set_through_the_public_api(name: str) -> None:
     """server_options.py"""
     before = st.get_option(f"server.{name}")
     with pytest.raises(StreamlitAPIException):
@@ -51,7 +51,7 @@ def test_options_of_the_server_cannot_be_set_by_a_public_call(name: str) -> None
     assert "config" not in inspect.signature(st.App).parameters
 
 
-def test_ours_sets_them() -> None:
+def test_pin_server_option_sets_a_server_option() -> None:
     before = st.get_option("server.allowedHosts")
     try:
         pin_server_option("allowedHosts", ["studio.example"])
@@ -60,7 +60,9 @@ def test_ours_sets_them() -> None:
         pin_server_option("allowedHosts", before)
 
 
-def test_a_fragment_cannot_give_itself_another_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fragment_cannot_change_its_interval_through_the_public_api(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """fragment_interval.py"""
     told: list[tuple[str, float]] = []
     enqueue = ScriptRunContext.enqueue
@@ -76,7 +78,7 @@ def test_a_fragment_cannot_give_itself_another_interval(monkeypatch: pytest.Monk
         import streamlit as st
 
         def look() -> None:
-            # The only public way: the same function as a fragment of another interval, from inside its run.
+            # The only public way: start the same function as a fragment with another interval from inside its run.
             if not st.session_state.get("asked"):
                 st.session_state["asked"] = True
                 st.fragment(look, run_every=2)()
@@ -87,13 +89,15 @@ def test_a_fragment_cannot_give_itself_another_interval(monkeypatch: pytest.Monk
     assert not at.exception
     (outer, first), *others = told
     assert first == 1
-    # What it makes is another fragment inside the first, which goes on at its old pace.
+    # This creates a second fragment inside the first, which keeps its interval.
     assert [(fragment == outer, interval) for fragment, interval in others] == [(False, 2)]
     for function in (st.rerun, st.stop):
         assert "run_every" not in inspect.signature(function).parameters
 
 
-def test_a_file_whose_uploader_is_gone_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_uploaded_file_stays_in_memory_after_its_uploader_is_removed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """uploads.py"""
     stores: list[MemoryUploadedFileManager] = []
     add = MemoryUploadedFileManager.add_file
@@ -123,5 +127,5 @@ def test_a_file_whose_uploader_is_gone_stays_in_memory(monkeypatch: pytest.Monke
 
 
 def kept(store: MemoryUploadedFileManager) -> list[Any]:
-    """The files in memory, of all sessions."""
+    """Return the files of all sessions in memory."""
     return [file for files in store.file_storage.values() for file in files.values()]

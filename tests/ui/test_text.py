@@ -1,4 +1,4 @@
-"""Plain text, error messages, formatted figures, and one idempotency key per click."""
+"""Tests of plain text, error messages, formatted figures, and idempotency keys."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from services.records import JobRequest
 HOSTILE = "![x](http://evil.example/x.png) <img src=x> $x^2$ :material/home: `a` [b](c) **d** ~e~ # f | g"
 
 
-def test_every_character_that_markdown_could_read_is_escaped_in_a_label() -> None:
+def test_every_markdown_character_is_escaped_in_a_label() -> None:
     label = as_label(HOSTILE, 500)
     bare = label.replace("\\\\", "").replace(":small[]", "")
     for character in "![]()<>$:`*_~#|/=^":
         assert all(bare[at - 1] == "\\" for at, found in enumerate(bare) if found == character)
 
 
-def test_no_address_in_a_label_becomes_a_link() -> None:
+def test_a_url_in_a_label_does_not_become_a_link() -> None:
     for address in ("http://evil.example/x", "HTTPS://evil.example", "www.evil.example", "a@evil.example"):
         label = as_label(address)
-        # The signs that make it one do not stand together, and what is read is the same.
+        # The characters that make a link are separated, and the visible text is unchanged.
         assert not re.search(r"https?:\\?//|www\\?\.|@[a-z]", label.replace("\\", ""), re.IGNORECASE)
         assert label.replace(":small[]", "").replace("\\", "") == address
 
 
-def test_reordering_and_invisible_characters_are_named() -> None:
+def test_reordering_and_invisible_characters_are_replaced_by_their_names() -> None:
     assert plain("abc\u202edef\u200b\u2066") == "abc⟨RLO⟩def⟨ZWSP⟩⟨LRI⟩"
     assert plain("a\nb") == "a\nb"
 
 
-def test_a_long_text_is_cut_on_one_line() -> None:
+def test_a_long_text_is_put_on_one_line_and_truncated() -> None:
     assert one_line("a\n b\tc") == "a b c"
     assert one_line("x" * 100, 10) == "x" * 9 + "…"
 
 
-def test_text_is_shown_by_an_element_that_reads_no_markdown() -> None:
+def test_text_is_shown_by_an_element_without_markdown() -> None:
     def page() -> None:
         from app.ui.common.prompt_text import show_text
 
@@ -55,18 +55,18 @@ def test_text_is_shown_by_an_element_that_reads_no_markdown() -> None:
     assert not at.markdown
 
 
-def test_an_error_says_when_to_try_again() -> None:
+def test_an_error_message_contains_the_retry_time() -> None:
     assert in_words(LimitReached("That is all for today.", retry_after_s=300)).endswith("Try again in 5 min.")
     assert "Try again in 5 s." in in_words(Unavailable("The table is busy."))
 
 
-def test_a_refusal_names_its_rule_and_nothing_in_it_is_markdown() -> None:
+def test_a_moderation_message_names_its_rule_and_contains_no_markdown() -> None:
     error = Moderated("No ![x](y).", param="prompt", rule="W1", category="weapons", span=(0, 1))
     assert "W1" in in_words(error) and "weapons" in in_words(error)
     assert "![x]" not in in_words(error)
 
 
-def test_an_unexpected_error_becomes_a_reference_and_no_details() -> None:
+def test_an_unexpected_error_shows_a_reference_without_details() -> None:
     def page() -> None:
         from app.ui.common.error_boundary import error_boundary
 
@@ -89,7 +89,7 @@ def test_an_unexpected_error_becomes_a_reference_and_no_details() -> None:
         (1e-7, "under $0.000001"),
     ],
 )
-def test_prices_have_the_digits_they_need(usd: float, words: str) -> None:
+def test_prices_have_as_many_digits_as_needed(usd: float, words: str) -> None:
     assert dollars(usd) == words
 
 
@@ -103,7 +103,7 @@ def test_prices_have_the_digits_they_need(usd: float, words: str) -> None:
         ("fr", 0.0012, "0,0012\xa0$US"),
     ],
 )
-def test_prices_are_written_as_the_language_does(language: str, usd: float, words: str) -> None:
+def test_prices_are_localized(language: str, usd: float, words: str) -> None:
     with speaking(language):
         assert dollars(usd) == words
 
@@ -112,15 +112,15 @@ def test_prices_are_written_as_the_language_does(language: str, usd: float, word
     ("seconds", "words"),
     [(0.2, "under 1 s"), (12.4, "12 s"), (89, "89 s"), (120, "2 min"), (3600, "1 h"), (3900, "1 h 5 min")],
 )
-def test_times_are_rounded_for_people(seconds: float, words: str) -> None:
+def test_durations_are_rounded(seconds: float, words: str) -> None:
     assert duration(seconds) == words
 
 
-def test_about_is_not_said_of_what_is_under_something() -> None:
+def test_about_is_not_added_to_an_upper_bound() -> None:
     assert (about("6 s"), about("under 1 s")) == ("about 6 s", "under 1 s")
 
 
-def test_ages_sizes_and_counts_are_words() -> None:
+def test_ages_sizes_and_counts_are_formatted() -> None:
     now = datetime(2026, 5, 4, 12, tzinfo=UTC)
     ages = [ago(now - timedelta(seconds=s), now) for s in (5, 300, 7200, 90000)]
     assert ages == ["just now", "5 min ago", "2 h ago", "03 May 2026"]
@@ -131,16 +131,16 @@ def test_ages_sizes_and_counts_are_words() -> None:
 APPLE, ROCKET = (JobRequest(prompt="a red apple"),), (JobRequest(prompt="a rocket"),)
 
 
-def test_a_lost_answer_is_asked_for_again_under_its_own_key_however_late() -> None:
+def test_a_retry_after_a_lost_response_reuses_its_key_at_any_time() -> None:
     assert key_for(Attempt(APPLE, "k"), APPLE, now=1e6) == "k"
 
 
-def test_a_double_click_carries_the_same_key_and_a_later_press_a_new_one() -> None:
+def test_a_double_click_reuses_the_key_and_a_later_click_gets_a_new_one() -> None:
     last = Attempt(APPLE, "k", answered_at=100.0)
     assert key_for(last, APPLE, now=100.0 + DOUBLE_CLICK_S - 0.1) == "k"
     assert key_for(last, APPLE, now=100.0 + DOUBLE_CLICK_S + 0.1) != "k"
 
 
-def test_another_request_never_carries_the_key_of_the_last() -> None:
+def test_a_different_request_gets_a_new_key() -> None:
     assert key_for(Attempt(APPLE, "k", answered_at=100.0), ROCKET, now=100.0) != "k"
     assert len({key_for(None, APPLE, now=0.0) for _ in range(3)}) == 3

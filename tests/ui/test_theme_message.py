@@ -1,4 +1,4 @@
-"""The theme reaches the browser exactly as Streamlit would send it, and is computed once."""
+"""Tests that the theme message equals the one Streamlit would send and is computed only once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SECTIONS = (
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_a_section_is_what_streamlit_makes_of_it_the_second_time_too(section: str) -> None:
+def test_a_section_equals_streamlits_also_when_cached(section: str) -> None:
     theirs = NewSession()
     theme_message._work_out(theirs.custom_theme, section)
     for _ in range(2):
@@ -38,7 +38,7 @@ def test_a_section_is_what_streamlit_makes_of_it_the_second_time_too(section: st
         assert ours.SerializeToString(deterministic=True) == theirs.SerializeToString(deterministic=True)
 
 
-def test_our_theme_is_among_them() -> None:
+def test_the_message_contains_the_configured_theme() -> None:
     ours = NewSession()
     theme_message.populate(ours.custom_theme, "theme.light")
     assert ours.custom_theme.primary_color == get_options_for_section("theme.light")["primaryColor"]
@@ -46,7 +46,7 @@ def test_our_theme_is_among_them() -> None:
 
 @pytest.fixture
 def worked_out(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The sections whose options Streamlit reads from now on."""
+    """Records the sections whose options Streamlit reads."""
     monkeypatch.setattr(app_session, "_populate_theme_msg", theme_message._work_out)
     theme_message._theme.cache_clear()
     sections: list[str] = []
@@ -61,7 +61,7 @@ def worked_out(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def new_session_message() -> NewSession:
-    """The message that a Streamlit session sends when a run of a page starts."""
+    """Return the message that a Streamlit session sends when a page run starts."""
 
     async def made() -> NewSession:
         session = AppSession(
@@ -79,7 +79,7 @@ def new_session_message() -> NewSession:
     return asyncio.run(made())
 
 
-def test_streamlit_alone_works_the_theme_out_for_every_run(worked_out: list[str]) -> None:
+def test_stock_streamlit_computes_the_theme_for_every_run(worked_out: list[str]) -> None:
     """Once Streamlit fixes this, app/streamlit_internals/theme_message.py can be removed."""
     new_session_message()
     once = len(worked_out)
@@ -88,7 +88,7 @@ def test_streamlit_alone_works_the_theme_out_for_every_run(worked_out: list[str]
     assert len(worked_out) == 2 * once
 
 
-def test_a_run_gets_the_same_theme_from_memory(worked_out: list[str]) -> None:
+def test_a_run_gets_the_same_theme_from_the_cache(worked_out: list[str]) -> None:
     theirs = new_session_message().custom_theme
     theme_message.install()
     new_session_message()

@@ -1,4 +1,4 @@
-"""Every hostile file in every upload field: refused with a message or reduced to pixels, and never stored."""
+"""Tests of every hostile file in every upload field: refused or reduced to pixels, and never stored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from services.records import User
 from tests import hostile_files as files
 from tests.fields import file_fields
 
-# By the beginning of the key of its uploader; the values are what the code calls it.
+# Prefix of the uploader's key -> name of the field in the code.
 DOORS = {
     "recall_file": "recall_drop.recall_drop: Drop a picture from Atelier, A1111, ComfyUI, InvokeAI, or SwarmUI",
     "source_file": "source_picture._uploader: A PNG, JPEG or WebP picture",
@@ -29,19 +29,19 @@ DOORS = {
 CORPUS = files.refused() | files.refused_as_pictures() | files.beside_pixels()
 PIXELS = files.beside_pixels()
 HOSTILE_NAME = "![x](http://evil.example/n)<img id=pwn src=x>\u202egnp.png"
-# What is said of a file: a sentence, its signs escaped.
+# A message about a file: one sentence with escaped punctuation.
 SAID = r"(:red\[:material/error: )?[A-Z].*\\\.\]?$"
-# The largest file is 100 MB, and the test itself holds it more than once; one bomb that went off takes 900 MB.
+# The largest file is 100 MB, and the test holds more than one copy; one decompressed bomb takes 900 MB.
 MOST_GROWTH_KB = 600_000
 
 
-def test_every_place_that_takes_a_file_is_a_door_of_these_tests() -> None:
+def test_every_upload_field_in_the_code_is_covered_by_these_tests() -> None:
     assert set(DOORS.values()) == file_fields()
 
 
 @pytest.fixture
 def stores(monkeypatch: pytest.MonkeyPatch) -> list[MemoryUploadedFileManager]:
-    """The memory for uploads that each given file went through."""
+    """Records the upload store that received each file."""
     seen: list[MemoryUploadedFileManager] = []
     add = MemoryUploadedFileManager.add_file
 
@@ -54,7 +54,7 @@ def stores(monkeypatch: pytest.MonkeyPatch) -> list[MemoryUploadedFileManager]:
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_a_hostile_file_is_refused_in_words_or_made_harmless_and_kept_nowhere(
+def test_a_hostile_file_is_refused_with_a_message_or_sanitized_and_not_kept(
     door: str,
     open_page: Callable[..., AppTest],
     studio: Studio,
@@ -87,7 +87,7 @@ def test_a_hostile_file_is_refused_in_words_or_made_harmless_and_kept_nowhere(
         assert (taken is not None, bool(said)) == (name in PIXELS, name not in PIXELS), name
         if taken:
             folder = "uploads" if door == "source_file" else "masks"
-            # AppTest gives a parameter of the address as a list or as a text.
+            # AppTest returns a query parameter as a list or as a string.
             key = f"{maker.id}/{folder}/{''.join(taken)}"
             bare = make_clients(studio.settings).s3.get_object(Bucket=studio.settings.inputs_bucket, Key=key)
             kinds = {chunk.kind for chunk in chunks(bare["Body"].read())}
@@ -98,7 +98,7 @@ def test_a_hostile_file_is_refused_in_words_or_made_harmless_and_kept_nowhere(
 
 
 def choose_source(at: AppTest, studio: Studio, maker: User, size: tuple[int, int]) -> None:
-    """Makes the form draw over a new picture of that size, with an empty mask."""
+    """Choose a new source picture of that size in the form, with an empty mask."""
     at.query_params.clear()
     at.query_params["source"] = studio.sources.keep(maker, files.png(size=size)).id
     at.session_state[source_choice.CHOSEN] = None

@@ -1,4 +1,4 @@
-"""The viewer: comparing, variations, drawing again, sharing, and the facts about a picture."""
+"""Tests of the viewer: comparison, variations, reproduction, sharing, and the facts about a picture."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def picture(job: Job, studio: Studio, maker: User) -> Image:
 
 @pytest.fixture
 def opened(in_dialog: Dialog, picture: Image, job: Job) -> Callable[[str], AppTest]:
-    """`opened("share")`: the viewer on the second of two pictures, with that panel open."""
+    """`opened("share")`: the viewer at the second of two pictures, with that panel open."""
 
     def open_it(panel: str) -> AppTest:
         at = in_dialog(viewer.show_picture, job.image_ids)
@@ -49,7 +49,7 @@ def opened(in_dialog: Dialog, picture: Image, job: Job) -> Callable[[str], AppTe
     return open_it
 
 
-def test_everything_about_a_picture_is_listed_and_can_be_copied(job: Job, picture: Image) -> None:
+def test_all_facts_about_a_picture_are_listed_and_can_be_copied(job: Job, picture: Image) -> None:
     rows = (
         picture_facts.settings(picture, job) | picture_facts.origin(job) | picture_facts.account(picture, job)
     )
@@ -61,7 +61,7 @@ def test_everything_about_a_picture_is_listed_and_can_be_copied(job: Job, pictur
     )
 
 
-def test_the_price_of_one_picture_is_its_share(job: Job) -> None:
+def test_the_price_of_one_picture_is_its_share_of_the_jobs_price(job: Job) -> None:
     assert picture_facts.price_words(job.model_copy(update={"cost_usd": 0.04})) == (
         "$0.02, its share of $0.04 for 2 pictures"
     )
@@ -70,7 +70,7 @@ def test_the_price_of_one_picture_is_its_share(job: Job) -> None:
     )
 
 
-def test_a_hostile_prompt_reaches_the_components_as_data_only(
+def test_a_hostile_prompt_is_passed_to_the_components_only_as_data(
     in_dialog: Dialog, draw: Callable[..., Job]
 ) -> None:
     hostile = "</script><img src=x onerror=alert(1)> \u202e"
@@ -94,11 +94,11 @@ def test_a_hostile_prompt_reaches_the_components_as_data_only(
         {"kind": "erase"},
     ],
 )
-def test_the_picture_ignores_what_no_picture_would_send(sent: object) -> None:
+def test_invalid_messages_of_the_zoom_component_are_ignored(sent: object) -> None:
     assert zoom.action(sent) is None
 
 
-def test_a_step_goes_to_the_neighbor_and_not_past_the_end(
+def test_a_step_moves_to_the_neighbor_but_not_past_the_end(
     studio: Studio, maker: User, picture: Image, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state: dict[str, Any] = {}
@@ -125,14 +125,14 @@ def test_two_pictures_in_the_url_are_compared_and_their_differences_are_listed(
 
 
 @pytest.mark.parametrize("page", ["app/pages/generate.py", "app/pages/history.py"])
-def test_a_link_opens_on_the_other_pages_too(
+def test_a_link_to_a_picture_opens_on_other_pages_too(
     open_page: Callable[..., AppTest], picture: Image, page: str
 ) -> None:
     assert '"alt": "a red apple"' in components(open_page(page, query={"image": picture.id}))
 
 
 @pytest.mark.parametrize("pair", ["{mine},{foreign}", "{mine}", "{mine},{mine},{mine}", ",", "../..,x"])
-def test_a_comparison_with_what_is_not_ones_own_looks_like_one_with_nothing(
+def test_a_comparison_with_another_users_or_a_missing_picture_shows_nothing(
     open_page: Callable[..., AppTest], picture: Image, other: User, draw: Callable[..., Job], pair: str
 ) -> None:
     asked = pair.format(mine=picture.id, foreign=picture.id)
@@ -141,12 +141,12 @@ def test_a_comparison_with_what_is_not_ones_own_looks_like_one_with_nothing(
     assert not at.exception
 
 
-def test_facts_that_only_one_has_count_as_different() -> None:
+def test_facts_of_only_one_picture_count_as_different() -> None:
     differ, same = differing({"Seed": "1", "Steps": "8"}, {"Seed": "1", "Strength": "0.5"})
     assert differ == {"Steps": ("8", "–"), "Strength": ("–", "0.5")} and same == {"Seed": "1"}
 
 
-def test_variations_are_priced_drawn_with_the_next_seeds_and_never_the_same_twice(
+def test_variations_are_priced_and_drawn_with_new_seeds_each_time(
     opened: Callable[[str], AppTest], studio: Studio, endpoint: ScriptedEndpoint, maker: User, job: Job
 ) -> None:
     at = opened("variations")
@@ -159,7 +159,7 @@ def test_variations_are_priced_drawn_with_the_next_seeds_and_never_the_same_twic
     assert "seeds 13 to 16" in words(opened("variations"))
 
 
-def test_a_picture_is_shared_and_taken_back(
+def test_a_picture_is_shared_and_the_share_revoked(
     opened: Callable[[str], AppTest], studio: Studio, maker: User
 ) -> None:
     at = opened("share")
@@ -175,7 +175,7 @@ def test_a_picture_is_shared_and_taken_back(
         studio.shares.look(token)
 
 
-def test_expiry_and_view_count_of_a_link_are_shown_in_words() -> None:
+def test_expiry_and_view_count_of_a_link_have_texts() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     share = Share(id="x", image_id="y", created_at=now, expires_at=now + LIVES[1])
     assert share_panel.words(share, now) == "Expires in 24 hours, not opened yet"
@@ -187,7 +187,7 @@ def test_expiry_and_view_count_of_a_link_are_shown_in_words() -> None:
     assert share_panel.words(busy, now) == "Expires in 7 days, opened at least 1,000 times"
 
 
-def test_a_picture_is_drawn_again_and_found_identical_and_says_with_what(
+def test_a_reproduction_is_compared_and_shows_its_origin(
     opened: Callable[[str], AppTest], studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     at = opened("again")
@@ -204,7 +204,7 @@ def test_a_picture_is_drawn_again_and_found_identical_and_says_with_what(
     assert at.session_state[viewer.COMPARED][1] == f"{again.id}-0"
 
 
-def test_a_changed_model_is_announced_before_and_marked_after(
+def test_a_changed_model_is_shown_before_and_after_a_reproduction(
     opened: Callable[[str], AppTest],
     studio: Studio,
     endpoint: ScriptedEndpoint,
@@ -224,7 +224,7 @@ def test_a_changed_model_is_announced_before_and_marked_after(
     assert "**Weights** has changed" in words(at) and "now  fedcba987654" in words(at)
 
 
-def test_a_rerun_that_failed_says_why(
+def test_a_failed_reproduction_shows_the_reason(
     opened: Callable[[str], AppTest], studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     opened("again").button(key="reproduction_draw").click().run()
@@ -235,7 +235,7 @@ def test_a_rerun_that_failed_says_why(
     assert "The model" in words(opened("again"))
 
 
-def test_a_difference_is_described_in_a_sentence() -> None:
+def test_a_difference_between_pictures_is_described_in_a_sentence() -> None:
     found = Difference(largest=3, differing=10, pixels=16384, amplified=64)
     assert difference_words(found) == "10 of 16,384 pixels differ (under 0.1 %), by at most 3 of 255 levels."
     most = Difference(largest=200, differing=8192, pixels=16384)

@@ -1,4 +1,4 @@
-"""A real Chromium and studios for it: full ones as `make run` starts, with or without a model, and bare ones."""
+"""Fixtures: Chromium, whole studios as `make run` starts them, with or without a model, and single servers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from local.processes import LOOPBACK, ROOT, STUDIO_PYTHON, Child, answers, any_f
 from tests.cloud import EmbeddedCloud, studio_environment
 from tests.running import WITHOUT_A_MODEL, RunningStudio
 
-# Chromium is slow to draw while the model uses both cores. Nothing is slower for it when all is well: waits end when
-# what they wait for is there, and `expect` would else give up after 5 s.
+# Chromium renders slowly while the model uses both cores. Passing tests do not take longer: a wait ends when its
+# condition holds. The default of `expect` is 5 s.
 TIMEOUT_MS = 60_000
 FLAGS = [
     "--no-sandbox",
@@ -33,10 +33,10 @@ SCREENSHOT_MS = 5000
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The system's Chromium; the tests fail, and do not pass over, where there is none.
+    """The system's Chromium; tests fail, and are not skipped, if it is missing.
 
-    For a module and no longer: while it lives, Playwright's event loop runs in this thread, and a test of another
-    module that starts its own could not.
+    Module scope, because Playwright's event loop occupies this thread meanwhile, and a test of another module
+    could not start its own loop.
     """
     folders = [Path(folder) for folder in os.environ["PATH"].split(os.pathsep)]
     found = [folder / name for name in CHROMIUM_NAMES for folder in folders if (folder / name).exists()]
@@ -50,7 +50,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(chromium: Browser) -> Iterator[BrowserContext]:
-    """A browser without cookies or cache."""
+    """A browser context without cookies or cache."""
     context = chromium.new_context(viewport={"width": 1360, "height": 900}, accept_downloads=True)
     context.set_default_timeout(TIMEOUT_MS)
     yield context
@@ -59,17 +59,17 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """Its first window; a screenshot at the end of the test, passed or failed, is left in build/stories."""
+    """A page of the context; at the end of the test, passed or failed, its screenshot is saved in build/stories."""
     page = context.new_page()
     yield page
-    # A window that was closed or is gone with its browser shows nothing; that is no fault of the story.
+    # A page that is closed, or whose browser is gone, has no screenshot; this must not fail the test.
     with suppress(Error):
         page.screenshot(path=STORIES / f"{request.node.name}.png", timeout=SCREENSHOT_MS)
 
 
 @pytest.fixture(scope="session")
 def studio_without_a_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
-    """One whole studio for all stories that need pictures, whatever they show."""
+    """One whole studio with a stub model for all tests to which the content of pictures does not matter."""
     studio = RunningStudio(tmp_path_factory.mktemp("stub") / "home", launcher=WITHOUT_A_MODEL)
     yield studio
     studio.stop()
@@ -77,7 +77,7 @@ def studio_without_a_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="session")
 def studio_with_pocket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
-    """One whole studio for all stories that look at what is drawn."""
+    """One whole studio with the pocket model for all tests that check the content of pictures."""
     studio = RunningStudio(tmp_path_factory.mktemp("studio") / "home")
     yield studio
     studio.stop()
@@ -85,9 +85,9 @@ def studio_with_pocket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run
 
 @pytest.fixture(scope="module")
 def running(request: pytest.FixtureRequest) -> RunningStudio:
-    """A whole studio with a maker and an admin of this file's own: the stories of another file are other people's.
+    """A whole studio with a separate maker and admin for each test file, so that files do not affect each other.
 
-    No model is behind it, unless the file says `MODEL = "pocket"`.
+    It has no real model unless the file sets `MODEL = "pocket"`.
     """
     real = getattr(request.module, "MODEL", None) == "pocket"
     studio: RunningStudio = request.getfixturevalue(
@@ -101,7 +101,7 @@ def running(request: pytest.FixtureRequest) -> RunningStudio:
 def start_studio(
     cloud: EmbeddedCloud, tmp_path: Path
 ) -> Callable[..., AbstractContextManager[tuple[str, dict[str, str]]]]:
-    """`with start_studio(AUTH_MODE="local") as (url, environment)`: a freshly started server, no model behind it."""
+    """`with start_studio(AUTH_MODE="local") as (url, environment)`: a freshly started server without a model."""
 
     @contextmanager
     def started(**variables: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -127,7 +127,7 @@ def start_studio(
 
 
 def sign_in(page: Page, url: str, person: dict[str, str], *, button: str = "Sign in") -> None:
-    """Opens `url` and signs in on the hosted page; `button` says so in the browser's language."""
+    """Open `url` and sign in on the hosted page; `button` is the button's label in the browser's language."""
     page.goto(url)
     page.get_by_role("button", name=button).click()
     page.locator("input[name=username]").fill(person["email"])
@@ -136,24 +136,24 @@ def sign_in(page: Page, url: str, person: dict[str, str], *, button: str = "Sign
 
 
 def heading(page: Page, name: str) -> None:
-    """Waits until the page with that title is shown."""
+    """Wait until the page with that title is shown."""
     page.get_by_role("heading", name=name, exact=True).wait_for()
 
 
 def generate(page: Page, prompt: str) -> None:
-    """Types a prompt and submits it by keyboard."""
+    """Type a prompt and submit it by keyboard."""
     page.get_by_label("Prompt", exact=True).fill(prompt)
     page.keyboard.press("Control+Enter")
 
 
-# Nothing ran and nothing moved for this long: what a click changes is sent, drawn, and in its final place.
+# A page counts as settled after this long without a script run or a layout change.
 QUIET_MS = 300
 
 
 def settled(page: Page) -> None:
-    """Waits until the page has processed the last action and its layout no longer changes.
+    """Wait until the page has processed the last action and its layout no longer changes.
 
-    A click on a page that still moves can begin on a button and end beside it.
+    While the layout still moves, a click can begin on a button and end beside it.
     """
     page.evaluate(
         """async (quietMs) => {

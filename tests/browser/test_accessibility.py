@@ -1,4 +1,4 @@
-"""Every page and dialog by axe-core (WCAG 2.2 AA), light and dark, from 320 px to desktop, and at 200 % zoom."""
+"""Tests of every page and dialog with axe-core (WCAG 2.2 AA): light, dark, 320 px to desktop, and 200 % zoom."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_BAR = """() => {
   for (const bar of document.querySelectorAll('[data-testid="stLayoutWrapper"]:has(> .st-key-press_bar)'))
     bar.style.position = "static"
 }"""
-# Resolves when what fades has faded; what never ends, as a spinner, is waited for a second at most.
+# Resolves when all animations have finished, or after 1 s if one is endless, such as a spinner.
 FADED = """() => Promise.race([
   Promise.all(document.getAnimations().map((one) => one.finished.catch(() => {}))),
   new Promise((resolve) => setTimeout(resolve, 1000)),
@@ -32,27 +32,27 @@ SIZES = ((1360, 900), (680, 450), (320, 640))
 
 
 def faults(page: Page, rules: dict[str, Any] = RULES) -> list[str]:
-    """Returns axe-core's findings, one line each: the rule and the first element."""
-    # What the bar that stays in sight covers comes out from below it by scrolling.
+    """Return axe-core's findings, one line each: the rule and the first element."""
+    # Make the sticky bar static: users can scroll the content that it covers into view.
     page.evaluate(NO_BAR)
     found = Axe().run(page, options=rules).response["violations"]
     return [f"{fault['id']} ({fault['impact']}): {fault['nodes'][0]['html'][:200]}" for fault in found]
 
 
 def faults_in_both_colors(page: Page) -> list[str]:
-    """Checks light and dark, the second one only for color rules. Leaves the page in the second theme."""
+    """Check the current theme, then the other one for color rules only; the page stays in the other theme."""
     found = faults(page)
     now = page.locator(".stApp").evaluate("app => getComputedStyle(app).colorScheme")
     other: Any = "light" if now == "dark" else "dark"
     page.emulate_media(color_scheme=other)
     expect(page.locator(".stApp")).to_have_css("color-scheme", other)
-    # Colors fade from one to the other.
+    # Colors change in a transition.
     page.evaluate(FADED)
     return found + [f"{other}: {fault}" for fault in faults(page, CONTRAST)]
 
 
 def still(page: Page) -> None:
-    """Waits until no run of the page is going on."""
+    """Wait until no script run is in progress."""
     page.locator("[data-testid='stApp'][data-test-script-state='notRunning']").wait_for()
 
 
@@ -66,11 +66,11 @@ def open_viewer(page: Page) -> None:
     page.get_by_role("dialog").wait_for()
 
 
-# What a page shows when one asks for it, by its path.
+# Page path -> action that opens more of the page.
 STATES: dict[str, Callable[[Page], None]] = {"": open_advanced, "gallery": open_viewer}
 
 
-def test_no_page_has_a_fault_that_axe_finds(running: RunningStudio, page: Page) -> None:
+def test_axe_finds_no_violation_on_any_page(running: RunningStudio, page: Page) -> None:
     page.emulate_media(color_scheme="light")
     page.goto(running.url)
     page.get_by_role("button", name="Sign in").wait_for()
@@ -84,7 +84,7 @@ def test_no_page_has_a_fault_that_axe_finds(running: RunningStudio, page: Page) 
         for entry in PAGES:
             page.goto(f"{running.url}/{entry.path}")
             page.locator(".st-key-page_head h1").wait_for()
-            # What the page asks the services for comes after its title.
+            # Content from the services appears after the title.
             still(page)
             at = f"{entry.title}, {width} px"
             wrong[at] = faults_in_both_colors(page)
@@ -94,7 +94,7 @@ def test_no_page_has_a_fault_that_axe_finds(running: RunningStudio, page: Page) 
                 wrong[f"{at}, opened"] = faults_in_both_colors(page)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert {name: found for name, found in wrong.items() if found} == {}
-    # And it would find one.
+    # Control: a planted violation is found.
     page.evaluate("document.body.append(document.createElement('img'))")
     assert [fault.split()[0] for fault in faults(page)] == ["image-alt"]
 
@@ -108,7 +108,7 @@ class Looks:
         self.wrong: dict[str, list[str]] = {}
 
     def look(self, at: str, shown: Locator) -> None:
-        """Waits for `shown` and for the page to be still, then looks."""
+        """Wait for `shown` and for the page to be idle, then check."""
         shown.first.wait_for()
         still(self.page)
         self.seen.append(at)
@@ -116,12 +116,12 @@ class Looks:
             self.wrong[at] = found
 
     def close(self) -> None:
-        """Closes the dialog or popover that is open."""
+        """Close the open dialog or popover."""
         self.page.keyboard.press("Escape")
         expect(self.page.get_by_role("dialog")).to_have_count(0)
 
 
-def test_no_dialog_has_a_fault_that_axe_finds(running: RunningStudio, page: Page, chromium: Browser) -> None:
+def test_axe_finds_no_violation_in_any_dialog(running: RunningStudio, page: Page, chromium: Browser) -> None:
     looks = Looks(page)
     page.emulate_media(color_scheme="light")
     sign_in(page, running.url, running.credentials["maker"])
@@ -169,7 +169,7 @@ def _in_the_form(page: Page, looks: Looks) -> None:
     page.get_by_role("button", name="From a file").click()
     drop = page.get_by_test_id("stPopoverBody").locator("input[type=file]")
     drop.set_input_files({"name": "d.png", "mimeType": "image/png", "buffer": files.SVG})
-    looks.look("a mask that is none", page.get_by_text("The mask must be a PNG"))
+    looks.look("an invalid mask", page.get_by_text("The mask must be a PNG"))
     page.keyboard.press("Escape")
 
 
@@ -193,9 +193,9 @@ def _in_the_gallery(page: Page, looks: Looks) -> None:
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_have_count(0)
     dock.get_by_role("button", name="ZIP").click()
-    looks.look("a ZIP to order", dialog.get_by_role("button", name="Create ZIP"))
+    looks.look("a ZIP to create", dialog.get_by_role("button", name="Create ZIP"))
     dialog.get_by_role("button", name="Create ZIP").click()
-    looks.look("a ZIP to fetch", dialog.get_by_role("link", name="Download"))
+    looks.look("a ZIP to download", dialog.get_by_role("link", name="Download"))
     looks.close()
     dock.get_by_role("button", name="Compare").click()
     looks.look("a comparison", page.get_by_role("slider"))
@@ -214,7 +214,7 @@ def _in_a_share(page: Page, looks: Looks, chromium: Browser) -> None:
     looks.look("a share", dialog.get_by_role("button", name="Stop sharing"))
     address = dialog.get_by_test_id("stCode").filter(has_text="http").first.inner_text().strip()
     looks.close()
-    # It has no script and no colors to wait for: what it wears is the system's.
+    # The public page has no script and follows the system's color scheme, so nothing has to be waited for.
     for colors in ("light", "dark"):
         stranger = chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme=colors)
         theirs = stranger.new_page()

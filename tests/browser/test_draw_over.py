@@ -1,4 +1,4 @@
-"""Drawing over a picture: uploaded and masked by mouse and keys, and from the viewer by touch."""
+"""Tests of image-to-image and inpainting: an upload masked by mouse, keys, and pen; a gallery picture by touch."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tests.browser.conftest import TIMEOUT_MS, generate, heading, settled, sign_
 from tests.running import RunningStudio
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
-# What is kept and what is drawn are looked at, pixel by pixel.
+# The real model, because kept and redrawn pixels are compared.
 MODEL = "pocket"
 
-# An autoencoder is not asked for what is kept: only the soft edge of the mask and rounding differ.
+# The kept area does not pass through the autoencoder: only the soft edge of the mask and rounding differ.
 TOLERANCE = 1.0
-# A stroke that is drawn again in one piece has other soft edges than one drawn while the mouse moved.
+# Undo redraws a stroke in one piece, with slightly different soft edges than while the mouse moved.
 EDGES = 0.002
 
 
 def photograph() -> bytes:
-    """A wide JPEG, red on the left and green on the right, with a place in it."""
+    """Return a wide JPEG with a GPS location: red on the left, green on the right."""
     picture = Pillow.new("RGB", (640, 480), "white")
     draw = ImageDraw.Draw(picture)
     draw.ellipse((60, 120, 300, 360), fill="#c33")
@@ -39,7 +39,7 @@ def photograph() -> bytes:
 
 
 def stroke(page: Page, canvas: Locator, *points: tuple[float, float]) -> None:
-    """Moves the pressed mouse through points given as shares of the canvas."""
+    """Drag the mouse through points given as fractions of the canvas."""
     canvas.evaluate("canvas => canvas.scrollIntoView({block: 'center'})")
     box = canvas.bounding_box()
     assert box is not None
@@ -51,7 +51,7 @@ def stroke(page: Page, canvas: Locator, *points: tuple[float, float]) -> None:
 
 
 def painted(canvas: Locator) -> float:
-    """The share of the canvas that is painted."""
+    """Return the painted fraction of the canvas."""
     share: float = canvas.evaluate(
         """canvas => {
           const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
@@ -64,7 +64,7 @@ def painted(canvas: Locator) -> float:
 
 
 def wait_painted(page: Page, canvas: Locator) -> None:
-    """Waits until a stored mask is loaded into the canvas."""
+    """Wait until a stored mask is loaded into the canvas."""
     canvas.wait_for()
     for _ in range(100):
         if painted(canvas):
@@ -79,18 +79,18 @@ def fetched(address: str) -> Pillow.Image:
 
 
 def difference(left: Pillow.Image, right: Pillow.Image, box: tuple[int, int, int, int]) -> float:
-    """Mean difference inside `box`, in levels of 255."""
+    """Return the mean difference inside `box`, on a scale of 0 to 255."""
     return sum(ImageStat.Stat(ImageChops.difference(left.crop(box), right.crop(box))).mean) / 3
 
 
 def finished(page: Page, running: RunningStudio) -> Any:
-    """The job in the page's address, once it succeeded."""
+    """Wait for the job in the page's URL to end and return it."""
     page.wait_for_url("**job=*")
     job_id = page.url.partition("job=")[2].partition("&")[0]
     return running.wait_for_job(job_id, "succeeded", "failed")
 
 
-def test_an_upload_is_redrawn_only_where_a_mask_was_painted_and_a_reload_keeps_both(
+def test_an_upload_is_redrawn_only_under_the_painted_mask_and_both_survive_a_reload(
     running: RunningStudio, page: Page, tmp_path: Path
 ) -> None:
     file = tmp_path / "photograph.jpg"
@@ -109,7 +109,7 @@ def test_an_upload_is_redrawn_only_where_a_mask_was_painted_and_a_reload_keeps_b
     page.get_by_role("button", name="Generate").click()
     page.get_by_text("The prompt is empty").or_(page.get_by_text("Nothing is painted yet")).first.wait_for()
 
-    # Over the right half of what is kept of it; then everything that can be undone, by button and by key.
+    # Paint over the right half of the crop, then test every undoable action by button and by key.
     stroke(page, canvas, (0.75, 0.05), (0.75, 0.95), (0.68, 0.95), (0.68, 0.05))
     page.wait_for_url("**mask=*")
     first = painted(canvas)
@@ -163,7 +163,7 @@ def test_an_upload_is_redrawn_only_where_a_mask_was_painted_and_a_reload_keeps_b
 
 
 def _paint_while_the_studio_answers(page: Page, canvas: Locator, first: float) -> None:
-    """A response to the previous stroke that arrives during a stroke does not change the current one."""
+    """Check that the response to the previous stroke does not change a stroke in progress."""
     page.get_by_role("button", name="Brush").click()
     stroke(page, canvas, (0.3, 0.1), (0.3, 0.15))
     box = canvas.bounding_box()
@@ -183,7 +183,7 @@ def _paint_while_the_studio_answers(page: Page, canvas: Locator, first: float) -
 
 
 def _paint_with_a_pen(page: Page, canvas: Locator, first: float) -> None:
-    """Its tip paints, its other end erases."""
+    """Check that a pen's tip paints and its other end erases."""
     box = canvas.bounding_box()
     assert box is not None
     pen = page.context.new_cdp_session(page)
@@ -193,7 +193,7 @@ def _paint_with_a_pen(page: Page, canvas: Locator, first: float) -> None:
         pen.send("Input.dispatchMouseEvent", event)
     drawn = painted(canvas)
     assert drawn > first + 0.005
-    # The protocol knows no such button: the events are made in the page.
+    # The DevTools protocol does not support the eraser button, so the events are created in the page.
     canvas.evaluate(
         """(canvas, [x, y]) => {
           for (const [kind, down] of [["down", 0], ["move", 40], ["move", 80], ["up", 80]])
@@ -210,9 +210,7 @@ def _paint_with_a_pen(page: Page, canvas: Locator, first: float) -> None:
     assert painted(canvas) == pytest.approx(first, abs=EDGES)
 
 
-def test_a_telephone_paints_over_a_picture_of_the_gallery_by_finger(
-    running: RunningStudio, chromium: Browser
-) -> None:
+def test_a_gallery_picture_is_masked_by_touch_on_a_phone(running: RunningStudio, chromium: Browser) -> None:
     earlier = running.ask("POST", "/v1/jobs", {"prompt": "a red apple", "steps": 8}, Prefer="wait=60")
     earlier = running.wait_for_job(earlier["id"], "succeeded")
     context = chromium.new_context(viewport={"width": 320, "height": 700}, has_touch=True, is_mobile=True)
@@ -225,7 +223,7 @@ def test_a_telephone_paints_over_a_picture_of_the_gallery_by_finger(
     picture, canvas = page.locator(".painter .picture"), page.locator(".painter canvas.mask")
     picture.wait_for()
     assert f"source={image['id']}" in page.url
-    # Its size is one that the model draws: nothing is cut and nothing else is offered.
+    # The model supports the picture's size, so it is not cropped and "Use its size" is not offered.
     expect(page.locator(".painter .frame")).to_be_hidden()
     expect(page.get_by_role("button", name="Use its size")).to_have_count(0)
     page.get_by_text("Paint a mask").tap()
@@ -241,7 +239,7 @@ def test_a_telephone_paints_over_a_picture_of_the_gallery_by_finger(
     for kind, (across, down) in zip(("touchStart", *["touchMove"] * 3), path, strict=True):
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": across, "y": down}]})
         if kind == "touchStart":
-            # Another finger, or the hand that holds it, neither paints nor ends what the first one does.
+            # A second touch, such as the palm, neither paints nor ends the first one's stroke.
             canvas.evaluate(
                 """canvas => {
                   for (const kind of ["down", "move", "up"])
@@ -267,7 +265,7 @@ def test_a_telephone_paints_over_a_picture_of_the_gallery_by_finger(
     assert difference(source, drawn, (0, 0, 76, 128)) <= TOLERANCE
     assert difference(source, drawn, (96, 16, 108, 112)) > 3
 
-    # What it was drawn over comes along when all of it is used again.
+    # "Use all" restores the source picture and the mask too.
     page.goto(f"{running.url}/gallery?image={job['output'][0]['id']}")
     page.get_by_role("dialog").get_by_role("button", name="Use all").tap()
     heading(page, "Create")

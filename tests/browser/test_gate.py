@@ -1,4 +1,4 @@
-"""Access in a real browser: each page's path while signed out on a fresh server, and the password sign-in."""
+"""Tests of access in a browser: each page's path while signed out on a fresh server, and the local sign-in."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 
 @pytest.mark.parametrize("path", [entry.path for entry in PAGES])
-def test_a_page_asked_first_thing_and_logged_out_shows_only_the_sign_in(
+def test_the_first_page_requested_from_a_fresh_server_shows_only_the_sign_in(
     path: str, start_studio: StartStudio, page: Page
 ) -> None:
     with start_studio() as (url, _):
@@ -48,7 +48,7 @@ def test_a_page_asked_first_thing_and_logged_out_shows_only_the_sign_in(
         assert upgrade_status(url, origin="http://localhost:1") == 403
 
 
-def test_a_private_install_signs_in_by_password_stays_signed_in_and_signs_out(
+def test_a_user_of_a_private_install_signs_in_by_password_and_signs_out(
     start_studio: StartStudio, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch = Watch(page)
@@ -62,7 +62,7 @@ def test_a_private_install_signs_in_by_password_stays_signed_in_and_signs_out(
         watch.type("local_sign_in.html: username", user_name, HTML)
         watch.type("local_sign_in.html: password", secret, ALL, press="Enter")
         watch.look("a sign-in that fails", "The username or password is wrong.")
-        # What was typed is there again, but for the password; the page asked for is still the one.
+        # The typed username is kept, the password is not, and the URL is still that of the requested page.
         expect(user_name).to_have_value(HTML)
         expect(secret).to_have_value("")
         assert page.url == f"{url}/gallery"
@@ -77,14 +77,14 @@ def test_a_private_install_signs_in_by_password_stays_signed_in_and_signs_out(
         assert COOKIE not in page.evaluate("document.cookie")
         page.get_by_role("link", name="Account").click()
         watch.look("a person's name", page.locator(".st-key-identity").get_by_text(HTML), "mia@example.com")
-        # The way out of another site leads nowhere.
+        # A sign-out request that does not come from the studio's page has no effect.
         page.goto(f"{url}/auth/logout")
         page.locator(".st-key-icon_sign_out").wait_for()
         page.get_by_role("link", name="Account").click()
         page.locator(".st-key-account_sign_out").get_by_role("button").first.click()
         user_name.wait_for()
         signed_out(page)
-        # A copy of the cookie is worth nothing any more.
+        # A copy of the cookie is no longer valid.
         page.context.add_cookies([{"name": COOKIE, "value": cookie["value"], "url": url}])
         page.goto(f"{url}/history")
         user_name.wait_for()
@@ -94,7 +94,7 @@ def test_a_private_install_signs_in_by_password_stays_signed_in_and_signs_out(
         user_name.wait_for()
         signed_out(page)
         assert watch.typed == {field for field in text_fields() if field.startswith("local_sign_in.")}
-        # Streamlit serves nothing of the package that checks the passwords.
+        # Streamlit does not serve the component of the package that checks the passwords.
         component = "extra_streamlit_components.CookieManager.cookie_manager"
         assert page.request.get(f"{url}/component/{component}/index.html").status == 404
         watch.hosts.discard("")
@@ -102,23 +102,23 @@ def test_a_private_install_signs_in_by_password_stays_signed_in_and_signs_out(
 
 
 def sign_in(page: Page, password: str) -> None:
-    """Types the name and password of `mia` into the form."""
+    """Sign in as `mia` with the form."""
     page.get_by_label("Username").fill("mia")
     page.get_by_label("Password", exact=True).fill(password)
     page.get_by_role("button", name="Sign in").click()
 
 
 def signed_out(page: Page) -> None:
-    """Waits until the browser has been to the server, which clears the cookie."""
+    """Wait until the browser has visited the sign-out route, which clears the cookie."""
     for _ in range(100):
         if COOKIE not in {cookie["name"] for cookie in page.context.cookies()}:
             return
         page.wait_for_timeout(100)
-    raise AssertionError("the cookie is still there")
+    raise AssertionError("the cookie was not cleared")
 
 
 def add_mia(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
-    """Adds the user `mia` to the studio of that environment; returns her password."""
+    """Add the user `mia` to the studio of that environment and return her password."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     password = new_password()
@@ -133,7 +133,7 @@ def add_mia(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str
 
 
 def upgrade_status(url: str, *, origin: str) -> int:
-    """Returns the status of a WebSocket request from a page of `origin`; 101 means accepted."""
+    """Return the status of a WebSocket request from a page of `origin`; 101 means accepted."""
     connection = HTTPConnection(urlsplit(url).netloc, timeout=20)
     headers = {
         "Origin": origin,

@@ -1,4 +1,4 @@
-"""Hostile text, typed into every field that a user can fill and shown on every page that displays it."""
+"""Tests that hostile text in every field that a user can fill is displayed as plain text on every page."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tests.running import RunningStudio
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
-# Short enough for names and tags: HTML, markdown, LaTeX, a directive, and characters that turn and hide text.
+# Short enough for names and tags: HTML, Markdown, LaTeX, a directive, and reordering and invisible characters.
 HTML = "<img id=pwn src=//evil.example/a>"
 MARKDOWN = "![x](http://evil.example/b)**b**"
 LATEX = "$x^2$ :red[y] c\u202etxt\u200b"
 ALL = f"{HTML} {MARKDOWN} {LATEX} <script>pwned=1</script> <a href=javascript:pwned=1>z</a> https://evil.example/c "
 LONGEST = (ALL * 20)[:2000]
-# The name of a file holds no slash. Streamlit's uploader shows it as it is, so what turns text is not in it.
+# A file name has no slash. Streamlit's uploader shows it unchanged, so it has no reordering characters.
 FILE_NAME = "<img id=pwn src=x onerror=pwned=1>![x](evil.example)**b** $x^2$ :red[y]"
 
-# Everything on the page, the insides of components too, but for what fields hold as their value.
+# Inspects the whole page, including components, except the values of fields.
 LOOK = r"""() => {
   const found = [];
   const look = (root) => {
@@ -47,31 +47,31 @@ LOOK = r"""() => {
 
 
 class Watch:
-    """Records every request of a browser, fills its fields, and inspects its pages."""
+    """Records every request of a browser, fills fields, and inspects pages."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
         self.hosts: set[str] = set()
         self.seen: list[str] = []
-        # As tests/fields.py names them.
+        # Names as in tests/fields.py.
         self.typed: set[str] = set()
         page.context.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
 
     def type(self, field: str, place: Locator, text: str, *, press: str | None = None) -> None:
-        """Types `text` into the field that the code calls `field`, over what is in it."""
+        """Replace the content of the field named `field` with `text`."""
         place.fill(text)
         if press is not None:
             place.press(press)
         self.typed.add(field)
 
     def give(self, field: str, place: Locator, content: bytes, *, ending: str = "png") -> None:
-        """Gives a file of a hostile name to the uploader that the code calls `field`."""
+        """Upload a file with a hostile name to the uploader named `field`."""
         name = f"{FILE_NAME}.{ending}"
         place.set_input_files({"name": name, "mimeType": f"image/{ending}", "buffer": content})
         self.typed.add(field)
 
     def look(self, at: str, *shown: Locator | str) -> None:
-        """Waits until all of `shown` is to be seen, then checks that nothing on the page was interpreted."""
+        """Wait until all of `shown` is visible, then check that no text on the page was interpreted."""
         for what in shown:
             place = self.page.get_by_text(what) if isinstance(what, str) else what
             place.first.wait_for()
@@ -80,11 +80,9 @@ class Watch:
         self.seen.append(at)
 
 
-def test_hostile_text_is_shown_as_it_was_typed_wherever_it_can_be_typed(
-    running: RunningStudio, page: Page
-) -> None:
+def test_hostile_text_from_every_field_is_shown_as_plain_text(running: RunningStudio, page: Page) -> None:
     watch = Watch(page)
-    # An admin: a maker with a page more.
+    # An admin, who has all pages of a maker and one more.
     sign_in(page, running.url, running.credentials["admin"])
     heading(page, "Create")
     _type_into_the_book(page, watch)
@@ -100,15 +98,15 @@ def test_hostile_text_is_shown_as_it_was_typed_wherever_it_can_be_typed(
     heading(page, "Costs")
     watch.look("the costs", page.get_by_test_id("stDataFrame"))
 
-    # The sign-in without Cognito is another studio's: tests/browser/test_gate.py.
+    # The local sign-in needs a studio without Cognito: tests/browser/test_gate.py.
     assert watch.typed == {
         field for field in text_fields() | file_fields() if not field.startswith("local_sign_in.")
     }
     assert len(watch.seen) == 34
-    watch.hosts.discard("")  # data: and blob: addresses have none
+    watch.hosts.discard("")  # data: and blob: URLs have no host
     assert watch.hosts <= {urlsplit(running.url).netloc, f"localhost:{running.ports()['cloud']}"}
 
-    # And it would see what is interpreted.
+    # Control: interpreted text is found.
     planted = "<b title=a\\u202eb>a\\u202eb</b><img id=pwn src=//evil.example/x>"
     page.evaluate(f"document.body.insertAdjacentHTML('beforeend', '{planted}')")
     assert [line.split(":")[0] for line in page.evaluate(LOOK)] == ["turned", "turned", "leads away", "made"]
@@ -144,7 +142,7 @@ def _type_into_the_book(page: Page, watch: Watch) -> None:
 
 
 def _give_files(page: Page, watch: Watch) -> None:
-    """Gives each uploader a file of a wrong type, whose name the page shows, and one that is accepted or refused."""
+    """Upload to each uploader a file of a wrong type, whose name is shown, and one that is accepted or refused."""
     recipe = files.png(
         {"parameters": f"{ALL}\nNegative prompt: {ALL}\nSteps: 9, Sampler: {LATEX}, Model: {MARKDOWN}"}
     )
@@ -175,15 +173,17 @@ def _give_files(page: Page, watch: Watch) -> None:
         opened_by.click()
         drop = page.locator(f".st-key-{box} input[type=file], [data-testid=stPopoverBody] input[type=file]")
         watch.give(field, drop.last, b"<svg/>", ending="svg")
-        watch.look(f"a file of a wrong kind at {box}", not_allowed)
+        watch.look(f"a file of a wrong type at {box}", not_allowed)
         watch.give(field, drop.last, content)
         if box == "recall_box":
-            watch.look("what a file says", page.locator(".st-key-recalled_prompt").get_by_text("<img id=pwn"))
+            watch.look(
+                "settings from a file", page.locator(".st-key-recalled_prompt").get_by_text("<img id=pwn")
+            )
             page.get_by_role("button", name="Close", exact=True).click()
         elif box == "source_box":
             watch.look("a picture to draw over", page.locator(".painter .picture"))
         else:
-            watch.look("a mask that is none", page.get_by_text("The mask must be a PNG"))
+            watch.look("an invalid mask", page.get_by_text("The mask must be a PNG"))
     page.goto(page.url.partition("?")[0])
     heading(page, "Create")
 
@@ -219,12 +219,12 @@ def _name_pictures(page: Page, watch: Watch) -> None:
     tags = dialog.get_by_role("combobox", name="Tags")
     tags.fill(LATEX)
     tags.press("Enter")
-    watch.look("a tag that turns text is refused", dialog.get_by_test_id("stAlert"))
+    watch.look("a tag with reordering characters is refused", dialog.get_by_test_id("stAlert"))
     watch.type("picture_marks.show_marks: Tags", tags, HTML)
     watch.look("a tag that is offered", page.get_by_role("option"))
     tags.press("Enter")
     watch.look("the viewer", dialog.get_by_text("c⟨RLO⟩txt⟨ZWSP⟩"), dialog.get_by_text(HTML, exact=True))
-    # The list of tags stays open, and hides all else from screen readers, until one goes on.
+    # The list of tags stays open and hides everything else from screen readers until the focus moves on.
     tags.press("Tab")
     dialog.get_by_role("button", name="Share").click()
     dialog.get_by_text("Include the prompt").click()
@@ -242,7 +242,7 @@ def _name_pictures(page: Page, watch: Watch) -> None:
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
 
-    # Both are still chosen.
+    # Both pictures are still selected.
     page.locator(".dock [data-act=label]").click()
     tags = dialog.get_by_role("combobox", name="Add tags")
     watch.type("picture_marks.ask_for_marks: Add tags", tags, MARKDOWN, press="Enter")
@@ -259,7 +259,7 @@ def _make_albums(page: Page, watch: Watch) -> None:
     name.fill(LATEX)
     name.press("Enter")
     dialog.get_by_role("button", name="Save").click()
-    watch.look("an album's name that turns text is refused", dialog.get_by_role("alert"))
+    watch.look("an album name with reordering characters is refused", dialog.get_by_role("alert"))
     watch.type("album_shelf.ask_for_album: Add to", name, HTML, press="Enter")
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_have_count(0)
@@ -284,7 +284,7 @@ def _search_and_throw_away(page: Page, watch: Watch) -> None:
         choice.fill(typed)
         watch.look(f"a filter by {name}", page.get_by_role("option").get_by_text(shown))
         choice.press("Enter")
-        # Each is in force before the next key: Escape in the same moment may leave the popover open.
+        # Wait until the filter is applied: an Escape at the same moment may leave the popover open.
         page.locator("[class*=st-key-chip_]").get_by_text(shown).first.wait_for()
     page.keyboard.press("Escape")
     expect(page.get_by_test_id("stPopoverBody")).to_have_count(0)
@@ -320,7 +320,7 @@ def _find_in_history(page: Page, watch: Watch) -> None:
     state.fill(HTML)
     watch.look("a filter of the history", page.get_by_text("No results"))
     state.fill("")
-    # A key in the same moment as the last letter would meet a list that is about to open again.
+    # Wait for the list: an Escape at the same moment as the last edit would be followed by its reopening.
     choices = page.get_by_role("option")
     choices.first.wait_for()
     page.keyboard.press("Escape")
@@ -329,7 +329,7 @@ def _find_in_history(page: Page, watch: Watch) -> None:
     table.wait_for()
     box = table.bounding_box()
     assert box is not None
-    # The first row's tick; the table is one canvas below a layer of its own.
+    # Click the checkbox of the first row by position: the table is a single canvas.
     page.mouse.click(box["x"] + 15, box["y"] + 55)
     watch.look("a job of the history", page.get_by_test_id("stText").get_by_text("<img id=pwn"))
     page.get_by_role("button", name="Delete everything").click()
@@ -344,8 +344,8 @@ def _ask_by_address(page: Page, watch: Watch, url: str) -> None:
     text = quote(ALL)
     page.goto(f"{url}/?job={text}&source={text}&mask={text}&fit={text}&picks={text}&image={text}")
     heading(page, "Create")
-    watch.look("an address", "no longer stored")
+    watch.look("a URL", "no longer stored")
     names = ("q", "tag", "model", "album", "rating", "since", "until", "sort", "show", "after", "compare")
     page.goto(f"{url}/gallery?" + "&".join(f"{name}={text}" for name in names))
     heading(page, "Gallery")
-    watch.look("an address of the gallery", page.locator("[class*=st-key-chip_]"))
+    watch.look("a URL of the gallery", page.locator("[class*=st-key-chip_]"))

@@ -1,4 +1,4 @@
-"""The gallery: searching, adding to an album, and downloading a ZIP, on desktop and phone."""
+"""Tests of the gallery: searching, adding to an album, and downloading a ZIP, on desktop and phone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 
 def fetch_zip(page: Page, context: BrowserContext, target: Path, kind: str) -> zipfile.ZipFile:
-    """Requests the dialog's ZIP and opens it once the worker has created it."""
+    """Request the dialog's ZIP and open it once the worker has created it."""
     dialog = page.get_by_role("dialog")
     dialog.get_by_text(kind, exact=True).click()
     dialog.get_by_role("button", name="Create ZIP").click()
@@ -28,7 +28,7 @@ def fetch_zip(page: Page, context: BrowserContext, target: Path, kind: str) -> z
     target.write_bytes(answer.body())
     dialog.get_by_role("button", name="Delete").first.click()
     expect(link).to_have_count(0)
-    # Also while nothing has the focus: the button that had it is gone.
+    # Escape also works without a focused element: the focused button was removed.
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     archive = zipfile.ZipFile(target)
@@ -36,7 +36,7 @@ def fetch_zip(page: Page, context: BrowserContext, target: Path, kind: str) -> z
     return archive
 
 
-def test_pictures_are_found_gathered_and_taken_home(
+def test_pictures_are_searched_collected_in_an_album_and_downloaded(
     running: RunningStudio, page: Page, context: BrowserContext, tmp_path: Path
 ) -> None:
     drawn: dict[str, list[str]] = {}
@@ -50,7 +50,7 @@ def test_pictures_are_found_gathered_and_taken_home(
     tiles = page.locator(".tile")
     shown = lambda: [tile.get_attribute("data-id") for tile in tiles.all()]  # noqa: E731
 
-    # By words; the address keeps them over a reload, and a chip takes them away.
+    # Search by words, which survive a reload in the URL.
     search = page.get_by_label("Search", exact=True)
     search.fill("sailb -green")
     search.press("Enter")
@@ -65,7 +65,7 @@ def test_pictures_are_found_gathered_and_taken_home(
     search.press("Enter")
     expect(tiles).to_have_count(4)
 
-    # Chosen with Ctrl and Shift, into an album that is new.
+    # Select with Ctrl and Shift, and add to a new album.
     tiles.nth(0).locator(".open").click(modifiers=["Control"])
     tiles.nth(2).locator(".open").click(modifiers=["Shift"])
     chosen = shown()[:3]
@@ -82,7 +82,7 @@ def test_pictures_are_found_gathered_and_taken_home(
     page.reload()
     expect(tiles).to_have_count(3)
 
-    # A selection with everything, then the album without a word.
+    # Download a selection with settings, then the album without texts.
     tiles.nth(0).locator(".open").click(modifiers=["Control"])
     tiles.nth(1).locator(".open").click(modifiers=["Control"])
     page.locator(".dock").get_by_role("button", name="ZIP").click()
@@ -102,7 +102,7 @@ def test_pictures_are_found_gathered_and_taken_home(
         png_metadata.strip(zipfile.ZipFile(tmp_path / "chosen.zip").read(entry)) for entry in pictures
     ]
 
-    # On a telephone: filters in their popover, nothing wider than the screen.
+    # On a phone: filters in a popover, no horizontal scrolling.
     page.set_viewport_size({"width": 320, "height": 700})
     page.get_by_role("button", name="Filters").click()
     expect(page.get_by_role("group", name="From (UTC)")).to_be_visible()

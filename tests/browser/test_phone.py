@@ -1,4 +1,4 @@
-"""The studio on a phone: touch, no keyboard, and a screen that the form fills."""
+"""Tests of the studio on a phone: touch, no keyboard, and a small screen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.running import RunningStudio
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 
-def test_a_telephone_answers_a_press_within_sight_and_hints_at_no_keys(
+def test_a_phone_shows_feedback_in_view_and_no_keyboard_hints(
     running: RunningStudio, chromium: Browser
 ) -> None:
     context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
@@ -33,14 +33,14 @@ def test_a_telephone_answers_a_press_within_sight_and_hints_at_no_keys(
     page.get_by_test_id("stExpandSidebarButton").tap()
     page.get_by_role("link", name="Account").tap()
     heading(page, "Account")
-    # The sidebar lies over the page: it folds away behind the choice.
+    # The sidebar covers the page and closes after a choice.
     expect(page.get_by_role("link", name="Account")).not_to_be_in_viewport()
     page.get_by_text("API keys").first.wait_for()
     page.goto(f"{running.url}/gallery")
     heading(page, "Gallery")
     page.locator(".grid img").first.wait_for()
     expect(page.locator(".st-key-gallery_keys")).to_be_hidden()
-    # A long press chooses the picture and opens nothing; a tap then lets it go again.
+    # A long press selects the picture without opening it; a tap then deselects it.
     tile = page.locator(".tile").first
     box = tile.bounding_box()
     assert box is not None
@@ -61,7 +61,7 @@ def test_a_telephone_answers_a_press_within_sight_and_hints_at_no_keys(
 
 
 def _try_a_job_of_the_history_again(running: RunningStudio, page: Page) -> None:
-    """The table, its filters, a job's details, its repetition, and its deletion, on the narrowest screens."""
+    """Check the history's table, filters, job details, deletion, and retry on narrow screens."""
     with running.model_held():
         canceled = [running.ask("POST", "/v1/jobs", {"prompt": "a rocket"})["id"] for _ in range(2)]
         for job in canceled:
@@ -75,13 +75,13 @@ def _try_a_job_of_the_history_again(running: RunningStudio, page: Page) -> None:
     page.keyboard.press("Escape")
     details = page.locator(".st-key-job_details")
     table = page.get_by_test_id("stDataFrame")
-    # Its frame is there before what answers a tap.
+    # The frame appears before the canvas that handles taps.
     table.locator("canvas").first.wait_for()
-    # Two rows below the names of the columns, once the filter has taken the other away.
+    # Header and two rows, once the filter has hidden the other job.
     expect(table).to_have_css("height", re.compile(r"^1[01]\d(\.\d+)?px"))
     box = table.bounding_box()
     assert box is not None
-    # The tools of the table, always there where nothing hovers, leave the filters alone.
+    # The table's toolbar, always visible on devices without hover, does not cover the filters.
     tools = page.get_by_test_id("stElementToolbar").last.bounding_box()
     until = page.get_by_role("group", name="To (UTC)").bounding_box()
     assert tools is not None and until is not None and until["y"] + until["height"] <= tools["y"]

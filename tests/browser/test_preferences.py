@@ -1,4 +1,4 @@
-"""The chosen theme and language apply to every page, also in a new window."""
+"""Tests that the chosen theme and language apply to every page, also in a new window."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 
 def wears(page: Page, colors: str) -> None:
-    """Waits until the page is light or dark."""
+    """Wait until the page is light or dark."""
     expect(page.locator(".stApp")).to_have_css("color-scheme", colors)
 
 
 def speak(page: Page, label: str, language: str) -> None:
-    """Chooses a language on the account page."""
+    """Choose a language on the account page."""
     page.get_by_role("combobox", name=re.compile(label)).click()
     page.get_by_role("option", name=language, exact=True).click()
 
 
-def test_dark_and_german_are_chosen_once_and_kept_everywhere(
+def test_a_chosen_theme_and_language_apply_to_all_pages_and_windows(
     running: RunningStudio, page: Page, chromium: Browser
 ) -> None:
     page.emulate_media(color_scheme="light")

@@ -1,4 +1,4 @@
-"""Several pictures with one click: a list is created, alternatives are drawn, a prompt is reused."""
+"""Tests of several pictures with one click: a list is created, alternatives are drawn, a prompt is reused."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 HOSTILE = "pear ![x](http://evil.example/m.png) <img src=//evil.example/h> $x^2$"
 
 
-def test_a_list_and_a_template_draw_several_pictures_that_are_found_again(
+def test_a_list_and_a_template_draw_several_pictures_listed_as_recent_prompts(
     running: RunningStudio, page: Page
 ) -> None:
     hosts: set[str] = set()
     page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
-    # Another person than the other stories': their pictures are counted.
+    # An account without other jobs, because recent prompts are counted.
     sign_in(page, running.url, running.credentials["admin"])
     heading(page, "Create")
     page.get_by_role("button", name="Lists and templates").click()

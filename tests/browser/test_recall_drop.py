@@ -1,4 +1,4 @@
-"""A picture downloaded from the gallery fills the form when dropped on the Create page; hostile files do not."""
+"""Tests that a picture from the gallery fills the form when dropped on the Create page and a hostile file does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The studio from sign-in on, desktop and telephone; each stop leaves a screenshot for docs/tour.md (`make tour`)."""
+"""A tour of the studio on desktop and phone; each stop saves a screenshot for docs/tour.md (`make tour`)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.browser.conftest import TIMEOUT_MS, generate, heading, sign_in
 from tests.running import RunningStudio
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
-# Its pictures are those of docs/tour.md.
+# The real model, because the pictures appear in docs/tour.md.
 MODEL = "pocket"
 
 SHOTS = ROOT / "build/tour"
 WIDEST_PX = 1360
-# Things that pocket draws well, in its three styles.
+# Subjects that pocket draws well, in its three styles.
 PROMPTS = (
     "a red apple",
     "a rocket",
@@ -37,7 +37,7 @@ PROMPTS = (
     "a strawberry",
     "a sailboat",
 )
-# Whether all pictures are there, those inside components too.
+# Whether all pictures are loaded, including those inside components.
 LOADED = """() => {
   const all = (root) =>
     [...root.querySelectorAll("*")].flatMap((node) => [node, ...(node.shadowRoot ? all(node.shadowRoot) : [])]);
@@ -48,7 +48,7 @@ Stop = Callable[[Page, str], None]
 
 @pytest.fixture
 def stop(request: pytest.FixtureRequest) -> Stop:
-    """`stop(page, name)`: takes a screenshot once the page is idle."""
+    """`stop(page, name)`: saves a screenshot once the page is idle."""
     SHOTS.mkdir(parents=True, exist_ok=True)
 
     def taken(page: Page, name: str) -> None:
@@ -66,7 +66,7 @@ def stop(request: pytest.FixtureRequest) -> Stop:
 
 
 def window(chromium: Browser, colors: Any, **more: Any) -> Page:
-    """A browser without cookies or cache, in its own window."""
+    """Open a page in a new browser context without cookies or cache."""
     context = chromium.new_context(
         **({"viewport": {"width": 1360, "height": 900}, "color_scheme": colors} | more)
     )
@@ -75,14 +75,14 @@ def window(chromium: Browser, colors: Any, **more: Any) -> Page:
 
 
 @pytest.mark.slow
-def test_a_day_in_the_studio(running: RunningStudio, chromium: Browser, stop: Stop) -> None:
+def test_tour_on_a_desktop(running: RunningStudio, chromium: Browser, stop: Stop) -> None:
     sent = [
         running.ask("POST", "/v1/jobs", {"prompt": prompt, "seed": 7 + number})["id"]
         for number, prompt in enumerate(PROMPTS)
     ]
     deadline = time.monotonic() + 120
     while {running.ask("GET", f"/v1/jobs/{job}")["status"] for job in sent} != {"succeeded"}:
-        assert time.monotonic() < deadline, "twelve pictures within two minutes"
+        assert time.monotonic() < deadline, "not all twelve pictures were drawn within two minutes"
         time.sleep(0.5)
 
     page = window(chromium, "light")
@@ -138,7 +138,7 @@ def test_a_day_in_the_studio(running: RunningStudio, chromium: Browser, stop: St
 
 
 @pytest.mark.slow
-def test_the_same_studio_on_a_telephone(running: RunningStudio, chromium: Browser, stop: Stop) -> None:
+def test_tour_on_a_phone(running: RunningStudio, chromium: Browser, stop: Stop) -> None:
     telephone = {
         "viewport": {"width": 390, "height": 844},
         "has_touch": True,
@@ -159,7 +159,7 @@ def test_the_same_studio_on_a_telephone(running: RunningStudio, chromium: Browse
     page.context.close()
 
 
-def test_the_tour_shows_every_stop() -> None:
+def test_the_tour_page_shows_every_stop() -> None:
     shown = set(
         re.findall(r"\(images/tour/([\w-]+)\.webp\)", (ROOT / "docs/tour.md").read_text(encoding="utf-8"))
     )

@@ -1,4 +1,4 @@
-"""The viewer in a real browser: keys, zoom, copying, comparing, drawing again, and a public link."""
+"""Tests of the viewer in a browser: keys, zoom, copying, comparison, reproduction, and a public link."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def draw(running: RunningStudio, prompt: str, **asked: object) -> None:
 
 
 def focus(page: Page) -> str:
-    """The class of what has the focus, inside a component too."""
+    """Return the class of the focused element, also inside a component."""
     return str(page.evaluate("(document.activeElement.shadowRoot ?? document).activeElement.className"))
 
 
-def test_a_picture_is_looked_at_closely_copied_compared_drawn_again_and_shared(
+def test_a_picture_is_zoomed_copied_reproduced_compared_and_shared(
     running: RunningStudio, page: Page, chromium: Browser
 ) -> None:
     draw(running, "a red apple", seed=7, count=2)
@@ -39,9 +39,9 @@ def test_a_picture_is_looked_at_closely_copied_compared_drawn_again_and_shared(
     place, level = page.locator(".stage .place"), page.locator(".stage .level")
     dialog.get_by_role("button", name="Copy all").wait_for()
     expect(place).to_contain_text("2 of ")
-    assert "stage" in focus(page), "the picture has the keys at once"
+    assert "stage" in focus(page), "the picture has the focus at once"
 
-    # Keys: steps, zoom, and the arrows of an enlarged picture move it.
+    # Keys: arrows change the picture, or move it when it is enlarged.
     page.keyboard.press("ArrowRight")
     expect(place).to_contain_text("3 of ")
     assert "stage" in focus(page), "a step keeps the focus"
@@ -72,19 +72,19 @@ def test_a_picture_is_looked_at_closely_copied_compared_drawn_again_and_shared(
     expect(page.locator(".facts .live")).to_have_text("Parameters copied")
     assert page.evaluate("navigator.clipboard.readText()").startswith("a red apple\nSteps: 4, Sampler: DDIM")
 
-    # Tags typed in one breath: each is kept whole, though the page answers to the first while the second is typed.
+    # Tags typed quickly are all kept, although the page responds to the first while the second is typed.
     dialog.get_by_role("combobox", name="Tags").click()
     for tag in ("breakfast", "orchard", "wallpaper"):
         page.keyboard.type(tag, delay=20)
         page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    # Presses are answered in their order: after this one the tags are stored.
+    # Clicks are processed in order, so the tags are stored after this one.
     dialog.get_by_role("button", name="Starred").click()
     dialog.get_by_role("button", name=re.compile("^Star( |$)")).wait_for()
     kept = running.ask("GET", f"/v1/images/{re.search('image=([^&]+)', page.url)[1]}")
     assert kept["tags"] == ["breakfast", "orchard", "wallpaper"]
 
-    # Drawn again from its recipe: the same pixels, told with what they were drawn with.
+    # A reproduction from the recipe: the pixels are identical, and the origin is shown.
     dialog.get_by_role("button", name="Draw again").click()
     dialog.get_by_role("button", name="Draw it again and compare").click()
     dialog.get_by_text("Identical: all 16,384 pixels are the same.").wait_for()
@@ -107,7 +107,7 @@ def test_a_picture_is_looked_at_closely_copied_compared_drawn_again_and_shared(
     page.locator(".stage .picture").wait_for()
     expect(page).to_have_url(re.compile(r"\?image=[^&]*$"))
 
-    # A link for somebody without an account, until it is revoked.
+    # A link for people without an account, until it is revoked.
     dialog.get_by_role("button", name="Share").click()
     dialog.get_by_role("button", name="Create link").click()
     address = dialog.locator("code").inner_text().strip()
@@ -123,7 +123,7 @@ def test_a_picture_is_looked_at_closely_copied_compared_drawn_again_and_shared(
     assert "red apple" not in theirs.content() and theirs.context.cookies() == []
     dialog.get_by_role("button", name="Stop sharing").click()
     expect(dialog.get_by_role("button", name="Stop sharing")).to_have_count(0)
-    # The button that was pressed is gone, and nothing has the focus: Escape closes the dialog all the same.
+    # The clicked button is gone and no element has the focus, but Escape still closes the dialog.
     page.evaluate(
         "() => { document.activeElement.blur();"
         " document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', bubbles: true })) }"
@@ -134,7 +134,7 @@ def test_a_picture_is_looked_at_closely_copied_compared_drawn_again_and_shared(
     stranger.close()
 
 
-def test_two_chosen_pictures_are_compared_on_a_telephone_and_a_swipe_steps(
+def test_touch_gestures_on_a_phone_compare_two_pictures_swipe_and_zoom(
     running: RunningStudio, chromium: Browser
 ) -> None:
     draw(running, "a rocket", seed=9, count=2)
@@ -166,7 +166,7 @@ def test_two_chosen_pictures_are_compared_on_a_telephone_and_a_swipe_steps(
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     expect(place).to_contain_text("2 of ")
 
-    # Two fingers enlarge it, across and down, and do not step; two taps do so too.
+    # A horizontal or vertical pinch zooms in without changing the picture, and so does a double tap.
     box = stage.bounding_box()
     assert box is not None
     x, y, level = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, stage.locator(".level")

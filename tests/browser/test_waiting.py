@@ -1,4 +1,4 @@
-"""While a job runs: the tab's title and the browser notification; drafts that are picked and finished."""
+"""Tests of a running job's tab title and browser notification, and of picking and finishing drafts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from tests.running import RunningStudio
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
-# A browser without a head has no notifications: what the page would show is written down, and permission is given
-# when it is asked for by a press.
+# A headless browser has no notifications: this records them and grants permission when the page requests it.
 NOTIFICATIONS = """
 window.shown = []
 window.Notification = class {
@@ -30,7 +29,7 @@ document.hasFocus = () => !window.away && focused()
 """
 
 
-def test_the_tab_says_what_goes_on_and_the_browser_when_it_is_done(
+def test_the_tab_title_shows_progress_and_a_notification_reports_the_end(
     running: RunningStudio, context: BrowserContext, page: Page
 ) -> None:
     context.add_init_script(NOTIFICATIONS)
@@ -44,7 +43,7 @@ def test_the_tab_says_what_goes_on_and_the_browser_when_it_is_done(
         page.get_by_role("button", name="Notify me when it is done").click()
         expect(page.get_by_role("button", name="Notify me when it is done")).to_be_hidden()
         assert page.evaluate("window.askedByPress") is True
-        # Another window and a reload know of the same job.
+        # A second window shows the same job.
         second = context.new_page()
         second.goto(running.url)
         expect(second).to_have_title(re.compile(r"^\(1\) drawing… – "))
@@ -74,7 +73,7 @@ def test_drafts_of_two_prompts_are_picked_and_finished_side_by_side(
         assert page.get_by_role("heading", name=prompt, exact=True).is_visible()
         expect(page.get_by_role("group", name=f"Drafts of {prompt}").get_by_role("checkbox")).to_have_count(2)
     drafts.nth(1).click()
-    # The arrows go from the drafts of one prompt to those of the next.
+    # The arrow keys move from the drafts of one prompt to those of the next.
     drafts.nth(1).press("ArrowRight")
     page.keyboard.press("ArrowRight")
     expect(drafts.nth(3)).to_be_focused()
@@ -88,7 +87,7 @@ def test_drafts_of_two_prompts_are_picked_and_finished_side_by_side(
     page.set_viewport_size({"width": 390, "height": 844})
     wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(wider) <= 0
-    # In sight, though the last drafts are below.
+    # The button stays in view although the last drafts are below.
     drafts.nth(0).scroll_into_view_if_needed()
     expect(page.get_by_role("button", name="Finish 2 at full quality")).to_be_in_viewport()
     page.set_viewport_size({"width": 1360, "height": 900})

@@ -114,10 +114,6 @@ class PatientRequests(ScriptRequests):
 
     def _request_rerun_locked(self, new_data: RerunData) -> bool:
         """Merges a request into the waiting one, or queues it behind."""
-        if self._runner is not None:
-            # The request waits for the end of a run. By then the browser has dropped messages of older runs, which the
-            # server must not leave out: the page would show "Cached ForwardMsg MISS" and nothing else.
-            new_data = replace(new_data, cached_message_hashes=frozenset())
         if threading.get_ident() == self._runner:
             self._asked_by_run = True
             # If both the run and the user switch pages, the user's choice wins.

@@ -13,6 +13,7 @@ import pytest
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.runtime.forward_msg_cache import populate_hash_if_needed
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
@@ -129,3 +130,10 @@ def test_an_uploaded_file_stays_in_memory_after_its_uploader_is_removed(
 def kept(store: MemoryUploadedFileManager) -> list[Any]:
     """Return the files of all sessions in memory."""
     return [file for files in store.file_storage.values() for file in files.values()]
+
+
+def test_no_message_is_replaced_by_its_hash() -> None:
+    message = ForwardMsg()
+    message.delta.new_element.markdown.body = "x" * 5_000_000
+    populate_hash_if_needed(message)
+    assert not message.metadata.cacheable

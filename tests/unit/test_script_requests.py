@@ -35,7 +35,6 @@ class Runner:
         fragment: str | None = None,
         address: str = "",
         back: bool = False,
-        cached: tuple[str, ...] = (),
     ) -> None:
         data = RerunData(
             widget_states=WidgetStates(widgets=states),
@@ -43,7 +42,6 @@ class Runner:
             fragment_id=fragment,
             query_string=address,
             is_history_navigation=back,
-            cached_message_hashes=frozenset(cached),
         )
         assert self.browser.submit(self.requests.request_rerun, data).result() is True
 
@@ -148,18 +146,6 @@ def test_the_number_of_waiting_presses_is_bounded(runner: Runner) -> None:
         runs, last = runs + 1, pressed(data)
     assert runs == MOST_WAITING + 1
     assert last == [str(3 * MOST_WAITING)]
-
-
-@pytest.mark.parametrize("first", [(), (button(),)])
-def test_a_request_that_waited_is_sent_every_message(runner: Runner, first: tuple[WidgetState, ...]) -> None:
-    """The browser drops cached messages when runs end, so those it had at the request may be gone by its turn."""
-    runner.ask(*first, cached=("a",))
-    begun = runner.begin()
-    assert begun is not None and begun.cached_message_hashes == {"a"}
-    runner.ask(act("later"), cached=("a", "b"))
-    waited = runner.cut_short() or runner.begin()
-    assert waited is not None and pressed(waited) == ['"later"']
-    assert waited.cached_message_hashes == frozenset()
 
 
 def test_a_rerun_requested_by_the_script_ends_it_at_once_and_includes_waiting_presses(

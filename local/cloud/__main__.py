@@ -18,11 +18,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from local.bodies import mend_bodies
-from local.doorman import Doorman
-from local.fork import CopyFailed, in_a_copy
-from local.queries import quick
-from local.snapshots import Snapshots, encoder
+from local.cloud.bodies import mend_bodies
+from local.cloud.doorman import Doorman
+from local.cloud.durability import COMPACT_AFTER_S, Durability
+from local.cloud.fork import CopyFailed, in_a_copy
+from local.cloud.journal import NotDurable
+from local.cloud.queries import quick
+from local.cloud.recovery import StateUnusable
+from local.cloud.snapshots import ELSEWHERE, Snapshots, encoder
 
 # The launcher uses MiniStack's private names (state of its services, loading at start): any other version
 # may save nothing without saying so.
@@ -30,6 +33,8 @@ MINISTACK = "1.5.33"
 # At most this share of the time goes into snapshots, however large the state has grown.
 SNAPSHOT_SHARE = 0.05
 SNAPSHOT_TIMEOUT_S = 60.0
+# The exit code of a start that would lose something.
+STATE_UNUSABLE = 3
 # What the studio calls. Of the others some run code (Lambda, CloudFormation, ECS), and nobody signs for what is
 # asked here: the keys are well known.
 SERVICES = ("cognito-idp", "dynamodb", "monitoring", "s3", "sns", "sqs")
@@ -43,21 +48,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except importlib.metadata.PackageNotFoundError:
         installed = "none"
     if installed != MINISTACK:
-        print(
-            f"embedded cloud: MiniStack {MINISTACK} is needed, this environment has {installed}: "
-            f"run `{sys.executable} -m pip install -r local/requirements.txt`",
-            file=sys.stderr,
+        _say(
+            f"MiniStack {MINISTACK} is needed, this environment has {installed}: "
+            f"run `{sys.executable} -m pip install -r local/requirements.txt`"
         )
         return 1
     try:
         snapshots = Snapshots(arguments.folder / "state")
-        snapshots.prepare()
+        snapshots.prepare(_say)
         objects = arguments.folder / "s3"
         objects.mkdir(parents=True, exist_ok=True, mode=0o700)
         for line in mend_bodies(objects):
-            print(f"embedded cloud: {line}", file=sys.stderr)
+            _say(line)
     except OSError as exc:
-        print(f"embedded cloud: its folder {arguments.folder} cannot be used: {exc}", file=sys.stderr)
+        _say(f"its folder {arguments.folder} cannot be used: {exc}")
         return 1
     os.environ.update(_environment(arguments, objects))
     return asyncio.run(_serve(arguments, snapshots))
@@ -101,20 +105,35 @@ async def _serve(arguments: argparse.Namespace, snapshots: Snapshots) -> int:
     dynamodb._query = quick(dynamodb._query, dynamodb._tables, dynamodb._lock, dynamodb._index_members)
     hypercorn: Any = importlib.import_module("hypercorn.asyncio")
     config: Any = importlib.import_module("hypercorn.config").Config()
+    durability = Durability(
+        arguments.folder / "records", _say, compact_after_s=min(COMPACT_AFTER_S, arguments.snapshot_s)
+    )
+    try:
+        # Before it listens: reading the records of 100,000 jobs takes longer than a server may take to start.
+        durability.load(ministack, persistence, snapshots.legacy())
+    except StateUnusable as exc:
+        _say(str(exc))
+        return STATE_UNUSABLE
     persistence.STATE_DIR = str(snapshots.current.absolute())
-    # At a clean stop it would write into the complete generation; ours is written below.
+    _load_small_services(ministack)
+    # MiniStack would load and save everything itself, in one file per service.
+    ministack._load_persisted_state = lambda: None
     ministack.save_all = lambda _: None
     encode = encoder(persistence)
     one_at_a_time = asyncio.Lock()
 
     def write() -> int:
-        states = {name: get() for name, get in ministack._build_persistence_save_dict().items()}
+        states = {
+            name: get()
+            for name, get in ministack._build_persistence_save_dict().items()
+            if name not in ELSEWHERE
+        }
         return snapshots.write({name: state for name, state in states.items() if state is not None}, encode)
 
     async def save() -> int:
         async with one_at_a_time:
             # On the event loop, between two requests: MiniStack changes its dictionaries there. In a copy of the
-            # process, because writing 15,000 items takes a second, in which nobody would be answered.
+            # process, so that nobody waits for the disk.
             return await in_a_copy(write, timeout_s=SNAPSHOT_TIMEOUT_S)
 
     doorman = Doorman(
@@ -123,6 +142,7 @@ async def _serve(arguments: argparse.Namespace, snapshots: Snapshots) -> int:
         origins=arguments.origin,
         allow_reset=arguments.allow_reset,
         save=save,
+        keep=durability,
     )
     config.bind = [f"127.0.0.1:{arguments.port}"]
     config.keep_alive_timeout = 75
@@ -133,22 +153,44 @@ async def _serve(arguments: argparse.Namespace, snapshots: Snapshots) -> int:
     loop.set_exception_handler(_log_unless_cancelled)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
-    saving = asyncio.create_task(_save_regularly(doorman, save, arguments.snapshot_s))
+    regularly = [
+        asyncio.create_task(_save_regularly(doorman, save, arguments.snapshot_s)),
+        asyncio.create_task(durability.compact_regularly()),
+    ]
+    code = 0
     try:
         await hypercorn.serve(doorman, config, shutdown_trigger=stop.wait)
     except OSError as exc:
-        print(f"embedded cloud: port {arguments.port} cannot be used: {exc}", file=sys.stderr)
-        return 1
+        _say(f"port {arguments.port} cannot be used: {exc}")
+        code = 1
     finally:
-        saving.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await saving
+        for task in regularly:
+            task.cancel()
+        await asyncio.gather(*regularly, return_exceptions=True)
     try:
-        await save()
-    except CopyFailed as exc:
-        print(f"embedded cloud: {exc}", file=sys.stderr)
-        return 1
-    return 0
+        durability.close()
+    except NotDurable as exc:
+        _say(str(exc))
+        code = 1
+    if code == 0:
+        try:
+            await save()
+        except CopyFailed as exc:
+            _say(f"{exc}; what was stored is safe, the worker finds the jobs whose messages are missing")
+    return code
+
+
+def _load_small_services(ministack: Any) -> None:
+    for name in [name for name in ministack._state_map if name in ELSEWHERE]:
+        # Their state is in the records; an old file would put back what has changed since.
+        del ministack._state_map[name]
+    ministack._load_persisted_state()
+
+
+def _say(line: str) -> None:
+    """Prints a line to the log. A log that cannot be written ends nothing."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"embedded cloud: {line}", file=sys.stderr, flush=True)
 
 
 def _log_unless_cancelled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -170,7 +212,7 @@ async def _save_regularly(doorman: Doorman, save: Any, interval_s: float) -> Non
             await save()
             saved = changes
         except CopyFailed as exc:
-            print(f"embedded cloud: {exc}; trying again in {interval_s:.0f} s", file=sys.stderr)
+            _say(f"{exc}; trying again in {interval_s:.0f} s")
         pause_s = max(interval_s, (time.perf_counter() - started) / SNAPSHOT_SHARE)
 
 

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from local.bodies import mend_bodies
+from local.cloud.bodies import mend_bodies
 from local.resources import IMAGES_BUCKET, OUTPUTS_BUCKET
 from tests.cloud import EmbeddedCloud
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any, Protocol
 from urllib.parse import parse_qs
+
+from local.cloud.journal import NotDurable
+from local.cloud.recorder import READS, writes
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -23,7 +26,19 @@ PICTURES = ("/atelier-images/", "/atelier-outputs/", "/atelier-inputs/", "/ateli
 FETCH_METADATA = ("origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest")
 # Of the metrics only the last minutes matter, and the worker sends one with every sweep.
 NOT_KEPT = ("ReceiveMessage", "PutMetricData")
-READS = ("Get", "Query", "Scan", "BatchGet", "TransactGet", "Describe", "List", "Head")
+
+
+class Keeper(Protocol):
+    """Keeps what MiniStack acknowledges; see `durability.py`."""
+
+    def check_room(self) -> None:
+        """Raises NotDurable if a change could not be kept now."""
+
+    async def record(self, service: str, headers: Mapping[str, str]) -> None:
+        """Returns when what a request to `service` changed is kept. Raises NotDurable."""
+
+    async def record_reset(self) -> None:
+        """Returns when it is kept that everything is gone. Raises NotDurable."""
 
 
 class Doorman:
@@ -44,12 +59,14 @@ class Doorman:
         origins: Iterable[str],
         allow_reset: bool,
         save: Callable[[], Awaitable[int]],
+        keep: Keeper,
     ) -> None:
         self._app = app
         self._hosts = (f"localhost:{port}", f"127.0.0.1:{port}")
         self._origins = {f"http://{host}" for host in self._hosts} | set(origins)
         self._allow_reset = allow_reset
         self._save = save
+        self._keep = keep
         self.changes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,10 +86,42 @@ class Doorman:
             await _answer(send, 403, {"message": refusal})
         elif path == SNAPSHOT and scope["method"] == "POST":
             await _answer(send, 200, {"size_bytes": await self._save()})
+        elif (service := writes(scope["method"], path, headers)) is not None:
+            await self._kept(lambda: self._keep.record(service, headers), scope, receive, send)
+        elif path == RESET:
+            await self._kept(self._keep.record_reset, scope, receive, send)
         else:
             await self._app(scope, receive, send)
             if _changes_state(scope["method"], path, headers):
                 self.changes += 1
+
+    async def _kept(
+        self, record: Callable[[], Awaitable[None]], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Lets a request in that changes tables or accounts, and answers it when the change is on disk.
+
+        Answers 503, which boto3 repeats, when it cannot be written there.
+        """
+        recorded = refused = False
+
+        async def send_when_kept(message: Message) -> None:
+            nonlocal recorded, refused
+            if not recorded:
+                recorded = True
+                try:
+                    await record()
+                except NotDurable as exc:
+                    refused = True
+                    await _answer(send, 503, _unavailable(exc))
+            if not refused:
+                await send(message)
+
+        try:
+            self._keep.check_room()
+        except NotDurable as exc:
+            await _answer(send, 503, _unavailable(exc))
+        else:
+            await self._app(scope, receive, send_when_kept)
 
     def _refusal(self, method: str, path: str, query: dict[str, list[str]], headers: dict[str, str]) -> str:
         """Why this request is not let in; empty when it is."""
@@ -131,6 +180,10 @@ def _changes_state(method: str, path: str, headers: dict[str, str]) -> bool:
         return False
     action = headers.get("x-amz-target", "").rpartition(".")[2]
     return not action.startswith(READS + NOT_KEPT)
+
+
+def _unavailable(exc: NotDurable) -> dict[str, Any]:
+    return {"__type": "ServiceUnavailable", "message": str(exc)}
 
 
 async def _answer(send: Send, status: int, body: dict[str, Any]) -> None:

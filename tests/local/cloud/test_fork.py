@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local.fork import CopyFailed, in_a_copy
+from local.cloud.fork import CopyFailed, in_a_copy
 
 
 def test_the_copy_sees_the_state_at_the_fork_and_returns_a_number(tmp_path: Path) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
+import resource
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from local.processes import LOOPBACK, ROOT
+from local.cloud.journal import RESERVE_BYTES
+from local.processes import LOOPBACK, ROOT, ChildFailed
 from local.resources import IMAGES_BUCKET, TABLE
 from tests.cloud import EmbeddedCloud
 
@@ -52,18 +58,121 @@ def test_all_state_is_restored_after_a_clean_stop(own_cloud: EmbeddedCloud) -> N
     assert {"Name": "sub", "Value": person.sub} in signed_in["UserAttributes"]
 
 
-def test_kill_9_loses_only_the_records_since_the_last_snapshot(own_cloud: EmbeddedCloud) -> None:
+def test_kill_9_loses_nothing_that_was_acknowledged(own_cloud: EmbeddedCloud) -> None:
     made = own_cloud.make_resources()
-    table = own_cloud.client("dynamodb")
-    table.put_item(TableName=TABLE, Item={"PK": {"S": "USER#1"}, "SK": {"S": "before"}})
-    own_cloud.save()
-    table.put_item(TableName=TABLE, Item={"PK": {"S": "USER#1"}, "SK": {"S": "after"}})
+    person = own_cloud.make_person(made, "ada")
+    table, cognito = own_cloud.client("dynamodb"), own_cloud.client("cognito-idp")
+    for sk in ("kept", "erased", "changed"):
+        table.put_item(TableName=TABLE, Item={"PK": {"S": "USER#1"}, "SK": {"S": sk}, "v": {"N": "1"}})
+    table.transact_write_items(
+        TransactItems=[
+            {"Delete": {"TableName": TABLE, "Key": {"PK": {"S": "USER#1"}, "SK": {"S": "erased"}}}},
+            {
+                "Update": {
+                    "TableName": TABLE,
+                    "Key": {"PK": {"S": "USER#1"}, "SK": {"S": "changed"}},
+                    "UpdateExpression": "SET v = :v",
+                    "ExpressionAttributeValues": {":v": {"N": "2"}},
+                }
+            },
+        ]
+    )
+    own_cloud.make_person(made, "eve")
+    cognito.admin_delete_user(UserPoolId=made.sign_in.pool_id, Username="eve@example.com")
     own_cloud.kill()
     own_cloud.restart()
 
     items = own_cloud.client("dynamodb").scan(TableName=TABLE)["Items"]
-    assert [item["SK"]["S"] for item in items] == ["before"]
+    assert {item["SK"]["S"]: item["v"]["N"] for item in items} == {"kept": "1", "changed": "2"}
     assert own_cloud.make_resources() == made
+    users = cognito.list_users(UserPoolId=made.sign_in.pool_id)["Users"]
+    emails = [a["Value"] for user in users for a in user["Attributes"] if a["Name"] == "email"]
+    assert emails == [person.email]
+
+
+def test_a_table_that_was_deleted_and_made_again_is_empty_after_kill_9(own_cloud: EmbeddedCloud) -> None:
+    own_cloud.make_resources()
+    table = own_cloud.client("dynamodb")
+    table.put_item(TableName=TABLE, Item={"PK": {"S": "a"}, "SK": {"S": "b"}})
+    table.delete_table(TableName=TABLE)
+    own_cloud.make_resources()
+    own_cloud.kill()
+    own_cloud.restart()
+    assert own_cloud.client("dynamodb").scan(TableName=TABLE)["Items"] == []
+
+
+def test_a_disk_that_cannot_take_more_refuses_changes_and_keeps_what_it_acknowledged(
+    own_cloud: EmbeddedCloud,
+) -> None:
+    own_cloud.make_resources()
+    table = own_cloud.client("dynamodb")
+    _limit_files(own_cloud, RESERVE_BYTES)
+    acknowledged = []
+    with pytest.raises(ClientError) as refused:
+        for number in range(100):
+            item = {"PK": {"S": "USER#1"}, "SK": {"S": f"{number:03}"}, "x": {"S": "x" * 300_000}}
+            table.put_item(TableName=TABLE, Item=item)
+            acknowledged.append(item["SK"]["S"])
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+    assert acknowledged, "the reserved space should have been good for some"
+    # Reading goes on, and so does writing as soon as there is room.
+    assert _sort_keys(table) == acknowledged
+    _limit_files(own_cloud, resource.RLIM_INFINITY)
+    table.put_item(TableName=TABLE, Item={"PK": {"S": "USER#1"}, "SK": {"S": "room"}})
+    own_cloud.kill()
+    own_cloud.restart()
+    assert _sort_keys(own_cloud.client("dynamodb")) == [*acknowledged, "room"]
+
+
+def _sort_keys(table: Any) -> list[str]:
+    query = {"TableName": TABLE, "KeyConditionExpression": "PK = :pk", "ProjectionExpression": "SK"}
+    found = table.get_paginator("query").paginate(**query, ExpressionAttributeValues={":pk": {"S": "USER#1"}})
+    return [item["SK"]["S"] for page in found for item in page["Items"]]
+
+
+def _limit_files(cloud: EmbeddedCloud, most_bytes: int) -> None:
+    """Has the cloud's files grow no more, as on a full disk."""
+    resource.prlimit(cloud.child.pid, resource.RLIMIT_FSIZE, (most_bytes, resource.RLIM_INFINITY))
+
+
+def test_erased_text_leaves_the_disk_within_the_compaction_interval(tmp_path: Path) -> None:
+    cloud = EmbeddedCloud(tmp_path / "cloud", snapshot_s=0.5)
+    try:
+        cloud.make_resources()
+        table, secret = cloud.client("dynamodb"), "a very private prompt"
+        item = {"PK": {"S": "USER#1"}, "SK": {"S": "JOB#1"}, "prompt": {"S": secret}}
+        table.put_item(TableName=TABLE, Item=item)
+        assert _files_with(cloud.folder, secret)
+        table.delete_item(TableName=TABLE, Key={"PK": {"S": "USER#1"}, "SK": {"S": "JOB#1"}})
+        deadline = time.monotonic() + 20
+        while (found := _files_with(cloud.folder, secret)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert found == []
+    finally:
+        cloud.kill()
+
+
+def _files_with(folder: Path, text: str) -> list[Path]:
+    found = []
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            if text.encode() in path.read_bytes():
+                found.append(path)
+    return found
+
+
+def test_a_cloud_whose_records_are_damaged_refuses_to_start_in_one_line(own_cloud: EmbeddedCloud) -> None:
+    own_cloud.make_resources()
+    own_cloud.stop()
+    journal = own_cloud.folder / "records/journal-1.jsonl"
+    data = bytearray(journal.read_bytes())
+    data[200] ^= 1
+    journal.write_bytes(data)
+    with pytest.raises(ChildFailed, match="exit code 3") as failed:
+        own_cloud.restart()
+    [line] = [line for line in str(failed.value).splitlines() if "journal-1.jsonl is damaged" in line]
+    assert "make repair" in line
+    assert journal.read_bytes() == data
 
 
 def test_a_picture_stored_just_before_kill_9_is_readable_with_its_type_and_versions(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.queries import INDEX, INDEX_UP_TO, MEMBERS, PREFIX, quick
+from local.cloud.queries import INDEX, INDEX_UP_TO, MEMBERS, PREFIX, quick
 from local.resources import TABLE, Resources
 from services.aws.table import Table
 from tests.cloud import EmbeddedCloud

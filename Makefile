@@ -16,7 +16,7 @@ apt install python3.11 python3.11-venv, or make PYTHON=/path/to/python3.11 ..." 
 	$(PYTHON) local/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-all test-studio test-inference check bench tour model-package jumpstart clean reset
+.PHONY: help run test test-slow test-all test-studio test-inference check bench tour model-package jumpstart clean repair reset
 
 help:  ## Show this list
 	@echo "make targets:"
@@ -74,6 +74,9 @@ jumpstart:  ## Write a JumpStart model (JUMPSTART_ID, REGION) as Terraform varia
 clean:  ## Delete the environments, caches, and build output; keep the studio's data
 	rm -rf .venvs build .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+repair:  ## Go on without what is damaged in the studio's data (asks first; FORCE=1 does not)
+	@$(PYTHON) -m local.repair $(if $(FORCE),--yes)
 
 reset:  ## Delete the studio's data: pictures, jobs, accounts, keys (asks first; FORCE=1 does not)
 	@$(PYTHON) -m local.reset $(if $(FORCE),--yes)

@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import signal
+import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,10 +21,12 @@ PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
 LAST_PORT = 65535
 FIRST_PORT = 1024
-# Room for a few hundred pictures and the snapshots; with less something would soon fail half-way.
+# Room for a few hundred pictures and their records; with less something would soon fail half-way.
 MIN_FREE_BYTES = 200_000_000
 ROLES = ("maker", "admin")
 FOLDERS = ("cloud", "sagemaker", "logs")
+# In `cloud`: tables and accounts; queues and topics; objects.
+RECORDS, STATE, OBJECTS = "records", "state", "s3"
 FILES = ("credentials.json", "secrets.json", "ports.json", "processes.json", "sagemaker.json")
 ORPHAN_TIMEOUT_S = 10.0
 
@@ -41,6 +44,7 @@ class Home:
         self._lock: int | None = None
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+            self._make_private()
             self.logs.mkdir(exist_ok=True, mode=PRIVATE_FOLDER)
             self._write("probe", {})
             (self.folder / "probe").unlink()
@@ -50,6 +54,16 @@ class Home:
                 "choose another with ATELIER_HOME=..."
             ) from exc
         self.check_space(needed_bytes)
+
+    def _make_private(self) -> None:
+        """Shuts a folder that was there before to other users. Raises HomeUnusable for one that is theirs too."""
+        mode = self.folder.stat().st_mode
+        if mode & stat.S_ISVTX:
+            raise HomeUnusable(
+                f"{self.folder} is shared with other users; choose a folder inside it with ATELIER_HOME=..."
+            )
+        if mode & 0o077:
+            self.folder.chmod(PRIVATE_FOLDER)
 
     @property
     def logs(self) -> Path:
@@ -141,7 +155,9 @@ class Home:
         return {"url": url, **people}
 
     def save_credentials(self, credentials: Mapping[str, Any]) -> Path:
-        """Replaces `credentials.json` (mode 600) in one step and returns its path."""
+        """Replaces `credentials.json` (mode 600) in one step and returns its path, unless it says the same already."""
+        if self._read("credentials.json") == credentials:
+            return self.folder / "credentials.json"
         return self._write("credentials.json", credentials)
 
     def write_config(self, name: str, document: Mapping[str, Any]) -> Path:

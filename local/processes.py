@@ -24,7 +24,14 @@ PROBE_TIMEOUT_S = 2.0
 
 
 class ChildFailed(Exception):
-    """A child ended, or was not ready in time; the message ends with the last lines of its log."""
+    """A child ended, or was not ready in time; the message ends with the last lines of its log.
+
+    `code` is the exit code of one that ended.
+    """
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Child:
@@ -38,6 +45,7 @@ class Child:
         self.log = log
         parent = os.getpid()
         with open(log, "ab", buffering=0) as output:
+            self._read_to = output.tell()
             self._process = subprocess.Popen(
                 [str(word) for word in command],
                 cwd=ROOT,
@@ -58,20 +66,41 @@ class Child:
         """None while it runs."""
         return self._process.poll()
 
-    def wait_ready(self, probe: Callable[[], bool], *, timeout_s: float) -> None:
-        """Returns when `probe` answers True. Raises ChildFailed when it ends before, or after `timeout_s`."""
+    def wait_ready(
+        self, probe: Callable[[], bool], *, timeout_s: float, hear: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Returns when `probe` answers True.
+
+        `hear` is called 20 times a second; it may raise, and True extends the time, because the child advances.
+        Raises ChildFailed if the child ends before, or after `timeout_s` without an advance.
+        """
         deadline = time.monotonic() + timeout_s
         while not probe():
             code = self.exit_code()
             if code is not None:
                 raise ChildFailed(
-                    f"{self.name} ended with exit code {code}; see {self.log}\n{self.log_tail()}"
+                    f"{self.name} ended with exit code {code}; see {self.log}\n{self.log_tail()}", code
                 )
+            if hear():
+                deadline = time.monotonic() + timeout_s
             if time.monotonic() > deadline:
                 raise ChildFailed(
                     f"{self.name} was not ready after {timeout_s:.0f} s; see {self.log}\n{self.log_tail()}"
                 )
             time.sleep(0.05)
+
+    def new_lines(self) -> list[str]:
+        """Returns the complete lines that it has printed since the last call. Empty if the log cannot be read."""
+        try:
+            with open(self.log, "rb") as file:
+                # It is shorter after it was shortened.
+                file.seek(self._read_to if self._read_to <= os.fstat(file.fileno()).st_size else 0)
+                data = file.read()
+                whole = data.rfind(b"\n") + 1
+                self._read_to = file.tell() - len(data) + whole
+        except OSError:
+            return []
+        return data[:whole].decode(errors="replace").splitlines()
 
     def wait_ended(self, *, timeout_s: float) -> int:
         """The exit code. Raises ChildFailed when it still runs after `timeout_s`."""
@@ -92,12 +121,13 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
-    def stop(self, *, timeout_s: float = 10.0) -> None:
-        """SIGTERM to its group, SIGKILL to what is left after `timeout_s`."""
+    def stop(self, *, timeout_s: float = 10.0, hurry: Callable[[], bool] = lambda: False) -> None:
+        """SIGTERM to its group, SIGKILL to what is left after `timeout_s`, or as soon as `hurry` returns True."""
         if self.exit_code() is None:
             self.signal(signal.SIGTERM)
-            with contextlib.suppress(ChildFailed):
-                self.wait_ended(timeout_s=timeout_s)
+            deadline = time.monotonic() + timeout_s
+            while self.exit_code() is None and time.monotonic() < deadline and not hurry():
+                time.sleep(0.02)
         self.kill()
 
     def kill(self) -> None:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import http.client
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.home import Home, HomeUnusable
 from local.people import make_people
-from local.processes import LOOPBACK, ROOT, ChildFailed, leash_this_process, port_is_free
+from local.processes import ROOT, ChildFailed, leash_this_process, port_is_free
 from local.resources import Resources, make_resources
 from local.studio import (
     CLOUD,
@@ -37,16 +36,12 @@ from local.studio import (
     studio_part,
     worker_part,
 )
-from local.supervisor import Part, Supervisor
+from local.supervisor import Part, Stopped, StopRequest, Supervisor
 from services.errors import StudioError
 from services.settings import Settings, SettingsError, load_settings
 
 ExitCallback = Callable[[type[BaseException] | None, BaseException | None, TracebackType | None], None]
 LOW_SPACE_BYTES = 100_000_000
-
-
-class Stopped(BaseException):
-    """A signal asked the studio to end. Not an Exception: nothing may swallow it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,13 +52,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     if parser.parse_args(argv).leash:
         leash_this_process()
+    stop = StopRequest()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # `nohup make run` means to go on when the terminal is closed.
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _stop)
+            signal.signal(number, stop.on_signal)
     try:
         with contextlib.ExitStack() as stack:
-            _run(stack)
+            _run(stack, stop)
     except Stopped:
         say("Stopped.")
         return 0
@@ -82,11 +78,7 @@ def say(line: str, *, error: bool = False) -> None:
         print(line, file=sys.stderr if error else sys.stdout, flush=True)
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise Stopped
-
-
-def _run(stack: contextlib.ExitStack) -> None:
+def _run(stack: contextlib.ExitStack, stop: StopRequest) -> None:
     port, options, models = read_port(os.environ), read_options(os.environ), read_local_models(os.environ)
     home = Home(Path(os.environ.get("ATELIER_HOME") or ROOT / ".atelier"))
     own = base_environment(os.environ)
@@ -99,7 +91,7 @@ def _run(stack: contextlib.ExitStack) -> None:
     if not port_is_free(port):
         raise OptionUnusable(f"port {port} is in use; choose another with PORT=...")
     layout = Layout(home, port, home.ports(port), options, models)
-    supervisor = Supervisor(home.logs, say, home.remember_processes)
+    supervisor = Supervisor(home.logs, say, home.remember_processes, stop)
     stack.push(_end_of(supervisor))
     credentials = Start(layout, supervisor).everything()
     say(_welcome(layout, credentials))
@@ -117,15 +109,12 @@ def _terminal_check() -> Callable[[], bool]:
 
 
 def _end_of(supervisor: Supervisor) -> ExitCallback:
-    """Stops everything; a second signal does it at once."""
+    """Stops everything, however the start or the watch ended."""
 
     def end(reason: type[BaseException] | None, *_: object) -> None:
-        try:
-            if reason is Stopped:
-                say("Stopping ...")
-            supervisor.stop()
-        except Stopped:
-            supervisor.kill()
+        if reason is Stopped:
+            say("Stopping ...")
+        supervisor.stop()
 
     return end
 
@@ -181,13 +170,11 @@ class Start:
     def _make_people(self, made: Made) -> dict[str, Any]:
         home = self._layout.home
         credentials = make_people(made.resources, made.settings, home.credentials(self._layout.url))
-        # Saved at once: a kill must not lose the keys that the file promises.
-        _save_snapshot(self._layout)
         home.save_credentials(credentials)
         return credentials
 
     def _after_cloud_restart(self) -> None:
-        """Creates again what the last snapshot lacked; restarts the other processes if something got a new id."""
+        """Creates again what the cloud lacks; restarts the other processes if something got a new id."""
         before = self._made
         try:
             made = self._make()
@@ -206,18 +193,6 @@ def _dependents(layout: Layout, made: Made) -> list[Part]:
         worker_part(made.environment),
         studio_part(layout, made.environment),
     ]
-
-
-def _save_snapshot(layout: Layout) -> None:
-    connection = http.client.HTTPConnection(LOOPBACK, layout.ports["cloud"], timeout=30)
-    try:
-        connection.request("POST", "/_atelier/snapshot")
-        answer = connection.getresponse()
-        reason = answer.read().decode(errors="replace")
-        if answer.status != 200:
-            raise ChildFailed(f"the embedded cloud could not save its state: {reason}")
-    finally:
-        connection.close()
 
 
 def _welcome(layout: Layout, credentials: Mapping[str, Any]) -> str:

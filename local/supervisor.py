@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 
 from local.processes import Child, ChildFailed
 
@@ -20,8 +21,49 @@ LONGEST_PAUSE_S = 30.0
 # A process that ran this long was well: its next failure starts with the shortest pause again.
 WELL_AFTER_S = 60.0
 MAX_LOG_BYTES = 20_000_000
+# The exit code of a part that refuses to start; its last line says why.
+REFUSED = 3
+# How a part marks a line that says how far its start is.
+PROGRESS = "progress: "
 
 Say = Callable[[str], None]
+
+
+class StopRequest:
+    """Whether signals have asked this process to end.
+
+    A signal handler that raises could do so inside `Popen.wait` or between a start and its record; this one only
+    counts, and `check` and `pause` raise where nothing is half-done.
+    """
+
+    def __init__(self) -> None:
+        self._signals = 0
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        """The handler of all signals that end the process."""
+        self._signals += 1
+
+    @property
+    def in_a_hurry(self) -> bool:
+        """Whether a second signal came. `make` and the terminal may send the same one twice, too."""
+        return self._signals > 1
+
+    def check(self) -> None:
+        """Raises Stopped after a signal."""
+        if self._signals:
+            raise Stopped
+
+    def pause(self, seconds: float) -> None:
+        """Sleeps. Raises Stopped after a signal, within a tenth of a second."""
+        until = time.monotonic() + seconds
+        self.check()
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(0.1, left))
+            self.check()
+
+
+class Stopped(BaseException):
+    """A signal asked the studio to end. Not an Exception: nothing may swallow it."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +91,20 @@ class _Running:
 class Supervisor:
     """Owns the running processes of one studio. Used by one thread."""
 
-    def __init__(self, logs: Path, say: Say, on_change: Callable[[dict[str, int]], None]) -> None:
+    def __init__(
+        self, logs: Path, say: Say, on_change: Callable[[dict[str, int]], None], stop: StopRequest
+    ) -> None:
         """`say` gets one line for each thing a person should know; `on_change` the process ids after each start."""
         self._logs = logs
+        self._stop = stop
         self._say = say
         self._on_change = on_change
         self._running: dict[str, _Running] = {}
+        self._last_said = ""
 
     def start(self, part: Part) -> None:
         """Starts `part` with a fresh log; the log of the last time is kept as `<name>.1.log`."""
+        self._stop.check()
         log = self._log(part)
         if log.exists():
             log.replace(log.with_suffix(".1.log"))
@@ -65,9 +112,38 @@ class Supervisor:
         self._changed()
 
     def wait_ready(self, name: str) -> None:
-        """Returns when the part is ready. Raises ChildFailed, with the end of its log, when it will not be."""
+        """Returns when the part is ready, and says what it says. Raises ChildFailed when it will not be, Stopped.
+
+        A part that says that it advances may take as long as it needs.
+        """
         running = self._running[name]
-        running.child.wait_ready(running.part.probe, timeout_s=READY_TIMEOUT_S)
+
+        def hear() -> bool:
+            self._stop.check()
+            return self._pass_on(running)
+
+        try:
+            running.child.wait_ready(running.part.probe, timeout_s=READY_TIMEOUT_S, hear=hear)
+        except ChildFailed as exc:
+            if exc.code != REFUSED:
+                raise
+            *before, reason = self._said(running) or [str(exc)]
+            for line in before:
+                self._say(line)
+            raise ChildFailed(reason, exc.code) from exc
+        hear()
+
+    def _said(self, running: _Running) -> list[str]:
+        """Returns the new lines that the part addresses to the person who started it."""
+        return [line for line in running.child.new_lines() if line.startswith(f"{running.part.name}: ")]
+
+    def _pass_on(self, running: _Running) -> bool:
+        """Says what the part has for the person who started it; returns whether it reports an advance."""
+        advances = False
+        for line in self._said(running):
+            advances = advances or PROGRESS in line
+            self._say(line.replace(PROGRESS, ""))
+        return advances
 
     def check_all(self) -> None:
         """Raises ChildFailed for a part that has ended."""
@@ -76,16 +152,26 @@ class Supervisor:
                 running.child.wait_ready(lambda: False, timeout_s=0)
 
     def watch(self, still_wanted: Callable[[], bool], every_minute: Callable[[], None]) -> None:
-        """Restarts what dies, as long as `still_wanted`, which is asked twice a second."""
+        """Restarts what dies, as long as `still_wanted`, which is called twice a second. Raises Stopped."""
         next_minute = time.monotonic() + 60
         while still_wanted():
-            time.sleep(WATCH_INTERVAL_S)
+            self._stop.pause(WATCH_INTERVAL_S)
             for running in list(self._running.values()):
-                self._look_after(running)
+                try:
+                    self._look_after(running)
+                except OSError as exc:
+                    # A full disk, for example: the next look tries again.
+                    self._say_once(f"{running.part.name} cannot be started: {exc}; trying again")
+                self._pass_on(running)
             if time.monotonic() >= next_minute:
                 next_minute += 60
                 self._shorten_logs()
                 every_minute()
+
+    def _say_once(self, line: str) -> None:
+        if line != self._last_said:
+            self._last_said = line
+            self._say(line)
 
     def _look_after(self, running: _Running) -> None:
         now = time.monotonic()
@@ -105,9 +191,9 @@ class Supervisor:
                 f"its log is {running.child.log}"
             )
         elif now >= running.start_again_at:
-            running.start_again_at = None
             running.started_at = now
             running.child = self._spawn(running.part)
+            running.start_again_at = None
             self._changed()
             if running.part.after_restart is not None:
                 self._set_up_again(running, running.part.after_restart)
@@ -129,13 +215,22 @@ class Supervisor:
         self._changed()
 
     def stop(self) -> None:
-        """Stops all parts, each within its time; those that the others need go last."""
+        """Stops all parts, each within its time; those that the others need go last.
+
+        A second signal ends the first ones at once. What the others need still stops in order: it has what they
+        stored.
+        """
         parts = sorted(self._running.values(), key=lambda running: running.part.needed_by_others)
         for running in parts:
             if not running.part.needed_by_others:
                 running.child.signal(signal.SIGTERM)
         for running in parts:
-            running.child.stop(timeout_s=running.part.stop_timeout_s)
+            needed = running.part.needed_by_others
+            running.child.stop(
+                timeout_s=running.part.stop_timeout_s,
+                hurry=(lambda: False) if needed else (lambda: self._stop.in_a_hurry),
+            )
+            self._pass_on(running)
         self._running.clear()
         self._changed()
 
@@ -151,7 +246,11 @@ class Supervisor:
         return Child(part.name, part.command, log=self._log(part), environment=part.environment)
 
     def _changed(self) -> None:
-        self._on_change({name: running.child.pid for name, running in self._running.items()})
+        try:
+            self._on_change({name: running.child.pid for name, running in self._running.items()})
+        except OSError as exc:
+            # Only a start after a kill of this process reads it.
+            self._say_once(f"the list of processes could not be written: {exc}")
 
     def _shorten_logs(self) -> None:
         for running in self._running.values():

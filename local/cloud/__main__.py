@@ -13,8 +13,9 @@ import importlib.metadata
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from local.cloud.journal import NotDurable
 from local.cloud.queries import quick
 from local.cloud.recovery import StateUnusable
 from local.cloud.snapshots import ELSEWHERE, Snapshots, encoder
+from local.home import OBJECTS, RECORDS, STATE
+from local.supervisor import PROGRESS, REFUSED
 
 # The launcher uses MiniStack's private names (state of its services, loading at start): any other version
 # may save nothing without saying so.
@@ -33,8 +36,7 @@ MINISTACK = "1.5.33"
 # At most this share of the time goes into snapshots, however large the state has grown.
 SNAPSHOT_SHARE = 0.05
 SNAPSHOT_TIMEOUT_S = 60.0
-# The exit code of a start that would lose something.
-STATE_UNUSABLE = 3
+HEARTBEAT_S = 3.0
 # What the studio calls. Of the others some run code (Lambda, CloudFormation, ECS), and nobody signs for what is
 # asked here: the keys are well known.
 SERVICES = ("cognito-idp", "dynamodb", "monitoring", "s3", "sns", "sqs")
@@ -54,11 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 1
     try:
-        snapshots = Snapshots(arguments.folder / "state")
+        snapshots = Snapshots(arguments.folder / STATE)
         snapshots.prepare(_say)
-        objects = arguments.folder / "s3"
+        objects = arguments.folder / OBJECTS
         objects.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for line in mend_bodies(objects):
+        with _heartbeat("checking the objects"):
+            lines = mend_bodies(objects)
+        for line in lines:
             _say(line)
     except OSError as exc:
         _say(f"its folder {arguments.folder} cannot be used: {exc}")
@@ -100,20 +104,25 @@ def _environment(arguments: argparse.Namespace, objects: Path) -> dict[str, str]
 
 async def _serve(arguments: argparse.Namespace, snapshots: Snapshots) -> int:
     ministack: Any = importlib.import_module("ministack.app")
+    with _heartbeat("reading the list of objects"):
+        importlib.import_module("ministack.services.s3")
     persistence: Any = importlib.import_module("ministack.core.persistence")
     dynamodb: Any = importlib.import_module("ministack.services.dynamodb")
     dynamodb._query = quick(dynamodb._query, dynamodb._tables, dynamodb._lock, dynamodb._index_members)
     hypercorn: Any = importlib.import_module("hypercorn.asyncio")
     config: Any = importlib.import_module("hypercorn.config").Config()
     durability = Durability(
-        arguments.folder / "records", _say, compact_after_s=min(COMPACT_AFTER_S, arguments.snapshot_s)
+        arguments.folder / RECORDS,
+        arguments.folder / OBJECTS,
+        _say,
+        compact_after_s=min(COMPACT_AFTER_S, arguments.snapshot_s),
     )
     try:
         # Before it listens: reading the records of 100,000 jobs takes longer than a server may take to start.
         durability.load(ministack, persistence, snapshots.legacy())
     except StateUnusable as exc:
         _say(str(exc))
-        return STATE_UNUSABLE
+        return REFUSED
     persistence.STATE_DIR = str(snapshots.current.absolute())
     _load_small_services(ministack)
     # MiniStack would load and save everything itself, in one file per service.
@@ -185,6 +194,27 @@ def _load_small_services(ministack: Any) -> None:
         # Their state is in the records; an old file would put back what has changed since.
         del ministack._state_map[name]
     ministack._load_persisted_state()
+
+
+@contextlib.contextmanager
+def _heartbeat(what: str) -> Iterator[None]:
+    """Says every few seconds that `what` still goes on, as long as the process works at it."""
+    done = threading.Event()
+
+    def beat() -> None:
+        worked, began = time.process_time(), time.monotonic()
+        while not done.wait(HEARTBEAT_S):
+            if time.process_time() > worked:
+                _say(f"{PROGRESS}{what}, {time.monotonic() - began:.0f} s")
+            worked = time.process_time()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _say(line: str) -> None:

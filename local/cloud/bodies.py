@@ -16,6 +16,10 @@ VERSIONS = ".versions"
 ENCODED_KEYS = ".ministack-keys"
 
 
+# Beside the folder: inside, MiniStack would take the files for objects.
+DAMAGED = "damaged"
+
+
 def mend_bodies(folder: Path) -> list[str]:
     """Repairs `folder` (MiniStack's `S3_DATA_DIR`) in place and says what was done, one line each.
 
@@ -24,7 +28,7 @@ def mend_bodies(folder: Path) -> list[str]:
     Half-written files are removed; a description that does not fit its body is rebuilt from the body.
     Raises OSError when the folder cannot be read or written.
     """
-    lines = []
+    lines = [*_set_damaged_aside(folder)]
     for path in _files(folder):
         if path.name.endswith(HALF_WRITTEN):
             path.unlink()
@@ -34,6 +38,23 @@ def mend_bodies(folder: Path) -> list[str]:
             if line:
                 lines.append(line)
     return lines
+
+
+def _set_damaged_aside(folder: Path) -> Iterator[str]:
+    """Moves descriptions that cannot be read to `damaged`; those of bodies are rebuilt after that."""
+    for path in _files(folder):
+        if not path.name.endswith(SIDECAR):
+            continue
+        try:
+            readable = isinstance(json.loads(path.read_bytes()), dict)
+        except ValueError:
+            readable = False
+        if not readable:
+            name = path.relative_to(folder)
+            aside = folder.parent / DAMAGED / name
+            aside.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.replace(path, aside)
+            yield f"{name} is damaged: moved to {aside}; older versions of this object are no longer listed"
 
 
 def _files(folder: Path) -> Iterator[Path]:

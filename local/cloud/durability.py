@@ -14,7 +14,7 @@ from typing import Any
 from local.cloud.journal import Journal
 from local.cloud.parts import unflatten
 from local.cloud.recorder import ITEMS, Recorder
-from local.cloud.recovery import Recovered, forget, from_snapshot, make_copy, recover
+from local.cloud.recovery import Recovered, forget, make_copy, read_all
 from local.cloud.tables import Contents, write_base
 from local.processes import ROOT
 
@@ -32,8 +32,11 @@ Say = Callable[[str], None]
 class Durability:
     """The disk side of one running MiniStack. Used on its event loop."""
 
-    def __init__(self, folder: Path, say: Say, *, compact_after_s: float = COMPACT_AFTER_S) -> None:
+    def __init__(
+        self, folder: Path, objects: Path, say: Say, *, compact_after_s: float = COMPACT_AFTER_S
+    ) -> None:
         self._folder = folder
+        self._objects = objects
         self._say = say
         self._compact_after_s = compact_after_s
         self._base = 0
@@ -47,10 +50,9 @@ class Durability:
         `legacy` is a snapshot of version 0.2 or before, used if there is nothing newer. Raises StateUnusable, OSError.
         """
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        found = recover(self._folder, self._say)
+        found, is_legacy = read_all(self._folder, legacy, self._objects, self._say)
         contents = found.contents
-        if legacy is not None and found.base == 0 and found.end == 0:
-            contents = from_snapshot(legacy)
+        if is_legacy:
             found = self._first_base(contents)
         dynamodb, cognito = ministack._get_module("dynamodb"), ministack._get_module("cognito")
         _restore(dynamodb, cognito, persistence, contents)

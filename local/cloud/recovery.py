@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,23 @@ class Progress:
     def file_read(self, size_bytes: int) -> None:
         """A file has been read to its end."""
         self._done += size_bytes
+
+
+def read_all(folder: Path, legacy: Path | None, objects: Path, say: Say) -> tuple[Recovered, bool]:
+    """Returns what is stored, and whether it is from `legacy`, a snapshot of version 0.2 or before.
+
+    `objects` is where S3 objects are: without any record of them something is missing. Raises like `recover`.
+    """
+    found = recover(folder, say)
+    if found.base or found.end:
+        return found, False
+    if legacy is not None:
+        return replace(found, contents=from_snapshot(legacy)), True
+    if not found.journal.exists() and any(path.is_file() for path in objects.rglob("*")):
+        raise _unusable(
+            folder, "its files are missing although there are pictures", "everything but the pictures"
+        )
+    return found, False
 
 
 def recover(folder: Path, say: Say) -> Recovered:
@@ -161,30 +178,28 @@ def salvage(path: Path) -> Iterator[list[Any]]:
                 yield record
 
 
-def repair(folder: Path) -> list[str]:
+def repair(folder: Path, legacy: Path | None) -> list[str]:
     """Makes a new base of all that can be read, and moves the files it was read from to `damaged-<time>`.
 
-    Returns one line for each thing that was done. Raises OSError; then the old files are still there.
+    Of a `legacy` snapshot that cannot be read, nothing is taken over. Returns one line for each thing that was done.
+    Raises OSError; then the old files are still there.
     """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     logs, candidates = journals(folder), bases(folder)
-    if not logs and not candidates:
-        return []
-    number, contents = 0, Contents()
-    known = sorted({number for number, _ in candidates}, reverse=True)
-    for number in known[:1]:
-        # A base and its copy are seldom damaged at the same line.
-        for _, path in [entry for entry in candidates if entry[0] == number]:
-            _apply_all(salvage(path), contents)
-    for current, path in logs.items():
-        if current >= number:
-            _apply_all(salvage(path), contents)
-    following = max([*logs, *known, 0]) + 1
+    contents = Contents()
+    number = max((number for number, _ in candidates), default=0)
+    # A base and its copy are seldom damaged at the same line.
+    sources = [path for known, path in candidates if known == number]
+    for path in [*sources, *(path for current, path in logs.items() if current >= number)]:
+        _apply_all(salvage(path), contents)
     aside = folder / f"damaged-{time.strftime('%Y%m%d-%H%M%S')}"
     aside.mkdir(mode=0o700)
-    fresh = folder / f"base-{following}.jsonl"
-    write_base(contents.records(), fresh)
+    following = max([number, *logs]) + 1
+    write_base(contents.records(), folder / f"base-{following}.jsonl")
     for path in [*logs.values(), *(path for _, path in candidates)]:
         os.replace(path, aside / path.name)
+    if legacy is not None:
+        os.replace(legacy, aside / legacy.name)
     (folder / f"journal-{following}.jsonl").touch(mode=0o600)
     return [
         f"kept {contents.count():,} records that can be read",

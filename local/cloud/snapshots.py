@@ -109,7 +109,7 @@ def _is_legacy(generation: Path) -> bool:
 def _complete(generation: Path) -> bool:
     try:
         lines = (generation / MANIFEST).read_text().splitlines()
-        sums = dict(reversed(line.split("  ", 1)) for line in lines)
+        sums: dict[str, str] = {name: known for known, name in (line.split("  ", 1) for line in lines)}
         files = {name: (generation / name).read_bytes() for name in sums}
     except (OSError, ValueError):
         return False

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local.supervisor import MAX_LOG_BYTES, Part, Supervisor
+from local.supervisor import MAX_LOG_BYTES, Part, StopRequest, Supervisor
 
 TOO_LONG = MAX_LOG_BYTES + 1
 
@@ -18,7 +18,7 @@ TOO_LONG = MAX_LOG_BYTES + 1
 @pytest.fixture
 def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
     """A supervisor with two idle processes, `one` and `two`."""
-    supervisor = Supervisor(tmp_path, say=lambda line: None, on_change=lambda pids: None)
+    supervisor = Supervisor(tmp_path, lambda line: None, lambda pids: None, StopRequest())
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
     try:
         for name in ("one", "two"):

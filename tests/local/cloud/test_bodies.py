@@ -63,3 +63,21 @@ def test_the_metadata_of_an_interrupted_overwrite_is_updated_to_the_new_bytes(tm
     described = json.loads(sidecar.read_text())
     assert (described["size"], described["content_type"]) == (9, "application/json")
     assert described["etag"] != '"stale"'
+
+
+def test_a_cut_description_is_moved_aside_and_rebuilt_from_the_body(tmp_path: Path) -> None:
+    folder = tmp_path / "s3"
+    body = folder / ACCOUNT / OUTPUTS_BUCKET / "a.json"
+    body.parent.mkdir(parents=True)
+    body.write_bytes(b"{}")
+    sidecar, marker = body.with_name("a.json.meta.json"), body.with_name("gone.png.meta.json")
+    for path in (sidecar, marker):
+        path.write_text('{"etag": "cu')
+
+    lines = mend_bodies(folder)
+    assert len(lines) == 3 and sum("is damaged: moved to" in line for line in lines) == 2
+    assert json.loads(sidecar.read_text())["content_type"] == "application/json"
+    assert not marker.exists()
+    aside = tmp_path / "damaged" / ACCOUNT / OUTPUTS_BUCKET
+    assert sorted(path.name for path in aside.iterdir()) == [sidecar.name, marker.name]
+    assert mend_bodies(folder) == []

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from local.cloud import journal as module
-from local.cloud.journal import Journal, NotDurable
+from local.cloud.journal import LEAST_BYTES, RESERVE_BYTES, Journal, NotDurable
 from local.cloud.records import line_of, read_journal
 
 
@@ -43,7 +42,12 @@ def test_what_is_durable_is_in_the_file_and_a_hundred_waiters_share_few_syncs(
 ) -> None:
     syncs = []
     sync = os.fdatasync
-    monkeypatch.setattr(module.os, "fdatasync", lambda file: (syncs.append(file), sync(file)))
+
+    def counted(file: int) -> None:
+        syncs.append(file)
+        sync(file)
+
+    monkeypatch.setattr(os, "fdatasync", counted)
 
     async def change(number: int) -> None:
         journal.append(line_of(["n", number]))
@@ -72,8 +76,8 @@ def test_a_write_that_fails_refuses_until_it_succeeds_and_loses_nothing(
             raise OSError(errno.ENOSPC, "No space left on device")
         return write(file, data, at)
 
-    monkeypatch.setattr(module.os, "pwrite", fails)
-    monkeypatch.setattr(module, "RETRY_S", 0.01)
+    monkeypatch.setattr(os, "pwrite", fails)
+    monkeypatch.setattr("local.cloud.journal.RETRY_S", 0.01)
 
     async def try_it() -> None:
         nonlocal failing
@@ -104,10 +108,10 @@ def test_a_disk_without_room_for_the_largest_request_refuses_before_anything_is_
     def full(*_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module.os, "posix_fallocate", full)
+    monkeypatch.setattr(os, "posix_fallocate", full)
     # What was reserved is still good.
     journal.check_room()
-    journal.append(b"x" * (module.RESERVE_BYTES - module.LEAST_BYTES + 1))
+    journal.append(b"x" * (RESERVE_BYTES - LEAST_BYTES + 1))
     asyncio.run(journal.durable())
     with pytest.raises(NotDurable, match="No space left"):
         journal.check_room()

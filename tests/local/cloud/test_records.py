@@ -10,7 +10,16 @@ import pytest
 
 from local.cloud.compaction import compact
 from local.cloud.records import line_of
-from local.cloud.recovery import Recovered, StateUnusable, copy_of, forget, from_snapshot, recover, repair
+from local.cloud.recovery import (
+    Recovered,
+    StateUnusable,
+    copy_of,
+    forget,
+    from_snapshot,
+    read_all,
+    recover,
+    repair,
+)
 
 TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/t"
 
@@ -73,7 +82,7 @@ def test_damage_before_readable_records_refuses_the_start_and_changes_nothing(tm
     assert "make repair" in str(refused.value)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
-    done = repair(tmp_path)
+    done = repair(tmp_path, None)
     assert items(read(tmp_path)) == {"a": 1, "c": 1, "d": 1}
     assert "kept 3 records" in done[0]
     assert [entry.name for entry in tmp_path.glob("damaged-*/*")] == [path.name]
@@ -147,7 +156,7 @@ def test_a_base_and_copy_that_are_both_damaged_refuse_the_start_and_a_repair_joi
     copy_of(base).write_bytes(copy_of(base).read_bytes().replace(b'"c"', b'"x"'))
     with pytest.raises(StateUnusable, match=r"base-2\.jsonl.*base-2\.copy\.jsonl"):
         read(tmp_path)
-    repair(tmp_path)
+    repair(tmp_path, None)
     assert items(read(tmp_path)) == {"a": 1, "b": 1, "c": 1, "d": 1}
 
 
@@ -173,7 +182,21 @@ def test_tables_and_accounts_of_an_earlier_version_are_taken_over(tmp_path: Path
     assert contents.tables == {TABLE: {"p": {"a": {"v": 1}}}}
     assert contents.services["dynamodb"]["tables", "data", "0\0us-east-1\0't'", "sk_name"] is None
 
+    found, is_legacy = read_all(tmp_path / "records", tmp_path, tmp_path / "s3", print)
+    assert is_legacy and found.contents.tables == contents.tables
+
     text = (tmp_path / "dynamodb.json").read_text()
     (tmp_path / "dynamodb.json").write_text(text[:60])
     with pytest.raises(StateUnusable, match=r"dynamodb\.json"):
         from_snapshot(tmp_path)
+
+
+def test_pictures_without_any_record_of_them_refuse_the_start_until_a_repair(tmp_path: Path) -> None:
+    records, objects = tmp_path / "records", tmp_path / "s3"
+    assert read_all(records, None, objects, print)[0].contents.count() == 0
+    (objects / "bucket").mkdir(parents=True)
+    (objects / "bucket/picture.png").touch()
+    with pytest.raises(StateUnusable, match="missing although there are pictures"):
+        read_all(records, None, objects, print)
+    repair(records, None)
+    assert read_all(records, None, objects, print)[0].contents.count() == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -28,6 +29,9 @@ UNREACHABLE_TRIES = 3
 EXIT_WAIT_S = 0.5
 CLOSE_GRACE_S = 3.0
 MIN_EXPIRY_PAUSE_S = 0.05
+FIRST_DISK_PAUSE_S = 0.5
+LONGEST_DISK_PAUSE_S = 5.0
+AGAIN_AFTER_S = 1.0
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -52,6 +56,7 @@ class Endpoint:
         self._waiting: dict[int, Entry] = {}
         self._changed = asyncio.Condition()
         self._tasks: list[asyncio.Task[None]] = []
+        self._put_backs: set[asyncio.Task[None]] = set()
         self._active = 0
         self._in_flight = 0
         self._idle: asyncio.TimerHandle | None = None
@@ -156,8 +161,19 @@ class Endpoint:
                         inference_id=entry.request.inference_id,
                         error=repr(exc),
                     )
+                    # It is still open in the journal. In memory it goes behind the others, after a pause.
+                    asyncio.get_running_loop().call_later(AGAIN_AFTER_S, self._put_back, entry)
                 finally:
                     self._in_flight -= 1
+
+    def _put_back(self, entry: Entry) -> None:
+        self._put_backs.add(task := asyncio.create_task(self._wait_again(entry)))
+        task.add_done_callback(self._put_backs.discard)
+
+    async def _wait_again(self, entry: Entry) -> None:
+        async with self._changed:
+            self._waiting[entry.seq] = entry
+            self._changed.notify_all()
 
     async def _expire_waiting(self) -> None:
         # A request deep in the queue is reported when its time is up, not when its turn comes.
@@ -199,7 +215,7 @@ class Endpoint:
                 await self._expire(entry)
                 return
             if not started:
-                await self._record(self._journal.start, self.config.name, entry.seq)
+                await self._record_surely(self._journal.start, self.config.name, entry.seq)
                 started = True
             try:
                 answer = await self._container.invoke(
@@ -290,7 +306,7 @@ class Endpoint:
         await self._close(entry, "expired", message)
 
     async def _close(self, entry: Entry, outcome: Outcome, message: str, **details: str) -> None:
-        await self._record(self._journal.decide, self.config.name, entry.seq, outcome, message)
+        await self._record_surely(self._journal.decide, self.config.name, entry.seq, outcome, message)
         event(outcome, endpoint=self.config.name, inference_id=entry.request.inference_id, **details)
         await self._notify(entry.seq, outcome, message)
 
@@ -301,7 +317,7 @@ class Endpoint:
                 await self._delivery.publish(topic, message)
             except DeliveryError as exc:
                 event("notification_lost", endpoint=self.config.name, cause=exc.cause)
-        await self._record(self._journal.finish, seq)
+        await self._record_surely(self._journal.finish, seq)
 
     async def _input(self, request: AsyncRequest) -> bytes:
         if request.body is not None:
@@ -319,13 +335,26 @@ class Endpoint:
         )
 
     async def _count_cold_start(self) -> None:
-        await self._record(self._journal.count_cold_start, self.config.name)
+        await self._record_surely(self._journal.count_cold_start, self.config.name)
 
     async def _record(
         self, call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> Result:
         # One thread writes: requests keep their order, and the event loop never waits for the disk.
         return await asyncio.get_running_loop().run_in_executor(self._writer, partial(call, *args, **kwargs))
+
+    async def _record_surely(
+        self, call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Result:
+        """Records what has happened already, as soon as the disk has room for it."""
+        pause = FIRST_DISK_PAUSE_S
+        while True:
+            try:
+                return await self._record(call, *args, **kwargs)
+            except sqlite3.OperationalError as exc:
+                event("not_recorded", endpoint=self.config.name, error=str(exc), again_in_s=pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_DISK_PAUSE_S)
 
     @contextlib.contextmanager
     def _activity(self) -> Iterator[None]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,6 +18,7 @@ from local.sagemaker.wire import AsyncRequest
 
 COUNTERS = ("accepted", "started", "succeeded", "failed", "expired", "cold_starts")
 RECENT = 2000
+EMPTY_EVERY_S = 60.0
 
 Outcome = Literal["succeeded", "failed", "expired"]
 
@@ -58,19 +62,51 @@ class Entry:
         return self.received_at + self.request.ttl_s
 
 
+def open_journal(path: Path, now: float, say: Callable[[str], None]) -> Journal:
+    """Opens the journal; one that is damaged is moved aside, said, and begun again.
+
+    What was in it is found by the studio's worker: a job without an answer is invoked again or expires.
+    """
+    try:
+        return Journal(path, now)
+    except sqlite3.OperationalError:
+        raise  # the disk is full, or the file is locked
+    except sqlite3.DatabaseError as exc:
+        aside = path.with_name(f"{path.name}.damaged-{int(now)}")
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(f"{path}{suffix}", f"{aside}{suffix}")
+        say(
+            f"the journal of accepted requests was damaged ({exc}) and is now {aside}; jobs that were in it are "
+            "drawn again or reported as failed"
+        )
+        return Journal(path, now)
+
+
 class Journal:
-    """One SQLite file in WAL mode. Every method is one durable transaction, safe to call from any thread."""
+    """One SQLite file in WAL mode. Every method is one durable transaction, safe to call from any thread.
+
+    All methods raise sqlite3.OperationalError while the disk is full; then nothing has changed.
+    """
 
     def __init__(self, path: Path, now: float) -> None:
+        """Opens or makes the file. Raises sqlite3.DatabaseError if it is damaged."""
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode = WAL")
         # FULL: an accepted request survives a power cut too, not only a kill.
         self._db.execute("PRAGMA synchronous = FULL")
+        # Requests hold prompts: what is removed is overwritten, not only unlinked.
+        self._db.execute("PRAGMA secure_delete = ON")
         self._db.executescript(_SCHEMA)
         self._db.execute("INSERT OR IGNORE INTO fact VALUES ('created_at', ?)", (now,))
         row = self._db.execute("SELECT value FROM fact WHERE name = 'created_at'").fetchone()
+        [found] = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            self._db.close()
+            raise sqlite3.DatabaseError(found)
         self.created_at = float(row[0])
+        self._emptied_at = time.monotonic()
 
     def close(self) -> None:
         """Closes the file; the journal is unusable afterwards."""
@@ -108,6 +144,20 @@ class Journal:
         with self._transaction() as db:
             db.execute("UPDATE invocation SET closed = 1, message = NULL WHERE seq = ?", (seq,))
             db.execute("DELETE FROM invocation WHERE closed = 1 AND seq <= ?", (seq - RECENT,))
+        self._forget_bodies()
+
+    def _forget_bodies(self) -> None:
+        """Empties the write-ahead log, which still holds the bodies of decided requests, when nothing is open.
+
+        While requests are open it is emptied once a minute.
+        """
+        with self._lock:
+            busy = self._db.execute("SELECT 1 FROM invocation WHERE closed = 0 LIMIT 1").fetchone()
+            now = time.monotonic()
+            if busy and now - self._emptied_at < EMPTY_EVERY_S:
+                return
+            self._emptied_at = now
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def count_cold_start(self, endpoint: str) -> None:
         """Counts one start of the container program."""
@@ -155,6 +205,7 @@ class Journal:
         with self._transaction() as db:
             db.execute("DELETE FROM invocation")
             db.execute("DELETE FROM counter")
+        self._forget_bodies()
 
     def _count(self, endpoint: str, name: str) -> None:
         self._db.execute(

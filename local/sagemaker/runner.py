@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 
 from local.sagemaker.config import REPOSITORY
-from local.sagemaker.log import event
+from local.sagemaker.log import event, write
 
 PING_TIMEOUT_S = 2.0
 PING_INTERVAL_S = 0.1
@@ -269,7 +269,7 @@ class Container:
             text = line.decode(errors="replace").rstrip()
             if text:
                 self._tail.append(text)
-            sys.stderr.write(text + "\n")
+            write(text)
 
     def _last_line(self) -> str:
         return f"; it last said: {self._tail[-1][:REASON_CHARS]}" if self._tail else ""

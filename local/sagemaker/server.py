@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +20,13 @@ from local.sagemaker import wire
 from local.sagemaker.config import Config, EndpointConfig, in_repository
 from local.sagemaker.delivery import Delivery
 from local.sagemaker.endpoint import OK_STATUSES, Endpoint
-from local.sagemaker.journal import Journal
+from local.sagemaker.journal import open_journal
+from local.sagemaker.log import write
 from local.sagemaker.runner import BrokenAnswer, Program, StartFailed, Unreachable
 from local.sagemaker.wire import WireError
 
 JOURNAL = "journal.sqlite"
+NAME = "local endpoint"
 LOOPBACK_NAMES = {"127.0.0.1", "::1", "localhost"}
 NO_ACCOUNT = "000000000000"
 VARIANT = "AllTraffic"
@@ -42,7 +45,7 @@ class Service:
     """The endpoints of one settings file, behind SageMaker's operations."""
 
     def __init__(self, config: Config) -> None:
-        self._journal = Journal(config.state_dir / JOURNAL, time.time())
+        self._journal = open_journal(config.state_dir / JOURNAL, time.time(), _say)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._delivery = Delivery(config.delivery_timeout_s)
         topics = [endpoint.success_topic or endpoint.error_topic or "" for endpoint in config.endpoints]
@@ -73,7 +76,10 @@ class Service:
         endpoint = self._endpoint(request)
         body = await _read(request, wire.MAX_INLINE_BYTES)
         accepted = wire.async_request(request.headers, body)
-        output, failure = await endpoint.accept(accepted)
+        try:
+            output, failure = await endpoint.accept(accepted)
+        except sqlite3.OperationalError as exc:
+            raise WireError(503, "ServiceUnavailable", f"The request cannot be written down: {exc}.") from exc
         headers = {"X-Amzn-SageMaker-OutputLocation": str(output)}
         if failure:
             headers["X-Amzn-SageMaker-FailureLocation"] = str(failure)
@@ -203,6 +209,11 @@ def _signed(handler: Handler, *, json_protocol: bool = False) -> Handler:
             return Response(status_code=400)
 
     return answer
+
+
+def _say(line: str) -> None:
+    """Says something to the person who started the studio; the launcher passes such lines on."""
+    write(f"{NAME}: {line}")
 
 
 async def _unknown(request: Request, exc: Exception) -> Response:

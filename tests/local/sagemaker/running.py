@@ -108,6 +108,10 @@ class RunningEndpoint:
         self.child = Child("the local endpoint", command, log=self.folder / "log", environment=environment)
         self.child.wait_ready(lambda: answers(self.port, "/_ready"), timeout_s=20)
 
+    def log_text(self) -> str:
+        """What the process has printed."""
+        return (self.folder / "log").read_text()
+
     def stop(self) -> None:
         """Stop the process as the launcher does."""
         if self.child:

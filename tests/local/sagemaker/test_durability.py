@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local.processes import LOOPBACK
 from local.sagemaker import tether
@@ -107,7 +109,7 @@ def test_a_request_expires_on_time_behind_a_long_running_one(own_endpoint: Runni
     journal.close()
     own_endpoint.start()
 
-    assert [(n["inferenceId"], n["invocationStatus"]) for n in own_endpoint.notices(2)] == [
+    assert [(n["inferenceId"], n["invocationStatus"]) for n in own_endpoint.notices()] == [
         ("late", "Expired"),
         ("long", "Completed"),
     ]
@@ -198,3 +200,50 @@ def test_the_watcher_ends_the_program_when_its_parent_is_killed(tmp_path: Path) 
     process.wait()
 
     until(lambda: gone(pid), timeout_s=5)
+
+
+def test_the_body_of_a_finished_request_is_nowhere_on_the_disk(own_endpoint: RunningEndpoint) -> None:
+    own_endpoint.start()
+    own_endpoint.invoke(id="private", prompt="a very private prompt")
+    own_endpoint.notices()
+    own_endpoint.invoke(id="other")
+    own_endpoint.notices()
+    state = own_endpoint.folder / "state"
+    until(lambda: not any(b"a very private prompt" in path.read_bytes() for path in state.iterdir()))
+
+
+@pytest.mark.parametrize("damage", ["cut", "overwritten"])
+def test_a_damaged_journal_is_moved_aside_and_said(own_endpoint: RunningEndpoint, damage: str) -> None:
+    own_endpoint.start()
+    own_endpoint.invoke(id="before")
+    own_endpoint.notices()
+    own_endpoint.stop()
+    journal = own_endpoint.folder / "state/journal.sqlite"
+    data = journal.read_bytes()
+    journal.write_bytes(data[: len(data) // 2] if damage == "cut" else b"no database" + data[11:])
+
+    own_endpoint.start()
+    own_endpoint.invoke(id="after")
+    own_endpoint.notices()
+    assert list(journal.parent.glob("journal.sqlite.damaged-*"))
+    assert "local endpoint: the journal of accepted requests was damaged" in own_endpoint.log_text()
+
+
+def test_a_full_disk_refuses_requests_and_work_goes_on_when_there_is_room(
+    own_endpoint: RunningEndpoint,
+) -> None:
+    own_endpoint.start()
+    own_endpoint.invoke(id="drawn", do="sleep", seconds=1)
+    until(lambda: own_endpoint.seen())
+    resource.prlimit(own_endpoint.child.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    with pytest.raises(ClientError) as refused:
+        own_endpoint.invoke(id="refused")
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+    until(lambda: own_endpoint.seen(event="end"))
+    assert own_endpoint.counters()["succeeded"] == 0
+    resource.prlimit(own_endpoint.child.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    assert [notice["inferenceId"] for notice in own_endpoint.notices(1)] == ["drawn"]
+    own_endpoint.invoke(id="later")
+    own_endpoint.notices()
+    counters = own_endpoint.counters()["by_inference_id"]
+    assert {name: counters[name]["started"] for name in counters} == {"drawn": 1, "later": 1}

@@ -109,7 +109,7 @@ def test_a_request_expires_on_time_behind_a_long_running_one(own_endpoint: Runni
     journal.close()
     own_endpoint.start()
 
-    assert [(n["inferenceId"], n["invocationStatus"]) for n in own_endpoint.notices()] == [
+    assert [(n["inferenceId"], n["invocationStatus"]) for n in own_endpoint.notices(2)] == [
         ("late", "Expired"),
         ("long", "Completed"),
     ]

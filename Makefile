@@ -29,7 +29,7 @@ run:  ## Start the whole studio on this machine and print how to sign in; Ctrl-C
 test:  ## Run all but the slow tests, of both environments side by side (COVERAGE=1: what of each package they ran)
 	$(BOOTSTRAP) --dev --browser
 	rm -rf build/coverage && mkdir -p build/coverage
-	$(BOTH) -m "not slow" $(if $(COVERAGE),--cov --cov-report=) $(PYTEST_ARGS); code=$$?; \
+	$(BOTH) -m "not slow and not rare" $(if $(COVERAGE),--cov --cov-report=) $(PYTEST_ARGS); code=$$?; \
 		$(if $(COVERAGE),$(STUDIO) -m tests.coverage_by_package;) exit $$code
 
 test-slow:  ## The slow and rare ones: training, the image build, whole studios, the long tours

@@ -22,6 +22,7 @@ from local.signin import ADMINS, MAKERS, make_user, new_password
 from services.accounts.accounts import Accounts
 from services.aws.session import make_clients
 from services.aws.table import Table
+from services.build import Studio, build
 from services.settings import load_settings
 from services.store.api_keys import ApiKeyStore
 from services.store.profiles import ProfileStore
@@ -50,7 +51,17 @@ class RunningStudio:
         self.start()
 
     def start(self) -> None:
-        """Starts it, again after `stop` or `kill` with what the home holds."""
+        """Starts it, again after `stop` or `kill` with what the home holds. Returns when it is ready."""
+        self.spawn()
+        deadline = time.monotonic() + READY_S
+        while "Atelier is ready" not in self.output.read_text():
+            assert self._process.poll() is None, self.output.read_text()
+            assert time.monotonic() < deadline, f"not ready: {self.output.read_text()}"
+            time.sleep(0.1)
+        self.credentials = json.loads((self.home / "credentials.json").read_text())
+
+    def spawn(self) -> None:
+        """Starts it and returns at once."""
         environment = {
             **os.environ,
             "PORT": str(self.port),
@@ -67,12 +78,6 @@ class RunningStudio:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + READY_S
-        while "Atelier is ready" not in self.output.read_text():
-            assert self._process.poll() is None, self.output.read_text()
-            assert time.monotonic() < deadline, f"not ready: {self.output.read_text()}"
-            time.sleep(0.1)
-        self.credentials = json.loads((self.home / "credentials.json").read_text())
 
     def stop(self) -> int:
         """As Ctrl-C does; returns the exit code."""
@@ -90,11 +95,7 @@ class RunningStudio:
 
         What earlier stories drew, starred and searched for is not theirs.
         """
-        environment = dict(
-            pair.decode().split("=", 1)
-            for pair in _read(Path(f"/proc/{self.processes()['studio']}/environ")).split(b"\0")
-            if b"=" in pair
-        )
+        environment = self.environment()
         with pytest.MonkeyPatch.context() as patch:
             for variable, value in environment.items():
                 patch.setenv(variable, value)
@@ -110,6 +111,54 @@ class RunningStudio:
                 user = accounts.sign_in(sub=sub, email=person["email"], groups=groups)
                 person["api_key"] = accounts.create_key(user, "for tests").secret
                 self.credentials[role] = person
+
+    def environment(self) -> dict[str, str]:
+        """The variables of its studio process."""
+        return dict(
+            pair.decode().split("=", 1)
+            for pair in _read(Path(f"/proc/{self.processes()['studio']}/environ")).split(b"\0")
+            if b"=" in pair
+        )
+
+    @contextlib.contextmanager
+    def services(self) -> Iterator[Studio]:
+        """The service layer on what this studio keeps, in this process."""
+        environment = self.environment()
+        with pytest.MonkeyPatch.context() as patch:
+            for variable, value in environment.items():
+                patch.setenv(variable, value)
+            studio = build(load_settings(environment))
+            try:
+                yield studio
+            finally:
+                studio.close()
+
+    def pids(self) -> list[int]:
+        """All its processes that live: the launcher, the parts, and the model servers."""
+        home = f"ATELIER_HOME={self.home}".encode()
+        return [
+            int(entry.name)
+            for entry in Path("/proc").iterdir()
+            if entry.name.isdecimal() and home in _read(entry / "environ").split(b"\0")
+        ]
+
+    def kill(self) -> None:
+        """`kill -9` of the launcher and everything it started, at one moment."""
+        while pids := self.pids():
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self._process.poll()
+            time.sleep(0.02)
+        self._process.wait(10)
+
+    def signal(self, number: int, *, group: bool = False) -> None:
+        """Sends a signal to the launcher, or as a terminal does to its process group."""
+        (os.killpg if group else os.kill)(self._process.pid, number)
+
+    def wait_ended(self, timeout_s: float = 60.0) -> int:
+        """Returns the launcher's exit code. Raises subprocess.TimeoutExpired."""
+        return self._process.wait(timeout_s)
 
     def processes(self) -> dict[str, int]:
         """Pids by name, as the launcher wrote them."""

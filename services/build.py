@@ -194,7 +194,14 @@ def build(
         KeptAttachments(attachments, shares),
         KeptExports(exports),
         KeptSearchIndex(search_index),
-        KeptJobs(store, finished_jobs, tombstones, person_records, (input_objects, outputs)),
+        KeptJobs(
+            store,
+            finished_jobs,
+            tombstones,
+            person_records,
+            (input_objects, outputs),
+            longest_run_s=settings.job_ttl_s + settings.job_timeout_s,
+        ),
     )
     jobs = Jobs(store, admission, ledger, sweeper, completion, Erasure(kept, person_records), images)
     multi_submit = MultiSubmit(jobs, admission, ledger)

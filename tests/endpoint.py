@@ -97,6 +97,12 @@ class ScriptedEndpoint:
         self.s3.put_object(Bucket=self.outputs, Key=invocation.failure_key, Body=body)
         return notification(invocation, status, failureReason="the container answered 500")
 
+    def die(self, invocation: Accepted) -> str:
+        """Ends without an answer, as a container that is killed; returns the error notification."""
+        text = b"ModelError: The container program ended with status -9 while it worked."
+        self.s3.put_object(Bucket=self.outputs, Key=invocation.failure_key, Body=text)
+        return notification(invocation, "Failed", failureReason=text.decode())
+
 
 def notification(invocation: Accepted, status: str, **more: str) -> str:
     """The message that SNS delivers, as docs/contracts.md has it."""

@@ -87,6 +87,9 @@ class FlatColor:
     def cancel(self, job: Job) -> None:
         """It cannot be stopped."""
 
+    def forget_cancel(self, job: Job) -> None:
+        """There is nothing to forget."""
+
     def erase(self, user_id: str, job_id: str) -> int:
         """It keeps nothing."""
         return 0

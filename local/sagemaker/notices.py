@@ -34,9 +34,8 @@ def model_failure(status: int, body: bytes, content_type: str) -> Failure:
 
 
 def endpoint_failure(cause: str, reason: str) -> Failure:
-    """There is no whole answer of the container: the failure object has the form of the container's errors."""
-    error = {"error": {"code": "model_error", "message": reason, "param": None}}
-    return Failure(cause, f"ModelError: {reason}", json.dumps(error).encode(), "application/json")
+    """There is no whole answer of the container: the failure object is plain text, as SageMaker's own are."""
+    return Failure(cause, f"ModelError: {reason}", f"ModelError: {reason}".encode(), "text/plain")
 
 
 def completed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -13,6 +13,7 @@ from services.sentences import sentence
 
 LINK_S = 3600
 DELETE_BATCH = 1000
+PUT_TRIES = 3
 
 
 class Objects:
@@ -66,6 +67,31 @@ class Objects:
             CacheControl="private, max-age=3600, immutable",
         )
 
+    @translated("S3")
+    def put_once(self, key: str, body: bytes, *, content_type: str) -> bool:
+        """Writes the object unless one is there; returns whether it did. Of two writers at once, one writes."""
+        for left in reversed(range(PUT_TRIES)):
+            try:
+                self._client.put_object(
+                    Bucket=self.bucket,
+                    Key=key,
+                    Body=body,
+                    ContentType=content_type,
+                    CacheControl="private, max-age=3600, immutable",
+                    IfNoneMatch="*",
+                )
+            except ClientError as exc:
+                if error_code(exc) in {"PreconditionFailed", "412"}:
+                    return False
+                # S3 answers so while another conditional write of the key is under way.
+                if error_code(exc) not in {"ConditionalRequestConflict", "409"}:
+                    raise
+                if not left:
+                    raise unavailable("S3", exc) from exc
+            else:
+                return True
+        raise AssertionError("the last try returns or raises")
+
     def link(self, key: str, *, download_as: str | None = None, valid_s: int = LINK_S) -> str:
         """A presigned GET link good for an hour at most; no AWS call. `download_as` makes the browser save it."""
         parameters: dict[str, Any] = {"Bucket": self.bucket, "Key": key}
@@ -79,10 +105,10 @@ class Objects:
             for entry in page.get("Contents", []):
                 yield str(entry["Key"])
 
-    def erase(self, prefix: str, *, keep: str | None = None) -> int:
+    def erase(self, prefix: str, *, keep: Collection[str] = ()) -> int:
         """Erases every version and delete marker below `prefix`; returns how many distinct keys went.
 
-        Keys that end with `keep` stay.
+        The keys in `keep` stay.
 
         One listing and one deletion for each thousand versions.
         """
@@ -91,7 +117,7 @@ class Objects:
             entries = [
                 entry
                 for entry in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-                if keep is None or not entry["Key"].endswith(keep)
+                if entry["Key"] not in keep
             ]
             for start in range(0, len(entries), DELETE_BATCH):
                 batch = entries[start : start + DELETE_BATCH]

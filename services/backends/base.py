@@ -223,6 +223,9 @@ class Backend(Protocol):
     def cancel(self, job: Job) -> None:
         """Has every attempt of the job stopped at the next chance. A job that nobody draws is no error."""
 
+    def forget_cancel(self, job: Job) -> None:
+        """Takes back what `cancel` left behind, once the job's attempt has ended."""
+
     def erase(self, user_id: str, job_id: str) -> int:
         """Erases what the back end keeps of a job, also what came late; returns how many objects."""
 

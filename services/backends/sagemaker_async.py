@@ -42,6 +42,8 @@ from services.settings import Settings
 from services.store import keys
 
 MAX_FAILURE_BYTES = 64 * 1024
+# A job that the model had not begun can still succeed.
+UNBEGUN = frozenset({DEADLINE_EXCEEDED, "model_crashed"})
 ENDINGS = {"Completed": Ending.COMPLETED, "Expired": Ending.EXPIRED}
 
 
@@ -113,12 +115,11 @@ class SageMakerAsync:
     def explain(self, job: Job, reason: str, failure_uri: str | None) -> AttemptFailure:
         """Reads the failure object, where the notification or the invocation said that it lies; two AWS calls at most.
 
-        Undone is what the container handed back, and what waited in its queue until its time was over.
+        Undone is what the container handed back, and what waited in its queue until its time was over or until the
+        container died of another job.
         """
         failure = read_failure(self._failure_object(job, failure_uri or job.failure_uri), reason)
-        undone = failure.code in HANDED_BACK or (
-            failure.code == DEADLINE_EXCEEDED and not self.has_begun(job)
-        )
+        undone = failure.code in HANDED_BACK or (failure.code in UNBEGUN and not self.has_begun(job))
         return AttemptFailure(failure, undone=undone)
 
     def has_begun(self, job: Job) -> bool:
@@ -150,8 +151,12 @@ class SageMakerAsync:
 
     def cancel(self, job: Job) -> None:
         """Leaves the marker that the container looks for at each step. One AWS call."""
-        marker = f"{keys.job_prefix(job.user_id, job.id)}/{keys.CANCEL_MARKER}"
+        marker = keys.cancel_marker(job.user_id, job.id)
         self._outputs.put(marker, b"", content_type="text/plain")
+
+    def forget_cancel(self, job: Job) -> None:
+        """Erases the marker. Two AWS calls."""
+        self._outputs.erase(keys.cancel_marker(job.user_id, job.id))
 
     def erase(self, user_id: str, job_id: str) -> int:
         """Erases outputs, progress, previews, markers and failure objects of a job."""

@@ -60,12 +60,12 @@ class Images:
         self._attachments = attachments
 
     def store(self, job: Job, result: DrawnResult) -> tuple[Image, ...]:
-        """Puts the job's pictures, parameters embedded, and their thumbnails into S3; two calls a picture.
+        """Puts the job's pictures, parameters embedded, and their thumbnails into S3; two or three calls a picture.
 
         A withheld one leaves its number unused.
 
-        The same job again writes the same keys and bytes. A thumbnail that fails is left for the sweeper. The
-        records are written by whoever closes the job, with `record_writes`.
+        A picture that is there already stays: the bucket keeps every version, and each costs. A thumbnail that fails
+        is left for the sweeper. The records are written by whoever closes the job, with `record_writes`.
         """
         stored = []
         for n, picture in enumerate(result.pictures):
@@ -74,7 +74,9 @@ class Images:
             image_id = keys.image_id(job.id, n)
             png = embed(picture.png, parameters(job, n, result))
             key = keys.image_key(job.user_id, job.id, n)
-            self._objects.put(key, png, content_type="image/png")
+            if not self._objects.put_once(key, png, content_type="image/png"):
+                # Another attempt or finisher was first. What is stored is what the record describes.
+                png = self._objects.get(key, max_bytes=MAX_PICTURE_BYTES)
             small = self._store_thumbnail(job.user_id, job.id, n, picture.png)
             stored.append(
                 Image(
@@ -101,7 +103,7 @@ class Images:
         key = keys.thumbnail_key(user_id, job_id, n)
         try:
             data, color = thumbnail(png)
-            self._objects.put(key, data, content_type="image/webp")
+            self._objects.put_once(key, data, content_type="image/webp")
         except (Unavailable, OSError, ValueError, UnidentifiedImageError) as exc:
             event("thumbnail_failed", level=logging.WARNING, exc=exc, user=user_id, job=job_id, n=n)
             return None

@@ -58,6 +58,7 @@ class Completion:
         if job.status.terminal:
             if job.status is not JobStatus.SUCCEEDED:
                 self._images.discard(user_id, job_id)
+                self._forget_cancel(job)
             return job
         try:
             result = self._backends.of(job.spec.model).result(job, attempt)
@@ -134,7 +135,10 @@ class Completion:
         if job is None:
             self._erase_late_output(user_id, job_id)
             return None
-        if job.status.terminal or attempt != job.attempt:
+        if job.status.terminal:
+            self._forget_cancel(job)
+            return job
+        if attempt != job.attempt:
             return job
         found = self._backends.of(job.spec.model).explain(job, reason, failure_uri)
         failure = found.failure
@@ -199,6 +203,13 @@ class Completion:
         backend = self._backends.of(job.spec.model)
         if backend.abilities.cancels_running:
             backend.cancel(job)
+
+    def _forget_cancel(self, job: Job) -> None:
+        """Removes the order to stop that an ended job left: the attempt that had to see it has ended, too."""
+        if job.status in (JobStatus.CANCELED, JobStatus.EXPIRED):
+            backend = self._backends.of(job.spec.model)
+            if backend.abilities.cancels_running:
+                backend.forget_cancel(job)
 
     def _cost_usd(self, job: Job, result: DrawnResult) -> float:
         try:

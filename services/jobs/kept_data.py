@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from services.aws.objects import Objects
+from services.clock import now
 from services.records import Job, Record, User
 from services.store import keys
 from services.store.finished_jobs import FinishedJobs
@@ -32,23 +34,28 @@ class KeptJobs(KeptData):
         tombstones: Tombstones,
         records: PersonRecords,
         buckets: tuple[Objects, Objects],
+        *,
+        longest_run_s: float,
     ) -> None:
+        """`longest_run_s` is how long a back end may work at a job after it was invoked."""
         self._store = store
         self._finished = finished
         self._tombstones = tombstones
         self._records = records
         self._buckets = buckets
+        self._longest_run_s = longest_run_s
 
     def begin_erasing(self, user_id: str) -> ErasureSteps:
-        """Marks every ended job as erased. The markers that have containers stop stay."""
+        """Marks every ended job as erased. Markers that a container may still have to see stay until it reports."""
         ended = [job for job in self._store.every(user_id) if job.status.terminal]
+        markers = {keys.cancel_marker(job.user_id, job.id) for job in ended if self._may_still_run(job)}
         for job in ended:
             self._tombstones.put(user_id, job.id)
 
         def objects() -> int:
             gone = 0
             for bucket in self._buckets:
-                gone += bucket.erase(f"{user_id}/", keep=f"/{keys.CANCEL_MARKER}")
+                gone += bucket.erase(f"{user_id}/", keep=markers)
                 gone += bucket.erase(keys.failures_prefix(user_id))
             return gone
 
@@ -60,6 +67,10 @@ class KeptJobs(KeptData):
             return Erased(jobs=len(ended))
 
         return ErasureSteps(objects, records)
+
+    def _may_still_run(self, job: Job) -> bool:
+        ended = job.completed_at or job.created_at
+        return job.invoked_at is not None and now() - ended < timedelta(seconds=self._longest_run_s)
 
     def begin_erasing_job(self, job: Job) -> ErasureSteps:
         """Marks the job as erased."""

@@ -189,6 +189,11 @@ def split_inference_id(text: str) -> tuple[str, str, int] | None:
     return (match[1], match[2], int(match[3])) if match else None
 
 
+def cancel_marker(user_id: str, job_id: str) -> str:
+    """Where the container looks for the order to stop."""
+    return f"{job_prefix(user_id, job_id)}/{CANCEL_MARKER}"
+
+
 def job_prefix(user_id: str, job_id: str) -> str:
     """Below it lie a job's input, output, progress and cancel marker, in their buckets."""
     return f"{user_id}/{job_id}"

@@ -114,8 +114,8 @@ def test_of_every_kind_there_is_that_is_left_which_is_kept_for_a_reason(
     # The job that waited was canceled first.
     assert kinds_of(left) == {kind.prefix for kind in KINDS if kind.kept_because} - {keys.ENTRY}
     assert SECRET not in str(left)
-    # What has containers stop stays, as it holds nothing and expires.
-    assert objects_of(studio, owner) == [f"{owner.id}/{jobs[-1].id}/{keys.CANCEL_MARKER}"]
+    # Not even the marker that has containers stop: no container has the job.
+    assert objects_of(studio, owner) == []
     assert (receipt.jobs, receipt.images, receipt.texts, receipt.shares) == (len(jobs), 7, 4, 1)
 
 

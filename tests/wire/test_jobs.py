@@ -8,6 +8,7 @@ import io
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from PIL import Image as Pillow
 
 from services.aws.objects import Objects
+from services.backends.base import DrawnResult
 from services.build import Studio, build
 from services.clock import now
 from services.errors import (
@@ -29,7 +31,7 @@ from services.records import Job, JobRequest, JobStatus, User
 from services.settings import Settings
 from services.store import keys
 from services.worker import Worker
-from tests.endpoint import ScriptedEndpoint
+from tests.endpoint import ScriptedEndpoint, picture
 from tests.wire.conftest import real_clients
 
 APPLE = JobRequest(prompt="a red apple", seed=7)
@@ -148,6 +150,61 @@ def test_finishing_from_two_sides_at_once_stores_and_charges_once(
     assert {end.status for end in ends if end} == {JobStatus.SUCCEEDED}
     assert money(studio, maker) == pytest.approx(ends[0].cost_usd, abs=1e-6)  # type: ignore[union-attr]
     assert len(studio.images.list(maker).items) == 1
+    # The bucket keeps every version of an object: a picture and a thumbnail, each written once.
+    assert _versions(studio, keys.images_prefix(maker.id)) == 2
+
+
+def test_the_picture_of_the_first_attempt_stays_and_is_what_the_record_describes(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
+    job = studio.jobs.submit(maker, APPLE)
+    endpoint.complete(endpoint.accepted[0])
+    first = studio.backends.of("pocket").result(job, 1)
+    assert isinstance(first, DrawnResult)
+    [before] = studio.images.store(job, first)
+    # Another attempt on another machine comes to slightly different pixels.
+    other = replace(first, pictures=(replace(first.pictures[0], png=picture(128, 128, 9)),))
+    [after] = studio.images.store(job, other)
+    assert after.sha256 == before.sha256
+    assert _versions(studio, keys.images_prefix(maker.id)) == 2
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_job_that_had_not_begun_when_the_model_died_runs_again(
+    studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, begun: bool
+) -> None:
+    job = studio.jobs.submit(maker, APPLE)
+    if begun:
+        _begin(endpoint, maker, job)
+    worker.handle(endpoint.die(endpoint.accepted[0]))
+    ended = studio.jobs.get(maker, job.id)
+    if begun:
+        assert ended.failure and ended.failure.code == "model_crashed"
+    else:
+        assert [i.filename for i in endpoint.accepted] == ["1.json", "2.json"]
+        worker.handle(endpoint.die(endpoint.accepted[1]))
+        worker.handle(endpoint.complete(endpoint.accepted[2]))
+        assert studio.jobs.get(maker, job.id).status is JobStatus.SUCCEEDED
+
+
+def test_a_job_whose_model_dies_three_times_before_it_begins_fails(
+    studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User
+) -> None:
+    job = studio.jobs.submit(maker, APPLE)
+    for attempt in range(3):
+        worker.handle(endpoint.die(endpoint.accepted[attempt]))
+    assert len(endpoint.accepted) == 3
+    assert studio.jobs.get(maker, job.id).status is JobStatus.FAILED
+    assert money(studio, maker) == 0
+
+
+def _begin(endpoint: ScriptedEndpoint, maker: User, job: Job) -> None:
+    progress = {"step": 1, "steps": 20, "started_at": now().isoformat(), "updated_at": now().isoformat()}
+    endpoint.s3.put_object(
+        Bucket=endpoint.outputs,
+        Key=f"{keys.job_prefix(maker.id, job.id)}/{job.attempt}.progress.json",
+        Body=json.dumps(progress).encode(),
+    )
 
 
 def spoil(**changes: Any) -> Any:
@@ -339,12 +396,7 @@ def test_an_invocation_with_a_lost_answer_that_runs_is_not_made_again(
     endpoint.lose_answers.append(ReadTimeoutError(endpoint_url="http://localhost"))
     job = studio.jobs.submit(maker, APPLE)
     assert endpoint.lose_answers == []
-    progress = {"step": 1, "steps": 20, "started_at": now().isoformat(), "updated_at": now().isoformat()}
-    endpoint.s3.put_object(
-        Bucket=endpoint.outputs,
-        Key=f"{keys.job_prefix(maker.id, job.id)}/1.progress.json",
-        Body=json.dumps(progress).encode(),
-    )
+    _begin(endpoint, maker, job)
     _make_due(studio, cloud, job)
     studio.sweeper.sweep()
     assert len(endpoint.accepted) == 1
@@ -473,6 +525,22 @@ def test_erasing_all_takes_running_jobs_too_and_their_late_output(
     # The third one's container has not reported yet: its marker stays until then.
     left = _keys(studio, f"{maker.id}/", bucket="outputs")
     assert [key.rpartition("/")[2] for key in left] == ["cancel"]
+
+
+@pytest.mark.parametrize("canceled_by_container", [True, False])
+def test_erasing_all_leaves_no_marker_of_a_job_that_has_ended_everywhere(
+    studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, canceled_by_container: bool
+) -> None:
+    job = studio.jobs.submit(maker, APPLE)
+    studio.jobs.cancel(maker, job.id)
+    assert _keys(studio, f"{maker.id}/", bucket="outputs")
+    if canceled_by_container:
+        stopped = json.dumps({"status": "canceled", "step": 1, "gpu_s": 0.1}).encode()
+        worker.handle(endpoint.write_output(endpoint.accepted[0], stopped))
+    else:
+        worker.handle(endpoint.fail(endpoint.accepted[0]))
+    studio.jobs.delete_all(maker)
+    assert list(_keys(studio, f"{maker.id}/", bucket="outputs")) == []
 
 
 def test_a_deleted_picture_is_gone_with_every_version(

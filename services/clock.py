@@ -1,11 +1,46 @@
-"""The present, as records store it."""
+"""The present, as records store it, and jumps of the clock that tells it."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
+
+# A clock that is corrected by less, or a thread that was held up this long between two readings, is no jump.
+JUMP = timedelta(seconds=30)
+KEPT = 20
 
 
 def now() -> datetime:
     """The present, in UTC, to the millisecond: what records store."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+class ClockJumps:
+    """Jumps ahead of the wall clock, seen by comparison with a clock that stands still while the machine sleeps.
+
+    Deadlines in records are wall-clock times. After a laptop has slept two hours all of them have passed, although
+    nobody had the time that they give. Used by one thread.
+    """
+
+    def __init__(self) -> None:
+        self._last = (now(), time.monotonic())
+        # The last moment before each jump, and the first after it.
+        self._jumps: list[tuple[datetime, datetime]] = []
+
+    def look(self) -> timedelta | None:
+        """Compares the clocks; returns the jump since the last look, if there was one."""
+        wall, steady = now(), time.monotonic()
+        known_wall, known_steady = self._last
+        self._last = (wall, steady)
+        expected = known_wall + timedelta(seconds=steady - known_steady)
+        if wall - expected < JUMP:
+            return None
+        self._jumps = [*self._jumps[1 - KEPT :], (expected, wall)]
+        return wall - expected
+
+    def lost(self, deadline: datetime) -> timedelta:
+        """Returns the time that jumps took from whoever had until `deadline`; zero if it passed without a jump."""
+        return sum(
+            (after - before for before, after in self._jumps if before < deadline <= after), start=timedelta()
+        )

@@ -65,7 +65,7 @@ class Endpoint:
     async def open(self) -> None:
         """Takes up what the journal still holds, and begins to work."""
         pending = await self._record(self._journal.pending, self.config.name)
-        self._waiting = {entry.seq: entry for entry in pending}
+        self._waiting = {entry.seq: entry.timed() for entry in pending}
         if pending:
             event("resumed", endpoint=self.config.name, requests=len(pending))
         self._tasks = [
@@ -98,7 +98,7 @@ class Endpoint:
         """Queues the request durably; returns where its output or its failure object will lie."""
         entry = await self._record(self._journal.accept, self.config.name, time.time(), request)
         async with self._changed:
-            self._waiting[entry.seq] = entry
+            self._waiting[entry.seq] = entry.timed()
             self._changed.notify_all()
         event("accepted", endpoint=self.config.name, inference_id=request.inference_id)
         return self._output(request), self._failure(request)
@@ -178,14 +178,14 @@ class Endpoint:
     async def _expire_waiting(self) -> None:
         # A request deep in the queue is reported when its time is up, not when its turn comes.
         while True:
-            now = time.time()
+            now = time.monotonic()
             open_entries = [entry for entry in self._waiting.values() if entry.outcome is None]
             for entry in [entry for entry in open_entries if entry.expires_at <= now]:
                 if self._waiting.pop(entry.seq, None):
                     await self._expire(entry)
             async with self._changed:
                 next_at = min((entry.expires_at for entry in self._waiting.values()), default=None)
-                pause = None if next_at is None else max(next_at - time.time(), MIN_EXPIRY_PAUSE_S)
+                pause = None if next_at is None else max(next_at - time.monotonic(), MIN_EXPIRY_PAUSE_S)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._changed.wait()
@@ -193,7 +193,7 @@ class Endpoint:
     async def _process(self, entry: Entry) -> None:
         if entry.outcome and entry.message:
             await self._notify(entry.seq, entry.outcome, entry.message)
-        elif entry.expires_at <= time.time():
+        elif entry.expires_at <= time.monotonic():
             await self._expire(entry)
         else:
             try:
@@ -211,7 +211,7 @@ class Endpoint:
             except StartFailed as exc:
                 await self._fail_all(entry, str(exc))
                 return
-            if entry.expires_at <= time.time():
+            if entry.expires_at <= time.monotonic():
                 await self._expire(entry)
                 return
             if not started:
@@ -248,7 +248,7 @@ class Endpoint:
                     await self._settle(entry, answer)
                     return
                 pause = max(pause, min(_retry_after(answer), LONGEST_BUSY_PAUSE_S))
-            await asyncio.sleep(min(pause, max(entry.expires_at - time.time(), 0)))
+            await asyncio.sleep(min(pause, max(entry.expires_at - time.monotonic(), 0)))
             pause = min(pause * 2, LONGEST_BUSY_PAUSE_S)
 
     async def _settle(self, entry: Entry, answer: Answer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sqlite3
 import threading
@@ -55,11 +56,13 @@ class Entry:
     request: AsyncRequest
     outcome: Outcome | None = None
     message: str | None = None
+    # By the steady clock, which a laptop's sleep or a corrected clock does not move: when it may no longer start.
+    expires_at: float = math.inf
 
-    @property
-    def expires_at(self) -> float:
-        """Seconds since the epoch after which the request may no longer start."""
-        return self.received_at + self.request.ttl_s
+    def timed(self) -> Entry:
+        """Returns the entry with its `expires_at`, from the time to live that is left by the wall clock now."""
+        left_s = self.received_at + self.request.ttl_s - time.time()
+        return replace(self, expires_at=time.monotonic() + left_s)
 
 
 def open_journal(path: Path, now: float, say: Callable[[str], None]) -> Journal:

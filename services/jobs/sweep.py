@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from services.backends.base import Found
 from services.backends.by_model import Backends
-from services.clock import now
+from services.clock import ClockJumps, now
 from services.errors import Unavailable
 from services.jobs.completion import Completion
 from services.jobs.dispatch import CHECK_S, Dispatcher, DrawnAtOnce
@@ -50,9 +50,12 @@ class Sweeper:
         self._dispatcher = dispatcher
         self._completion = completion
         self._backends = backends
+        self._clock = ClockJumps()
 
     def sweep(self) -> SweepReport:
         """One pass over everything that is due. An outage of AWS ends it, a job that makes trouble does not."""
+        if jump := self._clock.look():
+            event("clock_jumped", level=logging.WARNING, seconds=round(jump.total_seconds()))
         due = self._store.running(due_by=now())
         outcomes = [self._check_safely(job) for job in due]
         outcomes += [self._look_at_waiting(job) for job in self._store.waiting_due(now(), limit=DUE_AT_ONCE)]
@@ -70,7 +73,7 @@ class Sweeper:
 
     def _look_at_waiting(self, job: Job) -> str:
         """A waiting job whose time has come: its deadline, its latest time to run, or its time to get into a line."""
-        if job.deadline_at and job.deadline_at < now():
+        if self._overdue(job):
             self._completion.expire(job)
             return "expired"
         if job.line is None and (endpoint := self._scheduler.endpoint_of(job.spec.model)):
@@ -126,11 +129,22 @@ class Sweeper:
             raise
         except Exception as exc:  # noqa: BLE001 - one job must not stop the sweep for everybody
             event("job_check_failed", level=logging.ERROR, exc=exc, job=job.id, user=job.user_id)
-            if job.deadline_at and job.deadline_at < now():
+            if self._overdue(job):
                 self._completion.expire(job)
                 return "expired"
             self._store.postpone(job, due=now() + timedelta(seconds=CHECK_S))
             return "failed"
+
+    def _overdue(self, job: Job) -> bool:
+        """Whether the job had all its time. One that lost some of it to a jump of the clock gets it back."""
+        if job.deadline_at is None or job.deadline_at >= now():
+            return False
+        lost = self._clock.lost(job.deadline_at)
+        if not lost:
+            return True
+        self._store.extend(job, deadline_at=job.deadline_at + lost)
+        event("deadline_extended", job=job.id, user=job.user_id, seconds=round(lost.total_seconds()))
+        return False
 
     def _check(self, job: Job) -> str:
         backend = self._backends.of(job.spec.model)
@@ -142,7 +156,7 @@ class Sweeper:
         if seen.found is Found.FAILURE:
             self._completion.fail(job.user_id, job.id, job.attempt, "failure object found")
             return "finished"
-        if job.deadline_at and job.deadline_at < now():
+        if self._overdue(job):
             self._completion.expire(job)
             return "expired"
         # What draws while it is asked, and left nothing behind, ended together with the process that asked.

@@ -246,6 +246,18 @@ class JobStore:
         except ConditionFailed:
             return
 
+    def extend(self, job: Job, *, deadline_at: datetime) -> None:
+        """Moves the deadline of an open job, and has the sweeper look again only then. One call."""
+        with contextlib.suppress(ConditionFailed):
+            self._table.update(
+                Update(
+                    key=_key(job),
+                    assign={"deadline_at": deadline_at.isoformat(), "GSI1SK": _due(deadline_at, job.id)},
+                    condition=f"{OPEN_CONDITION} AND #attempt = :attempt",
+                    values=OPEN_VALUES | {":attempt": job.attempt},
+                )
+            )
+
     def requeue(self, job: Job) -> bool:
         """Puts a handed-back attempt in line again; False when the job moved on meanwhile. One call."""
         back = job.model_copy(update={"status": JobStatus.QUEUED})

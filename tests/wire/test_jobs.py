@@ -9,6 +9,7 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -374,6 +375,32 @@ def test_a_job_past_its_deadline_expires_and_is_refunded(
     assert done.status is JobStatus.EXPIRED
     assert money(studio, maker) == 0
     assert studio.ledger.usage(maker).open_jobs == 0
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_a_laptop_that_slept_two_hours_expires_nothing_that_had_time_left(
+    studio: Studio,
+    settings: Settings,
+    endpoint: ScriptedEndpoint,
+    maker: User,
+    monkeypatch: pytest.MonkeyPatch,
+    waiting: bool,
+) -> None:
+    for _ in range(settings.dispatch_window if waiting else 0):
+        studio.jobs.submit(maker, APPLE, idempotency_key=keys.new_id())
+    job = studio.jobs.submit(maker, APPLE)
+    assert job.status is (JobStatus.QUEUED if waiting else JobStatus.STARTING)
+    slept, awake = timedelta(hours=2), now
+
+    def later() -> datetime:
+        return awake() + slept
+
+    for module in ("services.clock", "services.jobs.sweep"):
+        monkeypatch.setattr(f"{module}.now", later)
+    assert studio.sweeper.sweep().expired == 0
+    kept = studio.jobs.get(maker, job.id)
+    assert kept.deadline_at is not None and job.deadline_at is not None
+    assert kept.deadline_at > later() > job.deadline_at
 
 
 def test_an_invocation_that_was_throttled_is_made_by_the_sweeper(

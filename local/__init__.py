@@ -1,1 +1,1 @@
-"""What AWS is on a laptop: the embedded cloud, the local SageMaker endpoint and the command that starts them."""
+"""Stand-ins for AWS on a laptop: the embedded cloud, the local SageMaker endpoint and the launcher for both."""

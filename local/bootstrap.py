@@ -1,6 +1,6 @@
-"""The environments of a fresh checkout, made with nothing but Python: `python3 local/bootstrap.py [--dev]`.
+"""Creates the environments of a fresh checkout, using only Python: `python3 local/bootstrap.py [--dev]`.
 
-Runs under any Python from 3.8 on, so that it can say what a wrong one lacks.
+Runs on Python 3.8 or later, so that it can report an unsuitable version.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ AT_ONCE = 2
 STAMP = "atelier-requirements.sha256"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_TIMEOUT_S = 30
-# What pip prints -> what it means for a person.
+# What pip prints -> the reason shown to the user.
 REASONS = {
     "the disk is full": ("No space left on device", "Errno 28"),
     "the package registry cannot be reached": (
@@ -44,9 +44,9 @@ REASONS = {
 
 
 class Environment(NamedTuple):
-    """What one environment is made of; `dev` includes `run`, which is None where the studio runs without it.
+    """The requirements of one environment. `dev` includes `run`, which is None where the studio does not need it.
 
-    `needed_bytes` is for an empty one, measured.
+    `needed_bytes` is the measured size of a new installation.
     """
 
     run: str | None
@@ -54,7 +54,7 @@ class Environment(NamedTuple):
     needed_bytes: int
 
 
-# torch is most of all this, so it begins first.
+# torch is by far the largest package, so its environment starts first.
 ENVIRONMENTS = {
     "inference": Environment("inference/requirements.txt", "inference/requirements-dev.txt", 2_800_000_000),
     "studio": Environment("requirements.txt", "requirements-dev.txt", 1_000_000_000),
@@ -65,11 +65,11 @@ ENVIRONMENTS = {
 
 
 class Impossible(Exception):
-    """The environments cannot be made; the message is one line that says why and what to do."""
+    """The environments cannot be created; the message states in one line why and what to do."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Makes what is missing; returns the exit code, after one line for what went wrong."""
+    """Installs what is missing and returns the exit code; prints one line on failure."""
     parser = argparse.ArgumentParser(prog="local/bootstrap.py", description=__doc__)
     parser.add_argument("--dev", action="store_true", help="also what the tests and checks need")
     parser.add_argument("--jumpstart", action="store_true", help="only what resolves JumpStart models")
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_environments(folder: Path, environments: Mapping[str, Environment], *, dev: bool) -> None:
-    """Installs into `folder` what the stamps there do not show as installed. Raises Impossible."""
+    """Installs into `folder` every environment whose stamp is missing or outdated. Raises Impossible."""
     if not missing(folder, environments, dev=dev):
         return
     python = find_python()
@@ -116,9 +116,9 @@ def make_environments(folder: Path, environments: Mapping[str, Environment], *, 
 
 
 def missing(folder: Path, environments: Mapping[str, Environment], *, dev: bool) -> list[str]:
-    """The names of the environments that are wanted and whose stamp does not fit their requirements.
+    """Return the names of the required environments whose stamp does not match their requirements.
 
-    An installation for development serves for running too.
+    A development installation also serves for running.
     """
     names = []
     for name, made in environments.items():
@@ -136,7 +136,7 @@ def missing(folder: Path, environments: Mapping[str, Environment], *, dev: bool)
 
 
 def _fingerprint(requirements: str) -> str:
-    """The hash of a requirements file and the one it includes, for our version of Python."""
+    """Return a hash of a requirements file, the file it includes and the required Python version."""
     file = ROOT / requirements
     text = file.read_bytes()
     for line in text.decode().splitlines():
@@ -146,7 +146,7 @@ def _fingerprint(requirements: str) -> str:
 
 
 def find_python() -> str:
-    """A Python of exactly the version the packages are pinned for. Raises Impossible."""
+    """Return a Python of exactly the version the packages are pinned for. Raises Impossible."""
     for candidate in (sys.executable, shutil.which(f"python{PYTHON}"), shutil.which("python3")):
         if candidate and _answer(candidate, VERSION_CODE) == PYTHON:
             if _answer(candidate, "import ensurepip, venv; print('ok')") != "ok":
@@ -183,7 +183,7 @@ def check_space(folder: Path, needed_bytes: int) -> None:
 
 
 def _install_all(folder: Path, environments: Mapping[str, Environment], python: str, *, dev: bool) -> None:
-    """Installs two at a time; when one fails, or on Ctrl-C, the others are ended."""
+    """Installs two environments at a time; on a failure or Ctrl-C, ends the others."""
     running: set[subprocess.Popen[bytes]] = set()
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         work = []
@@ -205,7 +205,7 @@ def _install_all(folder: Path, environments: Mapping[str, Environment], python: 
 def _install(
     environment: Path, requirements: str, python: str, running: set[subprocess.Popen[bytes]]
 ) -> None:
-    """Makes or completes one environment and stamps it. Raises Impossible with the reason and the log's path."""
+    """Creates or completes one environment and stamps it. Raises Impossible with the reason and the log's path."""
     started = time.monotonic()
     log = environment.with_name(f"{environment.name}.log")
     own_python = str(environment / "bin" / "python")
@@ -253,7 +253,7 @@ def _reason(log: Path, code: int) -> str:
 
 
 def find_chromium(say: Callable[[str], None] = print) -> str | None:
-    """A Chromium that starts, installed by apt-get where this process may; None after one clear line."""
+    """Return a working Chromium, installing it with apt-get if permitted; otherwise say why and return None."""
     found = _working_chromium()
     if found:
         return found
@@ -284,7 +284,7 @@ def find_chromium(say: Callable[[str], None] = print) -> str | None:
 def _working_chromium() -> str | None:
     for name in CHROMIUM_NAMES:
         path = shutil.which(name)
-        # Ubuntu's package of this name only says that one should install a snap.
+        # Ubuntu's package of this name only prints a hint to install the snap.
         if path and _starts([path, "--version"]):
             return path
     return None

@@ -1,4 +1,4 @@
-"""The studio's home on a laptop: who uses it now, its ports, its secrets and its credentials file."""
+"""The studio's home folder on a laptop: its lock, ports, secrets and credentials file."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ ORPHAN_TIMEOUT_S = 10.0
 
 
 class HomeUnusable(Exception):
-    """The home cannot be used; the message is one line that says why and what to do."""
+    """The home folder cannot be used; the message states in one line why and what to do."""
 
 
 class Home:
-    """The folder a studio keeps everything in. Only one studio at a time holds it."""
+    """The folder that holds all of a studio's data. Only one studio at a time can lock it."""
 
     def __init__(self, folder: Path, *, needed_bytes: int = MIN_FREE_BYTES) -> None:
-        """Makes the folder. Raises HomeUnusable when it cannot be made or written, or its disk is full."""
+        """Creates the folder. Raises HomeUnusable when it cannot be created or written, or its disk is full."""
         self.folder = folder.absolute()
         self._lock: int | None = None
         try:
@@ -74,7 +74,7 @@ class Home:
         return self.folder / "cloud"
 
     def check_space(self, needed_bytes: int) -> None:
-        """Raises HomeUnusable when less than `needed_bytes` is free on the home's disk."""
+        """Raises HomeUnusable when less than `needed_bytes` is free on the home folder's disk."""
         free = shutil.disk_usage(self.folder).free
         if free < needed_bytes:
             raise HomeUnusable(
@@ -84,7 +84,7 @@ class Home:
             )
 
     def lock(self, url: str) -> None:
-        """Takes the home for the studio at `url` until `close`, or until this process ends in any way.
+        """Locks the home folder for the studio at `url` until `close` or until this process ends.
 
         Raises HomeUnusable when another process holds it.
         """
@@ -103,14 +103,14 @@ class Home:
         self._lock = lock
 
     def close(self) -> None:
-        """Gives the home back."""
+        """Releases the lock."""
         if self._lock is not None:
             os.ftruncate(self._lock, 0)
             os.close(self._lock)
             self._lock = None
 
     def forget(self) -> None:
-        """Removes what a studio keeps here, and nothing that somebody else put here. Call with the lock held."""
+        """Removes the studio's files and leaves all others. Call with the lock held."""
         for name in FOLDERS:
             if (self.folder / name).exists():
                 shutil.rmtree(self.folder / name)
@@ -118,10 +118,10 @@ class Home:
             (self.folder / name).unlink(missing_ok=True)
 
     def ports(self, studio_port: int) -> dict[str, int]:
-        """The ports of the embedded cloud, the local endpoint and the inference server.
+        """Return the ports of the embedded cloud, the local endpoint and the inference server.
 
-        Those of last time while they are free, so that links made then go on working; else the first free ones
-        from `studio_port` + 1000, + 2000 and + 3000 on.
+        Reuses the previous ports if they are free, so that earlier links keep working; otherwise takes the first
+        free ports from `studio_port` + 1000, + 2000 and + 3000 on.
         """
         remembered: dict[str, int] = self._read("ports.json") or {}
         if remembered.get("studio") != studio_port:
@@ -138,7 +138,7 @@ class Home:
         return ports
 
     def cookie_secret(self) -> str:
-        """The secret that signs sessions; made once, so that a restart signs nobody out."""
+        """Return the secret that signs sessions; created once, so that a restart signs nobody out."""
         known = self._read("secrets.json") or {}
         if "cookie_secret" not in known:
             known["cookie_secret"] = secrets.token_hex(32)
@@ -146,7 +146,7 @@ class Home:
         return str(known["cookie_secret"])
 
     def credentials(self, url: str) -> dict[str, Any]:
-        """What `credentials.json` says, with new passwords for who has none yet and the address now."""
+        """Return `credentials.json` with the current address and a new password for each person without one."""
         known = self._read("credentials.json") or {}
         people = {
             role: {"email": f"{role}@example.com", "password": new_password(), **known.get(role, {})}
@@ -161,15 +161,15 @@ class Home:
         return self._write("credentials.json", credentials)
 
     def write_config(self, name: str, document: Mapping[str, Any]) -> Path:
-        """Replaces a JSON file of the home (mode 600) in one step and returns its path."""
+        """Replaces a JSON file in the home folder (mode 600) in one step and returns its path."""
         return self._write(name, document)
 
     def remember_processes(self, pids: Mapping[str, int]) -> None:
-        """Notes what was started, for `end_leftovers` of the next start."""
+        """Records the started processes for `end_leftovers` at the next start."""
         self._write("processes.json", {name: [pid, _started_at(pid)] for name, pid in pids.items()})
 
     def end_leftovers(self) -> list[str]:
-        """Ends what a killed studio of this home left running; returns their names. Call with the lock held."""
+        """Ends processes left by a killed studio of this home and returns their names. Call with the lock held."""
         left = {
             name: pid
             for name, (pid, started_at) in (self._read("processes.json") or {}).items()
@@ -217,7 +217,7 @@ def _first_free(first: int, taken: set[int]) -> int:
 
 
 def _started_at(pid: int) -> int | None:
-    """When the process began, in clock ticks since boot, which with its id names it; None when it has ended."""
+    """Return the start time in clock ticks since boot, which with the id identifies a process; None if ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

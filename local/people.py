@@ -1,4 +1,4 @@
-"""The maker and the admin of a fresh studio: their accounts in both ways to sign in, and an API key for each."""
+"""Creates the maker and the admin of a fresh studio: an account for either way to sign in, and an API key each."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ KEY_NAME = "made by make run"
 
 
 def make_people(resources: Resources, settings: Settings, credentials: Mapping[str, Any]) -> dict[str, Any]:
-    """Makes both people able to sign in with the passwords of `credentials` and gives each a working API key.
+    """Creates both people's accounts with the passwords in `credentials` and a working API key for each.
 
-    Returns `credentials` with `api_key` (a known one that still works is kept) and, where people sign in by the
-    studio's own list, `username`. boto3 finds the embedded cloud by the environment of this process.
+    Returns `credentials` with `api_key` (an existing key that still works is kept) and, where people sign in from
+    the studio's own list, `username`. boto3 finds the embedded cloud through this process's environment.
     """
     table = Table(make_clients(settings).dynamodb, settings.table)
     profiles = ProfileStore(table)
@@ -65,7 +65,7 @@ def _local_user(local_users: LocalUsers, role: Role, person: Mapping[str, str]) 
     try:
         local = local_users.add(name, email=email, name=name, password=password, role=role)
     except Conflict:
-        # There since an earlier start: a password that somebody changed since is theirs.
+        # Created at an earlier start; keep a password that was changed since.
         local = local_users.all()[name]
     return local_users.sign_in(local)
 

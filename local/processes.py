@@ -1,4 +1,4 @@
-"""One child process: started in a group of its own, leashed to its parent, waited for, stopped with all it started."""
+"""A child process in its own process group that ends with its parent; can be awaited and stopped as a group."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The process id, which is also its process group's."""
+        """The process id, which is also the process group id."""
         return self._process.pid
 
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """Return the exit code, or None while the process runs."""
         return self._process.poll()
 
     def wait_ready(
@@ -103,21 +103,21 @@ class Child:
         return data[:whole].decode(errors="replace").splitlines()
 
     def wait_ended(self, *, timeout_s: float) -> int:
-        """The exit code. Raises ChildFailed when it still runs after `timeout_s`."""
+        """Waits for the exit code. Raises ChildFailed if the process still runs after `timeout_s`."""
         try:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired as exc:
             raise ChildFailed(f"{self.name} still runs after {timeout_s:.0f} s") from exc
 
     def log_tail(self, lines: int = 15) -> str:
-        """The last lines it printed, indented."""
+        """Return the last lines of the log, indented."""
         with open(self.log, "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
             text = file.read().decode(errors="replace")
         return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
 
     def signal(self, number: int) -> None:
-        """Sends a signal to the process and everything it started; does nothing when all have ended."""
+        """Sends a signal to the process and everything it started; ignored if all have ended."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
@@ -131,23 +131,23 @@ class Child:
         self.kill()
 
     def kill(self) -> None:
-        """SIGKILL to the whole group, and waits for the process."""
+        """Sends SIGKILL to the group and waits for the process."""
         self.signal(signal.SIGKILL)
         self._process.wait()
 
 
 def leash_this_process() -> None:
-    """Has this process get a SIGTERM when the one that started it dies."""
+    """Makes this process receive SIGTERM when its parent dies."""
     _leash(os.getppid())()
 
 
 def _leash(parent: int) -> Callable[[], None]:
-    """Runs in the new process: SIGINT works there, and SIGTERM comes when its parent dies, even by SIGKILL (Linux)."""
-    # Loaded before the fork: after it nothing may be imported.
+    """Return the function to run in a new process: it enables SIGINT, and SIGTERM at the parent's death (Linux)."""
+    # Loaded before the fork, because nothing may be imported after it.
     libc = ctypes.CDLL(None)
 
     def leash() -> None:
-        # A shell starts what runs in its background with SIGINT ignored, and children inherit that.
+        # A shell starts background commands with SIGINT ignored, and children inherit that.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         if hasattr(libc, "prctl"):
             libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -159,7 +159,7 @@ def _leash(parent: int) -> Callable[[], None]:
 
 def answers(port: int, path: str) -> bool:
     """Whether a GET of `path` on the loopback `port` is answered with 200."""
-    # Not urllib: it would ask the machine's proxy for an address on this machine.
+    # Not urllib, which would use the machine's proxy for a loopback address.
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=PROBE_TIMEOUT_S)
     try:
         connection.request("GET", path)
@@ -171,7 +171,7 @@ def answers(port: int, path: str) -> bool:
 
 
 def port_is_free(port: int) -> bool:
-    """Whether `port` can be listened on at both loopback addresses (a browser tries either for `localhost`)."""
+    """Whether `port` is free on both loopback addresses (a browser tries either for `localhost`)."""
     try:
         _bind(socket.AF_INET, LOOPBACK, port)
     except OSError:
@@ -192,5 +192,5 @@ def _bind(family: socket.AddressFamily, host: str, port: int) -> int:
 
 
 def any_free_port() -> int:
-    """A port that was free a moment ago."""
+    """Return a port that was free a moment ago."""
     return _bind(socket.AF_INET, LOOPBACK, 0)

@@ -1,4 +1,4 @@
-"""`make reset`: forgets everything a studio on this machine keeps, after a confirmation."""
+"""`make reset`: deletes all data of the studio on this machine, after a confirmation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORD = "forget"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Removes the home's contents; exit code 1 when it is in use or nobody confirmed."""
+    """Removes the home folder's contents; returns 1 when it is in use or the user did not confirm."""
     parser = argparse.ArgumentParser(prog="python -m local.reset", description=__doc__)
     parser.add_argument("--yes", action="store_true", help="do not ask")
     asked_for = parser.parse_args(argv)

@@ -1,4 +1,4 @@
-"""What Terraform makes on AWS, made on the embedded cloud: table, buckets, topics, queues, sign-in. Idempotent."""
+"""Creates on the embedded cloud what Terraform creates on AWS (table, buckets, topics, queues, sign-in). Idempotent."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ ERRORS_TOPIC = "atelier-errors"
 RESULTS_QUEUE = "atelier-results"
 DEAD_LETTERS_QUEUE = "atelier-results-dlq"
 RECEIVES_BEFORE_DEAD_LETTER = 5
-# Longer than the worker needs for one result (fetch, thumbnails, store), as `infra/` sets it.
+# Longer than the worker needs for one result (fetch, thumbnails, store); `infra/` uses the same value.
 VISIBILITY_S = 60
 RETENTION_S = 14 * 24 * 3600
 EXPIRY_DAYS = {INPUTS_BUCKET: 30, OUTPUTS_BUCKET: 30, LIBRARY_BUCKET: 3}
-# What expires of a bucket where not everything does: of the library the exports, never the search indexes.
+# The part of a bucket that expires: in the library only the exports, never the search indexes.
 EXPIRING_PREFIX = {LIBRARY_BUCKET: "exports/"}
 MODEL = "pocket"
-# MiniStack takes any key on loopback; these are no secret and give access to nothing but it.
+# MiniStack accepts any key on loopback; these are not secret and give access to nothing else.
 ACCESS_KEY_ID = "test"
 SECRET_ACCESS_KEY = "test"  # noqa: S105
 
@@ -40,7 +40,7 @@ Client = Callable[[str], Any]
 
 @dataclass(frozen=True)
 class Resources:
-    """Everything that was made, by the names and addresses other parts use."""
+    """Names and addresses of the created resources."""
 
     endpoint_url: str
     table: str
@@ -55,7 +55,7 @@ class Resources:
     sign_in: SignIn
 
     def aws_environment(self) -> dict[str, str]:
-        """What boto3 needs to reach the embedded cloud and nothing else."""
+        """Return the variables that make boto3 use the embedded cloud only."""
         return {
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
@@ -68,9 +68,9 @@ class Resources:
     def studio_environment(
         self, *, public_url: str, cookie_secret: str, sagemaker_url: str, models: Sequence[str] = (MODEL,)
     ) -> dict[str, str]:
-        """The environment of the studio and the worker (`docs/contracts.md`), complete.
+        """Return the complete environment of the studio and the worker (`docs/contracts.md`).
 
-        `models` are the ids of the cards to offer, each at the endpoint of its name.
+        `models` are the ids of the model cards to offer, each served by the endpoint with its name.
         """
         return {
             **self.aws_environment(),
@@ -97,12 +97,12 @@ class Resources:
 
 
 def endpoint_name(model: str) -> str:
-    """The name of the local endpoint that serves a model."""
+    """Return the name of the local endpoint that serves a model."""
     return f"atelier-{model}"
 
 
 def client_factory(endpoint_url: str) -> Client:
-    """boto3 clients of the embedded cloud at `endpoint_url`, made once each; nothing connects before a call."""
+    """Return a function that creates boto3 clients for `endpoint_url`, one per service; none connects until used."""
     session = boto3.Session(
         aws_access_key_id=ACCESS_KEY_ID, aws_secret_access_key=SECRET_ACCESS_KEY, region_name=REGION
     )
@@ -121,10 +121,10 @@ def client_factory(endpoint_url: str) -> Client:
 
 
 def make_resources(endpoint_url: str, *, public_url: str, client: Client | None = None) -> Resources:
-    """Creates what is missing and sets right what differs; existing data is never touched.
+    """Creates missing resources and corrects the settings of existing ones; never touches existing data.
 
-    `public_url` is where people reach the studio: the sign-in client's callback and sign-out addresses follow
-    it. About 30 calls on an empty cloud. Raises ClientError when the embedded cloud refuses one.
+    `public_url` is the studio's public address; the sign-in client's callback and sign-out addresses are derived
+    from it. Makes about 30 calls on an empty cloud. Raises ClientError when the embedded cloud refuses one.
     """
     client = client or client_factory(endpoint_url)
     _make_table(client("dynamodb"))
@@ -146,7 +146,7 @@ def make_resources(endpoint_url: str, *, public_url: str, client: Client | None 
 
 
 def table_definition() -> dict[str, Any]:
-    """The one table and its sparse index, as `create_table` takes them (DESIGN 3)."""
+    """Return the definition of the table and its sparse index, as `create_table` takes it (DESIGN 3)."""
     names = ("PK", "SK", "GSI1PK", "GSI1SK")
     return {
         "TableName": TABLE,
@@ -206,7 +206,7 @@ def _make_buckets(s3: Any) -> None:
 
 
 def lifecycle_rule(bucket: str) -> dict[str, Any]:
-    """What happens to `bucket`'s objects with age: working files expire, pictures get cheaper to keep."""
+    """Return the lifecycle rule of `bucket`: working files expire, pictures move to cheaper storage."""
     rule: dict[str, Any] = {
         "ID": "age",
         "Status": "Enabled",
@@ -232,7 +232,7 @@ def _make_messaging(sns: Any, sqs: Any) -> tuple[str, str, str, str]:
     topics = [sns.create_topic(Name=name)["TopicArn"] for name in (SUCCESS_TOPIC, ERRORS_TOPIC)]
     sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"Policy": _only_from(topics, queue_arn)})
     for topic in topics:
-        # Subscribing the same queue again answers the same subscription.
+        # Subscribing the same queue again returns the existing subscription.
         sns.subscribe(
             TopicArn=topic, Protocol="sqs", Endpoint=queue_arn, Attributes={"RawMessageDelivery": "true"}
         )

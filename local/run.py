@@ -1,4 +1,4 @@
-"""`make run`: the whole studio on one machine, from nothing to a printed address; stops all it started."""
+"""`make run`: starts the whole studio on one machine, prints its address, and stops everything at the end."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ LOW_SPACE_BYTES = 100_000_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs until a signal; exit code 0 after a signal, 1 when the studio could not be started."""
+    """Runs until a signal; returns 0 after a signal, 1 when the studio could not be started."""
     parser = argparse.ArgumentParser(prog="python -m local.run", description=__doc__)
     parser.add_argument(
         "--leash", action="store_true", help="end when the process that started this one ends"
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         leash_this_process()
     stop = StopRequest()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # `nohup make run` means to go on when the terminal is closed.
+        # `nohup make run` must keep running when the terminal is closed.
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, stop.on_signal)
     try:
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def say(line: str, *, error: bool = False) -> None:
-    """Prints a line; a terminal that is gone is no reason to fail."""
+    """Prints a line, ignoring a terminal that is gone."""
     with contextlib.suppress(OSError):
         print(line, file=sys.stderr if error else sys.stdout, flush=True)
 
@@ -99,9 +99,9 @@ def _run(stack: contextlib.ExitStack, stop: StopRequest) -> None:
 
 
 def _terminal_check() -> Callable[[], bool]:
-    """Says whether the terminal it was started in is still there.
+    """Return a check of whether the terminal is still open.
 
-    A closed terminal's SIGHUP goes to the first process in it, and some `make` keeps it to itself.
+    A closed terminal's SIGHUP goes to its first process, and some versions of `make` do not pass it on.
     """
     if not sys.stdout.isatty() or signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         return lambda: True
@@ -128,7 +128,7 @@ def _warn_of_low_space(home: Home) -> None:
 
 @dataclass(frozen=True)
 class Made:
-    """What the embedded cloud holds for the studio, and how the studio finds it."""
+    """The resources in the embedded cloud and the environment that leads the studio to them."""
 
     resources: Resources
     environment: dict[str, str]
@@ -136,7 +136,7 @@ class Made:
 
 
 class Start:
-    """The start of one studio, in the order its parts need each other."""
+    """Starts one studio, each part after those it needs."""
 
     def __init__(self, layout: Layout, supervisor: Supervisor) -> None:
         self._layout = layout
@@ -144,7 +144,7 @@ class Start:
         self._made: Made | None = None
 
     def everything(self) -> dict[str, Any]:
-        """Starts all parts, waits until each is ready, and returns the credentials that were written."""
+        """Starts all parts, waits until each is ready, and returns the saved credentials."""
         layout, supervisor = self._layout, self._supervisor
         say("Starting the embedded cloud ...")
         supervisor.start(cloud_part(layout, self._after_cloud_restart))
@@ -162,7 +162,7 @@ class Start:
     def _make(self) -> Made:
         resources = make_resources(self._layout.cloud_url, public_url=self._layout.url)
         environment = studio_environment(self._layout, resources)
-        # boto3 in this process reaches the embedded cloud, and only it, by the same variables.
+        # The same variables limit boto3 in this process to the embedded cloud.
         os.environ.update({name: value for name, value in environment.items() if name.startswith("AWS_")})
         self._made = Made(resources, environment, load_settings(environment))
         return self._made

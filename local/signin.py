@@ -1,4 +1,4 @@
-"""The embedded Cognito: one pool with two groups, one confidential client, and the people who may sign in."""
+"""The embedded Cognito: one pool with two groups, one confidential client, and the users."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_SESSION_HOURS = 12
 
 @dataclass(frozen=True)
 class SignIn:
-    """The pool and its client, with the addresses that the studio is configured with."""
+    """The pool, its client and the addresses needed to configure the studio."""
 
     pool_id: str
     client_id: str
@@ -75,7 +75,7 @@ def make_sign_in(cognito: Any, endpoint_url: str, *, public_url: str) -> SignIn:
 
 
 def pool_definition() -> dict[str, Any]:
-    """The pool as `create_user_pool` takes it: e-mail is the name, nobody signs up by themselves."""
+    """Return the pool as `create_user_pool` takes it: users sign in by email, and only admins create accounts."""
     return {
         "PoolName": POOL,
         "UsernameAttributes": ["email"],
@@ -94,7 +94,7 @@ def pool_definition() -> dict[str, Any]:
 
 
 def client_definition(public_url: str) -> dict[str, Any]:
-    """The confidential client for a studio at `public_url`: code grant only, sessions of at most 12 hours."""
+    """Return the confidential client for a studio at `public_url`: code grant only, sessions up to 12 hours."""
     return {
         "AllowedOAuthFlows": ["code"],
         "AllowedOAuthFlowsUserPoolClient": True,
@@ -126,7 +126,7 @@ def make_user(cognito: Any, pool_id: str, *, email: str, password: str, group: s
 
 
 def new_password() -> str:
-    """20 random characters that satisfy the pool's policy and survive copying from a terminal."""
+    """Return 20 random characters that satisfy the pool's policy and are easy to copy from a terminal."""
     alphabet = "".join(sorted(set(string.ascii_letters + string.digits) - set("lIO01")))
     while True:
         password = "".join(secrets.choice(alphabet) for _ in range(20))

@@ -1,4 +1,4 @@
-"""The four processes of a studio on a laptop: their commands and environments, from what was made for them."""
+"""The four processes of a studio on a laptop, with their commands and environments."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from local.resources import MODEL, OUTPUTS_BUCKET, Resources, endpoint_name
 from local.supervisor import Part
 from services.catalogue.cards import Catalogue
 
-# Read here and by nobody else, so that the settings of the studio need not know them.
+# Only the launcher reads these, so the studio's settings need not know them.
 SNAPSHOT_S = "ATELIER_SNAPSHOT_S"
 IDLE_STOP_S = "ATELIER_IDLE_STOP_S"
 START_TIMEOUT_S = "ATELIER_START_TIMEOUT_S"
 DEFAULTS = {SNAPSHOT_S: 10.0, IDLE_STOP_S: 300.0, START_TIMEOUT_S: 120.0}
 LOCAL_MODELS = "ATELIER_LOCAL_MODELS"
 
-# The studio's own, and here also how many requests the endpoint hands to the model server at once, as SageMaker's
-# MaxConcurrentInvocationsPerInstance does: what waits there together can be drawn together.
+# A studio setting that also limits here how many requests the endpoint sends to the model server at once, as
+# SageMaker's MaxConcurrentInvocationsPerInstance does: requests waiting there can be drawn in one batch.
 CONCURRENCY = "ATELIER_DISPATCH_CONCURRENCY"
 DEFAULT_CONCURRENCY = 4
 
@@ -36,18 +36,18 @@ POCKET = ROOT / "inference/pocket/weights"
 
 
 class OptionUnusable(Exception):
-    """A variable of the launcher has a value it cannot work with; the message is one line."""
+    """A launcher variable has an invalid value; the message is one line."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything of one studio is."""
+    """The home folder, ports, options and models of one studio."""
 
     home: Home
     port: int
     ports: Mapping[str, int]
     options: Mapping[str, float]
-    # The folder of each offered model, by the id of its card.
+    # Model folders by card id.
     models: Mapping[str, Path]
 
     @property
@@ -64,7 +64,7 @@ class Layout:
 
 
 def read_port(environment: Mapping[str, str]) -> int:
-    """`PORT`, 8501 when it is not set. Raises OptionUnusable."""
+    """Return `PORT`, by default 8501. Raises OptionUnusable."""
     text = environment.get("PORT") or "8501"
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
         raise OptionUnusable(f"PORT must be a number from 1 to 65535, not {text!r}")
@@ -72,7 +72,7 @@ def read_port(environment: Mapping[str, str]) -> int:
 
 
 def read_options(environment: Mapping[str, str]) -> dict[str, float]:
-    """The launcher's own variables, in seconds. Raises OptionUnusable."""
+    """Return the launcher's options, in seconds. Raises OptionUnusable."""
     options = {}
     for name, default in DEFAULTS.items():
         text = environment.get(name) or str(default)
@@ -86,7 +86,7 @@ def read_options(environment: Mapping[str, str]) -> dict[str, float]:
 
 
 def read_concurrency(environment: Mapping[str, str]) -> int:
-    """`ATELIER_DISPATCH_CONCURRENCY`, 4 when it is not set. Raises OptionUnusable."""
+    """Return `ATELIER_DISPATCH_CONCURRENCY`, by default 4. Raises OptionUnusable."""
     text = environment.get(CONCURRENCY) or str(DEFAULT_CONCURRENCY)
     if not text.isdecimal() or not 1 <= int(text) <= 1000:
         raise OptionUnusable(f"{CONCURRENCY} must be a number from 1 to 1000, not {text!r}")
@@ -94,10 +94,10 @@ def read_concurrency(environment: Mapping[str, str]) -> int:
 
 
 def read_local_models(environment: Mapping[str, str]) -> dict[str, Path]:
-    """The folder of each model to offer, by the id of its card: pocket, and those of `ATELIER_LOCAL_MODELS`.
+    """Return the folder of each model to offer, by card id: pocket and those in `ATELIER_LOCAL_MODELS`.
 
     The variable is a JSON object such as `{"sd-turbo": "/models/sd-turbo"}`; an entry for pocket replaces the folder
-    in the repository. Raises OptionUnusable for anything else, an id without a card, or a folder without a model.
+    in the repository. Raises OptionUnusable for other values, an id without a card, or a folder without a model.
     """
     text = environment.get(LOCAL_MODELS) or "{}"
     try:
@@ -118,7 +118,7 @@ def read_local_models(environment: Mapping[str, str]) -> dict[str, Path]:
 
 
 def base_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The caller's environment without anything that could lead to a real AWS account."""
+    """Return the caller's environment without anything that could lead to a real AWS account."""
     kept = {
         name: value
         for name, value in environment.items()
@@ -136,7 +136,7 @@ def base_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def studio_environment(layout: Layout, resources: Resources) -> dict[str, str]:
-    """The environment of the studio and the worker; limits and `AUTH_MODE` as the caller set them."""
+    """Return the environment of the studio and the worker, with limits and `AUTH_MODE` from the caller."""
     base = base_environment(os.environ)
     made = resources.studio_environment(
         public_url=layout.url,
@@ -153,7 +153,7 @@ def studio_environment(layout: Layout, resources: Resources) -> dict[str, str]:
 
 
 def cloud_part(layout: Layout, after_restart: Callable[[], None]) -> Part:
-    """The embedded cloud, which lets the studio's pages call it."""
+    """Return the embedded cloud, configured to accept the studio's pages."""
     port = layout.ports["cloud"]
     origins = [f"http://{host}:{layout.port}" for host in ("localhost", LOOPBACK)]
     return Part(
@@ -173,7 +173,7 @@ def cloud_part(layout: Layout, after_restart: Callable[[], None]) -> Part:
 
 
 def sagemaker_part(layout: Layout, resources: Resources) -> Part:
-    """The local SageMaker endpoint, which starts the inference server on demand."""
+    """Return the local SageMaker endpoint, which starts the inference server on demand."""
     port = layout.ports["sagemaker"]
     config = layout.home.write_config("sagemaker.json", sagemaker_config(layout, resources))
     return Part(
@@ -181,13 +181,13 @@ def sagemaker_part(layout: Layout, resources: Resources) -> Part:
         [STUDIO_PYTHON, "-m", "local.sagemaker", "--config", config],
         {**base_environment(os.environ), **resources.aws_environment()},
         lambda: answers(port, "/_ready"),
-        # The inference server finishes the picture it is drawing, or hands it back within 25 s.
+        # The inference server finishes its current picture or returns it unfinished within 25 s.
         stop_timeout_s=30.0,
     )
 
 
 def sagemaker_config(layout: Layout, resources: Resources) -> dict[str, Any]:
-    """What `python -m local.sagemaker` reads."""
+    """Return the settings for `python -m local.sagemaker`."""
     endpoints = [
         {
             "name": endpoint_name(model),
@@ -215,12 +215,12 @@ def sagemaker_config(layout: Layout, resources: Resources) -> dict[str, Any]:
 
 
 def worker_part(environment: Mapping[str, str]) -> Part:
-    """The worker, which serves nobody: it is ready when it runs."""
+    """Return the worker; it serves no requests, so it is ready as soon as it runs."""
     return Part(WORKER, [STUDIO_PYTHON, "-m", "services.worker"], environment, lambda: True)
 
 
 def studio_part(layout: Layout, environment: Mapping[str, str]) -> Part:
-    """The studio: pages and `/v1` on `PORT`."""
+    """Return the studio process: pages and `/v1` on `PORT`."""
     return Part(
         STUDIO,
         [

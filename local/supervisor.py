@@ -1,4 +1,4 @@
-"""Keeps the studio's processes running: starts them, says when one died, starts it again, stops them all."""
+"""Starts the studio's processes, reports and restarts those that die, and stops them all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ READY_TIMEOUT_S = 60.0
 WATCH_INTERVAL_S = 0.5
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
-# A process that ran this long was well: its next failure starts with the shortest pause again.
+# A process that ran this long was healthy: its next failure starts with the shortest pause again.
 WELL_AFTER_S = 60.0
 MAX_LOG_BYTES = 20_000_000
 # The exit code of a part that refuses to start; its last line says why.
@@ -68,7 +68,7 @@ class Stopped(BaseException):
 
 @dataclass(frozen=True)
 class Part:
-    """A process to keep running: how it is started, how one sees that it is ready."""
+    """A process to keep running: how to start it and how to check that it is ready."""
 
     name: str
     command: Sequence[str | Path]
@@ -89,7 +89,7 @@ class _Running:
 
 
 class Supervisor:
-    """Owns the running processes of one studio. Used by one thread."""
+    """Owns the running processes of one studio. Used by one thread only."""
 
     def __init__(
         self, logs: Path, say: Say, on_change: Callable[[dict[str, int]], None], stop: StopRequest
@@ -146,7 +146,7 @@ class Supervisor:
         return advances
 
     def check_all(self) -> None:
-        """Raises ChildFailed for a part that has ended."""
+        """Raises ChildFailed if a part has ended."""
         for running in self._running.values():
             if running.child.exit_code() is not None:
                 running.child.wait_ready(lambda: False, timeout_s=0)
@@ -184,7 +184,7 @@ class Supervisor:
             pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**running.pauses)
             running.pauses += 1
             running.start_again_at = now + pause_s
-            # What it started itself must not outlive it.
+            # Its own children must not outlive it.
             running.child.kill()
             self._say(
                 f"{running.part.name} ended ({_reason(code)}); starting it again in {pause_s:.0f} s, "
@@ -204,11 +204,11 @@ class Supervisor:
             set_up()
         except ChildFailed as exc:
             self._say(str(exc))
-            # The next look starts it once more.
+            # The next check restarts it.
             running.child.kill()
 
     def restart(self, part: Part) -> None:
-        """Stops the part of this name and starts it as `part` says now."""
+        """Stops the part with this name and starts the given one."""
         running = self._running[part.name]
         running.child.stop(timeout_s=running.part.stop_timeout_s)
         self._running[part.name] = _Running(part, self._spawn(part), time.monotonic())
@@ -235,7 +235,7 @@ class Supervisor:
         self._changed()
 
     def kill(self) -> None:
-        """Ends all parts at once."""
+        """Kills all parts at once."""
         for running in self._running.values():
             running.child.kill()
 
@@ -254,23 +254,23 @@ class Supervisor:
 
     def _shorten_logs(self) -> None:
         for running in self._running.values():
-            # A log that somebody deleted, or that cannot be written, is no reason to stop the studio.
+            # A log that was deleted or cannot be written is no reason to stop the studio.
             with contextlib.suppress(OSError):
                 _shorten(running.child.log)
 
 
 def _shorten(log: Path) -> None:
-    """Starts a new `log` when it is too long; its content goes to `<name>.1.log`. Raises OSError."""
+    """Truncates `log` when it is too long and moves its content to `<name>.1.log`. Raises OSError."""
     if log.stat().st_size <= MAX_LOG_BYTES:
         return
     kept = log.with_suffix(".1.log")
     try:
         shutil.copyfile(log, kept)
     except OSError:
-        # On a full disk a part of a copy only takes more of it.
+        # On a full disk, a partial copy would only take more space.
         with contextlib.suppress(OSError):
             kept.unlink(missing_ok=True)
-    # The process appends to the open file, so it goes on writing at the new end.
+    # The process has the file open for appending, so it continues at the new end.
     os.truncate(log, 0)
 
 

@@ -1,4 +1,4 @@
-"""The embedded cloud's process: MiniStack at one exact version, on loopback, with its state saved as it runs.
+"""Runs the embedded cloud: MiniStack at one pinned version, on loopback, with regular snapshots of its state.
 
 Runs in its own environment (`.venvs/cloud`): `python -m local.cloud --port 9501 --folder .atelier/cloud`.
 """
@@ -30,10 +30,10 @@ from local.cloud.snapshots import ELSEWHERE, Snapshots, encoder
 from local.home import OBJECTS, RECORDS, STATE
 from local.supervisor import PROGRESS, REFUSED
 
-# The launcher uses MiniStack's private names (state of its services, loading at start): any other version
-# may save nothing without saying so.
+# The launcher uses private names of MiniStack (service state, loading at startup): another version might
+# silently save nothing.
 MINISTACK = "1.5.33"
-# At most this share of the time goes into snapshots, however large the state has grown.
+# Snapshots take at most this share of the time, however large the state has grown.
 SNAPSHOT_SHARE = 0.05
 SNAPSHOT_TIMEOUT_S = 60.0
 HEARTBEAT_S = 3.0
@@ -43,7 +43,7 @@ SERVICES = ("cognito-idp", "dynamodb", "monitoring", "s3", "sns", "sqs")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serves until SIGTERM, SIGINT or SIGHUP; returns the exit code. Prints one line for what stops it."""
+    """Serves until SIGTERM, SIGINT or SIGHUP; returns the exit code. Prints one line if it cannot run."""
     arguments = _arguments(argv)
     try:
         installed = importlib.metadata.version("ministack")
@@ -82,7 +82,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _environment(arguments: argparse.Namespace, objects: Path) -> dict[str, str]:
-    """What MiniStack reads when it is imported."""
+    """Return the environment variables that MiniStack reads when it is imported."""
     return {
         "GATEWAY_PORT": str(arguments.port),
         "BIND_HOST": "127.0.0.1",
@@ -97,7 +97,7 @@ def _environment(arguments: argparse.Namespace, objects: Path) -> dict[str, str]
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(objects.absolute()),
         "LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING"),
-        # A Docker daemon of this machine is none of our business.
+        # Never use a Docker daemon of this machine.
         "DOCKER_HOST": "unix:///nonexistent/docker.sock",
     }
 

@@ -1,4 +1,4 @@
-"""The S3 objects on disk after a kill: makes each body and its description agree before MiniStack reads them."""
+"""Repairs S3 objects on disk after a kill, so that each body matches its metadata before MiniStack reads them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ DAMAGED = "damaged"
 
 
 def mend_bodies(folder: Path) -> list[str]:
-    """Repairs `folder` (MiniStack's `S3_DATA_DIR`) in place and says what was done, one line each.
+    """Repairs `folder` (MiniStack's `S3_DATA_DIR`) in place and returns one line per repair.
 
-    MiniStack writes a body, then its sidecar (type, ETag, versions), each by a rename. Killed in between, a
-    new object has a body without a type, and an overwritten one the description of the body before it.
-    Half-written files are removed; a description that does not fit its body is rebuilt from the body.
+    MiniStack writes a body, then its sidecar (type, ETag, versions), each by a rename. If it is killed in between,
+    a new object has a body without a type, and an overwritten object still has the previous body's metadata.
+    Half-written files are removed; metadata that does not match its body is rebuilt from the body.
     Raises OSError when the folder cannot be read or written.
     """
     lines = [*_set_damaged_aside(folder)]
@@ -71,10 +71,10 @@ def _mend(body: Path, folder: Path) -> str:
         if known.get("is_delete_marker") or body.stat().st_mtime_ns <= sidecar.stat().st_mtime_ns:
             return ""
     elif ENCODED_KEYS in body.parts:
-        return ""  # only the sidecar knew the key; MiniStack takes it from the file's name
+        return ""  # only the sidecar has the key; MiniStack would take the file's name for it
     before = _version_file(folder, body, known.get("version_id"))
     if before:
-        # The put that replaced this version was never answered: take it back.
+        # The put that replaced this version was never acknowledged: undo it.
         _replace(body, before.read_bytes())
         os.utime(sidecar)
         return f"took back an unfinished overwrite of {body.relative_to(folder)}"
@@ -93,7 +93,7 @@ def _mend(body: Path, folder: Path) -> str:
 
 
 def _version_file(folder: Path, body: Path, version: str | None) -> Path | None:
-    """The copy MiniStack makes of a version before it writes the next one over it."""
+    """Return the copy that MiniStack made of a version before overwriting it."""
     account, bucket, *key = body.relative_to(folder).parts
     file = folder / VERSIONS / account / bucket / (version or "null") / Path(*key)
     return file if version and file.is_file() else None

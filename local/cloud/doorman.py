@@ -1,4 +1,4 @@
-"""Who may talk to the embedded cloud: programs on this machine and our own pages, never another web site's script."""
+"""Access control for the embedded cloud: local programs and the studio's pages may use it, other sites may not."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ CONTROL = "/_ministack/"
 HARMLESS = frozenset({"/_ministack/ready", "/_ministack/health"})
 RESET = "/_ministack/reset"
 SNAPSHOT = "/_atelier/snapshot"
-# All that a browser needs here: the hosted sign-in, whose styles are in its pages, and the links to pictures and ZIPs.
+# All that a browser needs here: the hosted sign-in, whose styles are inline, and the links to pictures and ZIPs.
 PAGES = frozenset({("GET", "/oauth2/authorize"), ("GET", "/logout"), ("POST", "/login")})
 PICTURES = ("/atelier-images/", "/atelier-outputs/", "/atelier-inputs/", "/atelier-library/exports/")
 FETCH_METADATA = ("origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest")
-# Of the metrics only the last minutes matter, and the worker sends one with every sweep.
+# Only the last minutes of metrics matter, and the worker sends one with every sweep.
 NOT_KEPT = ("ReceiveMessage", "PutMetricData")
 
 
@@ -42,13 +42,13 @@ class Keeper(Protocol):
 
 
 class Doorman:
-    """ASGI middleware in front of MiniStack, which by itself answers any web page (`CORS: *`) and any host.
+    """ASGI middleware in front of MiniStack, which on its own accepts requests from any web page and for any host.
 
-    A page of another site could read the tables, post a reset, or change anything by a picture whose address
-    is an API call (`/?Action=...`, sent without an `Origin`) through the browser of the person who runs the
-    studio, so: only loopback host names (no DNS rebinding), only our own origins, of what a browser asks only
-    the sign-in and presigned objects, API calls never by address, and the control paths only when a test run
-    asked for them. It also counts what changes state, for the snapshots.
+    Through the browser of the person who runs the studio, a page of another site could read the tables, post a
+    reset, or change data with an image whose address is an API call (`/?Action=...`, sent without an `Origin`).
+    Therefore this accepts only loopback host names (no DNS rebinding) and the studio's own origins, serves browsers
+    only the sign-in pages and presigned objects, refuses API calls in a URL, and opens the control paths only
+    to test runs that enable them. It also counts state changes for the snapshots.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Doorman:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            # Any page may open one, and nothing of the studio does.
+            # Any page can open a WebSocket, and the studio uses none.
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
@@ -124,7 +124,7 @@ class Doorman:
             await self._app(scope, receive, send_when_kept)
 
     def _refusal(self, method: str, path: str, query: dict[str, list[str]], headers: dict[str, str]) -> str:
-        """Why this request is not let in; empty when it is."""
+        """Return why this request is refused, or an empty string if it is allowed."""
         host = headers.get("host", "")
         if host not in self._hosts and not host.endswith(f".{self._hosts[0]}"):
             return f"the embedded cloud answers as {self._hosts[0]} only, not as {host!r}"
@@ -149,25 +149,25 @@ class Doorman:
 
 
 def _is_from_browser(headers: dict[str, str]) -> bool:
-    # A page can send a request without an Origin, but can neither leave out nor change the other signs.
+    # A page can send a request without an Origin, but can neither omit nor change the other headers.
     return (
         any(name in headers for name in FETCH_METADATA) or "mozilla" in headers.get("user-agent", "").lower()
     )
 
 
 def _is_sign_in(method: str, path: str, headers: dict[str, str]) -> bool:
-    # Browsers name the origin of every form they post, so a form that names none is not the page's own.
+    # Browsers send the origin of every form they post, so a post without one does not come from the sign-in page.
     return (method, path) in PAGES and (method == "GET" or "origin" in headers)
 
 
 def _is_link(method: str, path: str, query: dict[str, list[str]]) -> bool:
-    """Whether it reads one object by a presigned link, which says for which service it was signed."""
+    """Whether the request reads one object by a presigned link; the link states the service it was signed for."""
     scopes = query.get("X-Amz-Credential", [""])
     return (
         method in ("GET", "HEAD")
         and path.startswith(PICTURES)
         and path not in PICTURES
-        # Beside pictures and ZIPs, the buckets hold what the model is asked and answers, and the orders of ZIPs.
+        # Besides pictures and ZIPs, the buckets hold the model's requests and responses, and the export requests.
         and not path.endswith(".json")
         and "X-Amz-Signature" in query
         and all(scope.endswith("/s3/aws4_request") for scope in scopes)
@@ -176,7 +176,7 @@ def _is_link(method: str, path: str, query: dict[str, list[str]]) -> bool:
 
 def _changes_state(method: str, path: str, headers: dict[str, str]) -> bool:
     if method in ("GET", "HEAD", "OPTIONS") or path.startswith(CONTROL):
-        # The hosted login keeps its sessions by POST; all its GETs only show pages.
+        # The hosted sign-in creates its sessions by POST; its GETs only show pages.
         return False
     action = headers.get("x-amz-target", "").rpartition(".")[2]
     return not action.startswith(READS + NOT_KEPT)

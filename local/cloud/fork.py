@@ -1,4 +1,4 @@
-"""Work on a frozen moment of this process, done by a forked copy of it while this one goes on serving."""
+"""Runs work on a frozen state of this process in a forked copy, while this process goes on serving."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class CopyFailed(Exception):
 
 
 async def in_a_copy(work: Callable[[], int], *, timeout_s: float) -> int:
-    """Runs `work` in a forked copy and returns its number; this process waits milliseconds, for the fork only.
+    """Runs `work` in a forked copy and returns its result; this process is blocked only for the fork (milliseconds).
 
-    `work` must use no thread, event loop or socket of this process: the copy has only the thread that forked.
-    A lock that another thread held at that moment stays locked in the copy, hence `timeout_s`. Raises CopyFailed.
+    `work` must not use threads, the event loop or sockets of this process: the copy has only the forking thread.
+    A lock held by another thread at the fork stays locked in the copy, hence `timeout_s`. Raises CopyFailed.
     """
     libc = ctypes.CDLL(None)
     parent = os.getpid()
@@ -40,19 +40,19 @@ async def in_a_copy(work: Callable[[], int], *, timeout_s: float) -> int:
 
 
 def _be_the_copy(work: Callable[[], int], libc: ctypes.CDLL, parent: int, writer: int) -> None:
-    """Never returns: the caller's code after the fork belongs to the other process."""
+    """Runs the work and exits; never returns, because the code after the fork belongs to the parent."""
     answer = b"no answer"
     try:
-        # A signal for the parent must not wake its event loop a second time, nor end a half-written answer.
+        # A signal for the parent must not also wake its event loop from here, nor cut off an answer.
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         if hasattr(libc, "prctl"):
-            # A copy that outlived its parent would hold the port the parent's successor needs.
+            # A copy that outlives its parent would keep the port that the parent's successor needs.
             libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:
             answer = SUCCESS + str(work()).encode()
-    except BaseException as exc:  # noqa: BLE001 - the edge of a process: the other one raises it
+    except BaseException as exc:  # noqa: BLE001 - process boundary: the parent raises it
         answer = str(exc).encode()
     finally:
         os.write(writer, answer[:4000])
@@ -60,7 +60,7 @@ def _be_the_copy(work: Callable[[], int], libc: ctypes.CDLL, parent: int, writer
 
 
 async def _wait(pid: int, reader: int, timeout_s: float) -> bytes:
-    """What the copy wrote, once it has ended; kills it when this task is cancelled or the time is over."""
+    """Return what the copy wrote once it has ended; kill it on cancellation or timeout."""
     deadline = time.monotonic() + timeout_s
     ended = False
     try:

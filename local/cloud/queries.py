@@ -1,8 +1,8 @@
-"""Quick answers to the questions the studio asks most: the first items of a partition, of the table or of an index.
+"""Speeds up the studio's most frequent queries: the first items of a partition, in the table or in an index.
 
-MiniStack sorts the whole partition and reads the key condition for each of its items: with 10,000 pictures a page took
-a second, and with 100,000 waiting jobs a look at an index timed out. Here it is given only the items that it would
-answer with. Conditions of any other form go MiniStack's own way.
+MiniStack sorts the whole partition and parses the key condition for each item: with 10,000 pictures a page took
+a second, and with 100,000 waiting jobs an index query timed out. Here MiniStack sees only the items that can be
+in its answer. Queries with any other condition run unchanged.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 PREFIX = "PK = :pk AND begins_with(SK, :prefix)"
 INDEX = "GSI1PK = :pk"
 INDEX_UP_TO = "GSI1PK = :pk AND GSI1SK <= :to"
-# Where MiniStack keeps which items are in which partition of an index.
+# Where MiniStack stores which items are in which partition of an index.
 MEMBERS = "_index_members"
 
 Answer = Callable[[dict[str, Any]], Any]
@@ -30,11 +30,11 @@ def quick(
     lock: AbstractContextManager[Any],
     members_of: Callable[[dict[str, Any]], Members],
 ) -> Answer:
-    """`query` (MiniStack's `_query`, synchronous), shown a small part of its `tables` where the conditions above stand.
+    """Wrap MiniStack's synchronous `_query` to see only a small part of `tables` for the conditions above.
 
-    What it checks, counts, projects and answers stays its own; a table is as it was when it returns. `members_of` is
-    MiniStack's `_index_members`. `lock` is the one that the thread holds which takes expired items away: it must not
-    meet the small part.
+    MiniStack still checks, counts, projects and answers; each table is restored before the call returns.
+    `members_of` is MiniStack's `_index_members`. `lock` is the lock held by the thread that removes expired items,
+    which must never see the reduced table.
     """
 
     def answered(data: dict[str, Any]) -> Any:
@@ -58,9 +58,9 @@ def quick(
 
 
 def _of_partition(table: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    """The items after the start key, in order: as many as the limit, and one by which it is seen that more follow.
+    """Return the items after the start key, in order: up to the limit, plus one to show that more follow.
 
-    Strings in Python are ordered as their UTF-8 bytes are, which is DynamoDB's order.
+    Python orders strings as DynamoDB does, by their UTF-8 bytes.
     """
     pk = data["ExpressionAttributeValues"][":pk"]["S"]
     partition = table["items"].get(pk, {})
@@ -74,9 +74,9 @@ def _of_partition(table: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str
 
 
 def _of_index(table: Mapping[str, Any], members: Members, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The same of a partition of an index, from its beginning: ordered by the index's sort key, then by the item's."""
+    """Return the first items of an index partition, ordered by the index's sort key, then by the item's key."""
     if not data.get("ScanIndexForward", True):
-        raise ValueError("only the beginning of an index is asked for")
+        raise ValueError("an index can only be read forward")
     values, index, items = data["ExpressionAttributeValues"], data["IndexName"], table["items"]
     pk = values[":pk"]["S"]
     up_to = values[":to"]["S"] if ":to" in values else None

@@ -1,1 +1,1 @@
-"""A SageMaker endpoint on loopback: the real wire protocol in front of the real inference server."""
+"""A SageMaker endpoint on loopback: SageMaker's wire protocol in front of the real inference server."""

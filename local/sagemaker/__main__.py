@@ -19,7 +19,7 @@ CONNECTION_GRACE_S = 5
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serves; returns 2 when the settings, the state folder or the port cannot be used, each said in one line."""
+    """Serves; returns 2 and prints one line when the settings, the state folder or the port cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m local.sagemaker", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="settings, a JSON file")
     try:
@@ -30,12 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     with (config.state_dir / "lock").open("w") as lock:
         try:
-            # Two servers on one journal would run every request twice.
+            # Two servers on one journal would run each request twice.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             listener = _listen(config)
         except BlockingIOError:
             print(
-                f"{config.state_dir}: another local endpoint works on it already; stop that first",
+                f"{config.state_dir}: another local endpoint is using it; stop that one first",
                 file=sys.stderr,
             )
             return 2

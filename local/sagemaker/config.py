@@ -1,4 +1,4 @@
-"""The settings file of the local endpoint, read once and checked whole."""
+"""The settings file of the local endpoint, read once and validated in full."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
 class ConfigError(Exception):
-    """The settings file cannot be used; the message lists every problem, one a line."""
+    """The settings file cannot be used; the message lists every problem, one per line."""
 
 
 class _Strict(BaseModel):
@@ -26,7 +26,7 @@ class _Strict(BaseModel):
 
 
 class EndpointConfig(_Strict):
-    """One endpoint. `command` runs another container program than the inference server."""
+    """Settings of one endpoint. `command` replaces the inference server as the container program."""
 
     name: EndpointName
     model_dir: Path
@@ -78,7 +78,7 @@ class Config(_Strict):
 
 
 def load(path: Path) -> Config:
-    """The settings in the JSON file at `path`. Raises ConfigError with one line a problem."""
+    """Return the settings in the JSON file at `path`. Raises ConfigError with one line per problem."""
     try:
         return Config.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except OSError as exc:
@@ -90,7 +90,7 @@ def load(path: Path) -> Config:
 
 
 def in_repository(path: Path) -> Path:
-    """`path` as it is when absolute, else below the checkout."""
+    """Return `path` unchanged if it is absolute, otherwise relative to the checkout."""
     return path if path.is_absolute() else REPOSITORY / path
 
 

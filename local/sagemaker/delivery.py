@@ -1,4 +1,4 @@
-"""What the endpoint does in S3 and SNS: fetch inputs, put outputs, publish notifications; boto3 in threads."""
+"""S3 and SNS access for the endpoint: fetches inputs, puts outputs, publishes notifications; boto3 runs in threads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from local.sagemaker.locations import S3Location
 MAX_INPUT_BYTES = 1_000_000_000
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
-# Refusals that waiting does not change. All else (throttles, 5xx, a cloud that is still starting) is tried again.
+# Errors that a retry does not fix. All others (throttling, 5xx, a cloud that is still starting) are retried.
 FINAL_CODES = frozenset(
     {
         "AccessDenied",
@@ -35,9 +35,9 @@ Result = TypeVar("Result")
 
 
 class DeliveryError(Exception):
-    """S3 or SNS refused permanently, or was not reachable for the whole delivery time; the message says what and why.
+    """S3 or SNS refused permanently or stayed unreachable for the whole delivery time; the message has the details.
 
-    `cause` is the AWS error code or the kind of error: what may be logged, where addresses may not.
+    `cause` is the AWS error code or the exception type, which may be logged where addresses may not.
     """
 
     def __init__(self, message: str, cause: str) -> None:
@@ -46,7 +46,7 @@ class DeliveryError(Exception):
 
 
 class Delivery:
-    """S3 and SNS as the endpoint's execution role sees them. Endpoints and credentials are boto3's own variables."""
+    """S3 and SNS as the endpoint's execution role sees them. boto3's variables set endpoints and credentials."""
 
     def __init__(self, timeout_s: float) -> None:
         config = BotoConfig(
@@ -69,21 +69,21 @@ class Delivery:
         self._calls: set[Future[Any]] = set()
 
     def close(self) -> None:
-        """Ends the threads; a call under way is not waited for."""
+        """Ends the threads without waiting for calls in progress."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._s3.close()
         self._sns.close()
 
     async def settle(self) -> None:
-        """Returns when no call is under way: those of a cancelled task run on in their threads."""
+        """Waits until no call is in progress: calls of a canceled task continue in their threads."""
         await asyncio.to_thread(wait, list(self._calls))
 
     async def fetch(self, location: S3Location) -> bytes:
-        """The object's bytes; one GetObject. Raises DeliveryError."""
+        """Return the object's bytes with one GetObject. Raises DeliveryError."""
         return await self._persist(f"Could not read {location}", lambda: self._get(location))
 
     async def put(self, location: S3Location, body: bytes, content_type: str) -> None:
-        """Writes the object; one PutObject. Raises DeliveryError."""
+        """Writes the object with one PutObject. Raises DeliveryError."""
 
         def call() -> None:
             self._s3.put_object(Bucket=location.bucket, Key=location.key, Body=body, ContentType=content_type)
@@ -91,7 +91,7 @@ class Delivery:
         await self._persist(f"Could not write {location}", call)
 
     async def publish(self, topic: str, message: str) -> None:
-        """Publishes to the topic; one Publish. Raises DeliveryError."""
+        """Publishes to the topic with one Publish. Raises DeliveryError."""
 
         def call() -> None:
             self._sns.publish(TopicArn=topic, Message=message)

@@ -1,4 +1,4 @@
-"""One endpoint: its queue, its workers, its scaling between nought and one, and what becomes of each request."""
+"""One endpoint: its queue, its workers, its scaling between zero and one, and the result of each request."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Arguments = ParamSpec("Arguments")
 
 
 class Endpoint:
-    """Requests are run in the order of arrival, at most `max_concurrency` at once."""
+    """Runs requests in order of arrival, at most `max_concurrency` at once."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Endpoint:
         self._stop: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Takes up what the journal still holds, and begins to work."""
+        """Loads open requests from the journal and starts the workers."""
         pending = await self._record(self._journal.pending, self.config.name)
         self._waiting = {entry.seq: entry.timed() for entry in pending}
         if pending:
@@ -75,17 +75,17 @@ class Endpoint:
         self._tasks.append(asyncio.create_task(self._expire_waiting(), name=f"{self.config.name}-expiry"))
 
     async def close(self) -> None:
-        """Stops working and stops the container; what is unfinished stays in the journal."""
+        """Stops the workers and the container; unfinished requests stay in the journal."""
         await self._halt()
         if self._idle:
             self._idle.cancel()
         if self._stop:
             await asyncio.gather(self._stop, return_exceptions=True)
-        # Nobody waits for what it is doing: that runs again at the next start.
+        # No need to let it finish: its requests run again at the next start.
         await self._container.stop(CLOSE_GRACE_S)
 
     async def reset(self, *, stop: bool) -> None:
-        """Forgets the queue and what is in flight; `stop` stops the container too. The journal is the caller's."""
+        """Drops queued and running requests; `stop` also stops the container. The caller clears the journal."""
         busy = self._in_flight > 0
         await self._halt()
         self._waiting.clear()
@@ -95,7 +95,7 @@ class Endpoint:
             await self._container.stop()
 
     async def accept(self, request: AsyncRequest) -> tuple[S3Location, S3Location | None]:
-        """Queues the request durably; returns where its output or its failure object will lie."""
+        """Queues the request durably; returns the locations of its output and its failure object."""
         entry = await self._record(self._journal.accept, self.config.name, time.time(), request)
         async with self._changed:
             self._waiting[entry.seq] = entry.timed()
@@ -104,14 +104,14 @@ class Endpoint:
         return self._output(request), self._failure(request)
 
     async def invoke(self, request: SyncRequest, limit_s: float) -> Answer:
-        """One synchronous invocation. Raises StartFailed, Unreachable, BrokenAnswer, or TimeoutError at the limit."""
+        """Runs one synchronous request. Raises StartFailed, Unreachable, BrokenAnswer, or TimeoutError at the limit."""
         with self._activity():
             async with asyncio.timeout(limit_s):
                 await self._container.ensure_ready()
                 return await self._container.invoke(request.body, container_headers(request), limit_s)
 
     def describe(self, account: str, region: str) -> dict[str, Any]:
-        """`DescribeEndpoint`'s answer; scaling shows as AWS shows it, by counts and by the status Updating."""
+        """Return the `DescribeEndpoint` response; as on AWS, counts and the status Updating show scaling."""
         state = self._container.state
         wanted = bool(self._active or self._waiting)
         current = 1 if state in {State.READY, State.STOPPING} else 0
@@ -154,7 +154,7 @@ class Endpoint:
                 self._in_flight += 1
                 try:
                     await self._process(entry)
-                except Exception as exc:  # noqa: BLE001 - the worker's edge: it must outlive any one request
+                except Exception as exc:  # noqa: BLE001 - the worker must survive a failing request
                     event(
                         "unexpected",
                         endpoint=self.config.name,
@@ -176,7 +176,7 @@ class Endpoint:
             self._changed.notify_all()
 
     async def _expire_waiting(self) -> None:
-        # A request deep in the queue is reported when its time is up, not when its turn comes.
+        # Expire a queued request on time, not only when its turn comes.
         while True:
             now = time.monotonic()
             open_entries = [entry for entry in self._waiting.values() if entry.outcome is None]
@@ -281,7 +281,7 @@ class Endpoint:
         )
 
     async def _fail_all(self, entry: Entry, reason: str) -> None:
-        # All who waited for this start share its end; who comes later gets a start of their own.
+        # All requests that waited for this start fail with it; later ones trigger a new start.
         others = [other for other in self._waiting.values() if other.outcome is None]
         for other in others:
             del self._waiting[other.seq]
@@ -340,7 +340,7 @@ class Endpoint:
     async def _record(
         self, call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> Result:
-        # One thread writes: requests keep their order, and the event loop never waits for the disk.
+        # A single writer thread keeps the order of requests, and the event loop never waits for the disk.
         return await asyncio.get_running_loop().run_in_executor(self._writer, partial(call, *args, **kwargs))
 
     async def _record_surely(

@@ -1,4 +1,4 @@
-"""The durable queue: every accepted request and what became of it, so that a kill -9 loses none."""
+"""The durable queue: stores every accepted request and its result, so that a kill -9 loses none."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Journal:
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode = WAL")
-        # FULL: an accepted request survives a power cut too, not only a kill.
+        # FULL: an accepted request survives not only a kill but also a power cut.
         self._db.execute("PRAGMA synchronous = FULL")
         # Requests hold prompts: what is removed is overwritten, not only unlinked.
         self._db.execute("PRAGMA secure_delete = ON")
@@ -117,7 +117,7 @@ class Journal:
             self._db.close()
 
     def accept(self, endpoint: str, received_at: float, request: AsyncRequest) -> Entry:
-        """Writes the request down. When this returns, it will be run or reported, whatever happens."""
+        """Stores the request durably. After this returns, it will be run or reported in any case."""
         members = asdict(replace(request, body=None))
         with self._transaction() as db:
             cursor = db.execute(
@@ -128,13 +128,13 @@ class Journal:
             return Entry(seq=cast(int, cursor.lastrowid), received_at=received_at, request=request)
 
     def start(self, endpoint: str, seq: int) -> None:
-        """Counts one hand-over of the request to the container."""
+        """Counts one attempt to pass the request to the container."""
         with self._transaction() as db:
             db.execute("UPDATE invocation SET starts = starts + 1 WHERE seq = ?", (seq,))
             self._count(endpoint, "started")
 
     def decide(self, endpoint: str, seq: int, outcome: Outcome, message: str) -> None:
-        """Records the outcome and the notification to send; from now on the request is never run again."""
+        """Records the outcome and the notification to send; the request is never run again after this."""
         with self._transaction() as db:
             db.execute(
                 "UPDATE invocation SET outcome = ?, message = ?, body = NULL WHERE seq = ?",
@@ -143,7 +143,7 @@ class Journal:
             self._count(endpoint, outcome)
 
     def finish(self, seq: int) -> None:
-        """The notification is out (or given up): nothing is left to do. Old entries are dropped."""
+        """Closes the request once its notification was sent or abandoned, and deletes old entries."""
         with self._transaction() as db:
             db.execute("UPDATE invocation SET closed = 1, message = NULL WHERE seq = ?", (seq,))
             db.execute("DELETE FROM invocation WHERE closed = 1 AND seq <= ?", (seq - RECENT,))
@@ -168,7 +168,7 @@ class Journal:
             self._count(endpoint, "cold_starts")
 
     def pending(self, endpoint: str) -> list[Entry]:
-        """Every request that is not closed, in the order of arrival."""
+        """Return every request that is not closed, in order of arrival."""
         with self._lock:
             rows = self._db.execute(
                 "SELECT seq, received_at, request, body, outcome, message FROM invocation "
@@ -187,7 +187,7 @@ class Journal:
         ]
 
     def counters(self, endpoint: str) -> dict[str, Any]:
-        """Totals since the last reset, and the same by inference id for the recent ones."""
+        """Return totals since the last reset, and counts by inference id for recent requests."""
         with self._lock:
             totals = dict(
                 self._db.execute("SELECT name, n FROM counter WHERE endpoint = ?", (endpoint,)).fetchall()
@@ -204,7 +204,7 @@ class Journal:
         }
 
     def reset(self) -> None:
-        """Forgets every request and every count."""
+        """Deletes all requests and counts."""
         with self._transaction() as db:
             db.execute("DELETE FROM invocation")
             db.execute("DELETE FROM counter")

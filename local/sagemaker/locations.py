@@ -1,4 +1,4 @@
-"""Where things lie in S3: parsing addresses, and naming the output and the failure object of a request."""
+"""S3 locations: parses addresses and names the output and failure objects of a request."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _PATH_HOST = re.compile(r"^s3[.-][a-z0-9.-]*amazonaws\.com(\.cn)?$")
 
 
 class BadLocation(ValueError):
-    """The text is not an address in S3; the message says what is."""
+    """The text is not an S3 address; the message says what is expected."""
 
 
 @dataclass(frozen=True)
 class S3Location:
-    """A bucket and a key (or, for a prefix, its beginning: then the key may be empty)."""
+    """A bucket and a key; for a prefix, `key` is the prefix and may be empty."""
 
     bucket: str
     key: str
 
     @classmethod
     def parse(cls, text: str) -> S3Location:
-        """The object at `s3://bucket/key`, or at one of S3's own https addresses. Raises BadLocation."""
+        """Return the object at `s3://bucket/key` or at an https address of S3. Raises BadLocation."""
         location = cls._parse(text)
         if not location.key:
             raise BadLocation(f"{text!r} names a bucket, not an object: s3://bucket/key is wanted")
@@ -34,7 +34,7 @@ class S3Location:
 
     @classmethod
     def parse_prefix(cls, text: str) -> S3Location:
-        """The prefix at `s3://bucket[/prefix]`. Raises BadLocation."""
+        """Return the prefix at `s3://bucket[/prefix]`. Raises BadLocation."""
         if not text.startswith("s3://"):
             raise BadLocation(f"{text!r} is not an S3 path: s3://bucket/prefix is wanted")
         location = cls._parse(text)
@@ -65,14 +65,14 @@ class S3Location:
 
 
 def output_location(base: str, inference_id: str, extension: str | None, filename: str | None) -> S3Location:
-    """`<base>/<extension>/<filename>`; without a filename, `<id>.out`."""
+    """Return `<base>/<extension>/<filename>`; without a filename, the name is `<id>.out`."""
     return _join(base, extension, filename or f"{_name_of(inference_id)}.out")
 
 
 def failure_location(
     base: str | None, inference_id: str, extension: str | None, filename: str | None
 ) -> S3Location | None:
-    """`<base>/<extension>/<stem of the filename>-error.out`; None for an endpoint without a failure path."""
+    """Return `<base>/<extension>/<stem of the filename>-error.out`, or None without a failure path."""
     if base is None:
         return None
     stem = filename.partition(".")[0] if filename else _name_of(inference_id)
@@ -86,7 +86,7 @@ def _join(base: str, extension: str | None, name: str) -> S3Location:
 
 
 def _name_of(inference_id: str) -> str:
-    # An id may hold any printable character, slashes too; a generated name stays one plain segment, and unique.
+    # An id may contain any printable character, even slashes; the name made from it is one plain, unique segment.
     if _PLAIN_NAME.match(inference_id):
         return inference_id
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", inference_id).strip("-")[:MAX_GENERATED_NAME]

@@ -1,4 +1,4 @@
-"""Log lines of the local endpoint: one JSON object an event, on stderr; never a payload or an address of one."""
+"""Logs events of the local endpoint as JSON lines on stderr; never a payload or its address."""
 
 from __future__ import annotations
 

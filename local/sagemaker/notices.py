@@ -1,4 +1,4 @@
-"""What the endpoint says when a request has ended: notification messages and failure objects."""
+"""Notification messages and failure objects for ended requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.sagemaker.wire import timestamp
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a request failed, and the failure object to write. `cause` is one word, for the log."""
+    """The reason for a failure and the failure object to write. `cause` is one word for the log."""
 
     cause: str
     reason: str
@@ -22,7 +22,7 @@ class Failure:
 
 
 def model_failure(status: int, body: bytes, content_type: str) -> Failure:
-    """The container answered with an error: its own answer is the failure object."""
+    """Return the failure for an error response of the container; that response is the failure object."""
     side = "client" if status < 500 else "server"
     return Failure(
         f"model_{status}",
@@ -41,7 +41,7 @@ def endpoint_failure(cause: str, reason: str) -> Failure:
 def completed(
     region: str, endpoint: str, entry: Entry, now: float, output: S3Location, content_type: str
 ) -> str:
-    """The message for the success topic."""
+    """Return the message for the success topic."""
     return _message(
         region,
         endpoint,
@@ -55,13 +55,13 @@ def completed(
 def failed(
     region: str, endpoint: str, entry: Entry, now: float, reason: str, location: S3Location | None
 ) -> str:
-    """The message for the error topic; `location` is None when no failure object could be written."""
+    """Return the message for the error topic; `location` is None if no failure object could be written."""
     where = {"failureLocation": str(location)} if location else {}
     return _message(region, endpoint, entry, now, invocationStatus="Failed", failureReason=reason, **where)
 
 
 def expired(region: str, endpoint: str, entry: Entry, now: float) -> str:
-    """The message for the error topic about a request that was never run."""
+    """Return the message for the error topic about a request that was never run."""
     return _message(
         region,
         endpoint,

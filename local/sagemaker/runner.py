@@ -1,4 +1,4 @@
-"""The container program: started on demand, asked whether it is well, stopped, killed, and never left behind."""
+"""The container program: starts it on demand, checks its health, and stops or kills it without leaving processes."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ LINE_BYTES = 1_048_576
 
 
 class StartFailed(Exception):
-    """The container program did not come up in all its attempts; the message says why."""
+    """The container program failed to start in all attempts; the message says why."""
 
 
 class Unreachable(Exception):
-    """Nobody listened: the request was surely not received."""
+    """The connection was not established, so the request was certainly not received."""
 
 
 class BrokenAnswer(Exception):
-    """The connection ended, or the answer was malformed, before a whole answer was there."""
+    """The connection ended before the response was complete, or the response was malformed."""
 
 
 class State(StrEnum):
-    """Where the program is in its life."""
+    """The state of the program."""
 
     STOPPED = "stopped"
     STARTING = "starting"
@@ -50,7 +50,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Program:
-    """What to run. `command[0]` is looked up in PATH when it holds no slash."""
+    """The program to run. `command[0]` is looked up in PATH if it contains no slash."""
 
     name: str
     command: tuple[str, ...]
@@ -63,7 +63,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the container answered, whole."""
+    """A complete response of the container."""
 
     status: int
     headers: Mapping[str, str]
@@ -71,7 +71,7 @@ class Answer:
 
 
 class Container:
-    """At most one process of the program at a time."""
+    """Runs at most one process of the program at a time."""
 
     def __init__(self, program: Program, on_cold_start: Callable[[], Awaitable[None]]) -> None:
         self._program = program
@@ -89,7 +89,7 @@ class Container:
 
     @property
     def state(self) -> State:
-        """What the program is doing now."""
+        """The current state of the program."""
         if self._process is None or self._process.returncode is not None:
             return State.STARTING if self._turn.locked() and not self._stopping else State.STOPPED
         if self._stopping:
@@ -98,21 +98,21 @@ class Container:
 
     @property
     def pid(self) -> int | None:
-        """The process id while the program lives."""
+        """The process id while the program runs, otherwise None."""
         return self._process.pid if self._process and self._alive() else None
 
     async def ensure_ready(self) -> int:
-        """Returns the process id once the program answers /ping, starting it if need be. Raises StartFailed."""
+        """Starts the program if needed and returns its process id once /ping succeeds. Raises StartFailed."""
         if self._process and self._ready and self._alive():
             return self._process.pid
         if self._starting is None or self._starting.done():
             self._starting = asyncio.create_task(self._bring_up())
             self._starting.add_done_callback(_retrieve)
-        # Shared and shielded: a caller that gives up does not end the start that others wait for.
+        # Shared and shielded: a caller that gives up does not cancel the start for the others.
         return await asyncio.shield(self._starting)
 
     async def invoke(self, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:
-        """One POST /invocations. Raises Unreachable, BrokenAnswer, or TimeoutError after `timeout_s`."""
+        """Sends one POST /invocations. Raises Unreachable, BrokenAnswer, or TimeoutError after `timeout_s`."""
         if self._client is None:
             raise Unreachable("the container program is not running")
         try:
@@ -123,12 +123,12 @@ class Container:
         except httpx.HTTPError as exc:
             raise BrokenAnswer(str(exc) or type(exc).__name__) from exc
         if "content-length" not in response.headers:
-            # Without a length a cut answer looks like a whole one.
+            # Without a length, a truncated response looks complete.
             raise BrokenAnswer("the container's answer carries no Content-Length")
         return Answer(response.status_code, response.headers, response.content)
 
     async def exit_status(self, pid: int, within_s: float) -> int | None:
-        """The status process `pid` ended with (negative: the signal), or None if it lives on after `within_s`."""
+        """Return the exit status of process `pid` (negative: signal number), or None if it outlives `within_s`."""
         process = self._process
         if process is None or process.pid != pid:
             return self._last_exit[1] if self._last_exit[0] == pid else None
@@ -138,7 +138,7 @@ class Container:
         return process.returncode
 
     async def stop(self, grace_s: float | None = None) -> None:
-        """SIGTERM, then SIGKILL after the grace time; returns when the process is gone. Ends a start under way."""
+        """Sends SIGTERM, and SIGKILL after the grace time; waits for the process. Cancels a start in progress."""
         if self._starting and not self._starting.done():
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
@@ -146,7 +146,7 @@ class Container:
             await self._end(self._program.stop_grace_s if grace_s is None else grace_s)
 
     async def kill(self, pid: int) -> None:
-        """SIGKILL, if `pid` is still the process that runs (another invocation may have had it replaced)."""
+        """Sends SIGKILL if `pid` is still the running process (another invocation may have replaced it)."""
         async with self._turn:
             if self.pid == pid:
                 await self._end(0)
@@ -239,12 +239,12 @@ class Container:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(grace_s):
                         await process.wait()
-            # The group, also when the program has ended: what it started ends with it.
+            # Signal the group even if the program has ended, so that its children end too.
             _signal_group(process.pid, signal.SIGKILL)
             await process.wait()
         finally:
             self._stopping = False
-        # Taken away first: nobody may begin a request on a client that is being closed.
+        # Cleared first, so that no request starts on a client that is being closed.
         pump, client = self._pump, self._client
         self._process, self._pump, self._client = None, None, None
         self._last_exit = (process.pid, process.returncode)
@@ -262,7 +262,7 @@ class Container:
             try:
                 line = await process.stdout.readline()
             except ValueError:
-                # Longer than the buffer: asyncio has dropped it, and reading goes on.
+                # The line exceeds the buffer: asyncio has dropped it; continue with the next one.
                 continue
             if not line:
                 return
@@ -279,7 +279,7 @@ class Container:
 
 
 def _retrieve(start: asyncio.Task[int]) -> None:
-    # When nobody is left who waits, the failure has been logged and there is no one to tell.
+    # Marks the exception as retrieved when no caller is left; it has already been logged.
     if not start.cancelled():
         start.exception()
 
@@ -290,7 +290,7 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
 
 
 def _free_port(wanted: int) -> int:
-    # Whatever listens on the wanted port would answer /ping in the program's stead.
+    # Another program listening on the wanted port would answer /ping instead.
     for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""The HTTP side: SageMaker's operations for boto3, and the counters and the reset for tests."""
+"""The HTTP server: SageMaker's operations for boto3, plus counters and a reset for tests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LOOPBACK_NAMES = {"127.0.0.1", "::1", "localhost"}
 NO_ACCOUNT = "000000000000"
 VARIANT = "AllTraffic"
 MESSAGE_CHARS = 2048
-# More than any of our limits: a body over a limit is read to its end, so that the caller sees the answer.
+# Above every limit here: a body over its limit is still read to the end, so that the caller gets the answer.
 DRAIN_BYTES = 32 * 1024 * 1024
 TIMED_OUT = (
     "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for "
@@ -42,7 +42,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Service:
-    """The endpoints of one settings file, behind SageMaker's operations."""
+    """SageMaker's operations on the endpoints of one settings file."""
 
     def __init__(self, config: Config) -> None:
         self._journal = open_journal(config.state_dir / JOURNAL, time.time(), _say)
@@ -59,7 +59,7 @@ class Service:
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        """Works from start to stop of the server."""
+        """Keeps the endpoints open while the server runs."""
         for endpoint in self._endpoints.values():
             await endpoint.open()
         try:
@@ -72,7 +72,7 @@ class Service:
             self._journal.close()
 
     async def invoke_async(self, request: Request) -> Response:
-        """`InvokeEndpointAsync`: 202 once the request is written down."""
+        """Handles `InvokeEndpointAsync`: 202 once the request is stored."""
         endpoint = self._endpoint(request)
         body = await _read(request, wire.MAX_INLINE_BYTES)
         accepted = wire.async_request(request.headers, body)
@@ -86,7 +86,7 @@ class Service:
         return JSONResponse({"InferenceId": accepted.inference_id}, status_code=202, headers=headers)
 
     async def invoke(self, request: Request) -> Response:
-        """`InvokeEndpoint`: the container's answer, or ModelError."""
+        """Handles `InvokeEndpoint`: the container's response or a ModelError."""
         endpoint = self._endpoint(request)
         body = await _read(request, wire.MAX_SYNC_BYTES)
         wanted = wire.sync_request(request.headers, body)
@@ -108,7 +108,7 @@ class Service:
         return Response(answer.body, headers=headers)
 
     async def control(self, request: Request) -> Response:
-        """The control plane, JSON 1.1: `DescribeEndpoint`."""
+        """Handles the control plane, JSON 1.1: `DescribeEndpoint`."""
         target = request.headers.get("x-amz-target", "")
         if target != "SageMaker.DescribeEndpoint":
             raise WireError(
@@ -120,7 +120,7 @@ class Service:
             raise WireError(400, "SerializationException", f"The body is not JSON: {exc}") from exc
         name = document.get("EndpointName") if isinstance(document, dict) else None
         if not isinstance(name, str) or not name:
-            raise WireError(400, "ValidationException", "EndpointName is required, and is a text.")
+            raise WireError(400, "ValidationException", "EndpointName is required and must be a string.")
         endpoint = self._endpoints.get(name)
         region = self._delivery.region
         if endpoint is None:
@@ -131,16 +131,16 @@ class Service:
         )
 
     async def counters(self, _request: Request) -> Response:
-        """What was asked of each endpoint asynchronously, and what became of it; kept across restarts."""
+        """Return counts of asynchronous requests and outcomes per endpoint; kept across restarts."""
         return JSONResponse({name: self._journal.counters(name) for name in self._endpoints})
 
     async def reset(self, request: Request) -> Response:
-        """Forgets all requests and counts; `?stop=1` scales to zero as well."""
+        """Deletes all requests and counts; `?stop=1` also scales to zero."""
         stop = request.query_params.get("stop") == "1"
         for endpoint in self._endpoints.values():
             await endpoint.reset(stop=stop)
         await self._delivery.settle()
-        # In turn with the writes of the tasks that were just ended.
+        # On the writer thread, after the writes of the tasks that were just canceled.
         await asyncio.get_running_loop().run_in_executor(self._writer, self._journal.reset)
         for endpoint in self._endpoints.values():
             await endpoint.open()
@@ -168,7 +168,7 @@ class Service:
 
 
 def create_app(config: Config) -> Starlette:
-    """The ASGI application. Opens the journal below `config.state_dir`; connects to nothing."""
+    """Return the ASGI application. Opens the journal in `config.state_dir`; connects to nothing."""
     service = Service(config)
 
     async def ready(_request: Request) -> Response:
@@ -176,7 +176,7 @@ def create_app(config: Config) -> Starlette:
 
     def local(handler: Handler) -> Handler:
         async def answer(request: Request) -> Response:
-            # A page in a browser may post to loopback, or have its own name lead there; tests do neither.
+            # A web page can post to loopback or point its host name there; tests do neither.
             if "origin" in request.headers or request.url.hostname not in LOOPBACK_NAMES:
                 return JSONResponse({"message": "Not for browsers."}, status_code=403)
             return await handler(request)
@@ -221,14 +221,14 @@ async def _unknown(request: Request, exc: Exception) -> Response:
     error = WireError(
         status,
         "UnknownOperationException",
-        f"{request.method} {request.url.path} is no operation of this endpoint.",
+        f"{request.method} {request.url.path} is not an operation of this endpoint.",
     )
     body, headers = wire.error_body(error, json_protocol=False)
     return Response(body, status_code=status, headers=headers)
 
 
 async def _read(request: Request, limit: int) -> bytes:
-    """The body, or its first `limit` + 1 bytes when it is longer: the caller's check then refuses it."""
+    """Return the body; if it is longer than `limit`, only `limit` + 1 bytes, which the caller's check then refuses."""
     kept, total = bytearray(), 0
     async for chunk in request.stream():
         kept += chunk[: max(limit + 1 - len(kept), 0)]

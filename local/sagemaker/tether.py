@@ -1,9 +1,9 @@
-"""Ties a program's life to its parent's: run as a script, it starts the program so that it never outlives the parent.
+"""Script that starts a program so that it never outlives the parent process.
 
 Usage: tether.py PARENT_PID PROGRAM [ARGUMENT ...]
 
-On Linux the kernel kills the program when the parent dies, and the program replaces this process. Elsewhere this
-process stays, watches the parent, and passes signals on.
+On Linux the program replaces this process, and the kernel kills it when the parent dies. Elsewhere this process
+stays, watches the parent and forwards signals.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ WATCH_INTERVAL_S = 0.5
 
 
 def become(parent: int, command: list[str]) -> None:
-    """Replaces this process by `command`, to be killed by the kernel when `parent` dies. Linux only."""
+    """Replaces this process with `command`, which the kernel kills when `parent` dies. Linux only."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    # The parent may have died before the call: then no signal would ever come.
+    # If the parent died before the call, no signal would ever come.
     if os.getppid() != parent:
         os._exit(1)
     os.execvp(command[0], command)  # noqa: S606 - the program from the settings; no shell wanted
 
 
 def watch(parent: int, command: list[str]) -> int:
-    """Runs `command` as a child and kills it once `parent` is gone; returns its exit status."""
+    """Runs `command` as a child, kills it if `parent` dies, and returns its exit status."""
     child = subprocess.Popen(command)
 
     def end_with_parent() -> None:
@@ -55,7 +55,7 @@ def watch(parent: int, command: list[str]) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Starts the program named in `arguments`; 127 when it cannot be started."""
+    """Starts the program named in `arguments`; returns 127 when it cannot be started."""
     parent, command = int(arguments[0]), arguments[1:]
     try:
         if sys.platform == "linux":

@@ -1,4 +1,4 @@
-"""SageMaker's wire protocol: reading and checking requests, and the shapes of answers and errors (botocore 1.44.5)."""
+"""SageMaker's wire protocol: parses and validates requests, and builds responses and errors (botocore 1.44.5)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FILENAME = re.compile(r"(?!.*\..*\.)[a-zA-Z0-9][a-zA-Z0-9\-_.]*\Z")
 
 
 class WireError(Exception):
-    """An answer that is an error: HTTP `status`, the error's `code` as botocore names it, and more members."""
+    """An error response: HTTP `status`, botocore's error `code`, and additional members."""
 
     def __init__(self, status: int, code: str, message: str, **members: Any) -> None:
         super().__init__(message)
@@ -38,13 +38,13 @@ class WireError(Exception):
 
 
 def validation_error(message: str) -> WireError:
-    """The runtime's ValidationError: the caller's fault, not retried by botocore."""
+    """Return the runtime's ValidationError: caused by the caller, not retried by botocore."""
     return WireError(400, "ValidationError", message)
 
 
 @dataclass(frozen=True)
 class AsyncRequest:
-    """One accepted-to-be `InvokeEndpointAsync`. `body` is None exactly when `input_location` is set."""
+    """An `InvokeEndpointAsync` request to be queued. `body` is None exactly when `input_location` is set."""
 
     inference_id: str
     body: bytes | None
@@ -60,7 +60,7 @@ class AsyncRequest:
 
 @dataclass(frozen=True)
 class SyncRequest:
-    """One `InvokeEndpoint`."""
+    """An `InvokeEndpoint` request."""
 
     body: bytes
     content_type: str | None
@@ -70,7 +70,7 @@ class SyncRequest:
 
 
 def async_request(headers: Mapping[str, str], body: bytes) -> AsyncRequest:
-    """Reads `InvokeEndpointAsync`. Raises WireError (ValidationError) naming the member that is wrong."""
+    """Parses `InvokeEndpointAsync`. Raises WireError (ValidationError) naming the invalid member."""
     location = _text(headers, "InputLocation", "inputLocation", 1024, _INPUT_LOCATION)
     if location is not None and body:
         raise validation_error("Body and InputLocation are mutually exclusive. Provide exactly one of them.")
@@ -103,7 +103,7 @@ def async_request(headers: Mapping[str, str], body: bytes) -> AsyncRequest:
 
 
 def sync_request(headers: Mapping[str, str], body: bytes) -> SyncRequest:
-    """Reads `InvokeEndpoint`. Raises WireError (ValidationError) naming the member that is wrong."""
+    """Parses `InvokeEndpoint`. Raises WireError (ValidationError) naming the invalid member."""
     if len(body) > MAX_SYNC_BYTES:
         raise validation_error(
             f"Value at 'body' failed to satisfy constraint: Member must have length less than or equal to "
@@ -119,13 +119,13 @@ def sync_request(headers: Mapping[str, str], body: bytes) -> SyncRequest:
 
 
 def require_signature(headers: Mapping[str, str]) -> None:
-    """Refuses a request that no AWS client signed, as the service does. The signature itself is not verified."""
+    """Refuses an unsigned request, as the service does. Does not verify the signature itself."""
     if not headers.get("authorization", "").startswith("AWS4-HMAC-SHA256 Credential="):
         raise WireError(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
 
 
 def error_body(error: WireError, *, json_protocol: bool) -> tuple[bytes, dict[str, str]]:
-    """The error's body and headers: REST-JSON for the runtime, JSON 1.1 for the control plane."""
+    """Return the error's body and headers: REST-JSON for the runtime, JSON 1.1 for the control plane."""
     body: dict[str, Any] = {"Message": error.message, **error.members}
     if json_protocol:
         body = {"__type": error.code, "message": error.message, **error.members}
@@ -136,12 +136,12 @@ def error_body(error: WireError, *, json_protocol: bool) -> tuple[bytes, dict[st
 
 
 def timestamp(seconds: float) -> str:
-    """RFC 3339 in UTC with milliseconds, as notifications carry it."""
+    """Return RFC 3339 in UTC with milliseconds, the format used in notifications."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def container_headers(request: AsyncRequest | SyncRequest) -> dict[str, str]:
-    """What SageMaker hands on to the container."""
+    """Return the headers that SageMaker passes to the container."""
     headers = {"Content-Type": request.content_type or DEFAULT_CONTENT_TYPE}
     if request.accept:
         headers["Accept"] = request.accept

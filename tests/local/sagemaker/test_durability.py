@@ -168,7 +168,7 @@ def test_a_second_process_on_the_same_state_refuses_to_start(own_endpoint: Runni
     second = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
 
     assert second.returncode == 2
-    assert "another local endpoint works on it already" in second.stderr
+    assert "another local endpoint is using it" in second.stderr
 
 
 def test_ctrl_c_ends_the_endpoint_without_a_traceback(own_endpoint: RunningEndpoint) -> None:

@@ -102,12 +102,14 @@ class Child:
             return []
         return data[:whole].decode(errors="replace").splitlines()
 
-    def wait_ended(self, *, timeout_s: float) -> int:
-        """Waits for the exit code. Raises ChildFailed if the process still runs after `timeout_s`."""
-        try:
-            return self._process.wait(timeout_s)
-        except subprocess.TimeoutExpired as exc:
-            raise ChildFailed(f"{self.name} still runs after {timeout_s:.0f} s") from exc
+    def wait_ended(self, *, timeout_s: float, hurry: Callable[[], bool] = lambda: False) -> int:
+        """Returns the exit code. Raises ChildFailed if it still runs after `timeout_s`, or when `hurry` says so."""
+        deadline = time.monotonic() + timeout_s
+        while (code := self.exit_code()) is None:
+            if time.monotonic() >= deadline or hurry():
+                raise ChildFailed(f"{self.name} still runs after {timeout_s:.0f} s")
+            time.sleep(0.02)
+        return code
 
     def log_tail(self, lines: int = 15) -> str:
         """Return the last lines of the log, indented."""
@@ -125,9 +127,8 @@ class Child:
         """SIGTERM to its group, SIGKILL to what is left after `timeout_s`, or as soon as `hurry` returns True."""
         if self.exit_code() is None:
             self.signal(signal.SIGTERM)
-            deadline = time.monotonic() + timeout_s
-            while self.exit_code() is None and time.monotonic() < deadline and not hurry():
-                time.sleep(0.02)
+            with contextlib.suppress(ChildFailed):
+                self.wait_ended(timeout_s=timeout_s, hurry=hurry)
         self.kill()
 
     def kill(self) -> None:

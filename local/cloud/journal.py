@@ -35,7 +35,6 @@ class Journal:
         self._reserved = 0
         self._changed = threading.Condition()
         self._waiting: list[bytes] = []
-        self._next_file: tuple[int, int] | None = None
         self._appended = self._written = 0
         self._trouble: OSError | None = None
         self._closing = False

@@ -1,1 +1,1 @@
-"""Files: reading, checking, sanitizing, and writing pictures and their metadata; knows no record and no AWS."""
+"""Reads, validates, sanitizes and writes picture files and their metadata; independent of records and AWS."""

@@ -1,4 +1,4 @@
-"""The texts inside a PNG, JPEG or WebP from anywhere: found by the file's structure, pixels never decoded."""
+"""Extracts the texts embedded in a PNG, JPEG or WebP by parsing its structure; never decodes pixels."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from services.sentences import sentence
 
 MAX_FILE_BYTES = 32 * 1024 * 1024
 _NO_EXIF = ExifTexts({}, None)
-# JPEG (ITU T.81, table B.1): any number of fill bytes go before a marker; pixels follow the start of a scan.
+# JPEG (ITU T.81, table B.1): any number of fill bytes may precede a marker; pixels follow the start of a scan.
 _FILL = re.compile(b"\xff+")
 _START_OF_SCAN, _APP1 = 0xDA, 0xE1
-# A file of many thousands of parts was made to take time.
+# Only a file made to waste time has many thousands of parts.
 _MAX_PARTS = 20_000
 
 
 class PictureTexts(NamedTuple):
-    """What was found: the text chunks of a PNG by keyword, and the texts of the EXIF block of any of the three."""
+    """The text chunks of a PNG by keyword, and the EXIF texts of a file of any kind."""
 
     chunks: dict[str, str]
     exif: ExifTexts
 
 
 def read_texts(file: bytes) -> PictureTexts:
-    """The texts of a picture file. Its first bytes decide its kind, never its name.
+    """Return the texts of a picture file. Its first bytes determine its kind, never its name.
 
-    Raises InvalidRequest when it is none of the three, broken, larger than MAX_FILE_BYTES, or holds more than
-    MAX_TEXT_BYTES of text. What lies behind the last part of a JPEG or WebP is not looked at; a PNG ends at its end.
+    Raises InvalidRequest when it is of another kind, broken, larger than MAX_FILE_BYTES, or contains more than
+    MAX_TEXT_BYTES of text. Bytes after the last part of a JPEG or WebP are ignored; a PNG must end with IEND.
     """
     if not file:
         _refuse(sentence("This file is empty."))
@@ -55,7 +55,7 @@ def read_texts(file: bytes) -> PictureTexts:
 def _of_png(file: bytes) -> PictureTexts:
     try:
         found = texts(file)
-        # Only read where the usual place says nothing: some programs write EXIF into PNG too.
+        # Read only if the text chunks have nothing: some programs write EXIF into PNG as well.
         block = b"" if found else next((part.data for part in chunks(file) if part.kind == b"eXIf"), b"")
     except PngError as exc:
         _refuse(sentence("This PNG cannot be read: {why}.", why=str(exc)))
@@ -69,7 +69,7 @@ def _exif(block: bytes) -> ExifTexts:
 
 
 def _jpeg_exif(file: bytes) -> bytes:
-    """The first EXIF segment of a JPEG, empty without one (ITU T.81, B.1.1; EXIF 2.32, 4.7.2)."""
+    """Return the first EXIF segment of a JPEG, or empty bytes (ITU T.81, B.1.1; EXIF 2.32, 4.7.2)."""
     at = 2
     for _ in range(_MAX_PARTS):
         fill = _FILL.match(file, at)
@@ -93,7 +93,7 @@ def _jpeg_exif(file: bytes) -> bytes:
 
 
 def _webp_exif(file: bytes) -> bytes:
-    """The EXIF chunk of a WebP, empty without one (WebP container specification, "RIFF File Format")."""
+    """Return the EXIF chunk of a WebP, or empty bytes (WebP container specification, "RIFF File Format")."""
     (size,) = struct.unpack_from("<I", file, 4)
     end = 8 + size
     if end > len(file):

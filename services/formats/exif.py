@@ -1,8 +1,8 @@
-"""The few texts of an EXIF block in which picture programs write how a picture was made.
+"""Reads the EXIF texts in which picture programs describe how a picture was made.
 
 EXIF is a TIFF file without pixels (EXIF 2.32, section 4.5): a byte order, then tables of 12-byte entries. Only the
-first table and the one of the camera's settings are read, and of those only entries of text. The table of places
-(GPS) is never opened.
+first table and the camera settings table are read, and only their text entries. The location table (GPS) is never
+opened.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 USER_COMMENT = 0x9286
 _EXIF_TABLE = 0x8769
 _ASCII, _LONG, _UNDEFINED = 2, 4, 7
-# A table of a camera has some 60 entries.
+# A camera's table has about 60 entries.
 _MAX_ENTRIES = 500
 _UNICODE, _PLAIN = b"UNICODE\0", (b"ASCII\0\0\0", b"\0" * 8)
 
 
 class ExifTexts(NamedTuple):
-    """The texts of the first table by tag, and the comment, None without one."""
+    """The texts of the first table by tag, and the comment or None."""
 
     by_tag: dict[int, str]
     comment: str | None
@@ -37,7 +37,7 @@ class _Entry(NamedTuple):
 
 
 def read_exif(block: bytes) -> ExifTexts:
-    """The texts of an EXIF block, with or without its prefix; nothing of what is broken or points outside of it."""
+    """Return the texts of an EXIF block, with or without its prefix; skips broken or out-of-range entries."""
     data = block.removeprefix(PREFIX)
     order = BYTE_ORDERS.get(data[:4])
     if order is None or len(data) < 8:
@@ -54,9 +54,9 @@ def read_exif(block: bytes) -> ExifTexts:
 
 
 def _entries(data: bytes, order: str, at: int) -> Iterator[_Entry]:
-    """The entries of the table at `at` whose values are text, bytes or an offset, and lie within the block.
+    """Yield the table's entries at `at` whose values are text, bytes or an offset and lie within the block.
 
-    It ends where they are larger together than the block: they share their bytes then, to fill memory.
+    Stops when their total size exceeds the block: overlapping entries are an attempt to fill memory.
     """
     if at + 2 > len(data):
         return
@@ -80,7 +80,7 @@ def _entries(data: bytes, order: str, at: int) -> Iterator[_Entry]:
 
 
 def _comment(value: bytes, order: str) -> str | None:
-    """The text of a UserComment: eight bytes that name the encoding, then the text (EXIF 2.32, 4.6.5)."""
+    """Return the text of a UserComment: eight bytes naming the encoding, then the text (EXIF 2.32, 4.6.5)."""
     code, body = value[:8], value[8:]
     if code == _UNICODE:
         return _utf16(body, order)
@@ -91,10 +91,10 @@ def _comment(value: bytes, order: str) -> str | None:
 
 
 def _utf16(body: bytes, order: str) -> str | None:
-    """UTF-16 in either order: by its mark, else by what is recognized, else as what has more ASCII.
+    """Decode UTF-16 in either byte order: by its mark, else by recognized content, else by the most ASCII.
 
-    The order of the block says nothing: piexif writes big-endian text, ImageSharp little-endian, into any block. ASCII
-    alone would not do: some Chinese characters are Latin letters in the other order.
+    The block's byte order is no guide: piexif writes big-endian text, ImageSharp little-endian, into any block. ASCII
+    alone is not enough: some Chinese characters become Latin letters in the other order.
     """
     if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return body.decode("utf-16", "replace").rstrip("\0") or None

@@ -1,6 +1,6 @@
-"""What a PNG, JPEG or WebP says at its front: its kind and size, read before any decoder sees the file.
+"""Reads the kind and size of a PNG, JPEG or WebP from its header, before any decoder sees the file.
 
-Files made to take time or memory (thousands of parts, hundreds of scans, pixels by the billion) are refused here.
+Refuses files designed to waste time or memory (thousands of parts, hundreds of scans, billions of pixels).
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from services.sentences import sentence, subject
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 MAX_SIDE_PX = 8192
-# A telephone's largest usual picture is 5712 x 4284.
+# The largest common phone picture is 5712 x 4284.
 MAX_PIXELS = 25_000_000
-# 16 MiB in the smallest chunks that picture programs write; a decoder takes 50 ms for as many empty ones.
+# 16 MiB in the smallest chunks that picture programs write; a decoder needs 50 ms for that many empty chunks.
 MAX_PARTS = 20_000
-# A progressive JPEG goes over all of its pixels once a scan. Ten scans are usual, and a preview has its own.
+# Each scan of a progressive JPEG covers all its pixels. Ten scans are usual, and a preview has its own.
 MAX_SCANNED_PIXELS = 400_000_000
 
 PNG = b"\x89PNG\r\n\x1a\n"
 _FILL = re.compile(b"\xff+")
 _START_OF_SCAN = 0xDA
-# Frame headers (ITU T.81, table B.1) without the four of other meaning between them: DHT, JPG, DAC.
+# Frame headers (ITU T.81, table B.1) without DHT, JPG and DAC, which lie in the same range.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _VP8_START, _VP8L_SIGNATURE = b"\x9d\x01\x2a", 0x2F
 
@@ -32,7 +32,7 @@ Kind = Literal["PNG", "JPEG", "WEBP"]
 
 
 class Header(NamedTuple):
-    """The kind of a file by its first bytes, and its size in pixels."""
+    """The kind of a file, determined by its first bytes, and its size in pixels."""
 
     kind: Kind
     width: int
@@ -40,10 +40,10 @@ class Header(NamedTuple):
 
 
 def read_header(file: bytes, *, param: str) -> Header:
-    """The header of a picture file. Its first bytes decide its kind, never its name.
+    """Return the header of a picture file. Its first bytes determine its kind, never its name.
 
-    Takes milliseconds for any file. Raises InvalidRequest naming `param` when it is none of the three, cut off in its
-    front, larger than MAX_FILE_BYTES, MAX_SIDE_PX or MAX_PIXELS, or in more parts than a decoder should walk through.
+    Takes milliseconds for any file. Raises InvalidRequest naming `param` for a file of another kind, with a truncated
+    header, over MAX_FILE_BYTES, MAX_SIDE_PX or MAX_PIXELS, or with more parts than a decoder should process.
     """
     if len(file) > MAX_FILE_BYTES:
         _refuse(
@@ -104,7 +104,7 @@ def _png(file: bytes, param: str) -> Header:
 
 
 def _jpeg(file: bytes, param: str) -> Header:
-    """ITU T.81, B.1.1: segments of marker and length, any number of fill bytes before a marker."""
+    """ITU T.81, B.1.1: segments of marker and length; any number of fill bytes may precede a marker."""
     at, size = 2, (0, 0)
     for _ in range(MAX_PARTS):
         fill = _FILL.match(file, at)
@@ -116,7 +116,7 @@ def _jpeg(file: bytes, param: str) -> Header:
             height, width = struct.unpack_from(">HH", file, at + 5)
             size = (width, height)
         if marker == _START_OF_SCAN:
-            # Within a scan 0xFF is never followed by this byte: each pair is a scan, or in a preview.
+            # Within scan data this byte never follows 0xFF, so each pair starts a scan, perhaps of a preview.
             if file.count(b"\xff\xda", at) * size[0] * size[1] > MAX_SCANNED_PIXELS:
                 _refuse(
                     param,
@@ -133,7 +133,7 @@ def _jpeg(file: bytes, param: str) -> Header:
 
 
 def _webp(file: bytes, param: str) -> Header:
-    """WebP container specification: RIFF chunks; the canvas is in `VP8X`, or in the one chunk with pixels."""
+    """WebP container specification: RIFF chunks; the size is in `VP8X` or in the only chunk with pixels."""
     at, size = 12, (0, 0)
     for _ in range(MAX_PARTS):
         if at + 8 > len(file):

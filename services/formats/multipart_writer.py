@@ -1,4 +1,4 @@
-"""A file that is written once and handed on in parts: what makes a ZIP of any size in bounded memory."""
+"""A stream that is written once and sent in parts, to create a ZIP of any size in bounded memory."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 
 class PartStream(io.RawIOBase):
-    """Bytes that leave in parts of `part_bytes`, in order, through `send`.
+    """Sends written bytes through `send` in order, in parts of `part_bytes`.
 
-    What has not left yet can be sought and written over, as `zipfile` does with the header of the entry it has just
-    written. Call `hand_on` between entries and `finish` at the end.
+    Bytes not yet sent can be overwritten, as `zipfile` does with the header of the entry it has just written. Call
+    `hand_on` between entries and `finish` at the end.
     """
 
     def __init__(self, send: Callable[[bytes], None], part_bytes: int) -> None:
@@ -25,7 +25,7 @@ class PartStream(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Moves within what is still here. Raises OSError for what has left."""
+        """Seeks within the bytes not yet sent. Raises OSError for an earlier position."""
         starts = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}
         target = starts[whence] + offset
         if not self._gone <= target <= self.size:
@@ -41,16 +41,16 @@ class PartStream(io.RawIOBase):
 
     @property
     def size(self) -> int:
-        """Bytes written so far, handed on or not."""
+        """Number of bytes written so far, sent or not."""
         return self._gone + len(self._tail)
 
     def hand_on(self) -> None:
-        """Sends the parts that are whole."""
+        """Sends all complete parts."""
         while len(self._tail) >= self._part_bytes:
             self._leave(self._part_bytes)
 
     def finish(self) -> None:
-        """Sends what is left."""
+        """Sends the rest."""
         self.hand_on()
         if self._tail:
             self._leave(len(self._tail))

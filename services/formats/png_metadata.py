@@ -1,6 +1,6 @@
-"""What a stored PNG says about itself: parameters written into it, read back and taken out, its structure verified.
+"""Writes, reads and strips the parameters in a stored PNG, and verifies its structure.
 
-Works on the chunks of the file (PNG 1.2, sections 3 and 4), so pixels are never decoded and encoded again.
+Works on the file's chunks (PNG 1.2, sections 3 and 4), so pixels are never decoded and re-encoded.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from services.sentences import sentence
 STUDIO_VERSION = "0.2.0"
 OWN_KEY = "atelier"
 A1111_KEY = "parameters"
-# A file with more text than this was not written by a picture program.
+# No picture program writes a file with more text than this.
 MAX_TEXT_BYTES = 1_000_000
-# 32 MiB of pixels in the usual 8 KiB a chunk are 4,096 of them.
+# 32 MiB of pixels make 4,096 chunks at the usual 8 KiB each.
 MAX_CHUNKS = 20_000
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
-# What decides how pixels look; every other chunk can go without changing the picture.
+# The chunks that affect how the pixels look; removing any other chunk does not change the picture.
 PICTURE_CHUNKS = frozenset(
     {
         b"IHDR",
@@ -52,20 +52,20 @@ CRITICAL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 
 SAMPLERS = {"ddim": "DDIM", "euler": "Euler", "unipc": "UniPC", "dpmpp_2m": "DPM++ 2M"}
 NEGATIVE = "Negative prompt:"
-# Possessive, and only ever tried where a field begins: no text takes more than one pass.
+# Possessive and only tried where a field begins, so no text needs more than one pass.
 FIELD = re.compile(r'\s*+([\w /-]++):\s*+("(?:\\.|[^"\\])*+"|[^,]*+)(?:,|$)')
 FIRST_FIELD = "Steps: "
 
 
 class PngError(ValueError):
-    """The bytes are not a whole PNG; the message says what is wrong, and at which byte where that is known."""
+    """The bytes are not a complete PNG; the message says what is wrong and, if known, at which byte."""
 
 
 class PictureParameters(Record):
-    """How a picture was made. `width`/`height` in pixels, `seed` uint32 of this very picture, `job`/`image` their ids.
+    """How a picture was made. `width`/`height` in pixels, `seed` uint32 of this picture, `job`/`image` their ids.
 
-    `strength` and the hashes of what was drawn over are None for text-to-image. Texts hold no NUL, which PNG text
-    cannot carry.
+    `strength` and the hashes of the source pictures are None for text-to-image. Texts contain no NUL, which PNG text
+    does not allow.
     """
 
     prompt: str
@@ -95,7 +95,7 @@ class PictureParameters(Record):
 
 
 class A1111Parameters(Record):
-    """The `parameters` text as other programs write it: prompts, and the named values as they stand there."""
+    """The `parameters` text of other programs: prompts and the named values, unchanged."""
 
     prompt: str
     negative_prompt: str
@@ -103,14 +103,14 @@ class A1111Parameters(Record):
 
 
 class EmbeddedText(NamedTuple):
-    """What was found in a PNG: our own record and the A1111 text, each None where it is missing or unreadable."""
+    """The texts found in a PNG: the studio's record and the A1111 text, each None if missing or unreadable."""
 
     parameters: PictureParameters | None
     a1111: A1111Parameters | None
 
 
 class Chunk(NamedTuple):
-    """One chunk of a PNG: its type, its data, and the bytes of all of it with length and CRC."""
+    """One chunk of a PNG: its type, its data, and its complete bytes with length and CRC."""
 
     kind: bytes
     data: bytes
@@ -118,9 +118,9 @@ class Chunk(NamedTuple):
 
 
 def embed(png: bytes, parameters: PictureParameters) -> bytes:
-    """The same picture with `parameters` inside, in A1111's form and as our JSON; earlier ones are replaced.
+    """Return the picture with `parameters` embedded in A1111's form and as the studio's JSON, replacing earlier ones.
 
-    The same arguments give the same bytes; all other chunks stay as they are. Raises BadOutput for a broken PNG.
+    Deterministic; all other chunks stay unchanged. Raises BadOutput for a broken PNG.
     """
     texts = {A1111_KEY: to_a1111(parameters), OWN_KEY: to_json(parameters)}
     try:
@@ -137,16 +137,16 @@ def embed(png: bytes, parameters: PictureParameters) -> bytes:
 
 
 def read(png: bytes) -> EmbeddedText:
-    """What a PNG from anywhere says about how it was made. Raises PngError when it is not a whole PNG.
+    """Return what any PNG says about how it was made. Raises PngError when it is not a complete PNG.
 
-    Text that is not in one of the two forms is passed over; text that is too long raises PngError.
+    Ignores text in any other form; text that is too long raises PngError.
     """
     found = texts(png)
     return EmbeddedText(parameters_from_json(found.get(OWN_KEY)), from_a1111(found.get(A1111_KEY, "")))
 
 
 def texts(png: bytes) -> dict[str, str]:
-    """The text chunks of a whole PNG by keyword, the first of each. Raises PngError, for too much text as well."""
+    """Return the text chunks of a whole PNG by keyword, the first of each. Raises PngError, also for excessive text."""
     found: dict[str, str] = {}
     size = 0
     for number, chunk in enumerate(chunks(png)):
@@ -162,18 +162,18 @@ def texts(png: bytes) -> dict[str, str]:
 
 
 def strip(png: bytes) -> bytes:
-    """The same picture with nothing but what its pixels need: no text, EXIF, time or private chunks.
+    """Return the picture with only the chunks its pixels need: no text, EXIF, time or private chunks.
 
-    Raises PngError when it is not a whole PNG.
+    Raises PngError when it is not a complete PNG.
     """
     return SIGNATURE + b"".join(chunk.raw for chunk in chunks(png) if chunk.kind in PICTURE_CHUNKS)
 
 
 def verify_png(data: bytes, width: int, height: int) -> None:
-    """Checks that `data` is a whole PNG of `width` x `height` pixels and can be decoded.
+    """Checks that `data` is a complete PNG of `width` x `height` pixels and can be decoded.
 
-    Every chunk's length and CRC are checked and the size is compared before anything is decoded, so that memory is
-    bounded by the size that was asked for. Raises BadOutput saying what is wrong.
+    Checks every chunk's length and CRC and the size before decoding, so that memory is bounded by the requested
+    size. Raises BadOutput saying what is wrong.
     """
     try:
         _check_structure(data, width, height)
@@ -197,7 +197,7 @@ def verify_png(data: bytes, width: int, height: int) -> None:
 
 
 def chunks(png: bytes) -> Iterator[Chunk]:
-    """The chunks of a PNG in order, from IHDR to IEND. Raises PngError at the first thing that is not as it must be."""
+    """Yield the chunks of a PNG in order, from IHDR to IEND. Raises PngError at the first error."""
     if not png.startswith(SIGNATURE):
         raise PngError("it does not begin like a PNG" if png else "it is empty")
     at, kind, pixels = len(SIGNATURE), b"", False
@@ -226,7 +226,7 @@ def chunks(png: bytes) -> Iterator[Chunk]:
 
 
 def to_a1111(parameters: PictureParameters) -> str:
-    """The text that A1111 and programs like it show and read; a negative prompt only where there is one."""
+    """Return the text that A1111 and similar programs show and read, with a negative prompt only if there is one."""
     sampler = SAMPLERS.get(parameters.scheduler, parameters.scheduler)
     fields = {
         "Steps": str(parameters.steps),
@@ -248,9 +248,9 @@ def to_a1111(parameters: PictureParameters) -> str:
 
 
 def from_a1111(text: str) -> A1111Parameters | None:
-    """The parts of a `parameters` text; None when it is not in that form (some programs put JSON there).
+    """Return the parts of a `parameters` text, or None if it has another form (some programs put JSON there).
 
-    The last line that begins with the steps holds the values: extensions write lines of their own below it.
+    The values are in the last line that begins with the steps; extensions add lines below it.
     """
     above, mark, last = f"\n{text.strip()}".rpartition(f"\n{FIRST_FIELD}")
     if not mark:
@@ -264,7 +264,7 @@ def from_a1111(text: str) -> A1111Parameters | None:
 
 
 def _fields(line: str) -> dict[str, str]:
-    """`name: value` pairs between commas; what is no pair is passed over."""
+    """Return the comma-separated `name: value` pairs, skipping anything else."""
     fields, at = {}, 0
     while 0 <= at < len(line):
         if match := FIELD.match(line, at):
@@ -276,12 +276,12 @@ def _fields(line: str) -> dict[str, str]:
 
 
 def to_json(parameters: PictureParameters) -> str:
-    """Our own record as JSON in ASCII, all of it, in the order of the fields."""
+    """Return the studio's record as ASCII JSON with all fields in order."""
     return json.dumps(parameters.model_dump(mode="json"))
 
 
 def parameters_from_json(text: str | None) -> PictureParameters | None:
-    """Our own record from its JSON; None for anything else."""
+    """Return the studio's record parsed from its JSON, or None for anything else."""
     try:
         return PictureParameters.model_validate_json(text) if text is not None else None
     except ValidationError:
@@ -294,7 +294,7 @@ class _Text(NamedTuple):
 
 
 def _text(chunk: Chunk) -> _Text:
-    """Keyword and text of a text chunk; compressed text is unpacked up to MAX_TEXT_BYTES. Raises PngError."""
+    """Return keyword and text of a text chunk; decompresses up to MAX_TEXT_BYTES. Raises PngError."""
     keyword, zero, rest = chunk.data.partition(b"\0")
     if not zero or not 1 <= len(keyword) <= 79:
         raise PngError(f"a {chunk.kind.decode()} chunk has no keyword")
@@ -324,7 +324,7 @@ def _inflate(data: bytes) -> bytes:
 
 
 def _text_chunk(keyword: str, text: str) -> bytes:
-    """tEXt where Latin-1 can say it, which every reader knows; otherwise iTXt, uncompressed."""
+    """Return a tEXt chunk, which every reader supports, if Latin-1 suffices; otherwise an uncompressed iTXt chunk."""
     try:
         kind, data = b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("latin-1")
     except UnicodeEncodeError:
@@ -346,7 +346,7 @@ def _unquoted(value: str) -> str:
 
 
 def _check_structure(data: bytes, width: int, height: int) -> None:
-    """What `verify_png` asks of the chunks. Raises PngError."""
+    """Checks the chunks for `verify_png`. Raises PngError."""
     kinds = []
     for chunk in chunks(data):
         if chunk.kind == b"IHDR":

@@ -1,4 +1,4 @@
-"""Foreign picture files made into ours: upright, sRGB, in bounded memory, nothing kept but the pixels."""
+"""Sanitizes uploaded pictures: upright, sRGB, in bounded memory, with nothing kept but the pixels."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from services.formats.image_header import read_header
 from services.records import Fit
 from services.sentences import sentence, subject
 
-# No model here draws larger; what is larger is made smaller when it arrives.
+# No model here draws larger pictures; larger uploads are scaled down.
 KEPT_SIDE_PX = 2048
-# Pillow opens some 40 formats by default; some of them have run code or filled memory.
+# Pillow opens about 40 formats by default; some have allowed code execution or memory exhaustion.
 FORMATS = ("PNG", "JPEG", "WEBP")
-# What Pillow's readers raise for files that are broken in the middle.
+# What Pillow's readers raise for files that are corrupt after the header.
 BROKEN = (OSError, EOFError, LookupError, SyntaxError, TypeError, ValueError, struct.error, zlib.error)
 # A printer's profile has about 2 MB.
 MAX_PROFILE_BYTES = 4_000_000
@@ -35,29 +35,29 @@ _TURNS = {
     7: Pillow.Transpose.TRANSVERSE,
     8: Pillow.Transpose.ROTATE_90,
 }
-# A large picture takes 200 MB while it is decoded: one after another, they never take more.
+# Decoding a large picture takes 200 MB: one at a time keeps the total at that.
 _one_at_a_time = threading.Lock()
 
 
 def read_picture(file: bytes, *, param: str) -> Pillow.Image:
-    """The picture in `file`: RGB in sRGB, upright, what is transparent white, at most KEPT_SIDE_PX a side.
+    """Return the picture in `file`: RGB in sRGB, upright, transparency on white, at most KEPT_SIDE_PX a side.
 
-    Up to a second for a large one. Raises InvalidRequest naming `param`, with what is wrong with the file.
+    Takes up to a second for a large one. Raises InvalidRequest naming `param` and what is wrong with the file.
     """
     header = read_header(file, param=param)
     with _one_at_a_time, warnings.catch_warnings():
-        # Pillow warns of EXIF blocks that are cut off; nothing of them is kept.
+        # Pillow warns about truncated EXIF blocks, which are dropped anyway.
         warnings.simplefilter("ignore", UserWarning)
         try:
             with Pillow.open(io.BytesIO(file), formats=FORMATS) as picture:
-                # A JPEG with more than one picture is a telephone's: the others are its depth or its brightness.
+                # A JPEG with several pictures comes from a phone: the others are depth or brightness maps.
                 if header.kind != "JPEG" and getattr(picture, "n_frames", 1) > 1:
                     _refuse(
                         param,
                         sentence("{what} is animated; send a picture of one frame.", what=subject(param)),
                     )
                 turn = _turn(picture)
-                # Decodes a large JPEG at a half or less, where that is still large enough.
+                # Decodes a large JPEG at half size or less if that is still large enough.
                 picture.draft(None, (KEPT_SIDE_PX, KEPT_SIDE_PX))
                 picture.load()
                 plain = _srgb(_small(picture), picture.info.get("icc_profile"))
@@ -79,7 +79,7 @@ def read_picture(file: bytes, *, param: str) -> Pillow.Image:
 
 
 def read_mask(file: bytes, *, param: str) -> Pillow.Image:
-    """The mask in `file`, gray: white is redrawn, black is kept; what is transparent is white.
+    """Return the mask in `file` in gray: white is redrawn, black is kept; transparency becomes white.
 
     Raises InvalidRequest as `read_picture` does.
     """
@@ -87,7 +87,7 @@ def read_mask(file: bytes, *, param: str) -> Pillow.Image:
 
 
 def as_png(picture: Pillow.Image) -> bytes:
-    """A PNG of nothing but the pixels; the same ones give the same bytes."""
+    """Return a PNG with nothing but the pixels; deterministic."""
     bare = picture.copy()
     bare.info.clear()
     target = io.BytesIO()
@@ -96,7 +96,7 @@ def as_png(picture: Pillow.Image) -> bytes:
 
 
 def fit(picture: Pillow.Image, size: tuple[int, int], how: Fit) -> Pillow.Image:
-    """The picture (or mask) in another size; bars are white, which in a mask is redrawn."""
+    """Return the picture or mask in another size; padding is white, which a mask redraws."""
     if picture.size == size:
         return picture
     method = Pillow.Resampling.BILINEAR if picture.mode == "L" else Pillow.Resampling.LANCZOS
@@ -108,7 +108,7 @@ def fit(picture: Pillow.Image, size: tuple[int, int], how: Fit) -> Pillow.Image:
 
 
 def _turn(picture: Pillow.Image) -> Pillow.Transpose | None:
-    """How to turn the picture upright by its EXIF block; None when that says nothing, or cannot be read."""
+    """Return how to turn the picture upright by its EXIF block, or None if that is missing or unreadable."""
     try:
         return _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
     except BROKEN:
@@ -116,9 +116,9 @@ def _turn(picture: Pillow.Image) -> Pillow.Transpose | None:
 
 
 def _small(picture: Pillow.Image) -> Pillow.Image:
-    """The picture in 8 bits a channel, flattened upon white, at most KEPT_SIDE_PX a side."""
+    """Return the picture in 8 bits per channel, flattened onto white, at most KEPT_SIDE_PX a side."""
     if picture.mode.startswith("I"):
-        # 16 bits a pixel; Pillow's own conversion cuts off what is above 255.
+        # 16 bits per pixel; Pillow's own conversion clips values above 255.
         picture = picture.point(lambda value: value * (1 / 256)).convert("L")
     if picture.has_transparency_data:
         clear = picture if picture.mode == "RGBA" else picture.convert("RGBA")
@@ -132,7 +132,7 @@ def _small(picture: Pillow.Image) -> Pillow.Image:
 
 
 def _srgb(picture: Pillow.Image, profile: object) -> Pillow.Image:
-    """In sRGB by the profile of the file; a profile that is broken, or for another kind of pixels, is passed over."""
+    """Convert to sRGB by the file's profile; ignores a profile that is broken or for another pixel type."""
     if isinstance(profile, bytes) and len(profile) <= MAX_PROFILE_BYTES:
         try:
             return ImageCms.profileToProfile(  # type: ignore[return-value]

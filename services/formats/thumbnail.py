@@ -1,4 +1,4 @@
-"""The small copy of a picture that galleries show, and the one color most of it has."""
+"""The gallery thumbnail of a picture and its dominant color."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ THUMBNAIL_PX = 300
 
 
 def thumbnail(png: bytes) -> tuple[bytes, str]:
-    """A WebP that fits into 300 x 300 pixels, and the color that most of it has, as `#rrggbb`.
+    """Return a WebP that fits into 300 x 300 pixels, and the dominant color as `#rrggbb`.
 
     A smaller picture keeps its size. Raises OSError for a broken PNG.
     """
@@ -23,7 +23,7 @@ def thumbnail(png: bytes) -> tuple[bytes, str]:
 
 
 def color_of(png: bytes) -> str | None:
-    """The color that most of a stored picture has, as `#rrggbb`; None for a broken one."""
+    """Return a stored picture's dominant color as `#rrggbb`, or None if it is broken."""
     try:
         return thumbnail(png)[1]
     except (OSError, ValueError):
@@ -31,7 +31,7 @@ def color_of(png: bytes) -> str | None:
 
 
 def dominant_color(picture: Pillow.Image) -> str:
-    """The color of most pixels of an RGB picture, among eight that stand for all (median cut), as `#rrggbb`."""
+    """Return the most frequent color of an RGB picture after reduction to eight (median cut), as `#rrggbb`."""
     few = picture.resize((32, 32), Pillow.Resampling.BOX).quantize(8)
     pixels = few.histogram()
     first = 3 * pixels.index(max(pixels))

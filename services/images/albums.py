@@ -1,7 +1,7 @@
-"""Albums: names that pictures are gathered under. A picture may be in several; which ones its own record says.
+"""Albums group pictures under a name. A picture's record lists its albums; it may be in several.
 
-How many pictures an album holds, and which, the search index knows. Deleting an album removes its name only: what
-pictures still say of it means nothing then, and goes when their albums change next.
+The search index knows an album's pictures and their number. Deleting an album removes only its name: ids of it left
+in pictures have no meaning and disappear when those pictures' albums next change.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
 class Albums:
-    """The albums of all users; a foreign or malformed id counts as missing."""
+    """The albums of all users; another user's id or a malformed one counts as missing."""
 
     def __init__(self, albums: AlbumStore, images: ImageStore, transactions: Transactions) -> None:
         self._albums = albums
@@ -38,11 +38,11 @@ class Albums:
         self._transactions = transactions
 
     def list(self, user: User) -> tuple[Album, ...]:
-        """The user's albums by name. One AWS call."""
+        """Return the user's albums by name. One AWS call."""
         return tuple(sorted(self._albums.list(user.id), key=lambda album: (album.name.casefold(), album.id)))
 
     def create(self, user: User, name: str) -> Album:
-        """A new, empty album. Two AWS calls. Raises InvalidRequest, Conflict (the name), LimitReached."""
+        """Creates an empty album. Two AWS calls. Raises InvalidRequest, Conflict (the name), LimitReached."""
         name = clean_name(name)
         known = self.list(user)
         _check_free(known, name)
@@ -57,14 +57,14 @@ class Albums:
         return album
 
     def rename(self, user: User, album_id: str, name: str) -> Album:
-        """Gives the album another name. Two AWS calls. Raises NotFound, InvalidRequest, Conflict."""
+        """Renames the album. Two AWS calls. Raises NotFound, InvalidRequest, Conflict."""
         name = clean_name(name)
         _check_free([album for album in self.list(user) if album.id != album_id], name)
         renamed = self._albums.rename(user.id, album_id, name) if is_album_id(album_id) else None
         return _existing(renamed)
 
     def set_cover(self, user: User, album_id: str, image_id: str) -> Album:
-        """Shows one of the album's pictures for it. Two AWS calls. Raises NotFound, also for a picture outside."""
+        """Makes a picture the album's cover. Two AWS calls. Raises NotFound, also for a picture not in the album."""
         place = Place.find(user.id, image_id)
         image = self._images.find(place) if place else None
         if image is None or album_id not in image.albums:
@@ -73,13 +73,13 @@ class Albums:
         return _existing(covered)
 
     def delete(self, user: User, album_id: str) -> None:
-        """Removes the album; its pictures stay. No error when it is gone already. One AWS call."""
+        """Deletes the album but not its pictures. Ignores one that does not exist. One AWS call."""
         if is_album_id(album_id):
             self._albums.remove(user.id, album_id)
             event("album_deleted", user=user.id, album=album_id)
 
     def put_in(self, user: User, album_id: str, ids: Sequence[str]) -> BulkResult:
-        """Adds up to 100 pictures; `full` are those that are in as many albums as can be.
+        """Adds up to 100 pictures; `full` lists those that are already in the maximum number of albums.
 
         Three AWS calls. Raises NotFound for the album, InvalidRequest for more pictures.
         """
@@ -111,12 +111,12 @@ def _existing(album: Album | None) -> Album:
 
 
 def is_album_id(text: str) -> bool:
-    """True for a well-formed album id; nothing else may become part of a key."""
+    """Whether the text is a well-formed album id; nothing else may become part of a key."""
     return bool(_ID.fullmatch(text))
 
 
 def clean_name(text: str) -> str:
-    """An album's name as it is kept: single spaces. Raises InvalidRequest for what is none."""
+    """Return the normalized album name (single spaces). Raises InvalidRequest for an invalid name."""
     name = " ".join(unicodedata.normalize("NFC", text).split())
     if not 1 <= len(name) <= LONGEST_NAME:
         raise InvalidRequest(
@@ -127,7 +127,7 @@ def clean_name(text: str) -> str:
             ),
             param="name",
         )
-    # Controls, direction marks and unassigned characters would hide or reorder what is beside them.
+    # Controls, direction marks and unassigned characters could hide or reorder neighboring text.
     if any(unicodedata.category(character).startswith("C") for character in name):
         raise InvalidRequest("An album's name holds letters, digits, signs and spaces only.", param="name")
     return name

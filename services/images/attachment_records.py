@@ -1,4 +1,4 @@
-"""The frozen types of links that show a picture to anybody."""
+"""Immutable types for links that show a picture to anyone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.records import Record
 
 
 class Share(Record):
-    """A link by which anybody sees one picture until `expires_at`, without its secret. `views` stops at 1,000."""
+    """A link that shows one picture to anyone until `expires_at`, without its secret. `views` stops at 1,000."""
 
     id: str
     image_id: str
@@ -21,15 +21,15 @@ class Share(Record):
 
 
 class NewShare(Record):
-    """A share just made; `token` is shown once and never stored."""
+    """A new share; `token` is shown once and never stored."""
 
     share: Share
     token: str = Field(repr=False)
 
 
 class SharedPicture(Record):
-    """What a stranger sees by a share's link: nothing of the account but the picture, and its words if they were
-    added. `url` lives no longer than the share."""
+    """What a share's link shows: nothing of the account but the picture, and its words if they were added.
+    `url` lives no longer than the share."""
 
     url: str
     download_url: str

@@ -1,4 +1,4 @@
-"""What hangs on a picture besides its own record (shares, re-runs), and how it goes when the picture goes."""
+"""Records attached to a picture (shares, re-runs), and their erasure along with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.store.shares import ShareRecord, ShareStore
 
 
 class Attachments:
-    """Erases what hangs on pictures; the pictures themselves are others' business. Everything is safe to repeat."""
+    """Erases what is attached to pictures, but not the pictures. Every method is safe to repeat."""
 
     def __init__(self, attachments: AttachmentStore, shares: ShareStore, objects: Objects) -> None:
         self._attachments = attachments
@@ -20,21 +20,21 @@ class Attachments:
         self._objects = objects
 
     def erase_all(self, user_id: str) -> Erased:
-        """Erases what hangs on any of the user's pictures. One AWS call when there is nothing."""
+        """Erases all attachments of the user's pictures. One AWS call when there are none."""
         return self._erase(self._attachments.of_user(user_id))
 
     def erase_of_job(self, user_id: str, job_id: str) -> Erased:
-        """Erases what hangs on a job's pictures. One AWS call when there is nothing."""
+        """Erases the attachments of a job's pictures. One AWS call when there are none."""
         return self._erase(self._attachments.of_job(user_id, job_id))
 
     def erase_of_image(self, place: Place) -> Erased:
-        """Erases what hangs on a picture. One AWS call when there is nothing."""
+        """Erases the attachments of a picture. One AWS call when there are none."""
         return self._erase(self._attachments.of_image(place))
 
     def erase_share(self, share: ShareRecord) -> int:
-        """Erases a share: its link first, so that nobody is led to what is going; then its copy, last its record.
+        """Erases a share: first its link, so that it cannot lead to a missing picture, then its copy and record.
 
-        Returns how many objects went. Four AWS calls.
+        Returns the number of erased objects. Four AWS calls.
         """
         objects = self._hide(share)
         self._shares.remove(share)

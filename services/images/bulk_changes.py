@@ -1,4 +1,4 @@
-"""The same change to many pictures: checked ids, and what could not be done."""
+"""Shared code for one change to many pictures: id validation and results."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ MOST_PICTURES = 100
 
 
 class BulkResult(Record):
-    """What became of a change to several pictures: ids `done`, `missing` (there are no such pictures), and those that
-    are `full`, with no place for another tag or album."""
+    """The result of a change to several pictures: ids `done`, `missing` (no such pictures), and `full` (no room for
+    another tag or album)."""
 
     done: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -22,7 +22,7 @@ class BulkResult(Record):
 
 
 def places(user_id: str, ids: Sequence[str]) -> tuple[tuple[Place, ...], tuple[str, ...]]:
-    """The places of the user's pictures of those ids, each once, and the ids that are malformed.
+    """Return the places of the user's pictures with those ids, without duplicates, and the malformed ids.
 
     Raises InvalidRequest for more than `MOST_PICTURES`.
     """
@@ -42,7 +42,7 @@ def places(user_id: str, ids: Sequence[str]) -> tuple[tuple[Place, ...], tuple[s
 
 
 def result(ids: Sequence[str], missing: Sequence[str]) -> BulkResult:
-    """What became of `ids`, in their order, when `missing` could not be changed."""
+    """Return the result for `ids`, in their order, when `missing` could not be changed."""
     wanted, left = tuple(dict.fromkeys(ids)), set(missing)
     return BulkResult(
         done=tuple(image_id for image_id in wanted if image_id not in left),

@@ -1,4 +1,4 @@
-"""Pictures: stored with their parameters inside, listed, linked, erased."""
+"""Stores pictures with their parameters embedded; lists, links and erases them."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ from services.store.transactions import MOST_WRITES, Transactions
 from services.store.writes import Write
 
 UPKEEP_BATCH = 20
-# An erasure younger than this is being done by whoever asked for it.
+# A younger erasure is probably still in progress where it was requested.
 UPKEEP_AFTER = timedelta(seconds=60)
 MAX_PICTURE_BYTES = 32 * 1024 * 1024
-# The records of each picture, and one note of all, in one transaction.
+# The records of each picture and one note for all of them fit into one transaction.
 RECORDS_AT_ONCE = (MOST_WRITES - 1) // RECORDS_A_PICTURE
 ANY = Erasable()
 
 
 class _Small(NamedTuple):
-    """A stored thumbnail: its key, and the color that stands for the picture until it is loaded."""
+    """A stored thumbnail: its key, and the color shown until the picture is loaded."""
 
     key: str
     color: str
 
 
 class Images:
-    """The pictures of all users; each method checks whose they are."""
+    """The pictures of all users; each method checks ownership."""
 
     def __init__(
         self, records: ImageStore, transactions: Transactions, objects: Objects, attachments: Attachments
@@ -62,10 +62,10 @@ class Images:
     def store(self, job: Job, result: DrawnResult) -> tuple[Image, ...]:
         """Puts the job's pictures, parameters embedded, and their thumbnails into S3; two or three calls a picture.
 
-        A withheld one leaves its number unused.
+        A withheld picture leaves its number unused.
 
         A picture that is there already stays: the bucket keeps every version, and each costs. A thumbnail that fails
-        is left for the sweeper. The records are written by whoever closes the job, with `record_writes`.
+        is left for the sweeper. The code that closes the job writes the records, using `record_writes`.
         """
         stored = []
         for n, picture in enumerate(result.pictures):
@@ -110,18 +110,18 @@ class Images:
         return _Small(key, color)
 
     def record_writes(self, images: Sequence[Image]) -> tuple[Write, ...]:
-        """The writes that make stored pictures visible; refused where there is a record already."""
+        """Return the writes that make stored pictures visible; they are refused if a record already exists."""
         note = change_note(images[0].user_id, [image.id for image in images])
         return (*(add_image(image) for image in images), note)
 
     def record(self, images: Sequence[Image]) -> None:
-        """Makes stored pictures visible. One AWS call. Raises TransactionRefused where there is a record already."""
+        """Makes stored pictures visible. One AWS call. Raises TransactionRefused if a record already exists."""
         self._transactions.run(self.record_writes(images))
 
     def upkeep(self) -> int:
-        """Makes thumbnails that failed at first, and goes on with erasures that were cut off; returns how many.
+        """Makes missing thumbnails and resumes interrupted erasures; returns how many.
 
-        Two AWS calls when there is nothing to do. A picture that makes trouble is logged and left for the next time.
+        Two AWS calls when there is nothing to do. A failing picture is logged and retried next time.
         """
         tasks = [
             (self._repair_thumbnail, place) for place in self._records.without_thumbnail(limit=UPKEEP_BATCH)
@@ -144,11 +144,11 @@ class Images:
         png = self._objects.get(keys.image_key(*where), max_bytes=MAX_PICTURE_BYTES)
         small = self._store_thumbnail(*where, png)
         if small is not None and not self._records.set_thumbnail(place, small.key, small.color):
-            # Deleted meanwhile: the thumbnail just made must go as well.
+            # Deleted meanwhile, so the new thumbnail must go as well.
             self._objects.erase(small.key)
 
     def get(self, user: User, image_id: str) -> Image:
-        """The user's picture. Raises NotFound, also for a foreign or malformed id. One call."""
+        """Return the user's picture. Raises NotFound, also for another user's id or a malformed one. One call."""
         place = Place.find(user.id, image_id)
         image = self._records.find(place) if place else None
         if image is None:
@@ -156,7 +156,7 @@ class Images:
         return image
 
     def exists(self, image: Image) -> bool:
-        """True while the picture is visible. One AWS call."""
+        """Whether the picture is visible. One AWS call."""
         return self._records.find(Place.of_image(image)) is not None
 
     def list(
@@ -168,21 +168,21 @@ class Images:
         favorites: bool = False,
         job_id: str | None = None,
     ) -> Page[Image]:
-        """The user's pictures, newest first: all, starred ones, or those of a job. For more there is the search.
+        """Return the user's pictures, newest first: all, starred ones, or those of a job. Other filters need a search.
 
-        One call; more when few are starred, or many of the newest are in the trash. Raises InvalidRequest(after).
+        One call; more when few are starred or many of the newest are in the trash. Raises InvalidRequest(after).
         """
         if job_id is not None and not keys.is_job_id(job_id):
             return Page(items=())
         return self._records.page(user.id, limit=limit, after=after, favorites=favorites, job_id=job_id)
 
     def some(self, user: User, image_ids: Sequence[str]) -> dict[str, Image]:
-        """Those of the user's pictures of these ids that are to be seen, by id; one call for each hundred."""
+        """Return the user's visible pictures with these ids, by id; one call per hundred."""
         found = self._records.visible(find_places(user.id, image_ids))
         return {place.id: image for place, image in found.items()}
 
     def of_jobs(self, user: User, jobs: Sequence[Job]) -> dict[str, tuple[Image, ...]]:
-        """The pictures of several of the user's jobs that are still there, by job id; one call for each hundred."""
+        """Return the existing pictures of several of the user's jobs, by job id; one call per hundred."""
         wanted = [place for job in jobs for place in find_places(user.id, job.image_ids)]
         found: dict[str, list[Image]] = {job.id: [] for job in jobs}
         for image in self._records.visible(wanted).values():
@@ -190,18 +190,18 @@ class Images:
         return {job_id: tuple(images) for job_id, images in found.items()}
 
     def with_all_images(self, jobs: Sequence[Job]) -> frozenset[str]:
-        """The ids of those jobs whose stored pictures are all still there. One AWS call for each hundred pictures."""
+        """Return the ids of jobs whose stored pictures all still exist. One AWS call per hundred pictures."""
         wanted = {job.id: set(find_places(job.user_id, job.image_ids)) for job in jobs}
         visible = self._records.visible(place for places in wanted.values() for place in places).keys()
         return frozenset(job_id for job_id, places in wanted.items() if places and places <= visible)
 
     def url(self, image: Image, *, download: bool = False) -> str:
-        """A link to the full picture, good for an hour; no AWS call."""
+        """Return a link to the full picture, valid for an hour; no AWS call."""
         name = f"atelier-{image.model}-{image.seed}-{image.id}.png" if download else None
         return self._objects.link(image.key, download_as=name)
 
     def thumbnail_url(self, image: Image) -> str:
-        """A link to the small picture (the full one while it has no thumbnail), good for an hour; no AWS call."""
+        """Return a link to the thumbnail (or the full picture without one), valid for an hour; no AWS call."""
         return self._objects.link(image.thumbnail_key or image.key)
 
     def delete(self, user: User, image_id: str) -> None:
@@ -211,11 +211,11 @@ class Images:
             raise NotFound("There is no such picture.")
 
     def erase(self, places: Sequence[Place], *, which: Erasable = ANY) -> tuple[Place, ...]:
-        """Erases with all versions and thumbnails those that are among `which`; returns these.
+        """Erases those pictures that match `which`, with all versions and thumbnails; returns them.
 
-        They are all of one user. First one transaction, for 33 pictures each, writes tombstones that say that it is
-        meant and hides the records; then the objects go, and last the records. So a crash in between shows no broken
-        picture, the upkeep goes on with it, and nothing brings a picture back. Four more AWS calls a picture.
+        All must belong to one user. First one transaction per 33 pictures writes tombstones, which record the intent,
+        and hides the records; then the objects are erased, and last the records. So a crash in between shows no broken
+        picture, the upkeep resumes it, and no erased picture comes back. Four more AWS calls per picture.
         """
         since = now()
         refused = self._transactions.run_each(
@@ -233,9 +233,9 @@ class Images:
         self._records.remove(place)
 
     def erase_records(self, user_id: str, job_id: str) -> int:
-        """Removes the records of a job's pictures, and has their words leave the search index; returns how many.
+        """Removes the records of a job's pictures and their words from the search index; returns how many.
 
-        Two AWS calls for up to 49 pictures. Their objects are to be erased before.
+        Two AWS calls for up to 49 pictures. Erase their objects first.
         """
         places = self._records.of_job(user_id, job_id)
         for start in range(0, len(places), RECORDS_AT_ONCE):
@@ -246,7 +246,7 @@ class Images:
         return len(places)
 
     def erase_unrecorded(self, job: Job) -> None:
-        """Erases those of a finished job's pictures that have no visible record: their maker deleted them."""
+        """Erases a finished job's pictures without a visible record, which their owner deleted."""
         places = find_places(job.user_id, job.image_ids)
         present = self._records.present(places)
         for place in places:
@@ -254,20 +254,20 @@ class Images:
                 self.erase_objects(place)
 
     def erase_objects(self, place: Place) -> int:
-        """Erases one picture's objects with every version; returns how many keys went. Two AWS calls."""
+        """Erases one picture's objects with every version; returns the number of keys. Two AWS calls."""
         return self._objects.erase(keys.image_prefix(place.user_id, place.job_id, place.n))
 
     def discard(self, user_id: str, job_id: str) -> int:
-        """Erases whatever lies under a job that has no pictures by record; returns how many keys went."""
+        """Erases everything stored for a job without picture records; returns the number of keys."""
         return self._objects.erase(keys.images_prefix(user_id, job_id))
 
     def discard_all(self, user_id: str) -> int:
-        """Erases every picture object of a user; returns how many keys went. Records are the caller's."""
+        """Erases every picture object of a user; returns the number of keys. The caller removes the records."""
         return self._objects.erase(keys.images_prefix(user_id))
 
 
 def parameters(job: Job, n: int, result: DrawnResult) -> PictureParameters:
-    """What is written into the n-th picture of a job."""
+    """Return the parameters embedded in the n-th picture of a job."""
     spec = job.spec
     return PictureParameters(
         prompt=spec.prompt,

@@ -1,4 +1,4 @@
-"""What the studio keeps of a person's pictures: the pictures, what hangs on them, and the albums that they are in."""
+"""Registers a person's stored picture data (pictures, attachments, albums) for export and erasure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.store.person_records import PersonRecords
 
 
 class KeptImages(KeptData):
-    """Pictures, those in the trash too. What a person takes away of them is the ZIP itself."""
+    """Pictures, including those in the trash. Their export is the ZIP itself."""
 
     kinds = frozenset({keys.IMAGE, keys.TRASH})
     not_taken_away = ("pictures in the trash (restore them first)",)
@@ -25,7 +25,7 @@ class KeptImages(KeptData):
         self._records = records
 
     def begin_erasing(self, user_id: str) -> ErasureSteps:
-        """Everything below the user's prefix, then every record. The words leave with the whole search index."""
+        """Erases everything under the user's prefix, then every record. Their words go with the whole search index."""
 
         def records() -> Erased:
             gone = Erased(images=self._records.remove_all(user_id, keys.IMAGE))
@@ -35,7 +35,7 @@ class KeptImages(KeptData):
         return ErasureSteps(lambda: self._images.discard_all(user_id), records)
 
     def begin_erasing_job(self, job: Job) -> ErasureSteps:
-        """Everything below the job's prefix, then its pictures' records, whose words leave the search index."""
+        """Erases everything under the job's prefix, then its pictures' records and their words in the search index."""
         return ErasureSteps(
             lambda: self._images.discard(job.user_id, job.id),
             lambda: Erased(images=self._images.erase_records(job.user_id, job.id)),
@@ -43,8 +43,8 @@ class KeptImages(KeptData):
 
 
 class KeptAttachments(KeptData):
-    """Shares and re-runs. Register it after the pictures: whoever is just sharing one of them then sees that it is
-    gone, or is seen here."""
+    """Shares and re-runs. Register it after the pictures: a share created concurrently then either finds the picture
+    gone or is erased here."""
 
     kinds = frozenset({keys.ATTACHED})
 
@@ -53,21 +53,21 @@ class KeptAttachments(KeptData):
         self._shares = shares
 
     def begin_erasing(self, user_id: str) -> ErasureSteps:
-        """Links, their copies, and all records; the copies lie outside the user's prefix and go with their records."""
+        """Erases links, their copies and all records; copies lie outside the user prefix and go with their records."""
         return ErasureSteps(records=lambda: self._attachments.erase_all(user_id))
 
     def begin_erasing_job(self, job: Job) -> ErasureSteps:
-        """The same, of one job's pictures."""
+        """Erases the same for one job's pictures."""
         return ErasureSteps(records=lambda: self._attachments.erase_of_job(job.user_id, job.id))
 
     def take_away(self, user: User) -> tuple[TakenAway, ...]:
-        """The links that are open, never their tokens. Two AWS calls."""
+        """Return the open links, never their tokens. Two AWS calls."""
         links = [share.model_dump(mode="json") for share in self._shares.list(user)]
         return (TakenAway(ACCOUNT_FILE, ("shared links",), {"shared_links": links}),)
 
 
 class KeptAlbums(KeptData):
-    """Albums. `pictures_of` finds the ids of the pictures in one, which the search knows."""
+    """Albums. `pictures_of` searches for the ids of the pictures in one."""
 
     kinds = frozenset({keys.ALBUM})
 
@@ -79,11 +79,11 @@ class KeptAlbums(KeptData):
         self._pictures_of = pictures_of
 
     def begin_erasing(self, user_id: str) -> ErasureSteps:
-        """Every album. On the receipt they are among the texts."""
+        """Erases every album. The receipt counts them as texts."""
         return ErasureSteps(records=lambda: Erased(texts=self._records.remove_all(user_id, keys.ALBUM)))
 
     def take_away(self, user: User) -> tuple[TakenAway, ...]:
-        """Names and contents. One AWS call, and two for each album."""
+        """Return names and contents. One AWS call, and two per album."""
         albums = [
             album.model_dump(mode="json") | {"pictures": self._pictures_of(user, album.id)}
             for album in self._albums.list(user)

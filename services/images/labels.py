@@ -1,4 +1,4 @@
-"""Lists of names on pictures, as tags and albums: changed on many pictures at once, whoever else changes them."""
+"""Changes lists of names on pictures (tags and albums), on many pictures at once and safe under concurrent changes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ROUNDS = 5
 
 @dataclass(frozen=True)
 class Label:
-    """One kind of names: how they are read from a picture and written to it, what they become, and how many fit.
+    """One kind of names: how to read them from a picture, change them, write them back, and how many fit.
 
-    `write` makes the change from the names that the picture had; the change is refused when it has others by then.
+    `write` builds the change from the previous names; it is refused if the names have changed since.
     """
 
     read: Callable[[Image], tuple[str, ...]]
@@ -33,10 +33,10 @@ class Label:
 def relabel(
     images: ImageStore, transactions: Transactions, user: User, ids: Sequence[str], label: Label
 ) -> BulkResult:
-    """Gives pictures the names that the label makes of those they have; `full` are those that would get too many.
+    """Applies the label's change to the names of pictures; `full` lists those that would get too many.
 
-    Two AWS calls for each 99 pictures, and two more for each time that a list was changed in between. Raises
-    Unavailable when that goes on, and InvalidRequest for too many pictures.
+    Two AWS calls per 99 pictures, and two more for each retry after a concurrent change. Raises Unavailable when
+    retries run out, and InvalidRequest for too many pictures.
     """
     todo, malformed = bulk_changes.places(user.id, ids)
     missing, full = list(malformed), []

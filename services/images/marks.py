@@ -1,4 +1,4 @@
-"""What people say about their pictures: stars, ratings and tags, on many pictures at once."""
+"""Marks that people set on their pictures: stars, ratings and tags, on many pictures at once."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ HIGHEST_RATING = 5
 
 
 class ImageMarks:
-    """Marks on the pictures of all users; a foreign or malformed id counts as missing.
+    """Marks on the pictures of all users; another user's id or a malformed one counts as missing.
 
-    At most `bulk_changes.MOST_PICTURES` a call, else InvalidRequest. The same call again changes nothing. What is in
-    the trash is missing too.
+    At most `bulk_changes.MOST_PICTURES` per call, else InvalidRequest. Repeating a call changes nothing. Pictures in
+    the trash count as missing.
     """
 
     def __init__(self, images: ImageStore, transactions: Transactions) -> None:
@@ -34,11 +34,11 @@ class ImageMarks:
         self._transactions = transactions
 
     def star_many(self, user: User, ids: Sequence[str], favorite: bool) -> BulkResult:
-        """Marks or unmarks favorites. One AWS call for each 99, and one more each time that some are missing."""
+        """Marks or unmarks favorites. One AWS call per 99, and one more each time that some are missing."""
         return self._mark(user, ids, lambda place: star_image(place, favorite))
 
     def rate_many(self, user: User, ids: Sequence[str], rating: int) -> BulkResult:
-        """Sets the rating, 0 (none) to 5. Raises InvalidRequest. Calls as `star_many`."""
+        """Sets the rating, 0 (none) to 5. Raises InvalidRequest. AWS calls as `star_many`."""
         if not 0 <= rating <= HIGHEST_RATING:
             raise InvalidRequest(
                 sentence(
@@ -53,10 +53,10 @@ class ImageMarks:
     def tag_many(
         self, user: User, ids: Sequence[str], *, add: Iterable[str] = (), remove: Iterable[str] = ()
     ) -> BulkResult:
-        """Adds and removes tags; `full` holds the pictures that would get more than `MOST_TAGS`.
+        """Adds and removes tags; `full` lists the pictures that would get more than `MOST_TAGS`.
 
-        Raises InvalidRequest for what is no tag, and Unavailable when others keep changing the same tags. Two AWS
-        calls, and two more for each time that a tag was changed in between.
+        Raises InvalidRequest for an invalid tag, and Unavailable after too many concurrent changes. Two AWS calls, and
+        two more for each retry.
         """
         plus, minus = {clean_tag(tag) for tag in add}, {clean_tag(tag) for tag in remove}
         label = Label(
@@ -73,7 +73,7 @@ class ImageMarks:
 
 
 def clean_tag(text: str) -> str:
-    """A tag as it is kept: lower case, single spaces. Raises InvalidRequest for what is no tag."""
+    """Return the normalized tag: lower case, single spaces. Raises InvalidRequest for an invalid tag."""
     tag = " ".join(unicodedata.normalize("NFC", text).split()).lower()
     if not 1 <= len(tag) <= LONGEST_TAG:
         raise InvalidRequest(
@@ -82,7 +82,7 @@ def clean_tag(text: str) -> str:
             ),
             param="tags",
         )
-    # Controls, direction marks and unassigned characters would hide or reorder what is beside them.
+    # Controls, direction marks and unassigned characters could hide or reorder neighboring text.
     if any(unicodedata.category(character).startswith("C") for character in tag):
         raise InvalidRequest("A tag holds letters, digits, signs and spaces only.", param="tags")
     return tag

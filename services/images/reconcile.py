@@ -1,6 +1,6 @@
-"""Pictures without a record, as a crash or a restored backup can leave them: found, and recorded again.
+"""Restores the records of pictures that lost them through a crash or a restored backup.
 
-A stored PNG carries its job's parameters, so its record can be made from it. What cannot be read is reported.
+A stored PNG contains its job's parameters, so its record can be rebuilt from it. Unreadable pictures are reported.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BATCH = 100
 
 
 class ReconcileReport(Record):
-    """What one pass found."""
+    """The counts of one pass."""
 
     pictures: int = 0
     restored: int = 0
@@ -55,9 +55,9 @@ class Reconciler:
         self._objects = objects
 
     def reconcile(self, stopped: Callable[[], bool] = lambda: False) -> ReconcileReport:
-        """One pass over all pictures, which takes hours for a large bucket; it ends early once `stopped` says so.
+        """Checks all pictures once, which takes hours for a large bucket; ends early when `stopped` returns True.
 
-        A listing call for each thousand objects, and three reads for each hundred pictures.
+        One listing call per thousand objects, and three reads per hundred pictures.
         """
         report = ReconcileReport()
         keys_found = (keys.split_image_key(key) for key in self._objects.keys("images/"))
@@ -75,9 +75,9 @@ class Reconciler:
             job = jobs.get((place.user_id, place.job_id))
             buried = place in traces.erased
             if job is not None and not job.status.terminal and not buried:
-                continue  # Being stored right now; its own finish writes the record.
+                continue  # Still being stored; the worker writes the record when it finishes.
             if buried or (job is not None and job.status is not JobStatus.SUCCEEDED):
-                # Erased on purpose, or of a job that was refunded: a late copy.
+                # Erased on purpose, or a late copy from a refunded job.
                 self._images.erase_objects(place)
                 erased += 1
                 continue
@@ -116,13 +116,13 @@ class Reconciler:
         try:
             self._images.record([image])
         except TransactionRefused:
-            return  # Somebody wrote the record meanwhile.
+            return  # The record was written concurrently.
         if self._jobs.find(user_id, job_id) is None:
             self._restore_job(user_id, job_id, n, parameters)
         event("picture_restored", level=logging.WARNING, user=user_id, job=job_id, n=n)
 
     def _restore_job(self, user_id: str, job_id: str, n: int, parameters: PictureParameters) -> None:
-        """Makes the lost record of a job from one of its pictures, naming all that are in S3."""
+        """Rebuilds a job's lost record from one of its pictures, listing all those in S3."""
         stored = (
             keys.split_image_key(key) for key in self._objects.keys(keys.images_prefix(user_id, job_id))
         )
@@ -131,7 +131,7 @@ class Reconciler:
 
 
 def _job(user_id: str, job_id: str, n: int, parameters: PictureParameters, numbers: list[int]) -> Job:
-    """A job whose pictures were found: what its n-th picture says of it, and no charge."""
+    """Return a job rebuilt from its n-th picture, without a charge."""
     spec = JobSpec(
         prompt=parameters.prompt,
         negative_prompt=parameters.negative_prompt,

@@ -1,8 +1,8 @@
-"""Links that show one picture to anybody who has them, for a time: made, looked at, listed, revoked, expired.
+"""Links that show one picture to anyone for a limited time: create, open, list, revoke, expire.
 
-A link's token is random and only its hash is kept. It leads to a copy of the picture without anything but pixels, under
-a name that says nothing; picture, account and prompt stay where they are. The owner's record is written first and
-erased last, so that a crash anywhere leaves something the sweeper finds by the index.
+A link's token is random, and only its hash is stored. It leads to a copy of the picture that contains only pixels,
+under an opaque name; picture, account and prompt stay private. The owner's record is written first and erased last,
+so that after any crash the sweeper can find the rest through the index.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ LIVES = (timedelta(hours=1), timedelta(days=1), timedelta(days=7), timedelta(day
 MOST_SHARES = 100
 MOST_VIEWS = 1000
 EXPIRE_BATCH = 20
-# Making one takes a second; what is not ready by then was cut off by a crash.
+# Creating one takes a second; one unfinished after this time was interrupted by a crash.
 MAKING = timedelta(minutes=10)
-# 24 random bytes: 192 bits, so a plain hash is a safe way to keep it, and guessing is hopeless at any rate.
+# 24 random bytes: with 192 bits a plain hash is safe to store, and guessing is hopeless.
 TOKEN_BYTES = 24
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 _ID = re.compile(r"(.{28,29})-([0-7][0-9A-HJKMNP-TV-Z]{25})")
@@ -40,7 +40,7 @@ GONE = sentence("This picture is not shared, or the link has expired.")
 
 
 class Shares:
-    """The shares of all users; each method checks whose they are."""
+    """The shares of all users; each method checks ownership."""
 
     def __init__(self, store: ShareStore, images: Images, objects: Objects, attachments: Attachments) -> None:
         self._store = store
@@ -49,9 +49,9 @@ class Shares:
         self._attachments = attachments
 
     def create(self, user: User, image_id: str, *, lives: timedelta, with_prompt: bool = False) -> NewShare:
-        """Makes a link to the picture, one of `LIVES` long; its token is in the answer and nowhere else.
+        """Creates a link to the picture, valid for one of `LIVES`; only this result contains its token.
 
-        Seven AWS calls. Raises NotFound, InvalidRequest for another time, LimitReached at a hundred links.
+        Seven AWS calls. Raises NotFound, InvalidRequest for another lifetime, LimitReached at a hundred links.
         """
         if lives not in LIVES:
             raise InvalidRequest("A link lives for 1 hour, or for 1, 7 or 30 days.", param="lives")
@@ -74,7 +74,7 @@ class Shares:
         try:
             self._make_copy(image, share)
             self._open(share)
-            # What hides a picture comes before what erases its shares: seen now, nothing of it slipped through.
+            # Erasure hides a picture before it erases its shares: if still visible now, this share cannot be missed.
             self._images.get(user, image_id)
         except NotFound:
             self._attachments.erase_share(share)
@@ -92,15 +92,15 @@ class Shares:
         self._objects.put(share.copy_key, bare, content_type="image/png")
 
     def _open(self, share: ShareRecord) -> None:
-        """Makes the token lead to the share. Raises NotFound when that was erased meanwhile."""
+        """Makes the token lead to the share. Raises NotFound if the share was erased meanwhile."""
         if not self._store.open(share):
             raise NotFound("There is no such picture.")
 
     def look(self, token: str) -> SharedPicture:
-        """What the token shows, counted as a look. Raises NotFound, in the same words for a token that never was, that
-        has expired or was revoked, and for a picture that was deleted.
+        """Return what the token shows and count a view. Raises NotFound with the same message for a token that never
+        existed, expired or was revoked, and for a deleted picture.
 
-        Two AWS calls and the counting; none for what is not even a token.
+        Two AWS calls plus the count; none for text that is not a token.
         """
         link = self._store.link(token) if _TOKEN.fullmatch(token) else None
         found = self._store.shown(link) if link else None
@@ -122,13 +122,13 @@ class Shares:
         )
 
     def _count(self, link: ShareLink) -> None:
-        """One look more, up to a bound: after it looking costs no writes. A lost count is no reason to show nothing."""
+        """Counts a view up to a limit, after which views cause no writes. A failure must not block the picture."""
         if link.views < MOST_VIEWS:
             with suppress(Unavailable):
                 self._store.count_view(link)
 
     def list(self, user: User, image_id: str | None = None) -> tuple[Share, ...]:
-        """The user's links that are good, of one picture or of all, newest first; a hundred at most. Two AWS calls."""
+        """Return the user's valid links, of one picture or all, newest first; at most a hundred. Two AWS calls."""
         place = Place.find(user.id, image_id) if image_id is not None else None
         if image_id is not None and place is None:
             return ()
@@ -138,7 +138,7 @@ class Shares:
         return tuple(sorted(listed, key=lambda share: share.created_at, reverse=True))
 
     def revoke(self, user: User, share_id: str) -> None:
-        """Ends a link now and erases its copy. Raises NotFound, also for a foreign one. Four AWS calls."""
+        """Ends a link now and erases its copy. Raises NotFound, also for another user's link. Four AWS calls."""
         match = _ID.fullmatch(share_id)
         place = Place.find(user.id, match[1]) if match else None
         if match is None or place is None:
@@ -150,9 +150,9 @@ class Shares:
         event("share_revoked", user=user.id, image=place.id)
 
     def expire(self) -> int:
-        """Erases links and copies whose time is over, and what a crash left half made; a batch a call.
+        """Erases expired links with their copies and those left incomplete by a crash; one batch per call.
 
-        One AWS call for none. One that makes trouble is logged and left for the next time.
+        One AWS call if there are none. A failing one is logged and retried next time.
         """
         done = 0
         for share in self._store.due(now(), limit=EXPIRE_BATCH):

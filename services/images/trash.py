@@ -1,7 +1,7 @@
-"""The trash: deleted pictures can come back for 30 days, then they are erased.
+"""The trash: deleted pictures can be restored for 30 days, then they are erased.
 
-A picture in the trash keeps its record, marked, and its objects; a note beside it lists it for its user and, by the
-index, for the sweeper. Both are written in one transaction, so that neither is ever there alone.
+A picture in the trash keeps its objects and its record, which is marked; a note lists it for its user and, through
+the index, for the sweeper. One transaction writes both, so that neither exists alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ EXPIRE_BATCH = 20
 
 
 class Trash:
-    """The deleted pictures of all users; a foreign or malformed id counts as missing."""
+    """The deleted pictures of all users; another user's id or a malformed one counts as missing."""
 
     def __init__(
         self, notes: TrashStore, records: ImageStore, transactions: Transactions, images: Images
@@ -39,7 +39,7 @@ class Trash:
         self._images = images
 
     def put_many(self, user: User, ids: Sequence[str]) -> BulkResult:
-        """Moves up to 100 pictures into the trash; those that are there already stay as long as they were to stay.
+        """Moves up to 100 pictures into the trash; those already there keep their erasure date.
 
         Three AWS calls for 100 pictures, two more when some are refused. Raises InvalidRequest for more.
         """
@@ -55,9 +55,9 @@ class Trash:
         return moved
 
     def restore_many(self, user: User, ids: Sequence[str]) -> BulkResult:
-        """Brings up to 100 pictures back; one that is no longer in the trash and visible counts as done.
+        """Restores up to 100 pictures; one that is visible and not in the trash counts as done.
 
-        Calls as `put_many`. Raises InvalidRequest for more.
+        AWS calls as `put_many`. Raises InvalidRequest for more.
         """
         found, malformed = bulk_changes.places(user.id, ids)
         refused = self._transactions.run_each(
@@ -70,13 +70,13 @@ class Trash:
         return bulk_changes.result(ids, [*malformed, *missing])
 
     def list(self, user: User, *, limit: int = 60, after: str | None = None) -> Page[Image]:
-        """What is in the user's trash, newest picture first. Two AWS calls. Raises InvalidRequest(after)."""
+        """Return the pictures in the user's trash, newest first. Two AWS calls. Raises InvalidRequest(after)."""
         notes, cursor = self._notes.page(user.id, limit=limit, after=after)
         found = self._records.trashed(note.place for note in notes)
         return Page(items=tuple(found.values()), next=cursor)
 
     def get(self, user: User, image_id: str) -> Image:
-        """A picture in the user's trash. Raises NotFound for any other. One AWS call."""
+        """Return a picture in the user's trash. Raises NotFound for any other. One AWS call."""
         place = Place.find(user.id, image_id)
         image = self._records.trashed([place]).get(place) if place else None
         if image is None:
@@ -84,17 +84,17 @@ class Trash:
         return image
 
     def erase_many(self, user: User, ids: Sequence[str]) -> BulkResult:
-        """Erases up to 100 pictures of the trash permanently, and no others. Raises InvalidRequest for more.
+        """Permanently erases up to 100 pictures, only if they are in the trash. Raises InvalidRequest for more.
 
-        One AWS call for each 33 pictures, which hides them, and three for each picture. What a failure leaves is
-        erased by the upkeep.
+        One AWS call per 33 pictures, which hides them, and three per picture. The upkeep finishes what a failure
+        leaves.
         """
         found, malformed = bulk_changes.places(user.id, ids)
         gone = {place.id for place in self._images.erase(found, which=Erasable(in_trash=True))}
         return bulk_changes.result(ids, [*malformed, *(place.id for place in found if place.id not in gone)])
 
     def empty(self, user: User) -> int:
-        """Erases all that is in the trash now, hundred by hundred; returns how many pictures. Safe to ask again."""
+        """Erases everything now in the trash, a hundred at a time; returns how many pictures. Safe to repeat."""
         erased = 0
         while True:
             notes, _ = self._notes.page(user.id, limit=bulk_changes.MOST_PICTURES)
@@ -105,15 +105,15 @@ class Trash:
             self._drop_stale([note for note in notes if note.place not in gone])
 
     def expire(self) -> int:
-        """Erases what has been in the trash for 30 days, a batch a call; returns how many. One AWS call for none.
+        """Erases one batch of what has been in the trash for 30 days; returns how many. One AWS call if none.
 
-        A picture that makes trouble is logged and left for the next time.
+        A failing picture is logged and retried next time.
         """
         done = 0
         for note in self._notes.due(now(), limit=EXPIRE_BATCH):
             place = note.place
             try:
-                # The index may be behind: what was restored, or moved into the trash again since, is not meant.
+                # The index may lag: skip what was restored, or moved into the trash again since.
                 if self._images.erase([place], which=Erasable(trashed_at=note.trashed_at)):
                     done += 1
                     event("trash_expired", user=place.user_id, image=place.id)
@@ -124,7 +124,7 @@ class Trash:
         return done
 
     def _drop_stale(self, notes: Sequence[TrashNote]) -> None:
-        """Removes notes of pictures that are no longer in the trash, as a restored backup can leave them."""
+        """Removes notes of pictures no longer in the trash, as a restored backup can leave them."""
         trashed = self._records.trashed(note.place for note in notes)
         self._transactions.run_each(
             {note.place.id: (drop_stale_trash_note(note),) for note in notes if note.place not in trashed}
@@ -132,7 +132,7 @@ class Trash:
 
 
 def until(image: Image) -> datetime:
-    """When a picture in the trash is erased. Raises ValueError for one that is not there."""
+    """Return when a picture in the trash will be erased. Raises ValueError for one that is not there."""
     if image.trashed_at is None:
         raise ValueError("the picture is not in the trash")
     return image.trashed_at + KEPT

@@ -1,1 +1,1 @@
-"""Which prompts are refused before anything runs: the rules, and the folding of disguised text."""
+"""Refuses prompts before they run: the rules and the normalization of disguised text."""

@@ -1,4 +1,4 @@
-"""Whether a text asks for something the studio does not draw, by the rules of `rules.toml`."""
+"""Checks whether a text requests something the studio does not draw, by the rules in `rules.toml`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.moderation.text_folding import MAX_RUN, Folded, fold_confusables
 from services.records import Record
 from services.sentences import sentence
 
-# Which text is to be changed, in the middle of a sentence.
+# Names of the text to change, for use within a sentence.
 TEXTS = {"prompt": sentence("the prompt"), "negative_prompt": sentence("the negative prompt")}
 RULES_FILE = Path(__file__).with_name("rules.toml")
 
@@ -41,7 +41,7 @@ AGES = "(?:1[0-7]|[1-9]|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seve
 WORD = re.compile(r"\S+")
 NOT_INSIDE = r"(?<![^\W_])"
 NOT_BEFORE = r"(?![^\W_])"
-# What "stem*" goes on with: letters, or single letters that are as far apart as the stem's.
+# How "stem*" continues: with letters, or with single letters spaced like those of the stem.
 TIGHT_ENDING = r"[^\W_]{0,20}(?:(?:[^\w\s]|_){1,4}[^\W_](?![^\W_])){0,12}"
 SPREAD_ENDING = r"(?:[\W_]{1,6}[^\W_](?![^\W_])){0,12}"
 # "g r a p e" spells another word; the letters a and i also stand alone in a sentence.
@@ -50,7 +50,7 @@ NOT_SPELLED_AFTER = r"(?![\W_]{1,2}[b-hj-z](?:[\W_]|$))"
 
 
 class Rule(Record):
-    """One thing the studio does not draw. The file says what the fields mean."""
+    """A subject the studio does not draw. The rules file explains the fields."""
 
     id: str
     category: str
@@ -74,21 +74,21 @@ class Rule(Record):
 
 
 class Moderation:
-    """The rules, compiled. Holds no state and may be used by many threads."""
+    """The compiled rules. Stateless and thread-safe."""
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self._rules = tuple(_CompiledRule(rule) for rule in rules)
 
     @classmethod
     def load(cls, path: Path = RULES_FILE) -> Moderation:
-        """Reads and compiles a rules file. Raises ValueError (pydantic's) naming every field that is wrong."""
+        """Reads and compiles a rules file. Raises pydantic's ValueError naming every invalid field."""
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
         return cls(TypeAdapter(tuple[Rule, ...]).validate_python(tables["rule"]))
 
     def check(self, text: str, *, param: str) -> None:
-        """Returns when `text` breaks no rule. Raises Moderated for the first rule it breaks.
+        """Raises Moderated for the first rule that `text` breaks.
 
-        The error's span indexes `text` as it was given; `param` is the field the text came from.
+        The error's span indexes the original `text`; `param` is the field it came from.
         """
         folded = fold_confusables(text)
         for compiled in self._rules:
@@ -119,7 +119,7 @@ class _CompiledRule:
         self._innocent = re.compile(f"{NOT_INSIDE}(?:{phrases}){NOT_BEFORE}") if phrases else None
 
     def find(self, folded: Folded) -> tuple[int, int] | None:
-        """Start and end in the folded text of the first thing that breaks the rule, or None."""
+        """Return start and end in the folded text of the first match of the rule, or None."""
         innocent = [m.span() for m in self._innocent.finditer(folded.text)] if self._innocent else []
         if self.rule.terms:
             return next(_matches(self._terms, folded.text, innocent), None)
@@ -143,7 +143,7 @@ def _matches(
     for match in pattern.finditer(text):
         start, end = match.span()
         letters = sum(character.isalpha() for character in match[0])
-        # "1011" is a number: a third of a disguised word must be letters, and two of them.
+        # "1011" is a number: at least a third of a disguised word, and two characters, must be letters.
         if letters < 2 or 3 * letters < sum(
             character.isalnum() or character in SIGNS for character in match[0]
         ):
@@ -153,7 +153,7 @@ def _matches(
 
 
 def _pattern(terms: tuple[str, ...]) -> re.Pattern[str]:
-    """Matches any of the terms as whole words, disguised or not, in folded text."""
+    """Return a pattern that matches any term as whole words, disguised or not, in folded text."""
     tight = "|".join(_form(term, spread=False) for term in terms)
     spread = "|".join(_form(term, spread=True) for term in terms)
     return re.compile(
@@ -168,7 +168,7 @@ def _form(term: str, *, spread: bool) -> str:
 
 
 def _word(word: str, *, spread: bool) -> str:
-    """Each letter or what stands for it, once or repeated, with punctuation between or (spread) gaps everywhere.
+    """Match each letter or its stand-in, once or repeated, with punctuation between or (spread) gaps everywhere.
 
     Signs do not stand for the last letter, where they are punctuation ("lol!"), nor a star for the first.
     """
@@ -189,7 +189,7 @@ def _word(word: str, *, spread: bool) -> str:
 
 
 def _gap(left: str, right: str, *, spread: bool) -> str:
-    """What may stand between two letters: no sign that may stand for one of them, so that matches are unambiguous."""
+    """Match what may separate two letters, except stand-ins for either of them, so that matches are unambiguous."""
     both = STAND_INS.get(left, "") + STAND_INS.get(right, "")
     taken = re.escape("".join(sign for sign in SIGNS if sign in both))
     return f"(?:[^\\w{taken}]|_){{1,6}}" if spread else f"(?:[^\\w\\s{taken}]|_){{0,4}}"

@@ -1,4 +1,4 @@
-"""Text as a reader sees it: look-alikes, accents, invisible characters and long repeats folded away, spans kept."""
+"""Folds text to what a reader sees: look-alikes, accents, invisible characters and long repeats; keeps spans."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
-# Longer runs of one character say nothing more; bounding them also bounds the work of matching.
+# Longer runs of one character add no meaning; limiting them also limits the work of matching.
 MAX_RUN = 3
-# Blank, but no format characters by category: fillers of Hangul and Braille.
+# Blank characters that do not have the format category: fillers of Hangul and Braille.
 INVISIBLE = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
-# Lower-case letters of other scripts that look like Latin ones and that compatibility decomposition leaves alone
+# Lower-case letters of other scripts that look like Latin letters and that compatibility decomposition does not change
 # (after Unicode's confusables.txt, revision 16; single letters only).
 LOOK_ALIKES = {
     "a": "\u0430\u03b1\u0251\u1d00\u2c65\ua4ee\u13aa\uab7a",
@@ -50,9 +50,9 @@ FOLDED = {other: letter for letter, others in LOOK_ALIKES.items() for other in o
 
 
 class Folded(NamedTuple):
-    """Folded text, and for each of its characters where in the original it begins and ends.
+    """Folded text, with the start and end of each of its characters in the original.
 
-    A character's end takes in the invisible and repeated ones after it.
+    A character's end includes the invisible and repeated characters after it.
     """
 
     text: str
@@ -60,13 +60,13 @@ class Folded(NamedTuple):
     ends: list[int]
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """The span of the original that `start`..`end` of the folded text came from; end exclusive."""
+        """Return the span of the original that produced `start`..`end` of the folded text; end exclusive."""
         return self.starts[start], self.ends[end - 1]
 
 
 @lru_cache(maxsize=8192)
 def fold_character(character: str) -> str:
-    """What a reader sees in one character, in small Latin letters where it looks like some; empty when invisible."""
+    """Return what a reader sees in one character, as small Latin letters if it resembles them; empty if invisible."""
     seen = []
     for part in unicodedata.normalize("NFKD", character):
         if part in INVISIBLE or unicodedata.category(part) in ("Mn", "Me", "Cf"):
@@ -78,7 +78,7 @@ def fold_character(character: str) -> str:
 
 
 def fold_confusables(text: str) -> Folded:
-    """`text` as a reader sees it, with runs of one character cut to MAX_RUN."""
+    """Return `text` as a reader sees it, with runs of one character limited to MAX_RUN."""
     folded: list[str] = []
     starts: list[int] = []
     ends: list[int] = []

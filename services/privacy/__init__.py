@@ -1,1 +1,1 @@
-"""What a person may export or have erased."""
+"""Export and erasure of a person's data."""

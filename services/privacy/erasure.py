@@ -1,4 +1,4 @@
-"""Erasing what a person asked to have erased: every object version, every record, and a receipt that was checked."""
+"""Erases a person's data on request: every object version and every record, with a verified receipt."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from services.store.person_records import PersonRecords
 
 
 class Erasure:
-    """Runs over what the capabilities registered, in that order; it knows none of them."""
+    """Runs the registered erasures of all capabilities, in that order, without depending on any of them."""
 
     def __init__(self, kept: Sequence[KeptData], records: PersonRecords) -> None:
-        """Raises ValueError for a kind of record that is declared as erased and that nobody erases, or two do, and for
-        one that somebody erases and that is not declared so."""
+        """Raises ValueError if a kind of record declared as erased has no or more than one capability that erases it,
+        or if a capability erases a kind that is not declared."""
         kinds = [kind for each in kept for kind in each.kinds]
         wrong = {kind for kind in ERASED.union(kinds) if kinds.count(kind) != (kind in ERASED)}
         if wrong:
@@ -30,9 +30,9 @@ class Erasure:
         self._records = records
 
     def erase_job(self, job: Job) -> ErasureReceipt:
-        """Erases one ended job: pictures (those in the trash too) with what hangs on them, inputs, outputs, records.
+        """Erases one ended job: pictures (in the trash too) with their attachments, inputs, outputs and records.
 
-        Asked again it goes on where it was.
+        A repeated call resumes an interrupted one.
         """
         gone = _run([each.begin_erasing_job(job) for each in self._kept])
         event("job_erased", user=job.user_id, job=job.id, images=gone.images, objects=gone.objects)
@@ -41,8 +41,8 @@ class Erasure:
     def erase_all(self, user_id: str) -> ErasureReceipt:
         """Erases all of a user's ended jobs, pictures, shares, exports, albums, lists, templates and stars.
 
-        Asked again it goes on where it was. `services/store/kinds.py` says which kinds of records stay, and why. Raises
-        Unavailable when something new appeared while it ran.
+        A repeated call resumes an interrupted one. `services/store/kinds.py` says which kinds of records stay, and why.
+        Raises Unavailable when something new was stored while it ran.
         """
         steps = [each.begin_erasing(user_id) for each in self._kept]
         gone = _run(steps)
@@ -54,7 +54,7 @@ class Erasure:
 
 
 def _run(steps: Sequence[ErasureSteps]) -> Erased:
-    """Objects before records, so that a crash leaves a way to resume."""
+    """Erases objects before records, so that it can resume after a crash."""
     gone = Erased(objects=_run_objects(steps))
     for each in steps:
         gone += each.records()

@@ -1,4 +1,4 @@
-"""All that the studio keeps of a person, as ZIPs to take away: every picture, and the records in plain JSON."""
+"""Exports all data stored about a person as ZIPs: every picture, and the records as plain JSON."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ Not in here: {missing}.
 
 @dataclass(frozen=True)
 class TakeAway:
-    """The ZIPs that were ordered, and how many of the oldest pictures did not fit into as many as may be open."""
+    """The ordered ZIPs, and how many of the oldest pictures exceeded the number of ZIPs that may be open."""
 
     exports: tuple[Export, ...]
     left_out: int
 
 
 class PersonalData:
-    """Orders them; `exports` makes them, says how far they are, and keeps them for two days.
+    """Orders the ZIPs; `exports` makes them, reports their progress, and keeps them for two days.
 
-    What is in the records is what the capabilities registered; it knows none of them.
+    The records come from the registered capabilities; this code depends on none of them.
     """
 
     def __init__(self, exports: Exports, search: Search, kept: Sequence[KeptData]) -> None:
@@ -44,13 +44,13 @@ class PersonalData:
         self._kept = kept
 
     def order(self, user: User) -> TakeAway:
-        """Orders ZIPs of everything, ten thousand pictures each, the records in the first.
+        """Orders ZIPs of everything, ten thousand pictures each, with the records in the first.
 
-        Reads all of the user's jobs: one AWS call for each 1,000, two for each album, and a dozen. Raises LimitReached
-        when as many ZIPs are open or kept as may be; nothing is ordered then.
+        Reads all of the user's jobs: one AWS call per 1,000, two per album, and a dozen. Raises LimitReached without
+        ordering anything when the maximum number of ZIPs is already open or kept.
         """
         ids, total, size_bytes = self._search.ids(user, PictureQuery(), most=MOST_OPEN * MOST_PICTURES)
-        # Of even size, as far as is known in advance.
+        # Equal parts, as far as sizes are known in advance.
         parts = max(1, -(-len(ids) // MOST_PICTURES), -(-size_bytes // MOST_BYTES))
         taken = min(parts, MOST_OPEN)
         each = -(-len(ids) // parts) if ids else 0
@@ -98,12 +98,12 @@ def _about(taken: Sequence[TakenAway]) -> str:
 
 
 def _listed(words: Sequence[str]) -> str:
-    """As English lists things: a, b and c."""
+    """Join words as an English list: a, b and c."""
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
 def _content(taken: Sequence[TakenAway]) -> bytes:
-    """The bytes of a file, whose JSON object may come from several capabilities."""
+    """Return the bytes of a file whose JSON object may come from several capabilities."""
     first = taken[0].content
     if isinstance(first, bytes):
         return first

@@ -1,1 +1,1 @@
-"""Prompts as makers write them: alternatives, lists, templates, and recent and starred ones."""
+"""Prompt authoring: alternatives, lists, templates, and recent and starred prompts."""

@@ -1,6 +1,6 @@
-"""What a maker keeps for prompts: lists for `__name__`, templates, starred prompts, and what was asked for lately.
+"""A maker's stored prompt texts: lists for `__name__`, templates, starred prompts, and recent prompts.
 
-Texts are kept as they are typed into the form, alternatives and all.
+Texts are stored as typed into the form, including alternatives.
 """
 
 from __future__ import annotations
@@ -29,32 +29,32 @@ MAX_TEMPLATES = 100
 MAX_TEMPLATE_CHARACTERS = 1000
 MAX_STARS = 100
 RECENT = 20
-# So many of the newest jobs are read to find them: one call.
+# Number of newest jobs read for the recent prompts; one call.
 LOOKED_THROUGH = 100
 _NAME = re.compile(LIST_NAME)
 
 
 class PromptBook:
-    """The lists, templates and stars of all users; each method reads and writes its user's own."""
+    """The lists, templates and stars of all users; each method accesses only its user's own."""
 
     def __init__(self, texts: PromptTextStore, jobs: JobStore) -> None:
         self._texts = texts
         self._jobs = jobs
 
     def lists(self, user: User) -> tuple[PromptList, ...]:
-        """The user's lists by name, with their entries. One AWS call, more when they are over a megabyte."""
+        """Return the user's lists by name, with entries. One AWS call, more when they exceed a megabyte."""
         return self._texts.lists(user.id)
 
     def entries(self, user: User, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """The entries of those of the named lists that there are. One AWS call a hundred names, none for none."""
+        """Return the entries of the named lists that exist. One AWS call per hundred names, none without names."""
         found = self._texts.some_lists(user.id, [name for name in names if _is_name(name)])
         return {each.name: each.entries for each in found}
 
     def save_list(self, user: User, name: str, text: str, *, new: bool) -> PromptList:
-        """Keeps the lines of `text` as a list, over the list of that name unless it is to be `new`.
+        """Stores the lines of `text` as a list, replacing the list of that name unless `new`.
 
-        Empty lines and repetitions are left out. One AWS call, two more for a new one. Raises InvalidRequest (param
-        "name" or "entries"), Conflict when a new one's name is taken, LimitReached at a hundred lists.
+        Drops empty and repeated lines. One AWS call, two more for a new list. Raises InvalidRequest (param "name" or
+        "entries"), Conflict when a new list's name is taken, LimitReached at a hundred lists.
         """
         _check_name(name)
         made = PromptList(name=name, entries=_entries(text))
@@ -71,19 +71,19 @@ class PromptBook:
         return made
 
     def delete_list(self, user: User, name: str) -> None:
-        """Removes a list; no error when there is none of that name. One AWS call."""
+        """Deletes a list; ignores an unknown name. One AWS call."""
         if _is_name(name):
             self._texts.remove_list(user.id, name)
             event("prompt_text_dropped", user=user.id, what="list")
 
     def templates(self, user: User) -> tuple[PromptTemplate, ...]:
-        """The user's templates by name. One AWS call."""
+        """Return the user's templates by name. One AWS call."""
         return self._texts.templates(user.id)
 
     def save_template(self, user: User, name: str, text: str, *, new: bool) -> PromptTemplate:
-        """Keeps a template, over the one of that name unless it is to be `new`. One AWS call, two more for a new one.
+        """Stores a template, replacing the one of that name unless `new`. One AWS call, two more for a new one.
 
-        Raises InvalidRequest (param "name" or "template": there must be one `{prompt}`), Conflict, LimitReached.
+        Raises InvalidRequest (param "name" or "template": exactly one `{prompt}` is needed), Conflict, LimitReached.
         """
         _check_name(name)
         text = text.strip()
@@ -112,18 +112,18 @@ class PromptBook:
         return made
 
     def delete_template(self, user: User, name: str) -> None:
-        """Removes a template; no error when there is none of that name. One AWS call."""
+        """Deletes a template; ignores an unknown name. One AWS call."""
         if _is_name(name):
             self._texts.remove_template(user.id, name)
             event("prompt_text_dropped", user=user.id, what="template")
 
     def stars(self, user: User) -> tuple[str, ...]:
-        """The user's starred prompts, the latest first. One AWS call."""
+        """Return the user's starred prompts, latest first. One AWS call."""
         latest_first = sorted(self._texts.stars(user.id), key=lambda star: star.starred_at, reverse=True)
         return tuple(star.text for star in latest_first)
 
     def star(self, user: User, text: str) -> None:
-        """Stars a prompt; twice is no error. Two AWS calls. Raises InvalidRequest, LimitReached at a hundred stars."""
+        """Stars a prompt; repeating it is no error. Two AWS calls. Raises InvalidRequest, LimitReached at a hundred."""
         if not text.strip():
             _refuse("prompt", sentence("The prompt is empty: there is nothing to star."))
         if len(text) > MAX_CHARACTERS:
@@ -150,12 +150,12 @@ class PromptBook:
         event("prompt_starred", user=user.id)
 
     def unstar(self, user: User, text: str) -> None:
-        """Takes the star away; no error when there is none. One AWS call."""
+        """Removes the star; ignores a prompt without one. One AWS call."""
         self._texts.remove_star(user.id, text)
         event("prompt_unstarred", user=user.id)
 
     def recent(self, user: User) -> tuple[str, ...]:
-        """The last distinct prompts of the user's jobs, newest first, as they would be typed. One AWS call."""
+        """Return the latest distinct prompts of the user's jobs, newest first, as one would type them. One AWS call."""
         jobs = self._jobs.page(user.id, limit=LOOKED_THROUGH, after=None, statuses=None).items
         return tuple(dict.fromkeys(escape(job.spec.prompt) for job in jobs))[:RECENT]
 

@@ -1,4 +1,4 @@
-"""What the studio keeps of a person's prompts outside their jobs."""
+"""Registers a person's stored prompt texts for export and erasure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class KeptPrompts(KeptData):
         self._records = records
 
     def begin_erasing(self, user_id: str) -> ErasureSteps:
-        """Every text."""
+        """Erases every text."""
         return ErasureSteps(
             records=lambda: Erased(
                 texts=sum(self._records.remove_all(user_id, kind) for kind in sorted(self.kinds))
@@ -27,7 +27,7 @@ class KeptPrompts(KeptData):
         )
 
     def take_away(self, user: User) -> tuple[TakenAway, ...]:
-        """All texts. Three AWS calls."""
+        """Return all texts. Three AWS calls."""
         content = {
             "lists": [each.model_dump(mode="json") for each in self._book.lists(user)],
             "templates": [each.model_dump(mode="json") for each in self._book.templates(user)],

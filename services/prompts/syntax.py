@@ -1,12 +1,12 @@
-r"""One prompt that stands for many: `{red|blue} apple`, `__animal__`, and templates around `{prompt}`.
+r"""Expands one prompt into many: `{red|blue} apple`, `__animal__`, and templates around `{prompt}`.
 
-- `{a|b}` is each of its alternatives in turn; one may be empty, and may hold further braces.
-- `__animal__` is each entry of the list of that name. Entries are plain text: nothing in them is expanded.
-- Braces without a `|` of their own stay as they are typed, as other programs give them a meaning of their own.
-- `\{`, `\}`, `\|`, `\_` and `\\` are the character itself; any other backslash stays.
+- `{a|b}` expands to each of its alternatives in turn; one may be empty and may contain further braces.
+- `__animal__` expands to each entry of the list with that name. Entries are plain text and are not expanded.
+- Braces without a `|` directly inside stay as typed, because other programs give them another meaning.
+- `\{`, `\}`, `\|`, `\_` and `\\` stand for the character itself; any other backslash stays.
 
-Spaces are kept as typed. How many prompts there are is counted before one is made, and too many are refused: it is
-what the press will cost. `dynamicprompts` (0.31.0) has a like syntax and draws the first so many instead.
+Spaces are kept as typed. Prompts are counted before any is built, and too many are refused, because each one costs
+money. `dynamicprompts` (0.31.0) has a similar syntax but draws only the first ones instead.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_DEPTH = 20
 PLACE = "{prompt}"
 LIST_NAME = r"[a-z0-9-]+(?:_[a-z0-9-]+)*"
 _TOKEN = re.compile(rf"\\([{{}}|_\\])|__({LIST_NAME})__|\{{prompt\}}|[{{}}|]", re.IGNORECASE)
-# Which text it is about, in the middle of a sentence.
+# Names of the text with the error, for use within a sentence.
 _IN = {"prompt": sentence("in the prompt"), "template": sentence("in the template")}
 _OF = {"prompt": sentence("of the prompt"), "template": sentence("of the template")}
 _ESCAPED = re.compile(r"[\\{}|]|_(?=_)")
@@ -37,7 +37,7 @@ Lists = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class _List:
-    """`__name__`; `at` is where it stands, from 0."""
+    """A list reference `__name__`; `at` is its position, from 0."""
 
     name: str
     at: int
@@ -45,14 +45,14 @@ class _List:
 
 @dataclass(frozen=True)
 class _Choice:
-    """Alternatives between braces."""
+    """Alternatives in braces."""
 
     options: tuple[_Parts, ...]
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a template takes the prompt."""
+    """The position of the prompt in a template."""
 
 
 _Part = str | _List | _Choice | _Place
@@ -60,14 +60,14 @@ _Parts = tuple[_Part, ...]
 
 
 def expand(text: str, lists: Lists, *, template: str | None = None) -> tuple[str, ...]:
-    """The distinct prompts that `text` stands for, put into `template` if there is one; the leftmost changes slowest.
+    """Return the distinct prompts of `text`, each inserted into any `template`; the leftmost part changes slowest.
 
-    `lists` holds the entries of (at least) every list that `list_names` finds. Raises InvalidRequest with
-    param "prompt" for an unclosed brace, an unknown or empty list, and more than MAX_PROMPTS combinations.
+    `lists` must hold the entries of every list that `list_names` finds. Raises InvalidRequest with
+    param "prompt" for an unclosed brace, an unknown or empty list, or more than MAX_PROMPTS combinations.
     """
     prompt = _parse(text, "prompt")
     frame: _Parts = (_Place(),) if template is None else _parse(template, "template", places=True)
-    # Both counts raise for a list that is missing or empty; with none of those every count is 1 or more.
+    # Both counts raise for a missing or empty list; otherwise every count is at least 1.
     number = _count(prompt, lists, "prompt") * _count(frame, lists, "template")
     if number > MAX_PROMPTS:
         _refuse(
@@ -88,7 +88,7 @@ def expand(text: str, lists: Lists, *, template: str | None = None) -> tuple[str
 
 
 def list_names(text: str, *, template: str | None = None) -> frozenset[str]:
-    """The lists that the text and its template use. Raises InvalidRequest as `expand` does."""
+    """Return the list names used in the text and its template. Raises InvalidRequest as `expand` does."""
     names = set(_lists_in(_parse(text, "prompt")))
     if template is not None:
         names |= set(_lists_in(_parse(template, "template", places=True)))
@@ -96,7 +96,7 @@ def list_names(text: str, *, template: str | None = None) -> frozenset[str]:
 
 
 def check_template(text: str) -> None:
-    """Raises InvalidRequest with param "template" for a template that has not exactly one `{prompt}`."""
+    """Raises InvalidRequest with param "template" unless the template has exactly one `{prompt}`."""
     try:
         parts = _parse(text, "template", places=True)
     except InvalidRequest as error:
@@ -120,7 +120,7 @@ def check_template(text: str) -> None:
 
 
 def escape(text: str) -> str:
-    """What to type so that it stands for exactly `text`; `text` itself where nothing in it has a meaning."""
+    """Return `text` with special characters escaped, so that it expands to exactly itself."""
     try:
         parts = _parse(text, "prompt")
     except InvalidRequest:
@@ -131,7 +131,7 @@ def escape(text: str) -> str:
 
 
 def _parse(text: str, what: str, *, places: bool = False) -> _Parts:
-    """The parts of a prompt or template; `places` says whether `{prompt}` is where the prompt goes."""
+    """Return the parts of a prompt or template; `places` says whether `{prompt}` marks the prompt's position."""
     if len(text) > MAX_CHARACTERS:
         _refuse(
             sentence(
@@ -141,7 +141,7 @@ def _parse(text: str, what: str, *, places: bool = False) -> _Parts:
                 most=MAX_CHARACTERS,
             )
         )
-    # The outermost level and one for each open brace: where it stands, and its alternatives so far.
+    # The outermost level and one per open brace: its position and its alternatives so far.
     levels: list[tuple[int, list[list[_Part]]]] = [(0, [[]])]
     read_to = 0
     for token in _TOKEN.finditer(text):
@@ -203,7 +203,7 @@ def _lists_in(parts: _Parts) -> Iterator[str]:
 
 
 def _count(parts: _Parts, lists: Lists, what: str) -> int:
-    """How many combinations the parts have, equal ones counted too; at least 1."""
+    """Return the number of combinations, including equal ones; at least 1."""
     return prod(_count_part(part, lists, what) for part in parts)
 
 

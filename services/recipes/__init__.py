@@ -1,1 +1,1 @@
-"""How a picture was made: its settings, read from our files and from other programs', and fitted to a model."""
+"""Reads how a picture was made from the studio's and other programs' files, and fits the settings to a model."""

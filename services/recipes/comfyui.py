@@ -1,4 +1,4 @@
-"""ComfyUI's graph of nodes, read backwards from the node that samples.
+"""Reads ComfyUI's node graph backward from the sampling node.
 
 The form is what its server executes ("API format", `execution.py` and `nodes.py` there): an object of nodes by id,
 each with a `class_type` and `inputs`; an input is a value or a link `[node id, output]`.
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from services.recipes.recipe import Recipe, as_object, recipe
 
-# Inputs that lead to what a text was made for or with, never to the text itself.
+# Inputs that lead to things used with a text, never to the text itself.
 _NOT_TEXT = frozenset(
     {
         "clip",
@@ -31,9 +31,9 @@ _NOT_LATENT = frozenset({"model", "vae", "clip", "positive", "negative", "image"
 _TEXTS = ("text", "prompt", "text_g", "t5xxl", "clip_l", "text_l", "string", "value")
 _SEEDS = ("seed", "noise_seed", "value", "int")
 _MODELS = ("ckpt_name", "unet_name", "model_name")
-# A node whose output says nothing, whatever text goes in.
+# Nodes whose output is empty, whatever text goes in.
 _SILENT = frozenset({"ConditioningZeroOut"})
-# Of more samplers than this in one graph, the first ones are looked at.
+# If a graph has more samplers than this, only the first ones are examined.
 _MAX_SAMPLERS = 50
 
 
@@ -44,9 +44,9 @@ class _Node(NamedTuple):
 
 
 def of_comfy(graph: dict[str, Any]) -> Recipe | None:
-    """The recipe of a graph's first sampling; None without a node that samples.
+    """Return the recipe of a graph's first sampling, or None without a sampling node.
 
-    With several samplers it is the one that does not go on from another's result: those after it refine.
+    Of several samplers, this is the one that does not start from another's result; the later ones refine.
     """
     nodes = _nodes(graph)
     samplers = [node for node in nodes.values() if _samples(node)][:_MAX_SAMPLERS]
@@ -64,7 +64,7 @@ def of_comfy(graph: dict[str, Any]) -> Recipe | None:
             "negative_prompt": texts["negative"],
             "seed": _find(nodes, first, ("seed", "noise_seed", "noise"), _SEEDS, _any),
             "steps": _find(nodes, first, ("steps", "sigmas"), ("steps", "value", "int"), _not_model),
-            # FLUX has its guidance in the prompt's conditioning, and a CFG of 1 that means none.
+            # FLUX stores its guidance in the prompt's conditioning, and a CFG of 1 that means no guidance.
             "guidance": flux
             if flux is not None
             else _find(nodes, first, ("cfg", "guider"), ("cfg", "value", "float"), _not_model),
@@ -93,7 +93,7 @@ def _samples(node: _Node) -> bool:
 
 
 def _linked(nodes: dict[str, _Node], value: object) -> _Node | None:
-    """The node that an input is linked to; None when it is a value."""
+    """Return the node that an input is linked to, or None for a value."""
     if not isinstance(value, list) or len(value) != 2 or not isinstance(value[0], str | int):
         return None
     return nodes.get(str(value[0]))
@@ -110,7 +110,7 @@ def _not_model(name: str) -> bool:
 def _behind(
     nodes: dict[str, _Node], start: _Node, entries: tuple[str, ...], follow: Callable[[str], bool]
 ) -> Iterator[_Node]:
-    """The nodes behind some inputs of a node, nearest first, each once: a circle of links ends like any other."""
+    """Yield the nodes behind some inputs of a node, nearest first, each once, even with circular links."""
     waiting = deque(node for name in entries if (node := _linked(nodes, start.inputs.get(name))))
     seen = {start.id}
     while waiting:
@@ -130,7 +130,7 @@ def _find(
     names: tuple[str, ...],
     follow: Callable[[str], bool],
 ) -> object:
-    """The value of an input of the sampler itself, else the nearest one of these names behind it; None without."""
+    """Return an input value of the sampler, else the nearest with one of these names behind it, else None."""
     for name in entries:
         value = start.inputs.get(name)
         if value is not None and not isinstance(value, list | dict):
@@ -144,7 +144,7 @@ def _find(
 
 
 def _goes_on(nodes: dict[str, _Node], sampler: _Node) -> bool:
-    """Whether the sampler begins with what another one made."""
+    """Whether the sampler starts from another sampler's result."""
     behind = _behind(
         nodes, sampler, ("latent_image",), lambda name: name not in ("model", "positive", "negative")
     )
@@ -163,9 +163,9 @@ def _value(nodes: dict[str, _Node], node: _Node, name: str) -> object:
 
 
 def _texts(nodes: dict[str, _Node], sampler: _Node, side: str) -> str | None:
-    """The texts behind one side of a sampler, combined ones line by line; None without any.
+    """Return the texts behind one side of a sampler, combined ones line by line, or None.
 
-    A node with both sides (a ControlNet) leads on by the same side; behind a node with a text nothing is looked for.
+    Through a node with both sides (a ControlNet), follows the same side; stops at a node with a text.
     """
     found: dict[str, None] = {}
     other = "negative" if side == "positive" else "positive"
@@ -191,7 +191,7 @@ def _texts(nodes: dict[str, _Node], sampler: _Node, side: str) -> str | None:
 
 
 def _file_stem(value: object) -> str | None:
-    """`sub/folder/model.safetensors` without folders and ending."""
+    """Return `sub/folder/model.safetensors` without folders and extension."""
     if not isinstance(value, str):
         return None
     return value.replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[0] or None

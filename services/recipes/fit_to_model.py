@@ -1,8 +1,8 @@
-"""Fits a recipe to one of the studio's models: the values to request, and what had to change, in words.
+"""Fits a recipe to one of the studio's models: the values to request, and remarks on every change.
 
-Values outside a card's limits go to the nearest possible one. A size outside them becomes the preset of the same
-shape, else it is scaled into them, as a picture cut to the limits a side would have another shape. What has no nearest
-value (a scheduler or model that is not here, a seed that is too large) is left as it is. Each of it is said.
+Values outside a card's limits become the nearest possible one. A size outside them becomes the preset of the same
+shape, else it is scaled as a whole, because limiting each side separately would change the shape. Values without a
+nearest one (an unknown scheduler or model, a seed that is too large) are dropped. Each change gets a remark.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from services.catalogue.sizes import on_grid
 from services.recipes.recipe import Recipe
 from services.sentences import sentence, subject
 
-# Two shapes are the same when their ratios differ by less than what rounding to a grid does.
+# Two shapes are equal when their ratios differ by less than rounding to a grid can cause.
 _SAME_SHAPE = 0.02
 
 
 class Fitted(NamedTuple):
-    """What to ask `card` for; None where the recipe does not say it or the card cannot do it.
+    """The values to request from `card`; None where the recipe lacks a value or the card does not support it.
 
-    `remarks` are plain sentences, with texts of the file in them.
+    `remarks` are plain sentences that may contain texts from the file.
     """
 
     card: ModelCard
@@ -37,7 +37,7 @@ class Fitted(NamedTuple):
 
 
 def fit(recipe: Recipe, chosen: ModelCard, offered: Sequence[ModelCard]) -> Fitted:
-    """The recipe for the model it names where that is offered, else for the chosen one."""
+    """Return the recipe fitted to the model it names if that is offered, else to the chosen one."""
     remarks: list[str] = []
     card = _card(recipe, chosen, offered, remarks)
     fitted = Fitted(
@@ -122,7 +122,7 @@ def _size(recipe: Recipe, card: ModelCard, remarks: list[str]) -> tuple[int, int
 
 
 def nearest_size(width: int, height: int, card: ModelCard) -> tuple[int, int]:
-    """The size to ask `card` for when a picture of `width` x `height` is wanted, in pixels."""
+    """Return the size, in pixels, to request from `card` for a picture of `width` x `height`."""
     if all(card.min_px <= side <= card.max_px and side % card.grid_px == 0 for side in (width, height)):
         return width, height
     for size in card.sizes:

@@ -1,4 +1,4 @@
-"""How other programs write down how they made a picture; one function a program, None where it is not its form.
+"""Parsers for other programs' metadata; one function per program, None where the form does not match.
 
 | program | where | documented in |
 |---|---|---|
@@ -28,7 +28,7 @@ _SWITCH = re.compile(r"-([sSWHCA])\s*([\w.+]{1,40})")
 
 
 def of_a1111(text: str) -> Recipe | None:
-    """`parameters` as A1111 writes them: prompts above, `name: value` pairs in the last line."""
+    """Parse A1111's `parameters`: prompts first, `name: value` pairs in the last line."""
     found = from_a1111(text)
     if found is None:
         return None
@@ -45,7 +45,7 @@ def of_a1111(text: str) -> Recipe | None:
 
 
 def of_swarm(text: str) -> Recipe | None:
-    """SwarmUI's JSON; numbers may be written as text."""
+    """Parse SwarmUI's JSON; numbers may be written as text."""
     values = as_object(parse(text).get("sui_image_params"))
     if not values:
         return None
@@ -57,7 +57,7 @@ def of_swarm(text: str) -> Recipe | None:
 
 
 def of_invoke(text: str) -> Recipe | None:
-    """InvokeAI 3 and later. The model's name is `model_name` in 3, `name` from 4 on; FLUX has `guidance` alone."""
+    """Parse InvokeAI 3 and later. The model's name is `model_name` in 3, `name` from 4 on; FLUX has only `guidance`."""
     values = parse(text)
     if not values:
         return None
@@ -69,7 +69,7 @@ def of_invoke(text: str) -> Recipe | None:
 
 
 def of_invoke_2(text: str) -> Recipe | None:
-    """InvokeAI 2: everything under `image`; the prompt is a text, or a list of weighted ones."""
+    """Parse InvokeAI 2: everything is under `image`; the prompt is a text or a list of weighted texts."""
     values = parse(text)
     image = as_object(values.get("image"))
     if not image:
@@ -83,7 +83,7 @@ def of_invoke_2(text: str) -> Recipe | None:
 
 
 def of_dream(text: str) -> Recipe | None:
-    """The command line of InvokeAI's first versions: `"a cat [blurry]" -s 50 -S 7 -W 512 -H 512 -C 7.5 -A k_lms`."""
+    """Parse the command line of early InvokeAI: `"a cat [blurry]" -s 50 -S 7 -W 512 -H 512 -C 7.5 -A k_lms`."""
     quoted, mark, switches = text.strip().rpartition('" ')
     if not mark or not quoted.startswith('"'):
         return None
@@ -93,7 +93,7 @@ def of_dream(text: str) -> Recipe | None:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """The JSON object that `text` is; an empty one for anything else, however deep or large it pretends to be."""
+    """Return the JSON object in `text`, or an empty one for anything else, including excessive depth or size."""
     if not text.lstrip().startswith("{"):
         return {}
     try:
@@ -103,12 +103,12 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def _named(values: Mapping[str, object], **names: str) -> dict[str, object]:
-    """The values of a recipe's fields, each by the program's name for it where that is another one."""
+    """Return the values of a recipe's fields, looked up by the program's own names where they differ."""
     return {field: values.get(names.get(field, field)) for field in _FIELDS}
 
 
 def _without_brackets(prompt: object) -> dict[str, object]:
-    """InvokeAI 2 wrote what should not be in the picture into the prompt, in square brackets."""
+    """Split the prompt of InvokeAI 2, which put the negative prompt into it in square brackets."""
     if not isinstance(prompt, str):
         return {}
     negative = ", ".join(part.strip() for part in _NEGATIVE.findall(prompt))

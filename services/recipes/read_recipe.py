@@ -1,4 +1,4 @@
-"""From a picture file of any of the usual programs to its recipe."""
+"""Reads the recipe from a picture file of any common program."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ NOTHING_SAID = sentence("This picture does not say how it was made.")
 
 
 def read_recipe(file: bytes) -> Recipe:
-    """What a PNG, JPEG or WebP says about how it was made; see `foreign_metadata` for the forms.
+    """Return what a PNG, JPEG or WebP says about how it was made; see `foreign_formats` for the forms.
 
-    Where a file holds several, ours comes first and ComfyUI's graph last: the others are closer to what was asked for.
-    Pixels are never decoded, places (GPS) never read. Raises InvalidRequest, with a sentence to show, for a file that
-    is none of the three, broken or too large, and for one that says nothing.
+    Where a file has several forms, the studio's comes first and ComfyUI's graph last: the others are closer to the
+    request. Never decodes pixels or reads the location (GPS). Raises InvalidRequest, with a sentence to show, for a
+    file of another kind, broken or too large, or without any such data.
     """
     found = read_texts(file)
     comment = found.exif.comment or ""
@@ -59,12 +59,12 @@ def _comfy(text: str) -> Recipe | None:
 
 
 def _comfy_in_comment(text: str) -> Recipe | None:
-    """JPEG and WebP writers of ComfyUI's users put the graph and the workflow into one object."""
+    """Parse the JPEG and WebP form of ComfyUI's users, with graph and workflow in one object."""
     return of_comfy(as_object(parse(text).get("prompt")))
 
 
 def _in_exif(exif: ExifTexts) -> str | None:
-    """ComfyUI writes `prompt:` and the graph into a text tag: Model itself, Make or others the nodes of its users."""
+    """Return the graph that ComfyUI writes after `prompt:` into a text tag: Model, or another with custom nodes."""
     for text in exif.by_tag.values():
         mark, colon, graph = text.partition(":")
         if colon and mark.lower() == "prompt":

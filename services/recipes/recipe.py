@@ -1,4 +1,4 @@
-"""A recipe: what a picture's file says about how it was made, by whichever program, every value checked."""
+"""A recipe: a picture file's statements about how it was made, by any program, with every value checked."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from services.formats.png_metadata import SAMPLERS
 from services.records import Record
 from services.sentences import sentence, subject
 
-# Ten times what the form takes. A longer text is no prompt, and a page that shows it would be slow.
+# Ten times the form's limit. A longer text is no prompt and would slow down the page that shows it.
 MAX_TEXT_CHARACTERS = 20_000
-# Seeds of other programs have 64 bits; their sizes and steps stay far below this.
+# Other programs' seeds have 64 bits; their sizes and steps stay far below this.
 MAX_SEED = 2**64 - 1
 MAX_SIDE_PX = 65_535
 MAX_STEPS = 10_000
 MAX_GUIDANCE = 1_000.0
 MAX_NAME_CHARACTERS = 200
 
-# How others write the four schedulers that there are here, in lower case without anything but letters and digits.
+# Other programs' names for the studio's four schedulers, in lower case with only letters and digits.
 _SCHEDULERS = {
     **{re.sub(r"[^a-z0-9]", "", name): name for name in SAMPLERS},
     # InvokeAI 2's name for it.
     "keuler": "euler",
 }
-# Noise schedules that are the scheduler's own; with another one (Karras) it is another scheduler.
+# Noise schedules that are the scheduler's default; another one (Karras) makes it a different scheduler.
 _PLAIN_SCHEDULES = frozenset({"", "automatic", "normal"})
 _WHOLE = re.compile(r"[+-]?\d{1,20}(?:\.0{1,6})?")
 _BROKEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Recipe(Record):
-    """How a picture was made, as far as its file says; None where it does not.
+    """How a picture was made, as far as its file says; fields without a value are None.
 
-    `seed` has up to 64 bits, `width`/`height` are pixels. `sampler` is the sampling method as the file names it,
-    `scheduler` the studio's scheduler of the same name. `model` is the file's name for it. `source` is the program.
-    `drawn_over`: another picture, which the file does not hold, was the start.
+    `seed` has up to 64 bits, `width`/`height` are pixels. `sampler` is the sampling method as named in the file,
+    `scheduler` the studio's matching scheduler, `model` the name in the file, and `source` the program.
+    `drawn_over`: the start was another picture, which the file does not contain.
     """
 
     source: str
@@ -56,15 +56,15 @@ class Recipe(Record):
 
     @property
     def empty(self) -> bool:
-        """Whether it says nothing but where it comes from."""
+        """Whether it has nothing but its source."""
         return all(value in (None, "") for field, value in self if field not in ("source", "drawn_over"))
 
 
 def recipe(source: str, values: Mapping[str, object], *, schedule: object = None) -> Recipe:
-    """A recipe of values as they stand in a file: of any type, any size, or missing.
+    """Return a recipe built from raw file values: of any type, any size, or missing.
 
-    `values` has the fields' names; `schedule` is the noise schedule where a program names it apart. A value that is
-    not what its field holds counts as missing. Raises InvalidRequest for a prompt that is too long to be one.
+    `values` uses the field names; `schedule` is the noise schedule if the program names it separately. A value of
+    the wrong kind counts as missing. Raises InvalidRequest for a text that is too long to be a prompt.
     """
     sampler = _with_schedule(name(values.get("sampler")), name(schedule))
     return Recipe(
@@ -84,7 +84,7 @@ def recipe(source: str, values: Mapping[str, object], *, schedule: object = None
 
 
 def whole(value: object, lowest: int, highest: int) -> int | None:
-    """A whole number within the bounds, also where it is written as text or as 7.0; None for anything else."""
+    """Return a whole number within the bounds, also from text or 7.0, or None for anything else."""
     if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
         value = int(value.strip().partition(".")[0])
     if isinstance(value, float) and math.isfinite(value) and value == int(value):
@@ -95,7 +95,7 @@ def whole(value: object, lowest: int, highest: int) -> int | None:
 
 
 def name(value: object) -> str | None:
-    """A short text on one line, cut at MAX_NAME_CHARACTERS; None for anything else and for nothing."""
+    """Return a short one-line text, cut at MAX_NAME_CHARACTERS, or None for anything else or an empty one."""
     if not isinstance(value, str):
         return None
     return (
@@ -112,12 +112,12 @@ def _number(value: object, lowest: float, highest: float) -> float | None:
             return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    # Compared before it is a float: a whole number can be too large for one. NaN is within no bounds.
+    # Compared before conversion: an integer can be too large for a float. NaN is outside all bounds.
     return float(value) if lowest <= value <= highest else None
 
 
 def _text(value: object, param: str) -> str | None:
-    """Line ends as here; what no prompt can hold (controls, half characters) as U+FFFD, which can be seen."""
+    """Normalize line ends; replace what no prompt can contain (controls, lone surrogates) with a visible U+FFFD."""
     if not isinstance(value, str):
         return None
     if len(value) > MAX_TEXT_CHARACTERS:
@@ -146,5 +146,5 @@ def _scheduler(sampler: str | None) -> str | None:
 
 
 def as_object(value: Any) -> dict[str, Any]:
-    """`value` if it is a JSON object, else an empty one."""
+    """Return `value` if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}

@@ -1,4 +1,4 @@
-"""The frozen types that cross layers: users, requests, jobs, pictures, endpoints, pages of them."""
+"""The immutable types shared by all layers: users, requests, jobs, pictures, endpoints, and pages of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all records are: immutable, strict; and a page of a list of them."""
+"""The base of all records, immutable and strict, and a page of a list of them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 class Record(BaseModel):
-    """Base of all records: immutable, unknown fields refused."""
+    """Base of all records: immutable, rejects unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Page(BaseModel, Generic[T]):
-    """A page of a newest-first list. `next` is the opaque cursor of the following page, None at the end."""
+    """A page of a newest-first list. `next` is the opaque cursor of the next page, None at the end."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""What an endpoint is doing."""
+"""The state of an endpoint."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class EndpointState(StrEnum):
 
 
 class EndpointInfo(Record):
-    """What the endpoint of a model is doing, as of `read_at`."""
+    """The state of a model's endpoint as of `read_at`."""
 
     model: str
     state: EndpointState

@@ -1,4 +1,4 @@
-"""Stored pictures, and the albums they are gathered in."""
+"""Stored pictures and albums."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from services.records.base import Record
 class Image(Record):
     """One stored picture. `id` is `<job>-<n>`; `sha256` is of the stored PNG's bytes.
 
-    `rating` is 1 to 5, 0 for none; `tags` are sorted; `albums` are ids; `color` is the one that most of it has
-    (`#rrggbb`), None where nobody looked; `trashed_at` is None outside the trash.
+    `rating` is 1 to 5, 0 for none; `tags` are sorted; `albums` are ids; `color` is the dominant color (`#rrggbb`),
+    None if not computed; `trashed_at` is None outside the trash.
     """
 
     id: str
@@ -37,7 +37,7 @@ class Image(Record):
 
 
 class Album(Record):
-    """A name that pictures are gathered under. `cover` is the id of the one that was chosen to stand for it."""
+    """A named group of pictures. `cover` is the id of the picture chosen to represent it."""
 
     id: str
     name: str

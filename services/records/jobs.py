@@ -1,4 +1,4 @@
-"""A job, from its estimate to its end, and as an open page shows it."""
+"""A job from estimate to end, and as an open page shows it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class JobStatus(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """True for a state that is written once and never left."""
+        """True for a final state, which is written once and never changes."""
         return self in TERMINAL
 
 
@@ -28,19 +28,19 @@ TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED,
 
 
 class JobFailure(Record):
-    """Why a job did not succeed: a stable code and a sentence for people."""
+    """Why a job did not succeed: a stable code and a sentence for the user."""
 
     code: str
     message: str
 
 
 class Estimate(Record):
-    """Price and time of a job before it runs. `cold_start_s` is how long the endpoint takes to wake, 0 when warm:
-    half of its last wakes took so long or less, and nine in ten `cold_start_p90_s` (None until there were enough).
+    """Price and time of a job before it runs. `cold_start_s` is the endpoint's median wake time (0 when warm), and
+    `cold_start_p90_s` its 90th percentile (None until there are enough wakes).
 
-    `cost_usd` is what will be charged: the model's own seconds, `run_s`. `at_most_usd` is what is reserved, and the
-    most that will be charged. `wake_usd` is this job's share of what waking costs the studio's account; nobody is
-    charged for it. `beyond_s` is what comes on top of the model's seconds: the way there, storing the pictures.
+    `cost_usd` is the expected charge, for the model's own seconds, `run_s`. `at_most_usd` is the amount reserved and
+    the highest possible charge. `wake_usd` is this job's share of the studio's cost of waking; no user is charged
+    for it. `beyond_s` is the time in addition to the model's seconds: transfer, storing the pictures.
     """
 
     cost_usd: float
@@ -53,12 +53,12 @@ class Estimate(Record):
 
     @property
     def total_s(self) -> float:
-        """Seconds from being handed to the endpoint until the pictures are stored."""
+        """Seconds from passing the job to the endpoint until the pictures are stored."""
         return self.cold_start_s + self.run_s + self.beyond_s
 
 
 class Timings(Record):
-    """Where the time of a finished job went, in seconds, as the container measured it."""
+    """How a finished job's time was spent, in seconds, as measured by the container."""
 
     queue_s: float = 0.0
     load_s: float = 0.0
@@ -71,7 +71,7 @@ class Timings(Record):
 
 
 class Provenance(Record):
-    """What drew a job's pictures, as the container said: the hash of its weights, its device, its libraries."""
+    """What drew a job's pictures, as reported by the container: hash of the weights, device, libraries."""
 
     revision: str
     device: str = ""
@@ -79,7 +79,7 @@ class Provenance(Record):
 
 
 class Hint(Record):
-    """Beside pictures of a prompt the model does not know: what it can draw that comes nearest, nearest first.
+    """For a prompt unknown to the model: the nearest subjects it can draw, nearest first.
 
     `likeness` is from 0 to 1.
     """
@@ -89,7 +89,7 @@ class Hint(Record):
 
 
 class Withheld(Record):
-    """A picture that the output check kept back: the n-th of its job. `score` (0 to 1) is for admins only."""
+    """A picture withheld by the output check: the n-th of its job. `score` (0 to 1) is for admins only."""
 
     n: int
     seed: int
@@ -98,7 +98,7 @@ class Withheld(Record):
 
 
 class Line(StrEnum):
-    """Where an open job stands: ready to run, held back until its model is awake, or with the endpoint."""
+    """An open job's place: ready to run, held until its model is awake, or with the endpoint."""
 
     READY = "ready"
     HELD = "held"
@@ -106,18 +106,18 @@ class Line(StrEnum):
 
 
 class Ticket(Record):
-    """What a job saw as it came into its endpoint's line: how many waited, and how many had left the line so far."""
+    """A job's view of its endpoint's line on joining it: how many waited, and how many had left so far."""
 
     waiting: int
     left: int
 
 
 class Job(Record):
-    """One request of one user and what became of it. `cost_usd` is None until it is settled (0.0 when refunded).
+    """One request of one user and its result. `cost_usd` is None until settled (0.0 when refunded).
 
-    `endpoint` is the one whose queue it is in, `line` where it stands there (None once it has ended). With `run_by` it
-    waits for its model to be awake, and until then at the latest. On drafts `finals` says by number of
-    the picture which job drew it in full last, or does; on that job `final_of` is the job of drafts.
+    `endpoint` is the one it is queued for, `line` its place there (None once ended). With `run_by` it waits for its
+    model to be awake, but no longer than that time. On drafts, `finals` maps a picture's number to the latest job
+    that draws it in full; on such a job, `final_of` is the job of drafts.
     """
 
     id: str
@@ -150,29 +150,29 @@ class Job(Record):
     ticket: Ticket | None = None
 
     def waits_for_the_model(self, now: datetime) -> bool:
-        """True while it is held back until somebody else's job wakes the model."""
+        """True while it is held until another job wakes the model."""
         return self.status is JobStatus.QUEUED and self.run_by is not None and self.run_by > now
 
     @property
     def took_s(self) -> float | None:
-        """Seconds from being handed to the endpoint until the pictures were stored, without what it waited for
-        others in the container; None for what has not succeeded."""
+        """Seconds from passing the job to the endpoint until the pictures were stored, without the wait for other jobs
+        in the container; None for a job that has not succeeded."""
         if self.status is not JobStatus.SUCCEEDED or self.invoked_at is None or self.completed_at is None:
             return None
         queue_s = self.timings.queue_s if self.timings else 0.0
         return max(0.0, (self.completed_at - self.invoked_at).total_seconds() - queue_s)
 
 
-# Up to this place in line a waiting job's place is exact.
+# Up to this number, a waiting job's place in line is exact.
 EXACT_PLACES = 100
 
 
 class LiveJob(Record):
-    """A job as an open page shows it: the record, and what the container reports about the running one.
+    """A job as an open page shows it: the record, plus the container's report on a running job.
 
-    `step`/`steps` are None until the model runs; `queue_position` is 1 for the next one to be handed to the endpoint
-    and None once it was; up to 100 it is exact, beyond that rounded. `ahead` is
-    how many jobs the endpoint has before it; `eta_s` is seconds left, including theirs.
+    `step`/`steps` are None until the model runs; `queue_position` is 1 for the next job to go to the endpoint and
+    None after that; it is exact up to 100 and rounded beyond. `ahead` is the number of jobs that the endpoint has
+    before this one; `eta_s` is the seconds left, including those jobs.
     """
 
     job: Job

@@ -1,4 +1,4 @@
-"""Who uses the studio, what they have used, and what was erased for them."""
+"""Users, their usage, and receipts of their erasures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Role(StrEnum):
 
 
 class User(Record):
-    """Who is asking. `id` is 32 hex digits."""
+    """The user making a request. `id` is 32 hex digits."""
 
     id: str
     email: str
@@ -23,7 +23,7 @@ class User(Record):
 
 
 class Usage(Record):
-    """What a user has used against the limits. Images per UTC day, dollars per UTC month, reserved ones included."""
+    """A user's usage counted against the limits: images per UTC day, dollars per UTC month, including reserved ones."""
 
     images_today: int
     daily_images: int
@@ -35,7 +35,7 @@ class Usage(Record):
 
 class ErasureReceipt(Record):
     """What was erased, verified by listing again. `texts` are lists, templates and starred prompts; `shares` are
-    links that showed a picture to anybody."""
+    links that showed a picture to anyone."""
 
     jobs: int
     images: int

@@ -1,4 +1,4 @@
-"""What a maker asks for, before and after the model's card has filled it in."""
+"""A maker's request, before and after the model's card has completed it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.records.base import Record
 
 
 class Fit(StrEnum):
-    """How a picture comes into another shape: cut around its middle, with white bars, or pulled into it."""
+    """How to fit a picture to another shape: crop around the center, pad with white bars, or stretch."""
 
     CROP = "crop"
     PAD = "pad"
@@ -18,9 +18,9 @@ class Fit(StrEnum):
 
 
 class Source(Record):
-    """A stored picture to draw over: the id of an upload, of a picture, or of a job that was drawn over one.
+    """A stored picture to draw over: the id of an upload, of a picture, or of a job that drew over one.
 
-    `mask` is the id of a stored mask, or of the job whose mask it is; white areas are redrawn.
+    `mask` is the id of a stored mask or of the job with that mask; white areas are redrawn.
     """
 
     id: str
@@ -29,14 +29,14 @@ class Source(Record):
 
 
 class When(StrEnum):
-    """When a job may run: at once, waking its model if need be, or when the model is awake anyway."""
+    """When a job may run: at once, waking its model if needed, or once the model is awake anyway."""
 
     NOW = "now"
     WARM = "warm"
 
 
 class Draft(Record):
-    """On a job of drafts: what its finals are to be drawn with, and which drafts belong together (one press).
+    """On a job of drafts: the settings for its finals, and which drafts belong together (one press).
 
     The job is the `part`-th (from 0) of the `parts` jobs of its press.
     """
@@ -49,13 +49,13 @@ class Draft(Record):
 
 
 class JobRequest(Record):
-    """What a maker asks for, before the model's card has been consulted. Only the prompt is needed.
+    """A maker's request before the model's card has been consulted. Only the prompt is required.
 
     Values are deliberately loose here (`catalogue.resolve` checks them against the card and says what to
-    change); `seed` None means random. `image` and `mask` are picture files: the first is drawn over, where the second
-    is white or everywhere. `source` stands for both when they are stored already. `when` WARM
-    waits for the model to be awake, `within_s` seconds at most (None: the default). `draft` is set on drafts,
-    `final_of` (a job of drafts) on what is drawn of them in full.
+    change); `seed` None means random. `image` and `mask` are picture files: the image is drawn over where the mask is
+    white, or everywhere without one. `source` replaces both when they are already stored. `when` WARM
+    waits for the model to be awake, at most `within_s` seconds (None: the default). `draft` is set on drafts,
+    `final_of` (a job of drafts) on jobs that draw them in full.
     """
 
     prompt: str
@@ -91,9 +91,9 @@ class Task(StrEnum):
 
 
 class JobSpec(Record):
-    """A request with every value resolved: what is really run. `width`/`height` in pixels, `seed` uint32.
+    """A request with every value resolved, as it will run. `width`/`height` in pixels, `seed` uint32.
 
-    The pictures that came with it lie in the inputs bucket; here are their hashes, None where there is none.
+    The request's pictures are in the inputs bucket; this has their hashes, None for a missing one.
     """
 
     prompt: str
@@ -114,22 +114,22 @@ class JobSpec(Record):
 
     @property
     def task(self) -> Task:
-        """What is asked for, by the pictures that came along."""
+        """The task, derived from the request's pictures."""
         if self.image_sha256 is None:
             return Task.TEXT_TO_IMAGE
         return Task.IMAGE_TO_IMAGE if self.mask_sha256 is None else Task.INPAINTING
 
     def request(self) -> JobRequest:
-        """What asks for the same again, every value fixed, but for what was drawn over: that is not in it."""
+        """Return a request for the same with every value fixed, except for source pictures, which it does not hold."""
         both = JobRequest.model_fields.keys() & type(self).model_fields.keys()
         return JobRequest(**{name: getattr(self, name) for name in both})
 
     @property
     def steps_to_draw(self) -> int:
-        """Steps that are really made: drawing over a picture enters the schedule in the middle."""
+        """The steps actually run: drawing over a picture starts in the middle of the schedule."""
         return self.steps if self.strength is None else steps_over(self.steps, self.strength)
 
 
 def steps_over(steps: int, strength: float) -> int:
-    """How many of `steps` are made over a picture at that strength, as the container counts them."""
+    """Return how many of `steps` run over a picture at that strength, as the container counts them."""
     return max(1, int(steps * strength + 1e-6))

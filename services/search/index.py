@@ -1,8 +1,8 @@
-"""The search index of each user: segments in S3, and the head in the table that says which of them count.
+"""The search index of each user: segments in S3, and a head in the table that lists the current ones.
 
-A fold takes the notes of changes over into a new segment. It merges the younger segments that are not much larger, so
-that there are few, and each row is rewritten only a few times in its life. The head moves by a conditional write:
-of two folds at once one counts. A crash leaves objects that no head names; they go with the next fold that cleans up.
+A fold moves the notes of changes into a new segment. It also merges younger segments that are not much larger, so that
+there are few, and each row is rewritten only a few times. The head changes by a conditional write, so of two concurrent
+folds only one takes effect. A crash leaves objects that no head lists; the next fold that cleans up erases them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HEAD_ROUNDS = 5
 
 
 class SearchIndex:
-    """The indexes of all users. `on_erased` hears of pictures that were erased, by user; more than once, maybe."""
+    """The indexes of all users. `on_erased` receives erased pictures by user, possibly more than once."""
 
     def __init__(
         self,
@@ -42,19 +42,19 @@ class SearchIndex:
         self._on_erased = on_erased
 
     def notes(self, user_id: str) -> tuple[ChangeNote, ...]:
-        """The changes that are not in the index yet; to be read before the head. One AWS call."""
+        """Return the changes not yet in the index; read them before the head. One AWS call."""
         return self._notes.of(user_id)
 
     def look_again(self, user_id: str, image_ids: Iterable[str]) -> None:
-        """Has the next fold look at these pictures' records. One AWS call."""
+        """Makes the next fold read these pictures' records again. One AWS call."""
         self._notes.add(user_id, image_ids)
 
     def head(self, user_id: str) -> Head:
-        """What the index is now, strongly consistent. One AWS call."""
+        """Return the current head, strongly consistent. One AWS call."""
         return self._heads.get(user_id)
 
     def load(self, segments: Iterable[Segment]) -> Changes:
-        """What the segments say, the later ones over the earlier. One AWS call each. Raises SegmentBroken."""
+        """Return the segments' content, later ones taking precedence. One AWS call each. Raises SegmentBroken."""
         found: Changes = {}
         for segment in segments:
             try:
@@ -67,7 +67,7 @@ class SearchIndex:
         return found
 
     def changed(self, user_id: str, notes: Iterable[ChangeNote]) -> Changes:
-        """The pictures that notes speak of, as their records are now. One AWS call for each hundred."""
+        """Return the current state of the pictures named in the notes. One AWS call per hundred."""
         ids = dict.fromkeys(image_id for note in notes for image_id in note.image_ids)
         places = find_places(user_id, list(ids))
         found = self._images.visible(places)
@@ -78,9 +78,9 @@ class SearchIndex:
         return rows
 
     def fold_due(self) -> int:
-        """Folds the notes of the users who have some that are due; returns how many users. One AWS call for none.
+        """Folds the notes of all users with due ones; returns the number of users. One AWS call if there are none.
 
-        A user's trouble is logged, and the others' go on.
+        A failure for one user is logged and does not stop the others.
         """
         folded = 0
         for user_id in self._notes.due_users():
@@ -91,10 +91,10 @@ class SearchIndex:
         return folded
 
     def fold(self, user_id: str, *, anew: bool = False) -> bool:
-        """Takes the user's notes over into the index; False when another fold was faster, which is no harm.
+        """Folds the user's notes into the index; False when a concurrent fold came first, which is harmless.
 
-        Rebuilt from the records when it is asked for, when there is no index, and when a segment is missing or
-        broken. About seven AWS calls; anew one for each 1,000 pictures more.
+        Rebuilds the index from the records on request (`anew`), when there is no index, and when a segment is missing
+        or broken. About seven AWS calls; a rebuild takes one more per 1,000 pictures.
         """
         notes = self.notes(user_id)
         head = self.head(user_id)
@@ -103,7 +103,7 @@ class SearchIndex:
             return True
         if not anew:
             changes = self.changed(user_id, notes)
-            # What is erased must not stay in any segment.
+            # Erased pictures must not stay in any segment.
             keep = 0 if any(note.erased for note in notes) else _kept(head.segments, len(changes))
             try:
                 changes = self.load(head.segments[keep:]) | changes
@@ -129,7 +129,7 @@ class SearchIndex:
         return changes
 
     def _write(self, user_id: str, head: Head, keep: int, changes: Changes) -> bool:
-        """Puts the new segment and moves the head to it; what it replaces is erased."""
+        """Stores the new segment, points the head to it and erases the replaced segments."""
         version, token = head.version + 1, keys.new_id()
         segments = head.segments[:keep]
         mine: tuple[Segment, ...] = ()
@@ -147,7 +147,7 @@ class SearchIndex:
         return True
 
     def _clean(self, user_id: str, version: int, named: set[str]) -> None:
-        """Erases what crashed folds left. A fold that goes on after this one writes under a later version."""
+        """Erases objects left by crashed folds. A fold still running after this one writes under a later version."""
         left = [
             key
             for key in self._objects.keys(keys.search_prefix(user_id))
@@ -160,10 +160,10 @@ class SearchIndex:
             self._objects.erase(key)
 
     def forget(self, user_id: str) -> int:
-        """Erases the user's index with everything in it; the next search rebuilds it from the records.
+        """Erases the user's whole index; the next search rebuilds it from the records.
 
-        Returns how many objects went. A fold that is under way now no longer counts, and a note has the worker look
-        once more for what a crashed one left. Raises Unavailable when others keep moving the head.
+        Returns the number of erased objects. Invalidates a fold in progress, and a note makes the worker check
+        again for what a crashed one left. Raises Unavailable when others keep moving the head.
         """
         for _ in range(HEAD_ROUNDS):
             head = self.head(user_id)
@@ -175,7 +175,7 @@ class SearchIndex:
 
 
 def _kept(segments: Sequence[Segment], rows: int) -> int:
-    """How many of the older segments stay as they are when so many rows are added: each is twice what follows."""
+    """Return how many of the older segments to keep when adding rows: each is twice the size of what follows."""
     keep = len(segments)
     while keep and segments[keep - 1].rows <= 2 * rows:
         keep -= 1

@@ -1,4 +1,4 @@
-"""What the studio keeps of a person in the search index: the words of their pictures, which the records have too."""
+"""Registers the search index for erasure: it holds words of a person's pictures, which are also in the records."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from services.store.kept_data import Erased, ErasureSteps, KeptData
 
 
 class KeptSearchIndex(KeptData):
-    """The index's segments. One job's words leave it by the note that is written with its pictures' records."""
+    """The index's segments. The note written with a job's picture records removes that job's words."""
 
     def __init__(self, index: SearchIndex) -> None:
         self._index = index
 
     def begin_erasing(self, user_id: str) -> ErasureSteps:
-        """The whole index. Register it after the pictures: the next search rebuilds it from what records there are."""
+        """Erases the whole index. Register it after the pictures: the next search rebuilds it from the records left."""
         return ErasureSteps(records=lambda: Erased(objects=self._index.forget(user_id)))

@@ -1,4 +1,4 @@
-"""What a process keeps in memory of one user's pictures, so that the same question is not worked out twice."""
+"""A process's in-memory cache of one user's pictures, so that repeated queries are cheap."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from services.search.rows import Changes
 from services.search.sqlite_table import Hit, SearchTable
 from services.store.search_heads import Segment
 
-# Pages that were found last, by their questions.
+# The most recently found pages, by query.
 MOST_PAGES = 32
-# Pictures that were shown last: two pages of the gallery, about 2 kB each.
+# The most recently shown pictures: two pages of the gallery, about 2 kB each.
 MOST_IMAGES = 120
-# So long at most a record may be changed past the studio, by hand in the table, and be shown as it was.
+# If a record is changed outside the studio, by hand in the table, the old one may be shown for this long at most.
 IMAGE_MAX_AGE_S = 30.0
 
 Place = tuple[int, str]
@@ -26,9 +26,9 @@ Page = tuple[int, int, tuple[Hit, ...]]
 
 
 class SearchMemory:
-    """One user's pictures as this process knows them. Whoever uses it holds `lock`.
+    """One user's pictures as cached in this process. Callers must hold `lock`.
 
-    `moment` counts the changes that were taken over: what was read beside the table at another moment is not kept.
+    `moment` counts the applied changes: records read at an earlier moment are not kept.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class SearchMemory:
         self._images: OrderedDict[str, tuple[Image, float]] = OrderedDict()
 
     def start_over(self) -> None:
-        """Forgets everything."""
+        """Clears everything."""
         self.table.close()
         self.table = SearchTable()
         self.applied, self.version, self.seen, self.rows, self.facets = (), 0, frozenset(), 0, None
@@ -54,7 +54,7 @@ class SearchMemory:
         self._images.clear()
 
     def apply(self, changes: Changes) -> None:
-        """Takes over what changed; what was worked out or shown of it before no longer counts."""
+        """Applies changes and drops cached results and pictures that they affect."""
         if not changes:
             return
         self.table.apply(changes)
@@ -66,7 +66,7 @@ class SearchMemory:
             self._images.pop(sk, None)
 
     def page(self, query: PictureQuery, *, limit: int, after: Place | None) -> Page:
-        """The number of all pictures of the query, of those before the page, and the first `limit` on it."""
+        """Return the number of all matching pictures, the number before the page, and its first `limit` pictures."""
         key = (query, limit, after)
         if (known := self._pages.get(key)) is not None:
             self._pages.move_to_end(key)
@@ -80,14 +80,14 @@ class SearchMemory:
         return page
 
     def images(self, places: Iterable[str]) -> dict[str, Image]:
-        """Those of the pictures whose records were read a short while ago and have not changed since, by place."""
+        """Return the pictures whose records were read recently and have not changed since, by place."""
         since = time.monotonic() - IMAGE_MAX_AGE_S
         return {sk: known[0] for sk in places if (known := self._images.get(sk)) and known[1] > since}
 
     def keep(self, images: Mapping[str, Image], *, read_at: float, moment: int) -> None:
-        """Keeps pictures, by place, whose records were read at `read_at` (monotonic) for the state of `moment`.
+        """Caches pictures, by place, whose records were read at `read_at` (monotonic) for the state of `moment`.
 
-        Nothing when something has changed since: the records may have been read before it.
+        Does nothing if something has changed since, because the records may be older than the change.
         """
         if moment != self.moment:
             return
@@ -98,6 +98,6 @@ class SearchMemory:
             self._images.popitem(last=False)
 
     def forget_images(self) -> None:
-        """Lets go of the pictures when all of them are too old to be shown; for who does not hold the lock."""
+        """Drops the pictures when all of them are too old to be shown; safe without holding the lock."""
         if self._images and time.monotonic() - self.fresh_at > IMAGE_MAX_AGE_S:
             self._images = OrderedDict()

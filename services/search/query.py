@@ -1,4 +1,4 @@
-"""What a search asks for: the words typed into its box, taken apart as the index takes texts apart, and the filters."""
+"""A search query: the typed words, split as the index splits texts, and the filters."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Sort = Literal["newest", "oldest", "rating"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
 LONGEST_SEARCH = 200
 MOST_TERMS = 16
-# Vowel points and accents that people leave out when they type, and what only chooses the form of an emoji; marks that
+# Vowel points and accents that people omit when typing, and variation selectors of emoji; marks that
 # make another letter (kana, Indic) stay.
 _POINTS = re.compile("[\u0300-\u036f\u0591-\u05c7\u064b-\u0652\u0670\ufe00-\ufe0f]")
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _TERM = re.compile(r'(-?)(?:"([^"]*)(?:"|$)|(\S+))')
-# Scripts written without spaces between words, and Korean, whose particles hang on words: found by any part.
+# Scripts written without spaces, and Korean, whose particles are attached to words: any part of a word matches.
 _WITHOUT_SPACES = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -32,9 +32,9 @@ _WITHOUT_SPACES = re.compile(
 
 @dataclass(frozen=True)
 class Term:
-    """One thing that is looked for: words in a row. The last one may go on, unless it is to be `exact`.
+    """One search term: consecutive words. The last one matches as a prefix unless `exact`.
 
-    Not `wanted` means that a picture must not have it.
+    Not `wanted` means that a picture must not contain it.
     """
 
     words: tuple[str, ...]
@@ -44,10 +44,10 @@ class Term:
 
 @dataclass(frozen=True)
 class PictureQuery:
-    """Which of the user's pictures are looked for, and their order; the defaults let every picture through.
+    """A filter and order for the user's pictures; the defaults match every picture.
 
-    `text` is what was typed: words that begin so, all of them, in prompt, tags and model; "some words" in a row, -word
-    for what must not be there. `since` and `until` are UTC days, both included; `album` is an album's id.
+    `text` is what was typed: word prefixes that must all occur in prompt, tags or model; "some words" in a row; -word
+    to exclude. `since` and `until` are UTC days, both inclusive; `album` is an album's id.
     """
 
     text: str = ""
@@ -61,7 +61,7 @@ class PictureQuery:
     sort: Sort = "newest"
 
     def terms(self) -> tuple[Term, ...]:
-        """The text taken apart. Raises InvalidRequest (param "text") for one that is too long."""
+        """Return the parsed text. Raises InvalidRequest (param "text") for one that is too long."""
         if len(self.text) > LONGEST_SEARCH:
             raise InvalidRequest(
                 sentence(
@@ -84,7 +84,7 @@ class PictureQuery:
         return found
 
     def check(self) -> None:
-        """Raises InvalidRequest for what no search can mean."""
+        """Raises InvalidRequest for an invalid query."""
         self.terms()
         if not 0 <= self.rating <= HIGHEST_RATING:
             raise InvalidRequest(sentence("The rating is 0 to {most}.", most=HIGHEST_RATING), param="rating")
@@ -98,7 +98,7 @@ class PictureQuery:
 
 @dataclass(frozen=True)
 class Found:
-    """A page of what was found. `before` pictures come before it, of `total`; `next` is the cursor of the rest."""
+    """A page of results. `before` of `total` pictures come before it; `next` is the cursor of the next page."""
 
     items: tuple[Image, ...]
     total: int
@@ -108,7 +108,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Shelf:
-    """How many pictures an album holds, and the id of the newest of them."""
+    """The number of pictures in an album, and the id of the newest one."""
 
     count: int
     newest: str
@@ -116,7 +116,7 @@ class Shelf:
 
 @dataclass(frozen=True)
 class Facets:
-    """What a user's pictures can be looked for by: numbers of pictures by tag and by model, in order of the names;
+    """Filter values with counts: numbers of pictures by tag and by model, in order of the names;
     albums by id."""
 
     total: int = 0
@@ -126,9 +126,9 @@ class Facets:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text as they are compared: without case, accents and punctuation.
+    """Return the words of a text normalized for comparison: without case, accents and punctuation.
 
-    What is written without spaces gives one word a character, and so do signs and emoji.
+    Text written without spaces gives one word per character, and so do signs and emoji.
     """
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())

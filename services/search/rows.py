@@ -1,4 +1,4 @@
-"""What the search knows of a picture, and how it lies in a segment: one line of JSON a picture, compressed."""
+"""A picture's row in the search index, and its form in a segment: one line of JSON per picture, compressed."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from services.errors import StudioError
 from services.records import Image
 from services.store import keys
 
-# The studio writes no larger segment, unpacked: a million pictures with long prompts have a quarter of this many
-# bytes.
+# The studio writes no larger segment, uncompressed: a million pictures with long prompts take a quarter of this.
 MOST_UNPACKED_BYTES = 2 * 1024**3
 
 
 class SegmentBroken(StudioError):
-    """A segment is not what was written: the index is rebuilt from the records."""
+    """A segment has invalid content; the index is rebuilt from the records."""
 
     code = "segment_broken"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One visible picture. `sk` is its place in the order of pictures, `made_ms` in milliseconds since 1970."""
+    """One visible picture. `sk` is its sort key, `made_ms` in milliseconds since 1970."""
 
     sk: str
     made_ms: int
@@ -39,18 +38,18 @@ class Row:
     size_bytes: int
 
 
-# What a segment says of pictures by their place; None: it is no longer there.
+# A segment's rows by sort key; None for a picture that no longer exists.
 Changes = dict[str, Row | None]
 
 
 def place_of(image_id: str) -> str | None:
-    """A picture's place in the order; None for a malformed id."""
+    """Return a picture's sort key, or None for a malformed id."""
     parts = keys.split_image_id(image_id)
     return f"{parts[0]}#{parts[1]}" if parts else None
 
 
 def row_of(image: Image) -> Row:
-    """What the search knows of a visible picture."""
+    """Return the index row of a visible picture."""
     return Row(
         sk=f"{image.job_id}#{image.n}",
         made_ms=round(image.created_at.timestamp() * 1000),
@@ -65,13 +64,13 @@ def row_of(image: Image) -> Row:
 
 
 def pack(changes: Changes) -> bytes:
-    """The bytes of a segment; the same changes give the same bytes."""
+    """Return the bytes of a segment; deterministic."""
     lines = (json.dumps(_line(sk, changes[sk]), separators=(",", ":")) for sk in sorted(changes))
     return gzip.compress("\n".join(lines).encode(), compresslevel=5, mtime=0)
 
 
 def unpack(data: bytes) -> Changes:
-    """What a segment says. Raises SegmentBroken."""
+    """Return a segment's content. Raises SegmentBroken."""
     try:
         unpacker = zlib.decompressobj(wbits=31)
         text = unpacker.decompress(data, MOST_UNPACKED_BYTES)

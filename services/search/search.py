@@ -1,4 +1,4 @@
-"""Searching a user's pictures: the index of S3 read once and kept in memory, brought up to date before each answer."""
+"""Searches a user's pictures, with the index from S3 cached in memory and updated before each answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from services.store import keys
 from services.store.images import ImageStore, Place
 from services.store.search_heads import Head
 
-# All users' pictures together that a process keeps ready: about 400 bytes each.
+# Rows cached per process for all users together: about 400 bytes each.
 MOST_ROWS_KEPT = 500_000
 CATCH_UP_ROUNDS = 4
 MOST_OF_ALBUM = 10_000
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class Search:
-    """Finds pictures of a user; every answer knows all changes that were finished before it was asked for."""
+    """Finds a user's pictures; every answer includes all changes completed before the call."""
 
     def __init__(self, images: ImageStore, index: SearchIndex) -> None:
         self._images = images
@@ -41,10 +41,10 @@ class Search:
         self._kept: OrderedDict[str, SearchMemory] = OrderedDict()
 
     def find(self, user: User, query: PictureQuery, *, limit: int = 60, after: str | None = None) -> Found:
-        """A page of what the query lets through, with the number of all.
+        """Return a page of matching pictures and the total number.
 
-        Three AWS calls, two when the same pictures were shown a short while ago, more when the index or pictures
-        changed. Raises InvalidRequest for a query or a cursor that means nothing.
+        Three AWS calls, two when the same pictures were shown recently, more when the index or pictures changed.
+        Raises InvalidRequest for an invalid query or cursor.
         """
         query.check()
         place = _read_cursor(after) if after else None
@@ -67,7 +67,7 @@ class Search:
     def _read(
         self, user_id: str, kept: SearchMemory, missing: list[str], images: dict[str, Image], moment: int
     ) -> int:
-        """Adds pictures to `images` from their records; returns how many are no longer there. One AWS call for some."""
+        """Adds pictures to `images` from their records; returns how many no longer exist. At most one AWS call."""
         if not missing:
             return 0
         read_at = time.monotonic()
@@ -78,12 +78,12 @@ class Search:
             kept.keep(read, read_at=read_at, moment=moment)
         images |= read
         if lost := [place.id for sk, place in places.items() if sk not in read]:
-            # Deleted this very moment, or by hand in the table: the index looks at them again.
+            # Deleted just now, or by hand in the table: the index must check them again.
             self._index.look_again(user_id, lost)
         return len(lost)
 
     def ids(self, user: User, query: PictureQuery, *, most: int) -> tuple[tuple[str, ...], int, int]:
-        """Ids of the first `most` pictures of the query, the number of all, and the bytes of all their files.
+        """Return the ids of the query's first `most` pictures, their total number, and the total bytes of all files.
 
         Two AWS calls, more when the index or pictures changed. Raises InvalidRequest.
         """
@@ -96,13 +96,13 @@ class Search:
         return tuple(_place(user.id, hit.sk).id for hit in hits), total, size_bytes
 
     def ids_of_album(self, user: User, album_id: str) -> tuple[str, ...]:
-        """Ids of the newest ten thousand pictures in an album. AWS calls as `ids`."""
+        """Return the ids of the newest ten thousand pictures in an album. AWS calls as `ids`."""
         return self.ids(user, PictureQuery(album=album_id), most=MOST_OF_ALBUM)[0]
 
     def facets(self, user: User, *, max_age_s: float = 0.0) -> Facets:
-        """What the user's pictures can be looked for by, as it was at most `max_age_s` ago.
+        """Return the user's filter values with counts, at most `max_age_s` old.
 
-        No AWS call when what is kept is so young, else two and more.
+        No AWS call when the cached ones are recent enough, else two or more.
         """
         kept = self._of(user.id)
         with kept.lock:
@@ -129,7 +129,7 @@ class Search:
             return kept
 
     def _make_room(self) -> None:
-        """Lets go of users who have not searched for longest; what a thread is using lives until it is done."""
+        """Drops users who have not searched for longest; a cache in use lives until its thread is done."""
         with self._lock:
             for each in self._kept.values():
                 each.forget_images()
@@ -137,7 +137,7 @@ class Search:
                 self._kept.popitem(last=False)
 
     def _catch_up(self, user_id: str, kept: SearchMemory) -> None:
-        """Brings what is kept to the present: the notes first and the head after them (see `search_notes`)."""
+        """Brings the cache up to date: first the notes, then the head (see `search_notes`)."""
         for _ in range(CATCH_UP_ROUNDS):
             at = time.monotonic()
             notes = self._index.notes(user_id)
@@ -148,7 +148,7 @@ class Search:
             moved = head.version != kept.version
             if moved and not self._follow(user_id, kept, head):
                 continue
-            # A segment can be older than what a note had us read before: then the notes are read again.
+            # A segment can be older than a note already applied: then apply the notes again.
             unseen = notes if moved else [note for note in notes if note.id not in kept.seen]
             kept.apply(self._index.changed(user_id, unseen))
             kept.seen = frozenset(note.id for note in notes)
@@ -157,7 +157,7 @@ class Search:
         raise Unavailable("The search index is being changed. Try again in a few seconds.")
 
     def _follow(self, user_id: str, kept: SearchMemory, head: Head) -> bool:
-        """Takes over the segments that are new in the head; False when one of them is no longer there."""
+        """Applies segments new in the head; False when one of them no longer exists."""
         same = 0
         for mine, theirs in zip(kept.applied, head.segments, strict=False):
             if mine != theirs:
@@ -166,12 +166,12 @@ class Search:
         try:
             changes = self._index.load(head.segments[same:])
         except SegmentBroken:
-            # Merged away meanwhile, which the head says by now; else it is broken, and rebuilt.
+            # Either merged away meanwhile, and the head has changed, or broken, and it is rebuilt.
             if self._index.head(user_id).version == head.version:
                 self._index.fold(user_id, anew=True)
             return False
         if same == 0:
-            # Segments that stand alone do not say what is gone.
+            # Segments without predecessors do not list removed pictures.
             kept.start_over()
         kept.apply(changes)
         kept.applied, kept.version = head.segments, head.version

@@ -1,4 +1,4 @@
-"""A user's pictures as an SQLite database in memory, full text and all: what a search really runs on."""
+"""A user's pictures as an in-memory SQLite database with full-text search; runs the queries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from services.search.query import Facets, PictureQuery, Shelf, Term, words_of
 from services.search.rows import Changes, Row
 
-# Stands between tags: a word that nobody can type, so that no phrase goes over from one tag to the next.
+# Separates tags with a word that no one can type, so that no phrase spans two tags.
 BETWEEN = " \ue000 "
 SCHEMA = """
 CREATE TABLE picture (
@@ -35,7 +35,7 @@ REST = {
 
 @dataclass(frozen=True)
 class Hit:
-    """A picture that was found: its place, and what its file weighs."""
+    """A found picture: its sort key and its file size."""
 
     sk: str
     rating: int
@@ -43,7 +43,7 @@ class Hit:
 
 
 class SearchTable:
-    """One user's pictures. Not for several threads at once."""
+    """One user's pictures. Not thread-safe."""
 
     def __init__(self) -> None:
         self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
@@ -53,11 +53,11 @@ class SearchTable:
         return int(self._db.execute("SELECT count(*) FROM picture").fetchone()[0])
 
     def close(self) -> None:
-        """Gives the memory back."""
+        """Frees the memory."""
         self._db.close()
 
     def apply(self, changes: Changes) -> None:
-        """Takes over what changed: new and changed pictures, and those that are gone."""
+        """Applies changes: new, changed and removed pictures."""
         self._db.execute("BEGIN")
         try:
             if len(self):
@@ -111,9 +111,9 @@ class SearchTable:
         )
 
     def count(self, query: PictureQuery, *, after: tuple[int, str] | None = None) -> tuple[int, int]:
-        """How many pictures the query lets through, and how many bytes their files have; the rest behind a place."""
+        """Return how many pictures match (after a place, if given), and the total bytes of their files."""
         where, values = _where(query, after)
-        # Only our own clauses are put together here; what people typed is bound.
+        # Only constant clauses are concatenated here; user input is bound.
         sql = f"SELECT count(*), coalesce(sum(size_bytes), 0) FROM picture WHERE {where}"  # noqa: S608
         number, size_bytes = self._db.execute(sql, values).fetchone()
         return int(number), int(size_bytes)
@@ -121,7 +121,7 @@ class SearchTable:
     def find(
         self, query: PictureQuery, *, limit: int, after: tuple[int, str] | None = None
     ) -> tuple[Hit, ...]:
-        """The first `limit` pictures of the query, or of what comes after the picture of that rating and place."""
+        """Return the query's first `limit` pictures, or those after the picture with that rating and place."""
         where, values = _where(query, after)
         sql = (
             f"SELECT sk, rating, size_bytes FROM picture WHERE {where} "  # noqa: S608 - as above
@@ -130,7 +130,7 @@ class SearchTable:
         return tuple(Hit(*found) for found in self._db.execute(sql, values | {"limit": limit}))
 
     def facets(self) -> Facets:
-        """What there is to look by."""
+        """Return the filter values with counts."""
         by_label = "SELECT name, count(*) FROM label WHERE kind = ? GROUP BY name ORDER BY name"
         by_album = (
             "SELECT name, count(*), max(sk) FROM label JOIN picture ON picture.id = label.picture "
@@ -183,7 +183,7 @@ def _where(query: PictureQuery, after: tuple[int, str] | None) -> tuple[str, dic
 
 
 def _match(term: Term) -> str:
-    """A term in FTS5's language. The words hold letters, digits and marks only: nothing in them ends the quotes."""
+    """Return a term in FTS5 syntax. Words have only letters, digits and marks, so none can end the quotes."""
     return f'"{" ".join(term.words)}"{"" if term.exact else " *"}'
 
 

@@ -1,1 +1,1 @@
-"""What the studio costs in time and calls, measured: one table a file, ratios and counts rather than seconds."""
+"""Benchmarks of the studio's time and calls: one table per file, with ratios and counts rather than seconds."""

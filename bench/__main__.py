@@ -1,4 +1,4 @@
-"""`make bench`: runs the measurements named on the command line, all of them without a name."""
+"""`make bench`: runs the benchmarks named on the command line, or all of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BUILD = ROOT / "build/bench"
 
 
 def main() -> None:
-    """Prints one table a measurement; load on the machine is printed above them, because it is in the numbers."""
+    """Prints one table per benchmark, with the machine's load above them, because it affects the numbers."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(MEASUREMENTS)}")
     parser.add_argument("--pairs", type=int, default=PAIRS, help="rounds of the model server's measurements")
@@ -76,7 +76,7 @@ def _cold_start(_plan: Plan) -> None:
 
 def _first_page(_plan: Plan) -> None:
     make_environments(ROOT / ".venvs", {"studio": ENVIRONMENTS["studio"]}, dev=True)
-    # Playwright comes with the environment of the tests.
+    # Playwright is part of the test environment.
     from bench import first_page
 
     with tempfile.TemporaryDirectory() as folder:
@@ -100,7 +100,7 @@ def _gpu(plan: Plan) -> None:
 
 
 def _model() -> Path:
-    """The folder of the model that is measured; made when it is not there."""
+    """Return the folder of the model to measure; creates it if missing."""
     folder = BUILD / "sd-128"
     command = [str(INFERENCE_PYTHON), "-m", "bench.model.folders", str(folder)]
     subprocess.run(command, cwd=ROOT, env=environment(), check=True, stderr=subprocess.DEVNULL)

@@ -1,7 +1,7 @@
-"""What a backlog costs to look at: DynamoDB requests and items read, with few and with very many waiting jobs.
+"""Measures the cost of backlog queries: DynamoDB requests and items read, with few and with very many waiting jobs.
 
-The waiting jobs are written into the embedded cloud as the studio writes them. The seconds are those of the embedded
-cloud and say little about DynamoDB, which finds the first items of an index whatever lies behind them.
+The waiting jobs are written into the embedded cloud in the studio's format. The seconds are those of the embedded
+cloud and say little about DynamoDB, which finds the first items of an index regardless of its size.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from services.store.queues import QueueStore, change
 
 SIZES = (100, 1_000, 10_000, 100_000)
 JOBS_A_MAKER = 50
-# Looks of each kind; the table shows the dearest.
+# Queries of each kind; the table shows the most expensive.
 LOOKS = 5
 LIMIT = 1.2
 ENDPOINT = "endpoint"
@@ -62,7 +62,7 @@ After = Callable[[Any], None]
 
 
 class Cost(NamedTuple):
-    """What one look cost."""
+    """The cost of one query."""
 
     requests: int
     items: int
@@ -70,7 +70,7 @@ class Cost(NamedTuple):
 
 
 def measure(folder: Path) -> None:
-    """Prints a table of each look with each backlog; SystemExit when the largest costs over 1.2 x the smallest."""
+    """Prints a table of each query by backlog size; SystemExit when the largest costs over 1.2 x the smallest."""
     found: dict[str, list[Cost]] = {}
     with running_cloud(folder) as resources:
         environment = resources.studio_environment(
@@ -115,7 +115,7 @@ def measure(folder: Path) -> None:
 
 
 class Backlog:
-    """Jobs of one endpoint, written as the studio keeps them; each maker has fifty that wait."""
+    """Jobs of one endpoint in the studio's format; each maker has fifty waiting."""
 
     def __init__(self, dynamodb: Any, table: str) -> None:
         self._dynamodb = dynamodb
@@ -124,11 +124,11 @@ class Backlog:
         self._totals: dict[tuple[str, str], dict[str, Any]] = {}
 
     def run(self, number: int) -> None:
-        """Writes jobs that the endpoint has."""
+        """Writes jobs that the endpoint is running."""
         self._write(Line.RUNNING, [f"{n:032x}" for n in range(number)])
 
     def grow(self, size: int) -> None:
-        """Writes waiting jobs until there are so many."""
+        """Writes waiting jobs until there are `size`."""
         makers = [f"{n // JOBS_A_MAKER:032x}" for n in range(len(self.waiting), size)]
         self.waiting += self._write(Line.READY, makers)
 
@@ -150,7 +150,7 @@ class Backlog:
                     self._add(write)
 
     def _add(self, write: Update) -> None:
-        """What the updates of an item come to, one after another."""
+        """Applies the updates of an item one after another."""
         item = self._totals.setdefault(write.key, {"PK": write.key[0], "SK": write.key[1], **write.initial})
         for name, amount in write.add.items():
             item[name] = item.get(name, 0) + amount
@@ -174,7 +174,7 @@ def _job(maker: str, line: Line, waiting: int) -> Job:
 
 
 def _looks(table: Table, scheduler: Scheduler, jobs: list[Job]) -> dict[str, tuple[Look, After]]:
-    """Each look, and what makes it good again afterwards."""
+    """Return each query and the function that undoes its changes."""
     store = JobStore(table)
 
     def put_back(claimed: Any) -> None:

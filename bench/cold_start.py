@@ -1,4 +1,4 @@
-"""From `make run` on a prepared machine to the first picture, and to the second, as a person waits for them."""
+"""Measures the wait from `make run` on a prepared machine to the first picture, and to the second."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIMIT_S = 180.0
 
 
 def measure(folder: Path) -> None:
-    """Starts a studio from nothing in `folder`, twice, and prints one table."""
+    """Starts a new studio in `folder` twice and prints one table."""
     rows = []
     for title in ("new home", "the same home again"):
         rows.append([title, *[f"{seconds:.1f}" for seconds in _start_and_draw(folder / "home")]])
@@ -30,7 +30,7 @@ def measure(folder: Path) -> None:
 
 
 def _start_and_draw(home: Path) -> tuple[float, float, float]:
-    """Seconds until the studio is ready, until the first picture from the start, and for the second alone."""
+    """Return seconds until the studio is ready, from start to the first picture, and for the second alone."""
     port = any_free_port()
     environment = {**os.environ, "PORT": str(port), "ATELIER_HOME": str(home)}
     began = time.monotonic()

@@ -1,7 +1,7 @@
-"""What submits cost each other while DynamoDB's refusals are in force: refusals a submit, and 32 threads against one.
+"""Measures contention between submits under DynamoDB's conflict rules: refusals per submit, 32 threads versus one.
 
-A submit here is the transaction that creates a job, with everything the ledger makes of it. The refusals are those of
-the fault harness, over the embedded cloud; the seconds are the embedded cloud's, on which all threads share its core.
+A submit here is the transaction that creates a job, including all the ledger's writes. The fault harness produces the
+refusals over the embedded cloud; the seconds are the embedded cloud's, which runs all threads on one core.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from tests.faults.conflicts import Conflicts
 
 SUBMITS = 200
 PROCESSES = 4
-# As long as a transaction takes on DynamoDB.
+# The duration of a transaction on DynamoDB.
 HOLD_S = 0.01
 # Threads and makers.
 CROWDS = ((1, 1), (1, 16), (32, 1), (32, 16))
 
 
 class Run(NamedTuple):
-    """What the submits of one crowd came to."""
+    """The results of one crowd's submits."""
 
     rate: float
     refused: float
@@ -46,7 +46,7 @@ class Run(NamedTuple):
 
 
 def measure(folder: Path) -> None:
-    """Prints a table of each crowd; raises when a submit is given up."""
+    """Prints a table of each crowd; raises when a submit gives up."""
     with running_cloud(folder) as resources:
         environment = resources.studio_environment(
             public_url=PUBLIC_URL,
@@ -97,7 +97,7 @@ def _run(dynamodb: Any, settings: Settings, threads: int, makers: int) -> Run:
 
 
 def _submit(ledger: Ledger, store: JobStore, user_id: str) -> float:
-    """Creates one job; how long it took, in seconds."""
+    """Creates one job and returns the time in seconds."""
     start = time.monotonic()
     job = Job(
         id=keys.new_id(),

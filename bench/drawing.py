@@ -1,4 +1,4 @@
-"""What is drawn in the measurements of the model server: the same requests for every contestant. No packages."""
+"""The requests for the model server benchmarks, equal for all contestants. Uses no packages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Request:
-    """One picture, square, `side_px` a side; the fields' names are the contract's where it has them."""
+    """One square picture with sides of `side_px`; field names follow the contract where it has them."""
 
     seed: int
     prompt: str
@@ -30,11 +30,11 @@ class Request:
 
 
 def request(seed: int, *, side_px: int = 128, steps: int = 4, scheduler: str = "ddim") -> Request:
-    """Return the request of this seed. Every prompt is another one, so that no cache of texts helps anybody."""
+    """Return the request for this seed. Every prompt differs, so that no text cache helps any contestant."""
     letters = "".join(chr(ord("a") + int(digit)) for digit in str(seed))
     return Request(seed, f"picture {letters}", side_px, steps, 4.0, scheduler)
 
 
 def requests(round_number: int, count: int, *, side_px: int = 128) -> list[Request]:
-    """Return the requests of a round; those of another round have other seeds."""
+    """Return the requests of a round; other rounds have other seeds."""
     return [request(round_number * 1000 + i, side_px=side_px) for i in range(count)]

@@ -1,4 +1,4 @@
-"""How long the first page takes in a browser that has never been here, until a prompt can be typed and sent."""
+"""Measures how long the first page takes in a new browser until a prompt can be typed and sent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIMIT_S = 3.0
 
 
 def measure(folder: Path) -> None:
-    """Starts a studio of its own and visits it, each time with an empty cache; prints one table."""
+    """Starts a studio, visits it each time with an empty cache, and prints one table."""
     chromium = next((found for name in CHROMIUM_NAMES if (found := shutil.which(name))), None)
     if chromium is None:
         raise RuntimeError("Chromium is missing: `sudo apt-get install chromium`")

@@ -1,4 +1,4 @@
-"""From the start of a process to the first PNG: the model server against a plain script over the stock pipeline."""
+"""From process start to the first PNG: the model server against a plain script with the stock pipeline."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIDE_PX = 128
 
 
 def measure(plan: Plan, model: Path = POCKET) -> None:
-    """Print the ratio. The server loads its output check as well, which the script has not."""
+    """Print the ratio. The server also loads its output check, which the script does not have."""
     rounds = alternate(
         "first_picture",
         {
@@ -52,7 +52,7 @@ def _script(model: Path, folder: Path, _round: int) -> float:
             env=environment(),
             stdout=subprocess.PIPE,
             stderr=log,
-            # As the server has: the kernel shares a busy machine out by session.
+            # Like the server: the kernel shares a busy machine by session.
             start_new_session=True,
         )
         assert process.stdout is not None
@@ -71,7 +71,7 @@ def _server(model: Path, folder: Path, _round: int) -> float:
     began = time.perf_counter()
     child = start_server(model, port, folder / "first.log", checked=True)
     try:
-        # It takes requests while the model loads.
+        # It accepts requests while the model loads.
         _wait_for_listener(port, child, began + LIMIT_S)
         data = ask_ours(port, request(1, side_px=SIDE_PX))
         seconds = time.perf_counter() - began

@@ -1,8 +1,8 @@
-"""The pages of a maker with very many pictures: how long a rerun of the script takes, and what it asks DynamoDB.
+"""Pages of a maker with very many pictures: duration of a script rerun, and its DynamoDB requests.
 
-The records are written into the embedded cloud as they are; the pictures themselves do not exist, since no page reads
-them. The time is that of the script, as Streamlit runs it, without the browser; "working" is what its thread computed,
-the rest is waiting: for the embedded cloud, in place of DynamoDB, and for the processor.
+The records are written into the embedded cloud in the studio's format; there are no picture files, since no page reads
+them. The time is that of the script as Streamlit runs it, without the browser; "working" is its thread's CPU time,
+the rest is waiting for the embedded cloud, in place of DynamoDB, and for the processor.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from services.store import keys
 from services.store.images import image_to_item
 from services.store.job_items import job_to_item
 
-# How many pictures, and how often each page is run again: the target is for the 95th percentile of the middle one.
+# Number of pictures, and reruns of each page: the target is for the 95th percentile of the middle size.
 SIZES = {100: 40, 10_000: 100, 100_000: 20}
-# As many as there are pairs of words below before one comes again.
+# The number of word pairs below before one repeats.
 SEARCHES = 30
 PICTURES_A_JOB = 4
 ALBUMS = 10
@@ -122,7 +122,7 @@ def measure(folder: Path) -> None:
 def _measure_page(
     counter: CallCounter, user: User, page: str, query: dict[str, str], reruns: int
 ) -> list[str]:
-    """Script times of reruns, and the requests of opening the page and of running it again."""
+    """Return script times of reruns, and the requests for opening the page and rerunning it."""
     sub = user.id
     at = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=TIMEOUT_S)
     at.user = {"is_logged_in": False}
@@ -140,7 +140,7 @@ def _measure_page(
         at.query_params[name] = value
     times: list[float] = []
     busy: list[float] = []
-    # The server keeps the compiled pages; AppTest compiles them again for each run.
+    # The server caches compiled pages; AppTest would compile them for each run.
     compiled = ScriptCache()
     testing: Any = local_script_runner
     testing.ScriptCache = lambda: compiled
@@ -174,14 +174,14 @@ def _measure_page(
 
 
 def _requests(calls: Counter[str], runs: int) -> str:
-    """The DynamoDB requests of one run: `Query 1, GetItem 2`."""
+    """Return the DynamoDB requests of one run: `Query 1, GetItem 2`."""
     asked = {name: number for name, number in sorted(calls.items()) if name.startswith("dynamodb ")}
     said = [f"{name.removeprefix('dynamodb ')} {number / runs:.2g}" for name, number in asked.items()]
     return ", ".join(said) or "none"
 
 
 def _measure_search(studio: Studio, user: User) -> list[str]:
-    """Making, reading and using the index: times, size and the memory that this process needs more."""
+    """Build, read and query the index; return times, size and the additional memory of this process."""
     began = time.perf_counter()
     studio.search_index.fold(user.id, anew=True)
     made_s = time.perf_counter() - began
@@ -213,12 +213,12 @@ def _percentiles(milliseconds: list[float]) -> list[str]:
 
 
 def _memory_mb() -> float:
-    """The most memory this process has had: what is read later and fits into what was freed does not show."""
+    """Return the peak memory of this process; later reads that fit into freed memory do not show."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _put_aside(studio: Studio, user: User) -> None:
-    """Pictures into albums, and a page of those after the first of the gallery into the trash."""
+    """Puts pictures into albums, and one page after the first of the gallery into the trash."""
     ids = [image.id for image in studio.images.list(user, limit=FIRST_PAGE + TRASHED).items]
     for n in range(ALBUMS):
         album = studio.albums.create(user, f"{THINGS[n]} and more")
@@ -227,7 +227,7 @@ def _put_aside(studio: Studio, user: User) -> None:
 
 
 def _items(user: User, size: int) -> Iterator[dict[str, Any]]:
-    """Jobs and pictures over the last two years; the same words for the same size."""
+    """Yield jobs and pictures over the last two years; same words for the same size."""
     chance = random.Random(size)  # noqa: S311 - words to search for, no secret
     newest = datetime.now(UTC)
     for number in range(size // PICTURES_A_JOB):

@@ -1,4 +1,4 @@
-"""What is measured within one process: drawing in batches, naive threads, encoding."""
+"""Benchmarks within one process: batched drawing, naive threads, encoding."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENCODED_SIDE_PX = 1024
 
 
 def measure_batch(model: Path, plan: Plan) -> None:
-    """Print what drawing eight small pictures in one pass gains."""
+    """Print the gain of drawing eight small pictures in one pass."""
     with worker("batches", model, log=plan.folder / "batches.log") as drawer:
 
         def seconds(at_once: int, number: int) -> float:
@@ -33,9 +33,9 @@ def measure_batch(model: Path, plan: Plan) -> None:
 
 
 def measure_threads(model: Path, plan: Plan) -> None:
-    """Print how naive threading does, with one torch thread and with torch's own choice.
+    """Print the results of naive threading, with one torch thread and with torch's default.
 
-    With one torch thread, one model thread leaves the other cores idle: no contest, shown for what it is.
+    With one torch thread, one model thread leaves the other cores idle: not a fair contest, shown for information.
     """
     for threads, title in (
         (None, "as many torch threads as cores"),
@@ -72,7 +72,7 @@ def measure_threads(model: Path, plan: Plan) -> None:
 
 
 def measure_encode(plan: Plan, side_px: int = ENCODED_SIDE_PX) -> None:
-    """Print time and size of the ways to encode a picture."""
+    """Print time and size of the picture encodings."""
     sizes: dict[str, int] = {}
     with worker("encodings", log=plan.folder / "encodings.log") as encoder:
 

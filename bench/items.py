@@ -1,4 +1,4 @@
-"""Writing very many records into the embedded cloud, as they are."""
+"""Writes very many records into the embedded cloud, unchanged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WRITES_AT_ONCE = 25
 
 
 def write_items(dynamodb: Any, table: str, items: Iterable[Mapping[str, Any]]) -> None:
-    """Puts the items, 25 a request, from four threads."""
+    """Puts the items, 25 per request, from four threads."""
     serialize = TypeSerializer().serialize
     puts = (
         {

@@ -1,4 +1,4 @@
-"""A job from submit to stored picture: the time beyond the model's own, and every AWS call, counted."""
+"""A job from submit to stored picture: the time in addition to the model's, and a count of every AWS call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BY_THE_CLOCK = {"sagemaker DescribeEndpoint", "dynamodb BatchGetItem"}
 
 
 def measure(stack: Stack) -> None:
-    """Runs one job after the other on the warm endpoint and prints two tables."""
+    """Runs jobs one after another on the warm endpoint and prints two tables."""
     run(stack, 0)
     before = Counter(stack.counter.calls)
     beyond, model = [], []
@@ -58,7 +58,7 @@ def measure(stack: Stack) -> None:
 
 
 def run(stack: Stack, seed: int) -> Job:
-    """Submits one job and waits for its end by reading nothing: the worker's thread says so."""
+    """Submits one job and waits for the worker thread to report its end, without reading the table."""
     studio = stack.studio
     request = JobRequest(prompt="a red apple", seed=seed)
     job = studio.jobs.submit(MAKER, request, idempotency_key=f"bench-{seed}")
@@ -73,10 +73,10 @@ def run(stack: Stack, seed: int) -> Job:
 
 
 def _work(calls: Counter[str]) -> Counter[str]:
-    """The calls that a job causes. What goes on by the clock does not count: empty receives, and the reading of the
-    endpoint's state and the model's speed, each by one reader a process however many jobs there are.
+    """Return the calls caused by a job. Excludes periodic calls: empty receives, and reads of the endpoint's state and
+    the model's speed, which each process makes once regardless of the number of jobs.
 
-    One receive a job delivers its notification; the others found nothing.
+    One receive per job delivers its notification; the others returned nothing.
     """
     work = Counter({name: number for name, number in calls.items() if name not in BY_THE_CLOCK})
     receives = work.pop("sqs ReceiveMessage", 0)

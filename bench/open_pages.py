@@ -1,4 +1,4 @@
-"""What many open pages that watch a job cost the studio's process: its share of one core."""
+"""Measures the cost of many open pages watching a job: the share of one core used by the studio's process."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from bench.table import print_table
 from bench.whole_studio import COOKIE, ask, model_pids, running_studio, sign_cookie
 
 PAGES = 100
-# Pages are opened so many a second: people do not come all at once, and it is the watching that is measured.
+# Pages opened per second: people do not arrive all at once, and the watching is measured.
 OPENED_A_SECOND = 4
 MEASURED_S = 30.0
-# The longest that pocket can be asked for.
+# The longest job that pocket accepts.
 LONG = {"prompt": "a red apple", "steps": 50, "count": 4, "width": 192, "height": 192}
 
 
 def measure(folder: Path) -> None:
-    """Starts a studio of its own, opens the pages, and prints the share without a job, with one, and with one after
-    the other."""
+    """Starts a studio, opens the pages, and prints the share without a job, with one, and with one after
+    another."""
     with running_studio(folder / "home") as (url, home):
         person = json.loads((home / "credentials.json").read_text())["maker"]
         ask(url, person["api_key"], "POST", "/v1/jobs", {"prompt": "a rocket"}, wait_s=60)
@@ -54,7 +54,7 @@ async def _measure(url: str, home: Path, api_key: str) -> None:
         slowing = asyncio.create_task(_slow_down(model_pids(home)))
         job = await asyncio.to_thread(ask, url, api_key, "POST", "/v1/jobs", LONG)
         await _show(pages)
-        # Its first seconds are looked at more often.
+        # A job is polled more often in its first seconds.
         await asyncio.sleep(LONG_AFTER_S)
         rows.append(await _row("one job, all the while", studio, pages))
         now = await asyncio.to_thread(ask, url, api_key, "GET", f"/v1/jobs/{job['id']}")
@@ -79,13 +79,13 @@ async def _measure(url: str, home: Path, api_key: str) -> None:
 
 
 async def _show(pages: list[Page]) -> None:
-    """Pages learn of a job made elsewhere with their next run."""
+    """Reruns the pages, so that they learn of a job made elsewhere."""
     for page in pages:
         await page.rerun()
 
 
 async def _slow_down(pids: list[int]) -> None:
-    """Lets the model draw for a tenth of the time only, as a larger model's job would go on; whole when canceled."""
+    """Lets the model run a tenth of the time, to imitate a larger model; restores full speed when canceled."""
     try:
         while True:
             for signal_, pause_s in ((signal.SIGSTOP, 0.45), (signal.SIGCONT, 0.05)):
@@ -111,7 +111,7 @@ async def _row(name: str, pid: int, pages: list[Page]) -> list[str]:
 
 
 class Page:
-    """One session: it runs the first page and polls as the browser does, each fragment at its own interval."""
+    """One session: runs the first page and polls like the browser, each fragment at its own interval."""
 
     def __init__(self, url: str, cookie: str) -> None:
         self._url = url
@@ -123,7 +123,7 @@ class Page:
         self.failure = ""
 
     async def live(self) -> None:
-        """Opens the page and stays until it is canceled."""
+        """Opens the page and keeps it open until canceled."""
         token = generate_xsrf_token_string()
         address = self._url.replace("http://", "ws://") + "/_stcore/stream"
         try:
@@ -169,7 +169,7 @@ class Page:
             await self.rerun(fragment)
 
     async def rerun(self, fragment: str = "") -> None:
-        """Asks for a run of the page, or of one fragment as its timer does."""
+        """Requests a run of the page, or of one fragment as its timer does."""
         message = BackMsg()
         message.rerun_script.query_string = ""
         if fragment:
@@ -179,7 +179,7 @@ class Page:
 
 
 async def _keep_drawing(url: str, api_key: str) -> None:
-    """Has a job run all the time: another is made when one ends."""
+    """Keeps a job running: submits another when one ends."""
     while True:
         job = await asyncio.to_thread(ask, url, api_key, "POST", "/v1/jobs", LONG)
         while job["status"] not in {"succeeded", "failed", "canceled", "expired"}:
@@ -188,7 +188,7 @@ async def _keep_drawing(url: str, api_key: str) -> None:
 
 
 def _cpu_s(pid: int) -> float:
-    """Seconds of processor time that the process has used."""
+    """Return the CPU seconds used by the process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

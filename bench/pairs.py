@@ -1,4 +1,4 @@
-"""Contestants that take turns, A B A B ..., and what the ratios of their figures say. Standard library only."""
+"""Alternates contestants, A B A B ..., and compares the ratios of their figures. Standard library only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Round = dict[str, float]
 
 @dataclass(frozen=True)
 class Plan:
-    """How many rounds are measured, where they are kept, and whether to go on from those that are there."""
+    """The number of rounds, where to store them, and whether to resume from stored rounds."""
 
     pairs: int
     folder: Path
@@ -27,7 +27,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The ratio of two contestants' figures, `of` to `to`, and what its median is to be; a `target` of None is none."""
+    """The ratio of two contestants' figures, `of` to `to`, and the target for its median (None: no target)."""
 
     label: str
     of: str
@@ -37,11 +37,11 @@ class Comparison:
 
 
 def alternate(name: str, contestants: Mapping[str, Callable[[int], float]], plan: Plan) -> list[Round]:
-    """Let every contestant have its turn in each round and return the figures, one dict a round.
+    """Give every contestant a turn in each round and return the figures, one dict per round.
 
-    A contestant gets the round's number and returns its own figure (seconds a picture, or pictures a second). One
-    round that does not count goes before: it warms up. Every finished round is appended to `NAME.jsonl` in the
-    plan's folder at once; `resume` begins with the rounds that are there, where they have the same contestants.
+    A contestant gets the round's number and returns its figure (seconds per picture, or pictures per second). One
+    uncounted warm-up round comes first. Every finished round is appended to `NAME.jsonl` in the
+    plan's folder at once; `resume` starts from the stored rounds if they have the same contestants.
     """
     file = plan.folder / f"{name}.jsonl"
     rounds = _kept(file, set(contestants)) if plan.resume else []
@@ -68,7 +68,7 @@ def quartiles(numbers: Sequence[float]) -> tuple[float, float, float]:
 
 
 def compare(comparison: Comparison, rounds: Sequence[Round]) -> list[str]:
-    """Return the comparison's row: label, median, quartiles, target, whether it was met."""
+    """Return the comparison's row: label, median, quartiles, target, and whether it was met."""
     ratios = [figures[comparison.of] / figures[comparison.to] for figures in rounds]
     lower, median, upper = quartiles(ratios)
     row = [comparison.label, f"{median:.2f}", f"{lower:.2f}-{upper:.2f}"]
@@ -79,7 +79,7 @@ def compare(comparison: Comparison, rounds: Sequence[Round]) -> list[str]:
 
 
 def print_comparisons(title: str, comparisons: Sequence[Comparison], rounds: Sequence[Round]) -> None:
-    """Print the table of one measurement, and below it the load the machine had at its end."""
+    """Print the table of one benchmark, and below it the machine's load at its end."""
     print_table(
         f"{title}; {len(rounds)} pairs",
         ["ratio", "median", "quartiles", "target", "met"],
@@ -93,6 +93,6 @@ def _kept(file: Path, contestants: set[str]) -> list[Round]:
         lines = file.read_text().splitlines(keepends=True)
     except FileNotFoundError:
         return []
-    # The last line is cut off where the run was killed while writing it.
+    # The last line is truncated if the run was killed while writing it.
     rounds: list[Round] = [json.loads(line) for line in lines if line.endswith("\n")]
     return rounds if all(set(figures) == contestants for figures in rounds) else []

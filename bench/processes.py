@@ -1,4 +1,4 @@
-"""The processes that take part, each with the same number of torch threads, and nothing else of the environment's."""
+"""The contestants' processes, each with the same number of torch threads and a minimal environment."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from PIL import Image, ImageChops
 from bench.drawing import Request
 from local.processes import INFERENCE_PYTHON, LOOPBACK, ROOT, Child, answers, any_free_port
 
-# Loading takes long on a busy machine, and the slowest round is not expected to take half of it.
+# Loading is slow on a busy machine; the slowest round should take less than half of this.
 LIMIT_S = 300.0
 BENCH_PYTHON = ROOT / ".venvs/bench/bin/python"
 OURS = ("AWS_", "INFERENCE_", "ATELIER_", "OMP_", "MKL_", "GOMP_", "PYTHON")
 
 
 def environment(threads: int | None = 1, more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of a contestant; `threads` None leaves torch to take all cores."""
+    """Return the environment of a contestant; with `threads` None, torch uses all cores."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     counts = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     return {**kept, **counts, "AWS_EC2_METADATA_DISABLED": "true", "HF_HUB_OFFLINE": "1", **(more or {})}
 
 
 class Worker:
-    """A process of `bench.model.worker`. Raises RuntimeError, with its log's name, when it ends or hangs."""
+    """A process of `bench.model.worker`. Raises RuntimeError with its log's path when it ends or hangs."""
 
     def __init__(self, arguments: Sequence[str | Path], log: Path, threads: int | None = 1) -> None:
         self._log = log
@@ -46,7 +46,7 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,
-                # The kernel shares a busy machine out by session, and the servers have one each.
+                # The kernel shares a busy machine by session, and the servers have one each.
                 start_new_session=True,
             )
         self._read()
@@ -61,7 +61,7 @@ class Worker:
     def stop(self) -> None:
         """End it."""
         self._process.kill()
-        # Closes the pipes too.
+        # Also closes the pipes.
         self._process.communicate()
 
     def _read(self) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class Worker:
 
 @contextmanager
 def worker(*arguments: str | Path, log: Path, threads: int | None = 1) -> Iterator[Worker]:
-    """A worker for the time of a `with`."""
+    """Run a worker for the duration of a `with` block."""
     started = Worker(arguments, log, threads)
     try:
         yield started
@@ -86,13 +86,13 @@ def worker(*arguments: str | Path, log: Path, threads: int | None = 1) -> Iterat
 
 
 def start_server(model: Path, port: int, log: Path, *, checked: bool) -> Child:
-    """Start our server as the container does; `checked` is with its output check."""
+    """Start our server like the container; `checked` enables its output check."""
     more = {
         "INFERENCE_MODEL_DIR": str(model),
         "INFERENCE_HOST": LOOPBACK,
         "INFERENCE_PORT": str(port),
         "INFERENCE_THREADS": "1",
-        # The peer's compression, and the raw loop's.
+        # The same compression as LitServe and the raw loop.
         "INFERENCE_IMAGE_FORMAT": "png",
     }
     if not checked:
@@ -103,7 +103,7 @@ def start_server(model: Path, port: int, log: Path, *, checked: bool) -> Child:
 
 @contextmanager
 def our_server(model: Path, log: Path, *, checked: bool = False) -> Iterator[int]:
-    """Our server, ready; yields its port."""
+    """Start our server and yield its port once it is ready."""
     port = any_free_port()
     with _running(start_server(model, port, log, checked=checked), port, "/ping"):
         yield port
@@ -111,9 +111,9 @@ def our_server(model: Path, log: Path, *, checked: bool = False) -> Iterator[int
 
 @contextmanager
 def lit_server(model: Path, log: Path) -> Iterator[int]:
-    """LitServe around the stock pipeline, ready; yields its port."""
+    """Start LitServe with the stock pipeline and yield its port once it is ready."""
     port = any_free_port()
-    # Torch and diffusers of the model container; LitServe's own packages come first only where those have none.
+    # Torch and diffusers from the model container; LitServe's packages only fill gaps.
     packages = next((ROOT / ".venvs/inference").glob("lib/python3.*/site-packages"))
     command = [str(BENCH_PYTHON), "-m", "bench.model.lit_server", str(model), str(port)]
     child = Child("LitServe", command, log=log, environment=environment(more={"PYTHONPATH": str(packages)}))
@@ -131,7 +131,7 @@ def _running(child: Child, port: int, path: str) -> Iterator[None]:
 
 
 def post(port: int, path: str, body: dict[str, object]) -> Any:
-    """Return the JSON that answers `body`. Raises RuntimeError for any status but 200, OSError without an answer."""
+    """Return the JSON response to `body`. Raises RuntimeError for any status but 200, OSError without a response."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=LIMIT_S)
     try:
         connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
@@ -145,19 +145,19 @@ def post(port: int, path: str, body: dict[str, object]) -> Any:
 
 
 def ask_ours(port: int, request: Request) -> str:
-    """Return the picture our server draws, base64."""
+    """Return our server's picture, base64."""
     data: str = post(port, "/invocations", request.payload())["images"][0]["data"]
     return data
 
 
 def ask_lit(port: int, request: Request) -> str:
-    """Return the picture LitServe draws, base64."""
+    """Return LitServe's picture, base64."""
     data: str = post(port, "/predict", dict(vars(request)))["data"]
     return data
 
 
 def levels_apart(one: str, other: str) -> int:
-    """Return how far two base64 pictures are apart at most, in levels of 255."""
+    """Return the maximum difference between two base64 pictures, in levels of 255."""
     first, second = (Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB") for data in (one, other))
     if first.size != second.size:
         raise RuntimeError(f"one picture is {first.size}, the other {second.size}")
@@ -166,7 +166,7 @@ def levels_apart(one: str, other: str) -> int:
 
 
 def at_the_same_time(clients: int, tasks: Sequence[Any], do: Any) -> None:
-    """Have `clients` threads take `tasks` one after the other and `do` each; raises what the first failure raised."""
+    """Let `clients` threads run `do` on the `tasks` in order; raises the first failure."""
     with ThreadPoolExecutor(clients) as pool:
         for _ in pool.map(do, tasks):
             pass

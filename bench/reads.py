@@ -1,4 +1,4 @@
-"""Counts what is asked of DynamoDB: requests, and the items that they look at."""
+"""Counts DynamoDB requests and the items that they read."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 
 class Reads:
-    """Counts the requests of a client, and the items that they read, while it is entered.
+    """Counts a client's requests and the items that they read, while entered.
 
-    An item counts when DynamoDB looks at it for a read, also when a filter leaves it out: that is what is paid for.
+    Counts every item that DynamoDB reads, even if a filter drops it, because that is what is billed.
     """
 
     def __init__(self, client: Any) -> None:

@@ -26,7 +26,7 @@ Ask = Callable[[Request], str]
 
 
 def measure_one_client(model: Path, plan: Plan) -> None:
-    """Print what the server adds to the time of a picture."""
+    """Print the server's overhead per picture."""
     with (
         worker("raw", model, log=plan.folder / "raw.log") as raw,
         our_server(model, plan.folder / "server.log") as port,
@@ -53,7 +53,7 @@ def measure_one_client(model: Path, plan: Plan) -> None:
 
 
 def measure_many_clients(model: Path, plan: Plan) -> None:
-    """Print the throughput of eight clients."""
+    """Print the throughput with eight clients."""
     with (
         worker("raw", model, log=plan.folder / "raw.log") as raw,
         our_server(model, plan.folder / "server.log") as port,
@@ -73,7 +73,7 @@ def measure_many_clients(model: Path, plan: Plan) -> None:
     print_comparisons(
         f"{CLIENTS} clients, {REQUESTS_A_CLIENT} pictures of 128 px each: throughput (no output check)",
         [
-            # The figures are seconds a picture: their ratio upside down is that of the throughputs.
+            # The figures are seconds per picture, so their inverted ratio is that of the throughputs.
             Comparison("server / raw loop", "raw", "server", "at least", 1.35),
             Comparison("server / LitServe with batch 8", "litserve", "server", "at least", 0.95),
             Comparison("LitServe with batch 8 / raw loop", "raw", "litserve"),
@@ -83,12 +83,12 @@ def measure_many_clients(model: Path, plan: Plan) -> None:
 
 
 def raw_seconds(raw: Worker, number: int, count: int) -> float:
-    """Return the seconds a picture of the raw loop in round `number`."""
+    """Return the raw loop's seconds per picture in round `number`."""
     return float(raw.ask(requests=[vars(asked) for asked in requests(number, count)])["seconds"]) / count
 
 
 def check_same_picture(raw: Worker, ask: Ask) -> None:
-    """Raise RuntimeError unless a contestant draws what the raw loop draws: else it does other work."""
+    """Raise RuntimeError unless a contestant draws the same as the raw loop, or it would do different work."""
     asked = request(987)
     apart = levels_apart(raw.ask(requests=[vars(asked)], show=True)["data"], ask(asked))
     if apart > 1:

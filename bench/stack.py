@@ -1,4 +1,4 @@
-"""The parts of a studio for measuring in one process: embedded cloud, local endpoint with pocket, services, worker."""
+"""A studio for measuring in one process: embedded cloud, local endpoint with pocket, services, worker."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MAKER = User(id="b" * 32, email="bench@example.com")
 
 
 class CallCounter:
-    """Counts AWS calls by service and operation while it is switched on, retries included."""
+    """Counts AWS calls by service and operation while switched on, including retries."""
 
     def __init__(self, clients: Clients) -> None:
         self.calls: Counter[str] = Counter()
@@ -50,9 +50,9 @@ class CallCounter:
 
 
 class Stack:
-    """A running stack: `studio` to call, a worker thread beside it, `counter` of all their AWS calls.
+    """A running stack: `studio` to call, a worker thread, and `counter` of all their AWS calls.
 
-    `observer` reads jobs by a client of its own, so that looking is not counted.
+    `observer` reads jobs with a separate client, so that its reads are not counted.
     """
 
     def __init__(self, studio: Studio, counter: CallCounter, observer: JobStore) -> None:
@@ -63,7 +63,7 @@ class Stack:
 
 @contextmanager
 def running_cloud(folder: Path) -> Iterator[Resources]:
-    """The embedded cloud in `folder` with the studio's resources, stopped at the end."""
+    """Runs the embedded cloud in `folder` with the studio's resources, and stops it at the end."""
     port = any_free_port()
     (folder / "cloud").mkdir()
     cloud = Child(

@@ -1,4 +1,4 @@
-"""Tables on standard output, and what stands above them."""
+"""Prints tables to standard output, and a description of the machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
 
 
 def describe_machine() -> str:
-    """Returns date, processor, cores and load average: all of them are in the numbers."""
+    """Returns date, processor, cores and load average, because all of them affect the numbers."""
     today = datetime.datetime.now(datetime.UTC).date()
     return f"{today}, {_processor()}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} before the start"
 

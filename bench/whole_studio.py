@@ -1,4 +1,4 @@
-"""A whole studio as `make run` starts it, for what is measured from outside: its address, its API, its sign-in."""
+"""A whole studio as started by `make run`, for benchmarks from outside: its address, API and sign-in."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COOKIE = "_streamlit_user"
 
 
 def sign_cookie(url: str, home: Path, me: dict[str, Any]) -> str:
-    """The cookie that a sign-in of this person would have left, signed with the studio's own secret."""
+    """Return the cookie that this person's sign-in would set, signed with the studio's secret."""
     now = int(time.time())
     claims = {
         "sub": str(UUID(me["id"])),
@@ -50,7 +50,7 @@ def ask(
 
 
 def model_pids(home: Path) -> list[int]:
-    """The processes of the model server of the studio in `home`. Raises RuntimeError when none runs."""
+    """Return the process ids of the model server of the studio in `home`. Raises RuntimeError when none runs."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
@@ -58,7 +58,7 @@ def model_pids(home: Path) -> list[int]:
             if entry.name.isdecimal() and ours and b"inference.serve" in (entry / "cmdline").read_bytes():
                 found.append(int(entry.name))
         except OSError:
-            # It has ended, or is another user's.
+            # It has ended or belongs to another user.
             continue
     if not found:
         raise RuntimeError("no model server runs")
@@ -67,7 +67,7 @@ def model_pids(home: Path) -> list[int]:
 
 @contextmanager
 def running_studio(home: Path) -> Iterator[tuple[str, Path]]:
-    """A studio as `make run` starts it, on a free port."""
+    """Runs a studio as `make run` starts it, on a free port."""
     port, log = any_free_port(), home.with_suffix(".log")
     with open(log, "wb") as output:
         process = subprocess.Popen(

@@ -1,1 +1,1 @@
-"""What is deployed on AWS, and what works out its settings."""
+"""The AWS deployment and the code that determines its settings."""

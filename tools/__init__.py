@@ -1,1 +1,1 @@
-"""What keeps the repository in order: the checks behind `make check` and the pins of the requirements files."""
+"""Repository maintenance: the checks behind `make check`, and the pins in the requirements files."""

@@ -1,7 +1,7 @@
 """The vulnerability check: pip-audit over every pin, where a pin that was skipped counts as a failure.
 
-pip-audit reports "no known vulnerabilities" also when its service knew none of the packages. So each run also
-asks about a package with vulnerabilities known for years: only when that one is found has the service answered.
+pip-audit also reports "no known vulnerabilities" when its service knew none of the packages. Each run therefore also
+queries a package with long-known vulnerabilities: the result is trusted only if those are found.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TIME_LIMIT_S = 80
 
 
 def pinned_lines(root: Path) -> list[set[str]]:
-    """All pinned `name==version` lines, in groups that name no package twice (pip-audit refuses that)."""
+    """Return all pinned `name==version` lines, in groups without repeated packages (pip-audit refuses those)."""
     groups: list[dict[str, str]] = []
     for file in ENVIRONMENTS.values():
         for name, version in pins(root, file):
@@ -34,7 +34,7 @@ def pinned_lines(root: Path) -> list[set[str]]:
 
 
 def ask(lines: set[str]) -> list[dict[str, Any]]:
-    """What pip-audit's service says about each line; empty when it cannot be asked at all."""
+    """Return the answer of pip-audit's service for each line, or nothing if it is unreachable."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pins.txt"
         path.write_text("\n".join(sorted(lines)) + "\n", encoding="utf-8")
@@ -63,7 +63,7 @@ def ask(lines: set[str]) -> list[dict[str, Any]]:
 
 
 def judge(answers: list[dict[str, Any]]) -> Outcome:
-    """The verdict over pip-audit's answers, the canary's among them."""
+    """Return the outcome of pip-audit's answers, including the canary's."""
     ours = [answer for answer in answers if answer["name"] != CANARY_NAME]
     if not any(answer["name"] == CANARY_NAME and answer.get("vulns") for answer in answers):
         reason = f"no vulnerability service answers from here; {len(ours)} pins not looked up"
@@ -83,7 +83,7 @@ def judge(answers: list[dict[str, Any]]) -> Outcome:
 
 
 def advisories(root: Path) -> Outcome:
-    """No pinned package has a known vulnerability. Asks pip-audit's service over the network."""
+    """No pinned package has a known vulnerability. Queries pip-audit's service over the network."""
     answers: list[dict[str, Any]] = []
     try:
         for group in pinned_lines(root):

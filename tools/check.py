@@ -1,4 +1,4 @@
-"""`python -m tools.check [NAME ...]`: everything that must hold before a change goes in, one line a check."""
+"""`python -m tools.check [NAME ...]`: runs the checks that every change must pass, and prints one line per check."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 Check = Callable[[Path], Outcome]
 
 
-# The slow ones first: two run at a time.
+# The slow ones come first, because two run at a time.
 CHECKS: dict[str, Check] = {
     "inference types": programs.inference_types,
     "types": programs.types,
@@ -38,14 +38,14 @@ CHECKS: dict[str, Check] = {
 
 
 def timed(check: Check, root: Path) -> tuple[Outcome, float]:
-    """How a check ended, and the seconds it took."""
+    """Run a check; return its outcome and its duration in seconds."""
     start = time.monotonic()
     outcome = check(root)
     return outcome, time.monotonic() - start
 
 
 def run(names: list[str], root: Path, *, strict: bool) -> bool:
-    """Run the named checks, print a line each as it ends; True when none failed (strict: and none was left out)."""
+    """Run the named checks and print a line as each ends; True if none failed (strict: nor was skipped)."""
     good = True
     with ThreadPoolExecutor(max_workers=2) as pool:
         futures = {pool.submit(timed, CHECKS[name], root): name for name in names}
@@ -59,7 +59,7 @@ def run(names: list[str], root: Path, *, strict: bool) -> bool:
 
 
 def main() -> int:
-    """Parse the command line and run; the exit code is 1 when a check failed."""
+    """Parse the command line and run the checks; returns 1 when one failed."""
     parser = argparse.ArgumentParser(prog="python -m tools.check", description=__doc__)
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"one of: {', '.join(CHECKS)} (default: all)"

@@ -1,4 +1,4 @@
-"""The check for code that stands in two places: equal runs of lines, comments, imports and docstrings left out."""
+"""The check for duplicated code: equal runs of lines, ignoring comments, imports and docstrings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Place = tuple[str, int]
 
 
 def significant_lines(source: str) -> list[Line]:
-    """Number and stripped text of the lines that carry logic: no imports, docstrings, comments, bare field names."""
+    """Return number and stripped text of the lines with logic: no imports, docstrings, comments, bare field names."""
     skipped: set[int] = set()
     for node in ast.walk(ast.parse(source)):
         text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
@@ -32,7 +32,7 @@ def significant_lines(source: str) -> list[Line]:
 
 
 def find(files: dict[str, list[Line]]) -> list[tuple[Place, Place, int]]:
-    """Pairs of places with at least MIN_LINES equal lines, longest possible: (first, second, length in lines)."""
+    """Return pairs of places with at least MIN_LINES equal lines, as long as possible: (first, second, length)."""
     seen: dict[tuple[str, ...], list[Place]] = defaultdict(list)
     for name, lines in files.items():
         for start in range(len(lines) - MIN_LINES + 1):
@@ -57,7 +57,7 @@ def find(files: dict[str, list[Line]]) -> list[tuple[Place, Place, int]]:
 
 
 def duplicates(root: Path) -> Outcome:
-    """No MIN_LINES lines of logic stand in two places of our code (tests may repeat themselves)."""
+    """No MIN_LINES lines of logic occur twice in our code (tests may repeat themselves)."""
     files = {
         path.relative_to(root).as_posix(): significant_lines(path.read_text(encoding="utf-8"))
         for path in tracked(root)

@@ -1,4 +1,4 @@
-"""The license check: every installed package, by what pip-licenses reads of it, has a license that we may ship."""
+"""The license check: every installed package, as read by pip-licenses, has a license that permits shipping it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from license_expression import ExpressionError, Licensing
 from tools.outcome import Outcome, State, from_problems
 from tools.pins import ENVIRONMENTS, python
 
-# SPDX identifiers, and the names that older metadata have. Anything else is refused: AGPL, GPL, SSPL, none at all.
+# SPDX identifiers and the names in older metadata. Anything else is refused: AGPL, GPL, SSPL, no license.
 ALLOWED = frozenset(
     (
         *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "CNRI-Python", "ISC"),
@@ -31,15 +31,15 @@ ALLOWED = frozenset(
         "Python Software Foundation License",
     )
 )
-# Their metadata name no license; this is what their repositories say.
+# Their metadata state no license; these come from their repositories.
 BY_HAND = {"axe-playwright-python": "MIT", "resvg_py": "MIT"}
-# Metadata can be wrong: a license file of this title is believed. (Others only mention it, as the GPL does.)
+# Metadata can be wrong, so a license file with this title wins. (Others only mention it, as the GPL does.)
 AFFERO = re.compile(r"GNU\s+AFFERO\s+GENERAL\s+PUBLIC\s+LICENSE\s+VERSION\s+3", re.IGNORECASE)
 LICENSING = Licensing()
 
 
 def accepted(said: str) -> bool:
-    """Whether a license may be used: of an OR one side is enough, of an AND both sides are needed."""
+    """Whether a license is acceptable: one side of an OR suffices, an AND needs both."""
     if said in ALLOWED:
         return True
     try:
@@ -58,7 +58,7 @@ def _holds(expression: object) -> bool:
 
 
 def problem(name: str, said: str, text: str) -> str | None:
-    """Why a package may not be shipped, or None. `said` is one license, or several with `; ` between them."""
+    """Return why a package may not be shipped, or None. `said` is one license, or several separated by `; `."""
     if AFFERO.search(text):
         return f"{name}: its license file is the Affero GPL, whatever its metadata say"
     if said == "UNKNOWN":

@@ -1,4 +1,4 @@
-"""What one check of `python -m tools.check` reports."""
+"""The result of one check of `python -m tools.check`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a check ended; `detail` is what a person needs to mend it, or why it could not be done."""
+    """The result of a check; `detail` says what to fix, or why it could not run."""
 
     state: State
     detail: str = ""
 
 
 def from_problems(problems: list[str]) -> Outcome:
-    """Failed with one problem a line, or ok when there are none."""
+    """Return a failure with one problem per line, or ok without problems."""
     return Outcome(State.FAILED, "\n".join(problems)) if problems else Outcome(State.OK)

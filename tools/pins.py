@@ -1,8 +1,8 @@
-"""The requirements files: `NAME.in` by hand, `NAME.txt` with every package that it pulls in, written by uv.
+"""The requirements files: `NAME.in` is written by hand, `NAME.txt` by uv with all indirect dependencies.
 
-`python -m tools.pins [UV OPTION ...]` writes them (`--upgrade-package NAME` moves one that is only pulled in); pip
-installs them. `make check` fails when a `.txt` file does not follow from its `.in` file, or an environment from its
-`.txt` file.
+`python -m tools.pins [UV OPTION ...]` writes them (`--upgrade-package NAME` updates an indirect dependency); pip
+installs them. `make check` fails when a `.txt` file does not match its `.in` file, or an environment does not match
+its `.txt` file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from tools.outcome import Outcome, State, from_problems
 
 ROOT = Path(__file__).resolve().parents[1]
-# Those that others build on come first.
+# Files that others include come first.
 FILES = (
     "requirements",
     "requirements-dev",
@@ -28,7 +28,7 @@ FILES = (
     "infra/jumpstart/requirements",
     "bench/requirements",
 )
-# The environments under `.venvs/`, and the file that says all that is in each.
+# The environments under `.venvs/`, and the file that lists everything in each.
 ENVIRONMENTS = {
     "studio": "requirements-dev",
     "inference": "inference/requirements-dev",
@@ -38,38 +38,38 @@ ENVIRONMENTS = {
 }
 PIN = re.compile(r"^([\w.-]+)(?:\[.*\])?==(\S+)", re.MULTILINE)
 EXACT = re.compile(r"[\w.-]+(\[[\w,-]+\])?==[\w.!]+\s*(#.*)?")
-# `+cpu` and the like: the pin must be one that any index can serve.
+# `+cpu` and similar labels: the pin must be available from any index.
 BUILD_LABEL = re.compile(r"(?<===)([\w.!]+)\+\w+")
 NOT_REACHED = "Failed to fetch"
 
 
 class Unresolved(Exception):
-    """uv cannot work a file out; the message is what it says."""
+    """uv cannot resolve a file; the message is its output."""
 
 
 class Unreachable(Unresolved):
-    """The package registry does not answer."""
+    """The package registry does not respond."""
 
 
 def python(root: Path, environment: str) -> Path | None:
-    """The interpreter of `.venvs/<environment>`, None when it is not there."""
+    """Return the interpreter of `.venvs/<environment>`, or None if it is missing."""
     path = root / ".venvs" / environment / "bin" / "python"
     return path if path.exists() else None
 
 
 def pins(root: Path, name: str) -> list[tuple[str, str]]:
-    """Name and version of each package in `NAME.txt`."""
+    """Return name and version of each package in `NAME.txt`."""
     return PIN.findall((root / f"{name}.txt").read_text(encoding="utf-8"))
 
 
 def loose(root: Path, name: str) -> list[str]:
-    """The lines of `NAME.in` that name no exact version."""
+    """Return the lines of `NAME.in` without an exact version."""
     lines = (root / f"{name}.in").read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line and not line.startswith(("#", "-")) and not EXACT.fullmatch(line)]
 
 
 def compiled(root: Path, name: str, *options: str) -> str:
-    """What `NAME.txt` has to say; versions that fit stay as they are. Asks the registry. Raises `Unresolved`."""
+    """Return the expected `NAME.txt`; keeps versions that fit. Queries the registry. Raises `Unresolved`."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "requirements.txt"
         if (root / f"{name}.txt").exists():
@@ -85,7 +85,7 @@ def compiled(root: Path, name: str, *options: str) -> str:
 
 
 def uninstalled(root: Path, environment: str) -> str:
-    """What pip says where `.venvs/<environment>` lacks a pin of its file; empty when it has all. No network."""
+    """Return pip's message if `.venvs/<environment>` lacks a pin of its file, otherwise nothing. No network."""
     interpreter = python(root, environment)
     if interpreter is None:
         return f"there is no environment .venvs/{environment}: `python3 local/bootstrap.py --dev` makes it"
@@ -103,7 +103,7 @@ def uninstalled(root: Path, environment: str) -> str:
 
 
 def pinned(root: Path) -> Outcome:
-    """Each `.txt` file follows from its `.in` file, and each environment from its `.txt` file."""
+    """Each `.txt` file matches its `.in` file, and each environment its `.txt` file."""
     problems = [
         f"{name}.in: write NAME==VERSION instead of {line}" for name in FILES for line in loose(root, name)
     ]
@@ -126,7 +126,7 @@ def pinned(root: Path) -> Outcome:
 
 
 def main() -> int:
-    """Write every `.txt` file; the exit code is 1 when one cannot be worked out."""
+    """Write every `.txt` file; returns 1 when one cannot be resolved."""
     try:
         for name in FILES:
             (ROOT / f"{name}.txt").write_text(compiled(ROOT, name, *sys.argv[1:]), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The checks that are programs of others: format, lint, types, import rule, dead code."""
+"""The checks by external programs: format, lint, types, import rules, dead code."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from tools.outcome import Outcome, State, from_problems
 
 TIME_LIMIT_S = 240
-# What is typed and searched for dead code, where it is there. inference/ has an environment of its own, which
-# bench/model runs in too.
+# The code to type-check and search for dead code, if present. inference/ has a separate environment, in which
+# bench/model also runs.
 STUDIO_CODE = ("app", "services", "local", "infra", "tools", "bench", "streamlit_app.py")
 INFERENCE_CODE = ("inference", "bench/model")
 FINDING = re.compile(r"(?P<path>[^:]+):(?P<line>\d+): unused (?P<kind>\w+) ")
@@ -20,7 +20,7 @@ FIELD = re.compile(r"\s+\w+: |\s+model_config = ")
 
 
 def run(root: Path, *command: str) -> Outcome:
-    """Run a program in `root`: ok when it exits with 0, otherwise failed with all it printed."""
+    """Run a program in `root`: ok if it exits with 0, otherwise failed with its whole output."""
     environment = {**os.environ, "PYTHONPATH": str(root), "NO_COLOR": "1"}
     try:
         done = subprocess.run(
@@ -44,7 +44,7 @@ def run(root: Path, *command: str) -> Outcome:
 
 
 def existing(root: Path, names: tuple[str, ...]) -> list[str]:
-    """Those of the names that are Python files, or folders with some in them."""
+    """Return the names that are Python files or folders containing some."""
     found = []
     for name in names:
         path = root / name
@@ -54,7 +54,7 @@ def existing(root: Path, names: tuple[str, ...]) -> list[str]:
 
 
 def formatting(root: Path) -> Outcome:
-    """The code is as `ruff format` would write it."""
+    """The code is formatted as by `ruff format`."""
     return run(root, sys.executable, "-m", "ruff", "format", "--check", "--output-format", "concise", ".")
 
 
@@ -64,12 +64,12 @@ def lint(root: Path) -> Outcome:
 
 
 def types(root: Path) -> Outcome:
-    """`mypy` in strict mode agrees with all code that runs in the studio's environment."""
+    """`mypy` in strict mode accepts all code that runs in the studio's environment."""
     return run(root, sys.executable, "-m", "mypy", *existing(root, STUDIO_CODE))
 
 
 def inference_types(root: Path) -> Outcome:
-    """`mypy` in strict mode agrees with the model container's code, in its own environment."""
+    """`mypy` in strict mode accepts the model container's code, in its own environment."""
     code = existing(root, INFERENCE_CODE)
     if not code:
         return Outcome(State.OK)
@@ -79,18 +79,18 @@ def inference_types(root: Path) -> Outcome:
             State.FAILED,
             "there is no environment .venvs/inference: `python3 local/bootstrap.py --dev` makes it",
         )
-    # A cache of its own: the two runs are at the same time and see other packages.
+    # A separate cache, because both runs happen at the same time with different packages.
     options = ["--python-executable", str(python), "--cache-dir", ".mypy_cache/inference"]
     return run(root, sys.executable, "-m", "mypy", *options, *code)
 
 
 def imports(root: Path) -> Outcome:
-    """The contracts of `[tool.importlinter]` hold: who may import whom."""
+    """The contracts of `[tool.importlinter]` hold: they state which package may import which."""
     return run(root, str(Path(sys.executable).with_name("lint-imports")), "--no-cache")
 
 
 def dead_code(root: Path) -> Outcome:
-    """`vulture` finds nothing that is defined and never used, but for what others read (`_is_for_others`)."""
+    """`vulture` finds no unused definitions except those read by other code (`_is_for_others`)."""
     code = existing(root, (*STUDIO_CODE, *INFERENCE_CODE))
     found = run(root, sys.executable, "-m", "vulture", *code)
     if found.state is State.OK:
@@ -99,7 +99,7 @@ def dead_code(root: Path) -> Outcome:
 
 
 def _is_for_others(root: Path, finding: str) -> bool:
-    """Fields of a record or a wire shape are data, and an attribute set on a foreign object is that object's."""
+    """Whether other code reads it: record and wire-format fields, and attributes set on another library's objects."""
     match = FINDING.match(finding)
     if match is None:
         return False

@@ -1,4 +1,4 @@
-"""The check, by deptry, that each folder's code imports only what its requirements file names, and uses all of it."""
+"""The check, by deptry, that each folder imports only packages named in its requirements file, and uses all of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOTES = (
 
 @dataclass(frozen=True)
 class Held:
-    """Folders (and modules at the top), the hand-written files that name their packages, what is left out.
+    """Folders (and top-level modules), the hand-written files with their requirements, and exclusions.
 
     `all_used`: whether a package in those files must be imported here.
     """
@@ -33,8 +33,8 @@ class Held:
 
 
 PAGES = ("app", "services", "streamlit_app.py")
-# local/ is started in the studio's environment, and one program of it in the embedded cloud's; the built-in model is
-# made with what only its developers install.
+# local/ runs in the studio's environment, except one program in the embedded cloud's; the built-in model is made
+# with packages that only its developers install.
 HELD = (
     Held(PAGES, ("requirements.in",)),
     Held((*PAGES, "local"), ("requirements.in", "local/requirements.in"), all_used=True),
@@ -46,10 +46,10 @@ HELD = (
 
 
 def required(root: Path) -> Outcome:
-    """What our code imports is named in the requirements of that code; what they name there is imported."""
+    """All imports of our code are named in its requirements, and all packages named there are imported."""
     problems: list[str] = []
     for held in HELD:
-        # deptry takes folders only, and so the whole tree without the others stands for a folder and a module.
+        # deptry takes folders only, so the whole tree without the others represents a folder and a module.
         others = {path.name for path in root.iterdir()} - set(held.code)
         excluded = [f"--exclude={name}$|{name}/" for name in (*sorted(others), *held.without)]
         options = [

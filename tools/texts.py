@@ -1,8 +1,8 @@
-"""The catalogue of the pages' texts, and the check that it is whole.
+"""The catalog of the pages' texts, and the check that it is complete.
 
-`python -m tools.texts` writes what the code says into `app/i18n/locale/*.po`: new texts without a translation, and
-those that are said no more not at all. `python -m tools.check texts` fails while a text is untranslated, a name is
-lost on the way, or a page says something that went round the catalogue (`tools/unmarked.py`).
+`python -m tools.texts` updates `app/i18n/locale/*.po` from the code: adds new texts without a translation and removes
+unused ones. `python -m tools.check texts` fails if a text is untranslated, a placeholder is lost in translation, or
+a page shows a text that bypasses the catalog (`tools/unmarked.py`).
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from tools.unmarked import unmarked
 ROOT = Path(__file__).resolve().parents[1]
 LOCALES = "app/i18n/locale"
 NAME = re.compile(r"\{(\w*)[^{}]*\}")
-# Of the header, what changes with the day and the person.
+# Header lines that change with the date and the author.
 NOISE = re.compile('"(Project-Id|Report|POT-|PO-|Last|Language-Team|Generated)')
-# Of a model's card and of a moderation rule.
+# Shown fields of a model card or a moderation rule.
 SHOWN = ("description", "size_hint", "about", "category")
 Text = str | tuple[str, ...]
 
 
 def said(root: Path) -> dict[Text, str]:
-    """Every text that is marked in the code, and the file that says it first. Plurals are pairs."""
+    """Return every text marked in the code with the first file that contains it. Plurals are pairs."""
     marks = ("tr", "mark", "sentence", *errors(root))
     found: dict[Text, str] = {}
     for file in tracked(root):
         name = file.relative_to(root).as_posix()
-        # The API speaks English.
+        # The API uses English only.
         if not name.startswith(("app/", "services/", "streamlit_app.py")) or name.startswith("app/api/"):
             continue
         if file.suffix == ".py":
@@ -56,7 +56,7 @@ def said(root: Path) -> dict[Text, str]:
 
 
 def in_python(source: str, marks: tuple[str, ...]) -> Iterator[Text]:
-    """What `marks` and `tr_n` are given in a module. Not Babel's own: it does not look into f-strings."""
+    """Yield the arguments of `marks` and `tr_n` in a module. Not Babel's extractor, which ignores f-strings."""
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call) or not node.args:
             continue
@@ -78,14 +78,14 @@ def _literals(nodes: list[ast.expr]) -> list[str]:
 
 
 def in_javascript(source: bytes) -> Iterator[Text]:
-    """What `say` is given in a script."""
+    """Yield the arguments of `say` in a script."""
     for _, message, _, _ in extract("javascript", io.BytesIO(source), {"say": None}):
         if isinstance(message, str):
             yield message
 
 
 def in_table(source: str) -> Iterator[Text]:
-    """What pages say of the models, or of the rules for prompts."""
+    """Yield the texts that pages show about models or prompt rules."""
     tables = tomllib.loads(source)
     for entry in (*tables.get("rule", ()), *(table for table in tables.values() if isinstance(table, dict))):
         yield from (entry[name] for name in SHOWN if entry.get(name))
@@ -93,18 +93,18 @@ def in_table(source: str) -> Iterator[Text]:
 
 
 def errors(root: Path) -> list[str]:
-    """The names of the services' errors: their first argument is a sentence for people."""
+    """Return the names of the services' error classes, whose first argument is a sentence for users."""
     tree = ast.parse((root / "services" / "errors.py").read_text(encoding="utf-8"))
     return [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
 
 
 def catalogues(root: Path) -> dict[str, Catalog]:
-    """The translations by language."""
+    """Return the translations by language."""
     return {file.stem: _read(file) for file in sorted((root / LOCALES).glob("*.po"))}
 
 
 def problems(root: Path) -> list[str]:
-    """What is missing, left over or damaged in the catalogues, a line each."""
+    """Return what is missing, obsolete or damaged in the catalogs, one line each."""
     found = []
     texts = said(root)
     for language, catalogue in catalogues(root).items():
@@ -124,7 +124,7 @@ def problems(root: Path) -> list[str]:
                 found.append(f"{place}: not translated: {_quote(text)}")
                 continue
             names = set(NAME.findall(text if isinstance(text, str) else " ".join(text)))
-            # A form for one may leave the number out.
+            # A singular form may omit the number.
             found += [
                 f"{place}: {sorted(names ^ set(NAME.findall(form)))} differ in {_quote(text)}"
                 for form in forms
@@ -150,7 +150,7 @@ def update(root: Path) -> None:
 
 
 def write(file: Path, catalogue: Catalog) -> None:
-    """Writes a catalogue whose file changes with its texts only: no dates, no names."""
+    """Writes a catalog file that changes only with its texts: no dates, no names."""
     written = io.BytesIO()
     write_po(written, catalogue, width=110, no_location=True)
     lines = written.getvalue().decode("utf-8").splitlines(keepends=True)

@@ -1,4 +1,4 @@
-"""The checks of the tracked files as text: too long, paths of one machine, hosts of registries, secrets."""
+"""Text checks of the tracked files: length, machine-specific paths, registry hosts, secrets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.outcome import Outcome, from_problems
 MAX_LINES = 400
 SOURCE = (".py", ".tf", ".js", ".css", ".sh")
 MAX_TEXT_BYTES = 2_000_000
-# Lock files written by other programs name hosts; that is their job.
+# Lock files written by other programs contain hosts by design.
 GENERATED = frozenset({".terraform.lock.hcl", "package-lock.json"})
 
 MACHINE_PATH = re.compile(r"(?<![\w.$}])/(?:work|root|Users|home/[a-z][\w-]*)/")
@@ -27,7 +27,7 @@ SECRET = re.compile(
 
 
 def tracked(root: Path) -> list[Path]:
-    """The files git knows in `root`, and new ones it does not ignore, that are there."""
+    """Return the existing files that git tracks in `root`, and new ones it does not ignore."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=root,
@@ -39,7 +39,7 @@ def tracked(root: Path) -> list[Path]:
 
 
 def texts(root: Path) -> Iterator[tuple[str, list[str]]]:
-    """Name and lines of each tracked text file; binary and very large ones are passed over."""
+    """Yield name and lines of each tracked text file; skips binary and very large ones."""
     for path in tracked(root):
         if path.name in GENERATED or path.stat().st_size > MAX_TEXT_BYTES:
             continue
@@ -49,7 +49,7 @@ def texts(root: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def long_files(root: Path) -> Outcome:
-    """No source file is longer than MAX_LINES: a file has one job. Tests may be long lists of cases."""
+    """No source file is longer than MAX_LINES, because a file should have one job. Tests may be long lists of cases."""
     return from_problems(
         [
             f"{name}: {len(lines)} lines, at most {MAX_LINES}: split it by job"
@@ -71,19 +71,19 @@ def _matches(root: Path, pattern: re.Pattern[str], what: str) -> Outcome:
 
 
 def machine_paths(root: Path) -> Outcome:
-    """No tracked file names a folder that only one machine has."""
+    """No tracked file names a folder that exists on only one machine."""
     return _matches(
         root, MACHINE_PATH, "a path of one machine: make it relative or take it from the environment"
     )
 
 
 def registry_hosts(root: Path) -> Outcome:
-    """No tracked file says where packages come from: that is the installation's own configuration."""
+    """No tracked file names a package registry: the installation's configuration does that."""
     return _matches(
         root, REGISTRY_HOST, "names a package registry: leave that to the installer's configuration"
     )
 
 
 def secrets(root: Path) -> Outcome:
-    """No tracked file holds something that looks like a key; the key itself is not printed."""
+    """No tracked file contains what looks like a key; the key itself is not printed."""
     return _matches(root, SECRET, "looks like a secret: take it out, and revoke it if it was ever real")

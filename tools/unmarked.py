@@ -1,4 +1,4 @@
-"""Finds what a page would say in English whatever the language: texts of `app/` that went round the catalogue."""
+"""Finds texts in `app/` that bypass the catalog, so that a page would show them in English in every language."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tools.tree import tracked
 
-# What these are given is marked, or is for the log and for programmers.
+# Arguments of these are marked, or are meant for the log and for programmers.
 MARKS = ("tr", "mark", "tr_n", "sentence", "event", "RuntimeError", "ValueError", "TypeError")
-# What draws a text that it is given.
+# Functions that display their text argument.
 DRAWS = re.compile(
     "badge|button|caption|checkbox|date_input|dialog|download_button|error|expander|feedback|file_uploader|header|"
     "info|link_button|markdown|metric|multiselect|number_input|page_link|pills|popover|progress|radio|"
@@ -19,7 +19,7 @@ DRAWS = re.compile(
     "toast|toggle|warning|write"
 )
 DRAWN = ("label", "help", "placeholder", "text", "body")
-# English for other programs: the API, what wraps the pages.
+# English for other programs: the API and the pages' wrappers.
 ENGLISH = ("app/api/", "app/middleware/", "app/asgi.py", "app/hosting.py", "app/i18n/texts.py")
 NOT_WORDS = re.compile(
     r":material/\w+:|:\w+\[|https?://\S+|[\w./-]+\.(css|js|svg|png|py)|%[A-Za-z-]|&\w+;|<[^>]*>"
@@ -29,7 +29,7 @@ SENTENCE = re.compile(r"[A-Z][a-z’']+(,? [a-z’'“]+)+|[a-z]+ [a-z]+.*[.…!
 
 
 def unmarked(root: Path, errors: tuple[str, ...] = ()) -> list[str]:
-    """Texts that are drawn without a mark, as `file:line: text`."""
+    """Return texts that are displayed without a mark, as `file:line: text`."""
     found = []
     for file in tracked(root):
         name = file.relative_to(root).as_posix()
@@ -43,7 +43,7 @@ def unmarked(root: Path, errors: tuple[str, ...] = ()) -> list[str]:
 
 
 def glued(source: str, errors: tuple[str, ...]) -> list[tuple[int, str]]:
-    """Line and text of the errors whose sentence is put together where no catalogue can follow."""
+    """Return line and text of errors whose sentence is concatenated, so that no catalog can match it."""
     return [
         (node.lineno, ast.unparse(node.args[0]))
         for node in ast.walk(ast.parse(source))
@@ -55,7 +55,7 @@ def glued(source: str, errors: tuple[str, ...]) -> list[tuple[int, str]]:
 
 
 def texts(source: str, errors: tuple[str, ...] = ()) -> list[tuple[int, str]]:
-    """Line and text of what `source` says without a mark."""
+    """Return line and text of unmarked texts in `source`."""
     tree = ast.parse(source)
     excused = _docstrings(tree)
     for node in ast.walk(tree):

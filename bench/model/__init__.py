@@ -1,1 +1,1 @@
-"""The measurements' parts that draw: they run in the environment of the model container."""
+"""The benchmarks' drawing code, which runs in the model container's environment."""

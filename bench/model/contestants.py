@@ -1,4 +1,4 @@
-"""Ways to draw requests in one process: the server's model and engine, and what one might write first."""
+"""Ways to draw requests in one process: the server's model and engine, and naive alternatives."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from inference.pipelines.load_model import load_model
 from inference.pipelines.speed import SpeedWishes
 from inference.progress import ProgressReporter
 
-# MultiSubmit of other sizes round differently.
+# Batches of other sizes round differently.
 LEVELS_APART = 1
-# What each thread has when its pipeline failed.
+# The result of a thread whose pipeline failed.
 FAILED = None
 
 
 class Unwatched:
-    """Nobody follows the steps."""
+    """Ignores the steps."""
 
     def on_step(self, step: int, preview: Callable[[int], Pixels]) -> frozenset[int]:
-        """Everybody stays."""
+        """Keep all requests."""
         return frozenset()
 
 
 def load_ours(folder: Path, wishes: SpeedWishes | None = None) -> Model:
-    """Return the server's model with as many threads as torch has been given."""
+    """Return the server's model with the number of threads set in torch."""
     return load_model(find_model(folder)[0], torch.get_num_threads(), wishes)
 
 
@@ -55,11 +55,11 @@ def draw_at_once(model: Model, requests: Sequence[Request], at_once: int) -> lis
 
 
 class Ways:
-    """The same requests, come at the same time, drawn in three ways:
+    """Draws the same simultaneous requests in one of three ways:
 
     `one_model_thread`: the server's engine, which may draw some of them together;
-    `shared_pipeline`: a thread a request, all of them in one stock pipeline;
-    `pipeline_a_thread`: a thread a request, each with a stock pipeline and weights of its own.
+    `shared_pipeline`: one thread per request, all using one stock pipeline;
+    `pipeline_a_thread`: one thread per request, each with its own stock pipeline and weights.
     """
 
     def __init__(self, folder: str) -> None:
@@ -69,18 +69,18 @@ class Ways:
             reporter=ProgressReporter(),
             on_failed_start=_fail,
         )
-        # Before the engine loads: the libraries' loading cannot be done by two threads at a time.
+        # Before the engine loads, because two threads cannot load the libraries at the same time.
         self._pipe = plain.load(folder)
         self._engine.start()
         self._own: list[Any] = []
         self._truth: list[Pixels] = []
 
     def draw(self, way: str, requests: Sequence[Request]) -> list[Pixels | None]:
-        """Return a picture a request, None where it failed. The first way's pictures are what the others' should be."""
+        """Return one picture per request, None where it failed. The first way's pictures are the reference."""
         if way == "one_model_thread":
             tickets = [self._engine.submit(payload(request)) for request in requests]
             drawings = [ticket.done.result().drawing for ticket in tickets]
-            # A request that nobody cancels has its drawing.
+            # A request that is not canceled has its drawing.
             self._truth = [drawing.pictures[0] for drawing in drawings if drawing is not None]
             return list(self._truth)
         if way == "shared_pipeline":
@@ -90,7 +90,7 @@ class Ways:
         return _a_thread_each(self._own, requests)
 
     def count_right(self, pictures: Sequence[Pixels | None]) -> int:
-        """Return how many are within a level of 255 of what the model thread drew for the same requests."""
+        """Return how many are within a level of 255 of the model thread's pictures for the same requests."""
         return sum(
             picture is not FAILED and int(np.abs(picture.astype(int) - truth).max()) <= LEVELS_APART
             for picture, truth in zip(pictures, self._truth, strict=True)
@@ -103,7 +103,7 @@ def _a_thread_each(pipes: Sequence[Any], requests: Sequence[Request]) -> list[Pi
     def draw(index: int) -> None:
         try:
             pictures[index] = np.asarray(plain.draw(pipes[index], [requests[index]])[0])
-        except Exception:  # noqa: BLE001 - pipelines are not made for this: whatever breaks is what is counted
+        except Exception:  # noqa: BLE001 - pipelines are not thread-safe: every failure is counted
             pictures[index] = FAILED
 
     threads = [threading.Thread(target=draw, args=(index,)) for index in range(len(requests))]

@@ -1,4 +1,4 @@
-"""A folder with random weights, large enough to measure: Stable Diffusion 1.5's levels, at a fifth of the width."""
+"""A folder with random weights, large enough to measure: Stable Diffusion 1.5's levels at a fifth of the width."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def text_encoder(hidden: int, layers: int, kind: type[Any] = CLIPTextModel) -> A
 
 
 def autoencoder(widths: tuple[int, ...], channels: int, **config: Any) -> AutoencoderKL:
-    """Return an autoencoder with 8 pixels a latent; `widths` are of its four levels."""
+    """Return an autoencoder with 8 pixels per latent; `widths` are those of its four levels."""
     levels = len(widths)
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * levels,
@@ -60,7 +60,7 @@ def autoencoder(widths: tuple[int, ...], channels: int, **config: Any) -> Autoen
 
 
 def build_stable_diffusion() -> Any:
-    """Return the pipeline; the same weights every time."""
+    """Return the pipeline; the weights are the same every time."""
     torch.manual_seed(0)
     down = ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",)
     up = ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3
@@ -86,7 +86,7 @@ def build_stable_diffusion() -> Any:
 
 
 def write_card(folder: Path, name: str, min_side_px: int, max_side_px: int) -> None:
-    """Say what sizes the server may be asked for."""
+    """Write the sizes that the server accepts."""
     card = {
         "name": name,
         "min_side_px": min_side_px,
@@ -97,19 +97,19 @@ def write_card(folder: Path, name: str, min_side_px: int, max_side_px: int) -> N
 
 
 def recipe() -> str:
-    """Return the hash of this file: other code makes another folder."""
+    """Return the hash of this file, so that changed code creates a new folder."""
     return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
 def make_bench_model(folder: Path) -> None:
-    """Write the folder, unless it is there and was written by this very code."""
+    """Write the folder, unless this exact code has already written it."""
     stamp = folder / STAMP
     if stamp.is_file() and stamp.read_text() == recipe():
         return
     shutil.rmtree(folder, ignore_errors=True)
     build_stable_diffusion().save_pretrained(folder)
     write_card(folder, "bench", NATIVE_PX // 2, 4 * NATIVE_PX)
-    # Last: a folder without it is not whole.
+    # Written last: a folder without it is incomplete.
     stamp.write_text(recipe())
 
 

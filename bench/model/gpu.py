@@ -1,6 +1,6 @@
-"""What a card gains: `python -m bench.model.gpu --pairs N --folder FOLDER`; without a CUDA device it says so and ends.
+"""Measures gains on a GPU: `python -m bench.model.gpu --pairs N --folder FOLDER`; exits without a CUDA device.
 
-Needs the model container's environment only. Writes folders of some 35 GB, once.
+Needs only the model container's environment. Writes folders of about 35 GB, once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STEPS = 30
 
 
 def main(arguments: list[str]) -> None:
-    """Measure on the first CUDA device; the tables begin with its name."""
+    """Measure on the first CUDA device, whose name is printed above the tables."""
     parser = argparse.ArgumentParser(prog="python -m bench.model.gpu", description=__doc__)
     parser.add_argument("--pairs", type=int, default=PAIRS)
     parser.add_argument("--start-pairs", type=int, default=START_PAIRS)
@@ -75,7 +75,7 @@ def measure_xl(folder: Path, plan: Plan, wanted: Request) -> None:
 
 
 def measure_regional(folder: Path, plan: Plan, wanted: Request) -> None:
-    """Print what compiling the repeated blocks gains, and its cost against compiling the whole transformer."""
+    """Print the gain from compiling the repeated blocks, and its cost against compiling the whole transformer."""
     with _cache() as cache:
         stock = _load_stock(folder, "FluxPipeline", torch.bfloat16)
         ours = load_ours(folder, SpeedWishes(dtype="bfloat16", compile="on", compile_cache_dir=Path(cache)))
@@ -104,14 +104,14 @@ def measure_regional(folder: Path, plan: Plan, wanted: Request) -> None:
 
 
 def measure_starts(folder: Path, plan: Plan) -> None:
-    """Print a start that finds the compile cache against one that finds none."""
+    """Print a start with a filled compile cache against one with an empty cache."""
     parts: dict[str, dict[str, float]] = {}
 
     def start(kind: str, cache: Path) -> float:
         if kind == "first":
             shutil.rmtree(cache, ignore_errors=True)
         command = [sys.executable, "-m", "bench.model.gpu_start", str(folder), str(cache)]
-        # By hand: `measure_xl` set it for this process.
+        # Removed explicitly: `measure_xl` set it for this process.
         environment = {k: v for k, v in os.environ.items() if k != "TORCHINDUCTOR_CACHE_DIR"}
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         if done.returncode != 0:

@@ -1,4 +1,4 @@
-"""SDXL- and FLUX-shaped folders with random weights. Their sizes are arguments, so that a small one can be tested."""
+"""SDXL- and FLUX-shaped folders with random weights; sizes are arguments, so that tests can use small ones."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class XlShape:
 
 @dataclass(frozen=True)
 class FluxShape:
-    """FLUX.1's numbers (the published configuration), but for T5: as wide, with two layers, for it is not measured."""
+    """FLUX.1's numbers (the published configuration), except that T5 has only two layers, as it is not measured."""
 
     blocks: int = 19
     single_blocks: int = 38
@@ -55,12 +55,12 @@ class FluxShape:
 
 
 def make_xl(folder: Path, shape: XlShape) -> Path:
-    """Write an SDXL-shaped folder and return it; one of the same shape that is there is kept."""
+    """Write an SDXL-shaped folder and return it; reuses an existing one of the same shape."""
     return _make(folder, shape, lambda: _build_xl(shape))
 
 
 def make_flux(folder: Path, shape: FluxShape) -> Path:
-    """Write a FLUX-shaped folder and return it; one of the same shape that is there is kept."""
+    """Write a FLUX-shaped folder and return it; reuses an existing one of the same shape."""
     return _make(folder, shape, lambda: _build_flux(shape))
 
 
@@ -70,7 +70,7 @@ def _make(folder: Path, shape: XlShape | FluxShape, build: Callable[[], Any]) ->
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     torch.manual_seed(0)
-    # Billions of random numbers are a card's work; half precision halves what is written.
+    # A GPU generates billions of random numbers fast; half precision halves the files.
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
         pipe = build()
     half = torch.bfloat16 if torch.cuda.is_available() else torch.float32

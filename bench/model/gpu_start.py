@@ -1,4 +1,4 @@
-"""One start of the server's model with compiling: `python -m bench.model.gpu_start FOLDER CACHE` prints its seconds."""
+"""Starts the server's model once with compiling: `python -m bench.model.gpu_start FOLDER CACHE` prints the seconds."""
 
 from __future__ import annotations
 

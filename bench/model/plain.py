@@ -1,6 +1,6 @@
-"""The stock pipeline as anybody would call it: the raw loop, LitServe's model, and the plain script of the cold start.
+"""Plain use of the stock pipeline, for the raw loop, LitServe's model, and the plain script of the cold start.
 
-`python -m bench.model.plain FOLDER FILE SIDE_PX` draws one picture and says `done` when its PNG is written.
+`python -m bench.model.plain FOLDER FILE SIDE_PX` draws one picture and prints `done` when its PNG is written.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from bench.drawing import Request, request
 
 def load(folder: str) -> Any:
     """Return the stock pipeline of a folder in float32, as its documentation loads it."""
-    # Said, because transformers keeps a file's half precision where diffusers does not.
+    # Explicit, because transformers keeps a file's half precision and diffusers does not.
     pipe = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
 
 def draw(pipe: Any, requests: Sequence[Request]) -> list[Any]:
-    """Return the pictures (Pillow) of requests that differ in prompt and seed only, drawn in one call."""
+    """Return the pictures (Pillow) for requests that differ only in prompt and seed, drawn in one call."""
     common = requests[0]
     pictures: list[Any] = pipe(
         prompt=[asked.prompt for asked in requests],
@@ -40,7 +40,7 @@ def draw(pipe: Any, requests: Sequence[Request]) -> list[Any]:
 
 
 def encode(picture: Any) -> bytes:
-    """Return a PNG at the level the server uses."""
+    """Return a PNG with the server's compression level."""
     stream = io.BytesIO()
     picture.save(stream, "PNG", compress_level=1)
     return stream.getvalue()

@@ -30,7 +30,7 @@ Worker = Callable[[dict[str, Any]], Answer]
 
 
 def raw_loop(folder: str) -> Worker:
-    """Draw with the stock pipeline, one request after the other, each encoded."""
+    """Draw with the stock pipeline, one request after another, encoding each."""
     from bench.model import plain
 
     pipe = plain.load(folder)
@@ -46,7 +46,7 @@ def raw_loop(folder: str) -> Worker:
 
 
 def batches(folder: str) -> Worker:
-    """Draw with the server's model, in this thread, `at_once` requests in a pass."""
+    """Draw with the server's model, in this thread, `at_once` requests per pass."""
     from bench.model.contestants import draw_at_once, load_ours
 
     model = load_ours(Path(folder))
@@ -61,7 +61,7 @@ def batches(folder: str) -> Worker:
 
 
 def threads(folder: str) -> Worker:
-    """Draw requests that come at the same time in one of three ways; see `contestants.Ways`."""
+    """Draw simultaneous requests in one of three ways; see `contestants.Ways`."""
     from bench.model.contestants import Ways
 
     ways = Ways(folder)
@@ -75,7 +75,7 @@ def threads(folder: str) -> Worker:
 
 
 def encodings() -> Worker:
-    """Encode one photo-like picture: `png1` and `webp` as the server does, `png6` as Pillow does unless told."""
+    """Encode one photo-like picture: `png1` and `webp` as the server does, `png6` with Pillow's defaults."""
     pictures: dict[int, Pixels] = {}
 
     def png6(pixels: Pixels) -> bytes:
@@ -106,7 +106,7 @@ def encodings() -> Worker:
 def photo(side_px: int) -> Pixels:
     """Return uint8 (side, side, 3) that compresses about like a photo: amplitudes fall with frequency, plus grain.
 
-    In photos they fall about by its first power (Field 1987); what a camera smooths makes it a little more.
+    In photos they fall about with its first power (Field 1987); a camera's smoothing makes it slightly more.
     """
     random = np.random.default_rng(0)
     frequency = np.hypot(np.fft.fftfreq(side_px)[:, None], np.fft.rfftfreq(side_px)[None, :])
@@ -133,8 +133,8 @@ def _requests(asked: dict[str, Any]) -> list[Request]:
 
 
 def main(arguments: list[str]) -> None:
-    """Load, say so by an empty answer, and answer until standard input ends."""
-    # Whatever a library prints belongs into the log, not between the answers.
+    """Load, report readiness with an empty answer, and answer until standard input ends."""
+    # Library output goes to the log, not between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     worker = KINDS[arguments[0]](*arguments[1:])

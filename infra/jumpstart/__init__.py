@@ -1,1 +1,1 @@
-"""JumpStart models as Terraform variables; runs in an environment of its own (`requirements.txt` beside this file)."""
+"""Writes JumpStart models as Terraform variables; runs in its own environment (`requirements.txt` in this folder)."""

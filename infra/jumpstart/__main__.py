@@ -14,7 +14,7 @@ DEFAULT_REGION = "us-east-1"
 
 
 def main(arguments: list[str]) -> int:
-    """Parse the command line and write; the exit code is 1, after one line on stderr, when nothing was written."""
+    """Parse the command line and write the file; returns 1, after one line on stderr, when nothing was written."""
     parser = argparse.ArgumentParser(prog="python -m infra.jumpstart", description=__doc__)
     parser.add_argument("model_id", help="such as model-txt2img-stabilityai-stable-diffusion-v2-1-base")
     parser.add_argument("--region", default=os.environ.get("AWS_REGION") or DEFAULT_REGION)
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, help="the file to write; default: standard output")
     options = parser.parse_args(arguments)
 
-    # Imported late: the SDK takes seconds, and a wrong command line should not.
+    # Imported late: the SDK takes seconds to load, which a wrong command line need not wait for.
     from infra.jumpstart.resolve import resolve
 
     try:

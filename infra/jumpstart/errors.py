@@ -1,5 +1,5 @@
-"""What keeps a JumpStart model from becoming Terraform variables."""
+"""The error raised when a JumpStart model cannot become Terraform variables."""
 
 
 class JumpStartError(Exception):
-    """No variables were written; the message is one line that says why and what to do."""
+    """No variables were written; the message states in one line why and what to do."""

@@ -1,4 +1,4 @@
-"""Asks the SageMaker SDK what a JumpStart model is made of. The only file that imports the SDK."""
+"""Resolves a JumpStart model through the SageMaker SDK. The only file that imports the SDK."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ from sagemaker.core.jumpstart.exceptions import (
 from infra.jumpstart.errors import JumpStartError
 from infra.jumpstart.variables import JumpStartModel, ModelData, PayloadForm
 
-# The release of `sagemaker` that our sagemaker-core is part of: models say from which release on they can be used.
-# Without the other parts the SDK would take itself for 3.0.0.
+# The `sagemaker` release that contains our sagemaker-core: models state the minimum release they need.
+# Without the other packages the SDK would identify itself as 3.0.0.
 SDK_RELEASE = "3.27.0"
 SCOPE = "inference"
-# An example body that is a picture lies in S3 and is only named: `$s3<key>`.
+# An example body that is a picture is stored in S3 and only referenced: `$s3<key>`.
 S3_REFERENCE = "$s3"
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S, ATTEMPTS = 5, 20, 2
 
 
 @dataclass(frozen=True)
 class _Session:
-    """All that these calls ask of the SDK's own session, which makes clients for six services and wants an account."""
+    """The part of the SDK's session these calls need; the real one creates six clients and requires an account."""
 
     s3_client: Any
     boto_region_name: str
 
 
 def resolve(model_id: str, version: str, region: str, instance_type: str | None = None) -> JumpStartModel:
-    """Return the model as the SDK resolves it; reads the manifest and one specification from S3, costs nothing.
+    """Return the model as the SDK resolves it; reads the manifest and one specification from S3 at no cost.
 
-    `version` may hold `*`, which means the newest that fits. Without `instance_type` it is the model's own choice.
-    Raises `JumpStartError`: no network, no such model or region, a model that Terraform alone cannot deploy.
+    `version` may contain `*` for the newest match. `instance_type` defaults to the model's own choice.
+    Raises `JumpStartError`: no network, no such model or region, or a model that Terraform alone cannot deploy.
     """
     SageMakerSettings.set_sagemaker_version(SDK_RELEASE)
     try:
@@ -67,7 +67,7 @@ def resolve(model_id: str, version: str, region: str, instance_type: str | None 
     except (DeprecatedJumpStartModelError, VulnerableJumpStartModelError) as exc:
         raise JumpStartError(f"{model_id} {version} should not be deployed: {_one_line(exc)}") from exc
     except (BotoCoreError, KeyError, ValueError) as exc:
-        # The SDK's own sentences: unknown model (with the nearest name), version, region or instance type.
+        # The SDK's own messages: unknown model (with the nearest name), version, region or instance type.
         raise JumpStartError(_one_line(exc)) from exc
 
 
@@ -78,7 +78,7 @@ def _resolve(model_id: str, version: str, region: str, instance_type: str | None
     )
     asked: dict[str, Any] = {
         "model_id": model_id,
-        # The one that `*` came to, so that all parts are of one version.
+        # The version that `*` resolved to, so that all parts have the same version.
         "model_version": specs.version,
         "region": region,
         "sagemaker_session": session,
@@ -114,7 +114,7 @@ def _resolve(model_id: str, version: str, region: str, instance_type: str | None
 
 
 def _s3_client(region: str) -> Any:
-    """A client for public buckets: signed where there are credentials, since some networks demand it."""
+    """Return a client for public buckets; signs requests if there are credentials, since some networks require it."""
     boto_session = boto3.Session(region_name=region)
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_S,
@@ -142,7 +142,7 @@ def _model_data(specs: Any, instance_type: str, asked: dict[str, Any]) -> ModelD
 
 
 def _payload_form(model_id: str, asked: dict[str, Any]) -> PayloadForm:
-    """The first example that is a prompt, or JSON with a prompt in it; raises `JumpStartError` when none is."""
+    """Return the first example that is a prompt or JSON with a prompt; raises `JumpStartError` if there is none."""
     for example in payloads.retrieve_all_examples(**asked) or []:
         body, key = example.body, example.prompt_key or "prompt"
         is_text = isinstance(body, str) and not body.startswith(S3_REFERENCE)
@@ -159,6 +159,6 @@ def _payload_form(model_id: str, asked: dict[str, Any]) -> PayloadForm:
 
 
 def _one_line(error: Exception) -> str:
-    # A KeyError's text is the repr of its message.
+    # The text of a KeyError is the repr of its message.
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return " ".join(text.split())

@@ -9,21 +9,21 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class ModelData:
-    """Where the weights lie, in the terms of `aws_sagemaker_model.model_data_source.s3_data_source`."""
+    """Location of the weights, in terms of `aws_sagemaker_model.model_data_source.s3_data_source`."""
 
     s3_uri: str
     s3_data_type: Literal["S3Object", "S3Prefix"]
     compression_type: Literal["Gzip", "None"]
-    # A gated model is only handed out to who accepts its license, in Terraform.
+    # A gated model requires accepting its license in Terraform.
     gated: bool
 
 
 @dataclass(frozen=True)
 class PayloadForm:
-    """How the container is asked: the types of the example request and of its answer, and all that it takes.
+    """The container's request form: content types of the example request and response, and all accepted types.
 
-    `prompt_key` names the field of the example that holds the prompt, None where the body is the prompt itself.
-    `example_json` is the example's body as JSON text: Terraform would want one type for all of its fields.
+    `prompt_key` names the example's prompt field, or is None when the body is the prompt itself.
+    `example_json` is the example's body as JSON text, because Terraform would require one type for all its fields.
     """
 
     content_type: str
@@ -55,6 +55,6 @@ class JumpStartModel:
 
 
 def render(model: JumpStartModel) -> str:
-    """The text of a `.tfvars.json` file; the same model gives the same bytes."""
+    """Return the text of a `.tfvars.json` file; deterministic."""
     values: dict[str, Any] = {"jumpstart_model": asdict(model)}
     return json.dumps(values, indent=2, sort_keys=True) + "\n"

@@ -6,7 +6,7 @@
 | SwarmUI | JSON in the same places | its `docs/Image Metadata Format.md` |
 | InvokeAI 3 and later | `invokeai_metadata` | its `invokeai/app/invocations/metadata.py` |
 | InvokeAI 2, and its first versions | `sd-metadata`; `Dream` | its `ldm/invoke/args.py`, `ldm/invoke/pngwriter.py` |
-| ComfyUI | `prompt`; EXIF Model in WebP | its `comfy_api/latest/_ui.py`; read in `comfy_graph.py` |
+| ComfyUI | `prompt`; EXIF Model in WebP | its `comfy_api/latest/_ui.py`; read in `comfyui.py` |
 """
 
 from __future__ import annotations

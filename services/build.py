@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from services.accounts.accounts import Accounts
 from services.accounts.kept_data import KeptAccount
 from services.accounts.preferences import PreferenceBook
+from services.accounts.sign_in_backoff import SignInBackoff
 from services.aws.endpoints import Endpoints
 from services.aws.objects import Objects
 from services.aws.queues import Queue
@@ -80,6 +81,7 @@ from services.store.queues import QueueStore
 from services.store.reruns import RerunStore
 from services.store.search_heads import SearchHeadStore
 from services.store.shares import ShareStore
+from services.store.sign_in_attempts import SignInAttemptStore
 from services.store.spend import SpendStore
 from services.store.tombstones import Tombstones
 from services.store.transactions import Transactions
@@ -120,6 +122,7 @@ class Studio:
     cold_starts: ColdStartCounter
     accounts: Accounts
     local_users: LocalUsers | None
+    sign_in_backoff: SignInBackoff
     live: LiveJobs
     backends: Backends
     endpoints: EndpointStatus
@@ -232,6 +235,7 @@ def build(
         cold_starts=ColdStartCounter(endpoint_records, status),
         accounts=accounts,
         local_users=_local_users(settings, table, profiles, accounts),
+        sign_in_backoff=SignInBackoff(SignInAttemptStore(table)),
         live=LiveJobs(store, scheduler, backends, completion),
         backends=backends,
         endpoints=status,

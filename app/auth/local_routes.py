@@ -7,6 +7,7 @@ redirect to a page.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
@@ -18,6 +19,8 @@ from starlette.routing import Route
 
 from app.auth.local_session import (
     COOKIE,
+    DEVICE_COOKIE,
+    DEVICE_S,
     NOTICE_COOKIE,
     NOTICE_S,
     SESSION_S,
@@ -26,10 +29,10 @@ from app.auth.local_session import (
     SignedCookies,
     kept_users,
 )
-from app.auth.passwords import find_user
+from app.auth.passwords import find_name, find_user, may_be_right
 from app.middleware.same_origin import is_of_origin
 from app.middleware.sign_in_redirects import LOGOUT_PATH, page_of_referer
-from services.errors import NotFound, NotSignedIn, StudioError
+from services.errors import LimitReached, NotFound, NotSignedIn, StudioError
 from services.logs import event
 
 if TYPE_CHECKING:
@@ -61,14 +64,20 @@ def create_local_sign_in_routes(get_studio: Callable[[], Studio]) -> list[Route]
         wanted = page_of_referer(request.headers.get("referer", ""), request.headers.get("host", ""))
         answer = _redirect(wanted or "/")
         try:
-            user = await to_thread.run_sync(_check, studio, username, password, limiter=limiter)
+            attempt = Attempt(username, _address(request), request.cookies.get(DEVICE_COOKIE, ""))
+            user = await to_thread.run_sync(_check, studio, attempt, password, limiter=limiter)
+        except LimitReached as error:
+            answer.headers["retry-after"] = str(error.retry_after_s)
+            _set_notice(answer, studio, Notice("delayed", username))
+            return answer
         except StudioError:
             _set_notice(answer, studio, Notice("unavailable", username))
             return answer
         if user is None:
             _set_notice(answer, studio, Notice("wrong", username))
             return answer
-        _set(answer, studio, COOKIE, _cookies(studio).session(user.user_id), SESSION_S)
+        _set(answer, studio, COOKIE, _cookies(studio).session(user.user_id, user.epoch), SESSION_S)
+        _set(answer, studio, DEVICE_COOKIE, _cookies(studio).device(user.user_id), DEVICE_S)
         _clear(answer, studio, NOTICE_COOKIE)
         return answer
 
@@ -87,20 +96,45 @@ def create_local_sign_in_routes(get_studio: Callable[[], Studio]) -> list[Route]
     ]
 
 
-def _check(studio: Studio, username: str, password: str) -> LocalUser | None:
-    """Returns the user of that name and password, or None. One AWS call and a quarter of a second of CPU time."""
-    user = find_user(kept_users(studio).all(), username, password)
+@dataclass(frozen=True)
+class Attempt:
+    """Who wants to sign in, from which address, and the cookie that may mark a known browser."""
+
+    username: str
+    address: str
+    device_cookie: str
+
+
+def _check(studio: Studio, attempt: Attempt, password: str) -> LocalUser | None:
+    """Returns the user of that name and password, or None. Four AWS calls and a quarter of a second of CPU time.
+
+    Raises LimitReached, without a look at the password, when too many attempts failed before.
+    """
+    users = kept_users(studio).all()
+    named = find_name(users, attempt.username)
+    device = None if named is None else _cookies(studio).read_device(attempt.device_cookie, named.user_id)
+    if may_be_right(password):
+        studio.sign_in_backoff.begin(attempt.username, attempt.address, device=device)
+    user = find_user(users, attempt.username, password)
     if user is None:
         event("local_sign_in_refused")
     else:
+        studio.sign_in_backoff.succeeded(attempt.username, attempt.address, device=device)
         event("local_sign_in", user=user.user_id)
     return user
 
 
+def _address(request: Request) -> str:
+    return "" if request.client is None else request.client.host
+
+
 def _goes_on(studio: Studio, cookie: str) -> bool:
-    """Whether a cookie's session is still signed in; False if it cannot be checked. Two AWS calls."""
+    """Whether a cookie's session is still signed in; False if it cannot be checked. Three AWS calls."""
     try:
         session = _cookies(studio).read_session(cookie)
+        users = kept_users(studio).all().values()
+        if not any(user.user_id == session.user_id and user.epoch == session.epoch for user in users):
+            return False
         studio.accounts.user(session.user_id, began_at=session.began_at)
     except (NotSignedIn, NotFound):
         return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
+import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 SIGN_IN_PATH = "/auth/local"
 COOKIE = "atelier_session"
 NOTICE_COOKIE = "atelier_sign_in"
+# Marks a browser in which somebody signed in; signs nobody in.
+DEVICE_COOKIE = "atelier_device"
 SESSION_S = 12 * 3600
+DEVICE_S = 180 * 24 * 3600
 # Long enough for the next page to load and show the notice.
 NOTICE_S = 60
 # The tolerated clock difference between two tasks.
@@ -37,10 +41,11 @@ LONGEST_COOKIE = 2000
 
 @dataclass(frozen=True)
 class LocalSession:
-    """The session's user and start time (Unix seconds)."""
+    """The session's user, start time (Unix seconds), and the epoch of the user's record in which it started."""
 
     user_id: str
     began_at: int
+    epoch: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,14 +57,14 @@ class Notice:
 
 
 class SignedCookies:
-    """Writes and reads the two cookies; all tasks with the same secret can read them."""
+    """Writes and reads the cookies; all tasks with the same secret can read them."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret.encode()
 
-    def session(self, user_id: str) -> str:
+    def session(self, user_id: str, epoch: int = 0) -> str:
         """Returns the cookie of a session of that user that starts now."""
-        return self._sign("session", {"sub": user_id})
+        return self._sign("session", {"sub": user_id, "epoch": epoch})
 
     def read_session(self, value: str) -> LocalSession:
         """Returns the session in a cookie.
@@ -69,7 +74,22 @@ class SignedCookies:
         claims, signed_at = self._verify("session", value)
         if time.time() - signed_at > SESSION_S:
             raise NotSignedIn("Your session ended after 12 hours. Sign in again.", code=EXPIRED)
-        return LocalSession(user_id=str(claims["sub"]), began_at=signed_at)
+        epoch = claims.get("epoch", 0)
+        # A cookie of a release without epochs is valid until the user's first new password.
+        return LocalSession(str(claims["sub"]), signed_at, epoch if type(epoch) is int else -1)
+
+    def device(self, user_id: str) -> str:
+        """Returns the cookie that marks a browser in which that user just signed in."""
+        return self._sign("device", {"sub": user_id, "jti": secrets.token_hex(16)})
+
+    def read_device(self, value: str, user_id: str) -> str | None:
+        """Returns the id of a browser in which that user signed in within half a year, else None."""
+        try:
+            claims, signed_at = self._verify("device", value)
+        except NotSignedIn:
+            return None
+        known = claims["sub"] == user_id and time.time() - signed_at <= DEVICE_S
+        return str(claims.get("jti", "")) if known else None
 
     def notice(self, notice: Notice) -> str:
         """Returns the cookie that tells the next page why a sign-in failed."""

@@ -36,6 +36,9 @@ USERS_MAX_AGE_S = 60.0
 # Translated by `tr`. The message does not reveal which of the two was wrong.
 REASONS = {
     "wrong": mark("The username or password is wrong."),
+    "delayed": mark(
+        "Too many sign-ins with this username failed here. Wait up to 15 minutes, then try again."
+    ),
     "unavailable": mark("The sign-in cannot be checked right now. Try again in a few seconds."),
 }
 
@@ -50,9 +53,9 @@ def current(studio: Studio) -> User | None:
     if session is None or local is None:
         return None
     try:
-        return kept_users(studio).sign_in(local, began_at=session.began_at)
+        return kept_users(studio).sign_in(local, began_at=session.began_at, epoch=session.epoch)
     except NotSignedIn:
-        # Signed out in another tab, or on another copy of the cookie.
+        # Signed out in another tab or on another copy of the cookie, or the password is new.
         return None
 
 

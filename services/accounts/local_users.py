@@ -36,11 +36,14 @@ class LocalUsers:
         """Everybody, by username. One AWS call for each 1,000."""
         return {user.username: user for user in self._logins.all()}
 
-    def sign_in(self, local: LocalUser, *, began_at: int | None = None) -> User:
+    def sign_in(self, local: LocalUser, *, began_at: int | None = None, epoch: int | None = None) -> User:
         """The user behind a login that was just checked, in the session that began at `began_at` (seconds since 1970).
 
-        Two AWS calls a minute and user, three after a change. Raises NotSignedIn when that session was signed out.
+        Two AWS calls a minute and user, three after a change. Raises NotSignedIn when that session was signed out, or
+        is of an `epoch` that a new password ended.
         """
+        if epoch is not None and epoch != local.epoch:
+            raise NotSignedIn(SIGNED_OUT)
         user = User(id=local.user_id, email=local.email, role=local.role, name=local.name)
         if began_at in self._accounts.remember(user):
             raise NotSignedIn(SIGNED_OUT)
@@ -69,7 +72,7 @@ class LocalUsers:
         return user
 
     def set_password(self, username: str, password: str) -> None:
-        """Sets a new password. Raises NotFound, InvalidRequest. One AWS call."""
+        """Sets a new password and signs the user out everywhere. Raises NotFound, InvalidRequest. One AWS call."""
         if self._logins.set_password_hash(username, hash_password(password)) is None:
             raise _missing(username)
 

@@ -11,7 +11,10 @@ LOGIN_SK = "NAME#"
 
 
 class LocalUser(Record):
-    """A person who signs in with a password kept here (AUTH_MODE=local); `password_hash` is bcrypt's."""
+    """A person who signs in with a password kept here (AUTH_MODE=local); `password_hash` is bcrypt's.
+
+    Only sessions of the current `epoch` are signed in: a new password begins the next one.
+    """
 
     username: str
     email: str
@@ -19,6 +22,7 @@ class LocalUser(Record):
     password_hash: str
     user_id: str
     role: Role
+    epoch: int = 0
 
 
 class LoginStore:
@@ -48,8 +52,8 @@ class LoginStore:
         return True
 
     def set_password_hash(self, username: str, password_hash: str) -> str | None:
-        """Keeps another password; the id of the user, None when there is no such login."""
-        return self._change(username, {"password_hash": password_hash})
+        """Keeps another password and begins the next epoch; the id of the user, None when there is no such login."""
+        return self._change(username, {"password_hash": password_hash}, next_epoch=True)
 
     def set_role(self, username: str, role: Role) -> str | None:
         """Gives the login another role; the id of the user, None when there is no such login."""
@@ -59,10 +63,15 @@ class LoginStore:
         """Removes the login; no error when it is gone already."""
         self._table.delete(LOGIN_PK, LOGIN_SK + username)
 
-    def _change(self, username: str, assign: dict[str, str]) -> str | None:
+    def _change(self, username: str, assign: dict[str, str], *, next_epoch: bool = False) -> str | None:
         try:
             item = self._table.update(
-                Update(key=(LOGIN_PK, LOGIN_SK + username), assign=assign, condition="attribute_exists(PK)")
+                Update(
+                    key=(LOGIN_PK, LOGIN_SK + username),
+                    assign=assign,
+                    add={"epoch": 1} if next_epoch else {},
+                    condition="attribute_exists(PK)",
+                )
             )
         except ConditionFailed:
             return None
@@ -70,4 +79,4 @@ class LoginStore:
 
 
 def _local_user(item: Item) -> LocalUser:
-    return LocalUser.model_validate({name: item[name] for name in LocalUser.model_fields})
+    return LocalUser.model_validate({name: item[name] for name in LocalUser.model_fields if name in item})

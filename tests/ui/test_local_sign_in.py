@@ -430,5 +430,87 @@ def test_the_number_of_concurrent_password_checks_is_bounded(
     assert most == local_routes.CHECKED_AT_ONCE
 
 
+def site_from(private: Studio, local: Settings, address: str) -> TestClient:
+    """The same site, for a browser at another address and without cookies."""
+    app = Starlette(routes=local_sign_in_routes(local, lambda: private), middleware=middleware(local))
+    return TestClient(app, base_url=PUBLIC_URL, follow_redirects=False, client=(address, 50000))
+
+
+def quick_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compares passwords without bcrypt's quarter of a second; the delay is what is tested."""
+    monkeypatch.setattr(Hasher, "check_pw", lambda password, _: password == PASSWORD)
+
+
+def test_many_wrong_passwords_delay_even_the_right_one_with_a_message(
+    private: Studio, local: Settings, ask_page: AskPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick_check(monkeypatch)
+    add_user(private, "bea")
+    site = site_from(private, local, "203.0.113.7")
+    for n in range(25):
+        post(site, username="bea", password=f"wrong {n}")
+    refused = post(site, username="bea")
+    assert set(cookies_of(refused)) == {NOTICE_COOKIE}
+    assert 0 < int(refused.headers["retry-after"]) <= 900
+    assert "Too many sign-ins" in words(ask_page(notice=value_of(refused, NOTICE_COOKIE)))
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 901)
+    assert COOKIE in cookies_of(post(site, username="bea"))
+
+
+def test_a_delay_shuts_out_neither_other_users_nor_other_addresses_nor_known_browsers(
+    private: Studio, local: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick_check(monkeypatch)
+    for name in ("cleo", "dora"):
+        add_user(private, name)
+    stranger = site_from(private, local, "203.0.113.8")
+    known = site_from(private, local, "203.0.113.8")
+    assert COOKIE in cookies_of(post(known, username="cleo"))
+    for n in range(25):
+        post(stranger, username="cleo", password=f"wrong {n}")
+    assert COOKIE not in cookies_of(post(stranger, username="cleo"))
+    assert COOKIE in cookies_of(post(stranger, username="dora"))
+    assert COOKIE in cookies_of(post(known, username="cleo"))
+    assert COOKIE in cookies_of(post(site_from(private, local, "203.0.113.9"), username="cleo"))
+
+
+def test_a_known_browser_of_one_user_is_delayed_like_a_stranger_for_another(
+    private: Studio, local: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick_check(monkeypatch)
+    for name in ("fay", "gil"):
+        add_user(private, name)
+    site = site_from(private, local, "203.0.113.10")
+    post(site, username="fay")
+    for n in range(25):
+        post(site, username="gil", password=f"wrong {n}")
+    assert COOKIE not in cookies_of(post(site, username="gil"))
+
+
+def test_attempts_in_parallel_pass_no_more_often_than_one_by_one(
+    private: Studio, local: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = []
+    monkeypatch.setattr(local_routes, "find_user", lambda *_: checked.append(1))
+    with site_from(private, local, "203.0.113.11") as site, ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: post(site, username="hal", password=f"{n}"), range(24)))
+    assert 1 <= len(checked) <= 5
+
+
+def test_a_new_password_ends_every_copy_of_the_cookie(
+    private: Studio, local: Settings, ask_page: AskPage
+) -> None:
+    add_user(private, "ida")
+    site = site_from(private, local, "203.0.113.12")
+    cookie = value_of(post(site, username="ida"))
+    assert is_signed_in(ask_page(cookie))
+    users_of(private).set_password("ida", "another long password")
+    assert not is_signed_in(ask_page(cookie))
+    answer = site.get("/auth/logout", headers={"Cookie": f"{COOKIE}={cookie}"})
+    assert "max-age=0" in cookies_of(answer)[COOKIE].lower()
+    assert is_signed_in(ask_page(value_of(post(site, username="ida", password="another long password"))))
+
+
 def test_an_install_with_cognito_has_no_local_sign_in_routes(settings: Settings, studio: Studio) -> None:
     assert local_sign_in_routes(settings, lambda: studio) == []

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from services.accounts.accounts import Accounts
 from services.accounts.kept_data import KeptAccount
+from services.accounts.leavers import Leavers
+from services.accounts.pool_state import PoolState
 from services.accounts.preferences import PreferenceBook
 from services.accounts.sign_in_backoff import SignInBackoff
 from services.aws.endpoints import Endpoints
@@ -16,6 +18,7 @@ from services.aws.queues import Queue
 from services.aws.session import Clients, make_clients
 from services.aws.table import Table
 from services.aws.telemetry import Metrics
+from services.aws.user_pool import UserPool
 from services.backends.base import Backend
 from services.backends.by_model import Backends
 from services.backends.cold_starts import ColdStartCounter
@@ -121,6 +124,7 @@ class Studio:
     costs: Costs
     cold_starts: ColdStartCounter
     accounts: Accounts
+    leavers: Leavers
     local_users: LocalUsers | None
     sign_in_backoff: SignInBackoff
     live: LiveJobs
@@ -181,7 +185,9 @@ def build(
     search_index = SearchIndex(
         SearchHeadStore(table), ChangeNoteStore(table), image_store, library, exports.drop_holding
     )
-    accounts = Accounts(profiles, ApiKeyStore(table))
+    with_cognito = settings.auth_mode is AuthMode.COGNITO
+    pool = UserPool(clients.cognito, settings.cognito_pool_id) if with_cognito else None
+    accounts = Accounts(profiles, ApiKeyStore(table), PoolState(pool) if pool else None)
     albums = Albums(AlbumStore(table), image_store, transactions)
     prompts = PromptBook(PromptTextStore(table), store)
     preferences = PreferenceBook(PreferenceStore(table), catalogue)
@@ -234,6 +240,7 @@ def build(
         costs=Costs(usage_days),
         cold_starts=ColdStartCounter(endpoint_records, status),
         accounts=accounts,
+        leavers=Leavers(accounts, LoginStore(table), pool),
         local_users=_local_users(settings, table, profiles, accounts),
         sign_in_backoff=SignInBackoff(SignInAttemptStore(table)),
         live=LiveJobs(store, scheduler, backends, completion),

@@ -20,6 +20,7 @@ from services.settings import Settings, SettingsError, load_settings
 RETRY_S = 5
 RECONCILE_S = 6 * 3600.0
 SEARCH_S = 5.0
+KEY_HOLDERS_S = 300.0
 EXPORTS_S = 2.0
 
 
@@ -49,6 +50,7 @@ class Worker:
                 ("sweep", self._sweep_loop),
                 ("reconcile", self._reconcile_loop),
                 ("search", self._search_loop),
+                ("key_holders", self._key_holder_loop),
                 ("exports", self._export_loop),
             )
         ]
@@ -142,6 +144,12 @@ class Worker:
         while not self._stop.is_set():
             self._safely("search", self._studio.search_index.fold_due)
             self._stop.wait(SEARCH_S)
+
+    def _key_holder_loop(self) -> None:
+        """Keys die with their user although nobody uses them."""
+        while not self._stop.is_set():
+            self._safely("key_holders", lambda: self._studio.accounts.check_key_holders(self._stop.is_set))
+            self._stop.wait(KEY_HOLDERS_S)
 
     def _export_loop(self) -> None:
         while not self._stop.is_set():

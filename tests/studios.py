@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import pytest
 
+from local.signin import ADMINS, MAKERS, make_user, new_password
 from services.aws.session import Clients, make_clients
 from services.build import Studio, build
 from services.records import Role, User
@@ -61,6 +62,17 @@ def settings_of_a_file(cloud: EmbeddedCloud) -> Iterator[Settings]:
 def new_user(email: str, *, role: Role = Role.MAKER, name: str = "") -> User:
     """Somebody nobody else is, though others may have the same address."""
     return User(id=secrets.token_hex(16), email=email, role=role, name=name)
+
+
+def pool_user(settings: Settings, *, admin: bool = False) -> str:
+    """Makes a user in the embedded user pool; returns the sub."""
+    return make_user(
+        shared_clients(settings).cognito,
+        settings.cognito_pool_id,
+        email=f"{secrets.token_hex(8)}@example.com",
+        password=new_password(),
+        group=ADMINS if admin else MAKERS,
+    )
 
 
 def cancel_open_jobs(studio: Studio, user: User) -> None:

@@ -56,7 +56,7 @@ class Authenticator:
     def _by_token(self, studio: Studio, token: str) -> User:
         claims = self._verifier(studio).verify(token)
         try:
-            user = studio.accounts.user(claims.user_id, began_at=claims.began_at)
+            user = studio.accounts.checked(studio.accounts.user(claims.user_id, began_at=claims.began_at))
         except NotFound as exc:
             # Never creates a profile: a token outlives its user by up to an hour and must not restore a deleted one.
             raise NotSignedIn(

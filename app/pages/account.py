@@ -11,6 +11,7 @@ from app.ui.account.preference_form import preference_form
 from app.ui.common.prompt_text import show_text
 from app.ui.viewer.share_panel import share_rows
 from app.ui.account.export_my_data import take_away
+from app.ui.account.revoke_access import revoke_access
 from app.ui.account.usage_chart import usage_chart
 from app.i18n.texts import tr, mark
 from app.ui.common.error_boundary import error_boundary
@@ -149,5 +150,7 @@ with error_boundary():
     shares(studio(), user)
 with error_boundary():
     keys(studio(), user)
+with error_boundary():
+    revoke_access(studio(), user)
 with error_boundary():
     take_away(studio(), user)

@@ -6,7 +6,9 @@ import re
 import secrets
 import string
 import time
+from collections.abc import Callable
 
+from services.accounts.pool_state import PoolState
 from services.clock import now
 from services.errors import InvalidRequest, LimitReached, NotFound, NotSignedIn
 from services.logs import event
@@ -14,7 +16,7 @@ from services.records import Record, Role, User
 from services.sentences import sentence
 from services.store import keys
 from services.store.api_keys import ApiKey, ApiKeyStore
-from services.store.profiles import ProfileStore
+from services.store.profiles import EndedSessions, ProfileStore
 
 __all__ = ["ADMIN_GROUP", "KEY_PREFIX", "MAX_KEYS", "Accounts", "ApiKey", "NewApiKey", "user_id_of"]
 
@@ -41,10 +43,12 @@ class NewApiKey(Record):
 class Accounts:
     """Who people are and what lets their programs in."""
 
-    def __init__(self, profiles: ProfileStore, api_keys: ApiKeyStore) -> None:
+    def __init__(self, profiles: ProfileStore, api_keys: ApiKeyStore, pool: PoolState | None = None) -> None:
+        """`pool` is None where the studio keeps its users itself."""
         self._profiles = profiles
         self._keys = api_keys
-        self._fresh: dict[str, tuple[float, User, frozenset[int]]] = {}
+        self._pool = pool
+        self._fresh: dict[str, tuple[float, User, EndedSessions]] = {}
 
     def sign_in(
         self, *, sub: str, email: str, groups: tuple[str, ...], name: str = "", began_at: int | None = None
@@ -70,8 +74,8 @@ class Accounts:
         self._fresh.pop(user.id, None)
         event("session_ended", user=user.id)
 
-    def remember(self, user: User) -> frozenset[int]:
-        """Keeps the profile of a user who was just identified; returns when their signed-out sessions began.
+    def remember(self, user: User) -> EndedSessions:
+        """Keeps the profile of a user who was just identified; returns their signed-out sessions.
 
         Two AWS calls a minute and user, three when something changed.
         """
@@ -128,15 +132,80 @@ class Accounts:
         event("api_key_revoked", user=user.id, key=key_id)
 
     def by_api_key(self, secret: str) -> User:
-        """The user a key belongs to, with the role of their profile now. Raises NotSignedIn. Two AWS calls."""
+        """The user a key belongs to, with the lower role of their profile and the pool. Two AWS calls, and the pool's.
+
+        Raises NotSignedIn, also for a user who is disabled in the pool.
+        """
         well_formed = secret.startswith(KEY_PREFIX) and len(secret) == len(KEY_PREFIX) + KEY_CHARACTERS
         owner = self._keys.owner(secret) if well_formed else None
         if owner is None:
             raise NotSignedIn("This API key is not known. Create one on the Account page.")
         try:
-            return self.user(owner)
+            return self.checked(self.user(owner))
         except NotFound:
             raise NotSignedIn("This API key belongs to a user who was removed.") from None
+
+    def checked(self, user: User) -> User:
+        """The user with at most the role that the user pool gives them now; the same user where there is no pool.
+
+        Raises NotSignedIn for one who is disabled or deleted there; who is deleted loses every key. Asks the pool at
+        most every two minutes. Raises Unavailable when it cannot say.
+        """
+        if self._pool is None:
+            return user
+        found = self._pool.of(user.id)
+        if found is None:
+            self.revoke_keys(user.id)
+            raise NotSignedIn("This user was removed from the user pool.", code="unknown_user")
+        if not found.enabled:
+            raise NotSignedIn(
+                "This user is disabled. Ask an admin to enable you again.", code="user_disabled"
+            )
+        if user.role is Role.ADMIN and ADMIN_GROUP not in found.groups:
+            self._profiles.set_role(user.id, Role.MAKER)
+            event("user_demoted", user=user.id)
+            return user.model_copy(update={"role": Role.MAKER})
+        return user
+
+    def check_key_holders(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Checks everybody who has a key: keys of deleted users are removed, former admins demoted.
+
+        Three AWS calls a person. Raises Unavailable when the pool cannot say; the next pass goes on.
+        """
+        if self._pool is None:
+            return
+        for user_id in sorted(self._keys.holders()):
+            if stopped():
+                return
+            try:
+                self.checked(self.user(user_id))
+            except NotSignedIn:
+                continue
+            except NotFound:
+                self.revoke_keys(user_id)
+
+    def revoke_keys(self, user_id: str) -> int:
+        """Revokes every key of a user; returns how many. Two AWS calls a key, and one."""
+        gone = 0
+        while found := self._keys.list(user_id, limit=MAX_KEYS):
+            for key in found:
+                gone += self._keys.remove(user_id, key.id)
+        if gone:
+            event("api_keys_revoked", user=user_id, count=gone)
+        return gone
+
+    def revoke_access(self, user_id: str) -> int:
+        """Revokes every key and signs out every session of a user; returns how many keys there were.
+
+        Whoever can still sign in at the pool can begin anew. Two AWS calls a key, and two.
+        """
+        at = int(time.time())
+        self._profiles.end_sessions(user_id, at, forget_at=at + ENDED_KEPT_S)
+        self._fresh.pop(user_id, None)
+        if self._pool is not None:
+            self._pool.forget(user_id)
+        event("access_revoked", user=user_id)
+        return self.revoke_keys(user_id)
 
 
 def user_id_of(sub: str) -> str:

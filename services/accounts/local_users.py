@@ -92,10 +92,8 @@ class LocalUsers:
         login = self._logins.find(username)
         if login is None:
             raise _missing(username)
-        user = User(id=login.user_id, email=login.email)
-        for key in self._accounts.keys(user):
-            self._accounts.revoke_key(user, key.id)
-        self._profiles.remove(user.id)
+        self._accounts.revoke_keys(login.user_id)
+        self._profiles.remove(login.user_id)
         self._logins.remove(username)
 
 

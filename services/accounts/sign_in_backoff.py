@@ -56,7 +56,7 @@ def wait_after(failures: int) -> int:
     if failures < FREE_FAILURES:
         return 0
     # The exponent is cut because the count of a patient guesser has no limit.
-    return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(failures - FREE_FAILURES, 10))
+    return min(LONGEST_WAIT_S, FIRST_WAIT_S << min(failures - FREE_FAILURES, 10))
 
 
 def _origin(username: str, address: str, device: str | None) -> tuple[str, ...]:

@@ -57,6 +57,7 @@ class Clients:
     sagemaker: Client
     sagemaker_runtime: Client
     cloudwatch: Client
+    cognito: Client
 
 
 def make_clients(settings: Settings) -> Clients:
@@ -91,6 +92,7 @@ def make_clients(settings: Settings) -> Clients:
         sqs=client("sqs", read_timeout=30),
         sagemaker=client("sagemaker"),
         cloudwatch=client("cloudwatch"),
+        cognito=client("cognito-idp"),
         # A retry after a lost response would be a second GPU run. The sweeper retries, after a look at the output.
         sagemaker_runtime=client("sagemaker-runtime", retries={"mode": "standard", "total_max_attempts": 1}),
     )

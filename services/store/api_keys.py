@@ -41,6 +41,8 @@ class ApiKeyStore:
                 "name": key.name,
                 "prefix": key.prefix,
                 "created_at": key.created_at.isoformat(),
+                "GSI1PK": keys.KEY_HOLDERS,
+                "GSI1SK": f"{user_id}#{key.id}",
             },
             label="list",
         )
@@ -64,6 +66,10 @@ class ApiKeyStore:
             )
             for item in items
         )
+
+    def holders(self) -> frozenset[str]:
+        """The ids of all users with a key, eventually consistent. One AWS call for each 1 MB of keys."""
+        return frozenset(keys.user_of(item["PK"]) for item in self._table.index(keys.KEY_HOLDERS))
 
     def owner(self, secret: str) -> str | None:
         """The id of the user that a secret belongs to; None for an unknown one. One AWS call."""

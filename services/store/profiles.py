@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from services.aws.table import ConditionFailed, Item, Table, Update
 from services.records import Role, User
 from services.store import keys
+
+
+@dataclass(frozen=True)
+class EndedSessions:
+    """The signed-out sessions of a user by when they began: those of `began`, and all up to `up_to`."""
+
+    began: frozenset[int] = frozenset()
+    up_to: int = -1
+
+    def __contains__(self, began_at: object) -> bool:
+        return isinstance(began_at, int) and (began_at in self.began or began_at <= self.up_to)
+
+
+# Sort key of the mark that ends all sessions up to a time.
+ALL = f"{keys.ENDED}all"
 
 
 class ProfileStore:
@@ -58,14 +74,23 @@ class ProfileStore:
             {"PK": keys.user_pk(user_id), "SK": f"{keys.ENDED}{began_at}", "expires_at": forget_at}
         )
 
-    def ended_sessions(self, user_id: str) -> frozenset[int]:
-        """When the user's sessions began that were signed out, in seconds since 1970."""
-        marks = self._table.each(keys.user_pk(user_id), keys.ENDED)
-        return frozenset(int(item["SK"].removeprefix(keys.ENDED)) for item in marks)
+    def end_sessions(self, user_id: str, up_to: int, *, forget_at: int) -> None:
+        """Marks all sessions that began by `up_to` as signed out until `forget_at`, both in seconds since 1970."""
+        self._table.put({"PK": keys.user_pk(user_id), "SK": ALL, "up_to": up_to, "expires_at": forget_at})
+
+    def ended_sessions(self, user_id: str) -> EndedSessions:
+        """The user's signed-out sessions."""
+        marks = {item["SK"]: item for item in self._table.each(keys.user_pk(user_id), keys.ENDED)}
+        everything = marks.pop(ALL, None)
+        began = frozenset(int(sk.removeprefix(keys.ENDED)) for sk in marks)
+        return EndedSessions(began) if everything is None else EndedSessions(began, int(everything["up_to"]))
 
     def is_ended(self, user_id: str, began_at: int) -> bool:
         """True when the session that began at `began_at` was signed out."""
-        return self._table.get(keys.user_pk(user_id), f"{keys.ENDED}{began_at}") is not None
+        pk = keys.user_pk(user_id)
+        marks = self._table.get_many([(pk, f"{keys.ENDED}{began_at}"), (pk, ALL)])
+        everything = marks.pop((pk, ALL), None)
+        return bool(marks) or (everything is not None and began_at <= int(everything["up_to"]))
 
 
 def _user(item: Item) -> User:

@@ -26,7 +26,7 @@ from tests.cloud import PUBLIC_URL, EmbeddedCloud
 from tests.endpoint import Accepted, ScriptedEndpoint
 from tests.studios import (
     cancel_open_jobs,
-    new_user,
+    pool_user,
     running_studio,
     scripted,
     settings_of_a_file,
@@ -96,9 +96,9 @@ def worker(studio: Studio) -> Worker:
 
 def person(studio: Studio, letter: str, *, role: Role = Role.MAKER) -> Person:
     """Somebody who has signed in once, and has a key; called by a letter."""
-    user = new_user(f"{letter}@example.com", role=role, name=letter.upper())
+    sub = pool_user(studio.settings, admin=role is Role.ADMIN)
     groups = ("admins",) if role is Role.ADMIN else ()
-    user = studio.accounts.sign_in(sub=user.id, email=user.email, groups=groups, name=user.name)
+    user = studio.accounts.sign_in(sub=sub, email=f"{letter}@example.com", groups=groups, name=letter.upper())
     return Person(user, studio.accounts.create_key(user, "test").secret)
 
 

@@ -11,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.api import tokens
+from services.aws.user_pool import PoolUser, UserPool
 from services.build import Studio
 from services.records import Role
 from services.settings import AuthMode
@@ -68,6 +69,12 @@ FORGERIES: dict[str, Attempt] = {
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture(autouse=True)
+def pool_of_admins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool in which every sub is an enabled admin: what these tests vary is the token and the profile."""
+    monkeypatch.setattr(UserPool, "find", lambda _, user_id: PoolUser(user_id, True, ("admins",)))
 
 
 @pytest.fixture

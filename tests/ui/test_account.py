@@ -14,6 +14,7 @@ from services.billing.ledger import DayUsage
 from services.build import Studio
 from services.images.shares import LIVES
 from services.records import Job, User
+from tests.studios import pool_user
 from tests.ui.conftest import claims, words
 
 ACCOUNT = "app/pages/account.py"
@@ -35,7 +36,8 @@ def test_a_member_of_the_admins_group_is_an_admin(open_page: Callable[..., AppTe
 def test_a_new_key_is_shown_once_works_and_can_be_revoked(
     open_page: Callable[..., AppTest], studio: Studio, maker: User
 ) -> None:
-    at = open_page(ACCOUNT)
+    maker = maker.model_copy(update={"id": pool_user(studio.settings).replace("-", "")})
+    at = open_page(ACCOUNT, user=claims(maker))
     at.text_input(key="key_name").set_value("render *farm*")
     at.button[[button.label for button in at.button].index("Create key")].click().run()
     secret = at.code[0].value
@@ -116,3 +118,20 @@ def test_all_pictures_can_be_exported_as_a_zip(
         pass
     at.run()
     assert "Ready" in words(at)
+
+
+def test_an_admin_revokes_all_keys_of_a_person_and_a_maker_has_no_such_form(
+    open_page: Callable[..., AppTest], studio: Studio, maker: User
+) -> None:
+    assert "revoke_access_of" not in [field.key for field in open_page(ACCOUNT).text_input]
+    leaver = studio.accounts.sign_in(sub=pool_user(studio.settings), email="l@example.com", groups=())
+    for n in range(2):
+        studio.accounts.create_key(leaver, f"k{n}")
+    at = open_page(ACCOUNT, user=claims(maker, **{"cognito:groups": ["admins"]}))
+    at.text_input(key="revoke_access_of").set_value(leaver.id)
+    at.button[[button.label for button in at.button].index("Revoke access")].click().run()
+    assert [one.value for one in at.success] == ["Access revoked: 2 API keys."]
+    assert studio.accounts.keys(leaver) == ()
+    at.text_input(key="revoke_access_of").set_value("nobody@example.com")
+    at.button[[button.label for button in at.button].index("Revoke access")].click().run()
+    assert "There is no user" in words(at)

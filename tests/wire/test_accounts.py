@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import io
+import time
 from typing import Any
+from uuid import UUID
 
 import bcrypt
 import pytest
 
 from services.accounts.local_users import LocalUsers
+from services.aws.user_pool import UserPool
 from services.build import Studio
-from services.commands import users
-from services.errors import Conflict, InvalidRequest, LimitReached, NotFound, NotSignedIn
-from services.records import Role
+from services.commands import revoke_access, users
+from services.errors import (
+    Conflict,
+    InvalidRequest,
+    LimitReached,
+    NotAllowed,
+    NotFound,
+    NotSignedIn,
+    Unavailable,
+)
+from services.records import Role, User
+from tests.studios import pool_user
+from tests.wire.conftest import real_clients
 
 SUB = "0f8fad5b-d9cb-469f-a165-70867728950e"
 PASSWORD = "correct horse battery"
@@ -54,7 +67,7 @@ def test_a_strange_subject_is_nobody(studio: Studio, sub: str) -> None:
 
 
 def test_a_key_lets_in_until_it_is_revoked_and_only_its_hash_is_kept(studio: Studio, cloud: Any) -> None:
-    user = studio.accounts.sign_in(sub=SUB, email="m@example.com", groups=())
+    user = studio.accounts.sign_in(sub=pool_user(studio.settings), email="m@example.com", groups=())
     made = studio.accounts.create_key(user, " ci ")
     assert made.secret.startswith("atl_")
     assert made.key.name == "ci"
@@ -71,7 +84,7 @@ def test_a_key_lets_in_until_it_is_revoked_and_only_its_hash_is_kept(studio: Stu
 
 
 def test_nobody_revokes_anothers_key(studio: Studio) -> None:
-    user = studio.accounts.sign_in(sub=SUB, email="m@example.com", groups=())
+    user = studio.accounts.sign_in(sub=pool_user(studio.settings), email="m@example.com", groups=())
     other = studio.accounts.sign_in(sub="1" * 32, email="o@example.com", groups=())
     made = studio.accounts.create_key(user, "ci")
     for bad in (made.key.id, "x", "", "../" + made.key.id):
@@ -81,10 +94,133 @@ def test_nobody_revokes_anothers_key(studio: Studio) -> None:
 
 
 def test_a_demoted_admins_key_is_a_makers(studio: Studio) -> None:
-    admin = studio.accounts.sign_in(sub=SUB, email="m@example.com", groups=("admins",))
+    sub = pool_user(studio.settings, admin=True)
+    admin = studio.accounts.sign_in(sub=sub, email="m@example.com", groups=("admins",))
     secret = studio.accounts.create_key(admin, "ci").secret
-    studio.accounts.sign_in(sub=SUB, email="m@example.com", groups=())
+    studio.accounts.sign_in(sub=sub, email="m@example.com", groups=())
     assert studio.accounts.by_api_key(secret).role is Role.MAKER
+
+
+@pytest.fixture
+def admin(studio: Studio) -> User:
+    """An admin of the pool."""
+    sub = pool_user(studio.settings, admin=True)
+    return studio.accounts.sign_in(sub=sub, email="m@example.com", groups=("admins",))
+
+
+def sub_of(user: User) -> str:
+    return str(UUID(user.id))
+
+
+def address_in_pool(studio: Studio, user: User) -> str:
+    found = real_clients(studio.settings).cognito.admin_get_user(
+        UserPoolId=studio.settings.cognito_pool_id, Username=sub_of(user)
+    )
+    return next(str(one["Value"]) for one in found["UserAttributes"] if one["Name"] == "email")
+
+
+def after_minutes(monkeypatch: pytest.MonkeyPatch, minutes: float) -> None:
+    """Lets what this process remembers of the pool grow old."""
+    monotonic = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + 60 * minutes)
+
+
+def test_a_key_stops_when_its_user_is_disabled_and_works_again_afterwards(
+    studio: Studio, admin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = studio.accounts.create_key(admin, "ci").secret
+    assert studio.accounts.by_api_key(secret) == admin
+    cognito, pool_id = real_clients(studio.settings).cognito, studio.settings.cognito_pool_id
+    cognito.admin_disable_user(UserPoolId=pool_id, Username=sub_of(admin))
+    after_minutes(monkeypatch, 3)
+    with pytest.raises(NotSignedIn) as refused:
+        studio.accounts.by_api_key(secret)
+    assert refused.value.code == "user_disabled"
+    cognito.admin_enable_user(UserPoolId=pool_id, Username=sub_of(admin))
+    after_minutes(monkeypatch, 3)
+    assert studio.accounts.by_api_key(secret) == admin
+
+
+def test_an_admin_who_left_the_group_has_a_makers_key(
+    studio: Studio, admin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = studio.accounts.create_key(admin, "ci").secret
+    assert studio.accounts.by_api_key(secret).role is Role.ADMIN
+    real_clients(studio.settings).cognito.admin_remove_user_from_group(
+        UserPoolId=studio.settings.cognito_pool_id, Username=sub_of(admin), GroupName="admins"
+    )
+    after_minutes(monkeypatch, 3)
+    assert studio.accounts.by_api_key(secret).role is Role.MAKER
+    assert studio.accounts.user(admin.id).role is Role.MAKER
+
+
+@pytest.mark.parametrize("by", ["use", "worker"])
+def test_keys_die_with_their_user(
+    studio: Studio, admin: User, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    secrets = [studio.accounts.create_key(admin, f"k{n}").secret for n in range(3)]
+    studio.accounts.check_key_holders()
+    assert len(studio.accounts.keys(admin)) == 3
+    real_clients(studio.settings).cognito.admin_delete_user(
+        UserPoolId=studio.settings.cognito_pool_id, Username=sub_of(admin)
+    )
+    after_minutes(monkeypatch, 3)
+    if by == "worker":
+        studio.accounts.check_key_holders()
+    for secret in secrets:
+        with pytest.raises(NotSignedIn):
+            studio.accounts.by_api_key(secret)
+    assert studio.accounts.keys(admin) == ()
+
+
+def test_while_cognito_is_away_the_last_answer_counts_for_fifteen_minutes(
+    studio: Studio, admin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = studio.accounts.create_key(admin, "ci").secret
+    assert studio.accounts.by_api_key(secret) == admin
+    asked = []
+
+    def away(_: UserPool, user_id: str) -> None:
+        asked.append(user_id)
+        raise Unavailable("Cognito did not answer.")
+
+    monkeypatch.setattr(UserPool, "find", away)
+    after_minutes(monkeypatch, 10)
+    assert studio.accounts.by_api_key(secret) == admin
+    after_minutes(monkeypatch, 10)
+    with pytest.raises(Unavailable):
+        studio.accounts.by_api_key(secret)
+    assert asked == [admin.id] * 2
+
+
+@pytest.mark.parametrize("by_address", [False, True])
+def test_a_command_revokes_all_keys_and_sessions_of_a_person(
+    studio: Studio, admin: User, by_address: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began_at = int(time.time()) - 5
+    for n in range(2):
+        studio.accounts.create_key(admin, f"k{n}")
+    assert studio.accounts.user(admin.id, began_at=began_at) == admin
+    name = address_in_pool(studio, admin) if by_address else sub_of(admin)
+    assert revoke_access.main([name]) == 0
+    assert "2 keys revoked" in capsys.readouterr().out
+    assert studio.accounts.keys(admin) == ()
+    with pytest.raises(NotSignedIn):
+        studio.accounts.user(admin.id, began_at=began_at)
+    assert studio.accounts.user(admin.id, began_at=began_at + 60) == admin
+
+
+def test_the_command_says_whom_it_does_not_know(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
+    assert revoke_access.main(["nobody@example.com"]) == 2
+    assert "no user nobody@example.com" in capsys.readouterr().err
+
+
+def test_only_an_admin_revokes_the_access_of_others(studio: Studio, admin: User) -> None:
+    maker = studio.accounts.sign_in(sub="1" * 32, email="o@example.com", groups=())
+    studio.accounts.create_key(admin, "ci")
+    with pytest.raises(NotAllowed):
+        studio.leavers.revoke_as(maker, admin.id)
+    assert studio.leavers.revoke_as(admin, admin.id) == 1
 
 
 @pytest.mark.parametrize("secret", ["", "atl_", "atl_" + "x" * 32, "x" * 36, "atl_" + "é" * 32, "KEY#1"])

@@ -10,15 +10,19 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from services.accounts.accounts import Accounts
 from services.accounts.local_users import LocalUsers
 from services.aws.session import Clients
+from services.aws.table import Table
 from services.build import Studio, build
 from services.errors import NotFound, NotSignedIn, Unavailable
 from services.jobs import live as live_jobs
 from services.records import JobRequest, JobStatus, Role, User
 from services.settings import Settings
 from services.store import keys
+from services.store.api_keys import ApiKeyStore
 from services.store.jobs import JobStore
+from services.store.profiles import ProfileStore
 from services.worker import Worker
 from tests.endpoint import ScriptedEndpoint, notification
 from tests.wire.conftest import real_clients
@@ -316,9 +320,9 @@ def test_a_job_that_nobody_watched_for_long_is_read_before_it_is_shown(
 
 
 def test_a_removed_local_user_has_no_keys_and_a_demoted_ones_are_a_makers(
-    studio: Studio, local_users: LocalUsers
+    table: Table, local_users: LocalUsers
 ) -> None:
-    accounts = studio.accounts
+    accounts = Accounts(ProfileStore(table), ApiKeyStore(table))
     local = local_users.add(
         "ada", email="ada@example.com", name="", password="correct horse battery", role=Role.ADMIN
     )

@@ -18,16 +18,21 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 import streamlit as st  # noqa: E402
+from starlette.middleware import Middleware  # noqa: E402
 from starlette.requests import Request  # noqa: E402
 from starlette.responses import FileResponse, RedirectResponse, Response  # noqa: E402
 from starlette.routing import Mount, Route  # noqa: E402
 
 from app.api import create_api, create_health_route  # noqa: E402
+from app.auth import visitor  # noqa: E402
 from app.auth.session import studio  # noqa: E402
 from app.hosting import local_sign_in_routes, middleware, pin_options, sign_in_secrets  # noqa: E402
+from app.middleware.session_doors import SessionDoors  # noqa: E402
 from app.share_page import create_share_route  # noqa: E402
 from app.streamlit_internals.garbage import collect_seldom  # noqa: E402
 from app.streamlit_internals.script_requests import install as install_script_requests  # noqa: E402
+from app.streamlit_internals.session_files import SessionFiles  # noqa: E402
+from app.streamlit_internals.session_files import install as install_session_files  # noqa: E402
 from app.streamlit_internals.theme_message import install as install_theme_message  # noqa: E402
 from app.ui.common.error_boundary import show_uncaught  # noqa: E402
 from services.logs import configure  # noqa: E402
@@ -42,6 +47,7 @@ configure(settings.log_level)
 pin_options(settings)
 install_script_requests()
 install_theme_message()
+install_session_files()
 
 
 async def favicon(request: Request) -> Response:
@@ -72,7 +78,15 @@ app = st.App(
         Route("/favicon.png", favicon),
         *local_sign_in_routes(settings, studio),
     ],
-    middleware=middleware(settings),
+    middleware=[
+        *middleware(settings),
+        Middleware(
+            SessionDoors,
+            files=SessionFiles(),
+            named=lambda cookies: visitor.named(studio(), cookies),
+            signed_in=lambda cookies: visitor.signed_in(studio(), cookies),
+        ),
+    ],
     lifespan=lifespan,
     on_script_error=show_uncaught,
 )

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
+from uuid import uuid4
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.web.server.starlette.starlette_app_utils import generate_xsrf_token_string
+from websockets.sync.client import connect
+from websockets.typing import Origin, Subprotocol
 
 from app.auth.local_session import COOKIE
 from app.navigation import PAGES
@@ -101,6 +108,68 @@ def test_a_user_of_a_private_install_signs_in_by_password_and_signs_out(
         assert watch.hosts == {urlsplit(url).netloc}
 
 
+def test_only_the_signed_in_owner_of_a_session_can_upload_to_it_and_nothing_outlives_its_socket(
+    start_studio: StartStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with start_studio(AUTH_MODE="local") as (url, environment):
+        mia = cookie_of(url, "mia", add_user("mia", environment, monkeypatch))
+        eve = cookie_of(url, "eve", add_user("eve", environment, monkeypatch))
+        with session_of(url, "") as nobodys:
+            assert put(url, nobodys, "") == 401
+            assert put(url, nobodys, mia) == 404
+        with session_of(url, mia) as session:
+            assert put(url, session, "") == 401
+            assert put(url, session, eve) == 404
+            assert put(url, session, mia) == 204
+            # A second file of the largest size passes the cap of a session together with the others.
+            sizes = [put(url, session, mia, size=31 * 1024 * 1024) for _ in range(3)]
+            assert sizes == [204, 204, 413]
+            assert put(url, session, mia, method="DELETE") == 204
+        assert put(url, session, mia) == 404
+        for path in ("/media/0123.csv", "/media/", "/media"):
+            answer = httpx.get(f"{url}{path}")
+            assert (answer.status_code, answer.headers["cache-control"]) == (401, "no-store")
+
+
+def cookie_of(url: str, name: str, password: str) -> str:
+    """Sign in with the form and return the session's cookie."""
+    fields = {"username": name, "password": password}
+    answer = httpx.post(f"{url}/auth/local", data=fields, headers={"Origin": url})
+    return f"{COOKIE}={answer.cookies[COOKIE]}"
+
+
+@contextmanager
+def session_of(url: str, cookie: str) -> Iterator[str]:
+    """Open a page's socket as the client of Streamlit does; the id of its session."""
+    rerun = BackMsg()
+    rerun.rerun_script.query_string = ""
+    with connect(
+        f"{url.replace('http', 'ws', 1)}/_stcore/stream",
+        origin=Origin(url),
+        subprotocols=[Subprotocol("streamlit")],
+        additional_headers={"Cookie": cookie} if cookie else None,
+    ) as socket:
+        socket.send(rerun.SerializeToString())
+        while True:
+            message = ForwardMsg.FromString(bytes(socket.recv(timeout=60)))
+            if message.HasField("new_session"):
+                break
+        yield message.new_session.initialize.session_id
+
+
+def put(url: str, session: str, cookie: str, *, size: int = 10, method: str = "PUT") -> int:
+    """Send a file to a session; the status."""
+    token = generate_xsrf_token_string()
+    headers = {
+        "Cookie": f"{cookie}; _streamlit_xsrf={token}".removeprefix("; "),
+        "X-Xsrftoken": token,
+        "Origin": url,
+    }
+    files = {"file": ("a.png", bytes(size))} if method == "PUT" else None
+    target = f"{url}/_stcore/upload_file/{session}/{uuid4()}"
+    return httpx.request(method, target, files=files, headers=headers, timeout=60).status_code
+
+
 def sign_in(page: Page, password: str) -> None:
     """Sign in as `mia` with the form."""
     page.get_by_label("Username").fill("mia")
@@ -119,6 +188,11 @@ def signed_out(page: Page) -> None:
 
 def add_mia(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
     """Add the user `mia` to the studio of that environment and return her password."""
+    return add_user("mia", environment, monkeypatch)
+
+
+def add_user(username: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """Add a user to the studio of that environment and return the password."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     password = new_password()
@@ -126,7 +200,11 @@ def add_mia(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str
     studio = build(settings, make_clients(settings))
     assert studio.local_users is not None
     studio.local_users.add(
-        "mia", email="mia@example.com", name=f"Mia {HTML}", password=password, role=Role.MAKER
+        username,
+        email=f"{username}@example.com",
+        name=f"{username.title()} {HTML}",
+        password=password,
+        role=Role.MAKER,
     )
     studio.close()
     return password

@@ -12,6 +12,7 @@ import streamlit as st
 
 from app.auth import local_sign_in
 from app.auth.sign_in import show_denied, show_sign_in
+from services.accounts.accounts import ADMIN_GROUP, user_id_of
 from services.build import Studio, build
 from services.errors import NotSignedIn
 from services.records import Role, User
@@ -61,16 +62,20 @@ def _from_cognito() -> User | None:
     if began_at is None or time.time() - began_at > MAX_SESSION_S:
         st.session_state["signed_out_because"] = "expired"
         return None
+    accounts, groups = studio().accounts, groups_of(claims)
+    role = Role.ADMIN if ADMIN_GROUP in groups else Role.MAKER
     try:
-        return studio().accounts.sign_in(
-            sub=str(claims["sub"]),
-            email=str(claims.get("email", "")),
-            groups=groups_of(claims),
+        # The groups of the token are as old as the sign-in.
+        named = User(id=user_id_of(str(claims["sub"])), email=str(claims.get("email", "")), role=role)
+        return accounts.sign_in(
+            sub=named.id,
+            email=named.email,
+            groups=groups if accounts.as_in_pool(named).role is role else (),
             name=str(claims.get("name", "")),
             began_at=began_at,
         )
     except NotSignedIn:
-        # Signed out in another tab or window: this copy of the session is invalid.
+        # Signed out in another tab or window, or disabled or deleted in the user pool.
         return None
 
 

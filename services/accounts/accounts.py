@@ -151,6 +151,14 @@ class Accounts:
         Raises NotSignedIn for one who is disabled or deleted there; who is deleted loses every key. Asks the pool at
         most every two minutes. Raises Unavailable when it cannot say.
         """
+        lowered = self.as_in_pool(user)
+        if lowered.role is not user.role:
+            self._profiles.set_role(user.id, lowered.role)
+            event("user_demoted", user=user.id)
+        return lowered
+
+    def as_in_pool(self, user: User) -> User:
+        """The same for a user whose role is from a token: the profile is left as it is."""
         if self._pool is None:
             return user
         found = self._pool.of(user.id)
@@ -162,8 +170,6 @@ class Accounts:
                 "This user is disabled. Ask an admin to enable you again.", code="user_disabled"
             )
         if user.role is Role.ADMIN and ADMIN_GROUP not in found.groups:
-            self._profiles.set_role(user.id, Role.MAKER)
-            event("user_demoted", user=user.id)
             return user.model_copy(update={"role": Role.MAKER})
         return user
 

@@ -11,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.auth import session
+from services.aws.user_pool import PoolUser, UserPool
 from services.build import Studio
 from services.records import Job, JobRequest, User
 from services.settings import Settings
@@ -51,6 +52,12 @@ def endpoint(settings: Settings) -> ScriptedEndpoint:
 def studio(settings: Settings, endpoint: ScriptedEndpoint) -> Iterator[Studio]:
     with running_studio(settings, endpoint) as studio:
         yield studio
+
+
+@pytest.fixture(autouse=True)
+def pool_of_admins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool in which everybody is an enabled admin: the users of these tests are only in their claims."""
+    monkeypatch.setattr(UserPool, "find", lambda _, user_id: PoolUser(user_id, True, ("admins",)))
 
 
 @pytest.fixture

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.i18n.texts import speaking
 from app.ui.account.usage_chart import chart, pictures_words
 from services.accounts.preferences import Preferences
+from services.aws.user_pool import PoolUser, UserPool
 from services.billing.ledger import DayUsage
 from services.build import Studio
 from services.images.shares import LIVES
-from services.records import Job, User
+from services.records import Job, Role, User
 from tests.studios import pool_user
 from tests.ui.conftest import claims, words
 
@@ -135,3 +137,22 @@ def test_an_admin_revokes_all_keys_of_a_person_and_a_maker_has_no_such_form(
     at.text_input(key="revoke_access_of").set_value("nobody@example.com")
     at.button[[button.label for button in at.button].index("Revoke access")].click().run()
     assert "There is no user" in words(at)
+
+
+@pytest.mark.parametrize("found", [None, PoolUser("", False, ("admins",))], ids=["deleted", "disabled"])
+def test_a_deleted_or_disabled_user_is_signed_out_of_the_pages(
+    open_page: Callable[..., AppTest], maker: User, monkeypatch: pytest.MonkeyPatch, found: PoolUser | None
+) -> None:
+    monkeypatch.setattr(UserPool, "find", lambda *_: found)
+    at = open_page(ACCOUNT, user=claims(maker))
+    assert maker.email not in words(at)
+    assert "sign_in_button" in [button.key for button in at.button]
+
+
+def test_an_admin_who_left_the_group_is_a_maker_on_the_pages(
+    open_page: Callable[..., AppTest], maker: User, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(UserPool, "find", lambda *_: PoolUser("", True, ()))
+    at = open_page(ACCOUNT, user=claims(maker, **{"cognito:groups": ["admins"]}))
+    assert "Maker" in words(at) and "revoke_access_of" not in [field.key for field in at.text_input]
+    assert studio.accounts.user(maker.id).role is Role.MAKER

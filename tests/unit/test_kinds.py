@@ -30,7 +30,7 @@ ELSEWHERE = frozenset(
             "LOGIN",
             "NAME#",
         ),
-        *("RERUN#", "QUEUES", "GSI1PK", "GSI1SK"),
+        *("RERUN#", "QUEUES", "GSI1PK", "GSI1SK", "SIGNIN#", "ATTEMPTS"),
     }
 )
 

@@ -1,1 +1,1 @@
-"""What the studio does, one package a domain; no Streamlit, no FastAPI, and boto3 only under `services/aws`."""
+"""The service layer, one package per domain; no Streamlit, no FastAPI, and boto3 only in `services/aws`."""

@@ -1,4 +1,4 @@
-"""The only wiring: from settings to a studio whose parts know each other."""
+"""Wires the studio: the only place that constructs its parts from the settings."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Studio:
-    """Everything a door or a process of the studio uses. `local_users` is None where Cognito signs people in."""
+    """Everything that a page, a route, or a process of the studio uses. `local_users` is None with Cognito."""
 
     settings: Settings
     catalogue: Catalogue
@@ -145,10 +145,10 @@ class Studio:
 def build(
     settings: Settings, clients: Clients | None = None, *, elsewhere: Mapping[str, Backend] | None = None
 ) -> Studio:
-    """Wires a studio; connects to nothing.
+    """Wires a studio without connecting to anything.
 
-    The models of `settings.endpoints` are drawn by SageMaker. `elsewhere` are back ends of other models, by model id;
-    they win over `settings`. Raises ValueError when a model is offered that has no card.
+    SageMaker draws the models of `settings.endpoints`. `elsewhere` maps other model ids to their back ends and takes
+    precedence. Raises ValueError if an offered model has no card.
     """
     clients = clients or make_clients(settings)
     table = Table(clients.dynamodb, settings.table)
@@ -193,7 +193,7 @@ def build(
     preferences = PreferenceBook(PreferenceStore(table), catalogue)
     search = Search(image_store, search_index)
     shares = Shares(share_store, images, pictures, attachments)
-    # In the order in which they are erased; each says what must come before it.
+    # In order of erasure; each one's docstring names its prerequisites.
     kept: tuple[KeptData, ...] = (
         KeptAccount(accounts, preferences),
         KeptUsage(ledger),

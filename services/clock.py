@@ -1,26 +1,26 @@
-"""The present, as records store it, and jumps of the clock that tells it."""
+"""The current time as records store it, and jumps of the wall clock."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
 
-# A clock that is corrected by less, or a thread that was held up this long between two readings, is no jump.
+# Smaller differences come from clock corrections or a delayed thread.
 JUMP = timedelta(seconds=30)
 KEPT = 20
 
 
 def now() -> datetime:
-    """The present, in UTC, to the millisecond: what records store."""
+    """Returns the current time in UTC, to the millisecond, as records store it."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 class ClockJumps:
-    """Jumps ahead of the wall clock, seen by comparison with a clock that stands still while the machine sleeps.
+    """Forward jumps of the wall clock, detected with a clock that stops while the machine sleeps.
 
-    Deadlines in records are wall-clock times. After a laptop has slept two hours all of them have passed, although
-    nobody had the time that they give. Used by one thread.
+    Deadlines in records are wall-clock times. After a laptop has slept for two hours, all of them have passed although
+    the jobs did not get their time. Used by one thread.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class ClockJumps:
         return wall - expected
 
     def lost(self, deadline: datetime) -> timedelta:
-        """Returns the time that jumps took from whoever had until `deadline`; zero if it passed without a jump."""
+        """Returns how much time before `deadline` was lost to jumps; zero if it passed without a jump."""
         return sum(
             (after - before for before, after in self._jumps if before < deadline <= after), start=timedelta()
         )

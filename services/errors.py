@@ -63,28 +63,28 @@ class NotSignedIn(StudioError):
 
 
 class NotAllowed(StudioError):
-    """The caller's role does not allow it, whatever they ask for."""
+    """The caller's role does not allow the operation."""
 
     status = 403
     code = "not_allowed"
 
 
 class NotFound(StudioError):
-    """There is no such thing, or it belongs to somebody else: the two look the same."""
+    """It does not exist or belongs to another user; the caller cannot tell the two apart."""
 
     status = 404
     code = "not_found"
 
 
 class Conflict(StudioError):
-    """The thing is not in a state that allows this."""
+    """The current state does not allow the operation."""
 
     status = 409
     code = "conflict"
 
 
 class IdempotencyInFlight(Conflict):
-    """A request with the same Idempotency-Key is being worked on; ask again shortly."""
+    """A request with the same Idempotency-Key is in progress; retry shortly."""
 
     code = "idempotency_in_flight"
     retryable = True
@@ -92,14 +92,14 @@ class IdempotencyInFlight(Conflict):
 
 
 class IdempotencyMismatch(StudioError):
-    """The same Idempotency-Key came with another body."""
+    """The same Idempotency-Key was used with another body."""
 
     status = 422
     code = "idempotency_mismatch"
 
 
 class LimitReached(StudioError):
-    """A quota or budget would be passed. `retry_after_s` is None when waiting does not help."""
+    """A quota or budget would be exceeded. `retry_after_s` is None if waiting does not help."""
 
     status = 429
     code = "limit_reached"
@@ -111,13 +111,13 @@ class LimitReached(StudioError):
 
 
 class BadOutput(StudioError):
-    """The model answered with something that is not the pictures that were asked for."""
+    """The model's answer is not the requested pictures."""
 
     code = "bad_output"
 
 
 class Unavailable(StudioError):
-    """A dependency is throttling or away; the same request may succeed later."""
+    """A dependency is throttling or unreachable; the same request may succeed later."""
 
     status = 503
     code = "unavailable"
@@ -129,6 +129,6 @@ class Unavailable(StudioError):
 
 
 class InvokeUncertain(Unavailable):
-    """The invocation's answer was lost: it may or may not have been accepted."""
+    """The answer to an invocation was lost: the endpoint may or may not have accepted it."""
 
     code = "invoke_uncertain"

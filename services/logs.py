@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on stderr, with ids and never a prompt, token, e-mail or URL."""
+"""Structured logs: one JSON object per line on stderr, with ids but never a prompt, token, email, or URL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _logger = logging.getLogger("atelier")
 
 
 class JsonFormatter(logging.Formatter):
-    """One line a record: time, level, event, its fields, and a traceback where there is one."""
+    """One line per record: time, level, event, fields, and a traceback if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = getattr(record, "fields", {})
@@ -25,7 +25,7 @@ class JsonFormatter(logging.Formatter):
             **fields,
         }
         if record.exc_info and record.exc_info[0]:
-            # Where it happened, not what the exception says: a message can quote a user's text.
+            # The location only: an exception's message can quote a user's text.
             kind, _, trace = record.exc_info
             line["exception"] = kind.__name__
             line["trace"] = [
@@ -35,7 +35,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str) -> None:
-    """Sends all logging of this process to stderr as JSON lines; libraries only from WARNING on."""
+    """Sends all logging of this process to stderr as JSON lines; libraries from WARNING on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()

@@ -1,4 +1,4 @@
-"""A background thread that repeats a reading while somebody asks for it, and sleeps while nobody does."""
+"""A background thread that repeats a read while its result is needed, and sleeps otherwise."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from services.logs import event
 
 
 class PeriodicReader:
-    """Runs `read` every `interval_s` seconds, and sleeps once nobody has asked for `wanted_s` seconds.
+    """Runs `read` every `interval_s` seconds; sleeps after `wanted_s` seconds without a request.
 
-    `read` runs on one thread at a time. A round that raises is logged as `<name>_failed`; the next round follows as
-    usual. The thread starts with the first question, so that a reader that nobody asks costs nothing.
+    `read` runs on one thread at a time. A failed round is logged as `<name>_failed`, and the next one follows as usual.
+    The thread starts with the first request, so an unused reader costs nothing.
     """
 
     def __init__(self, name: str, read: Callable[[], object], *, interval_s: float, wanted_s: float) -> None:
@@ -23,25 +23,25 @@ class PeriodicReader:
         self._interval_s = interval_s
         self._wanted_s = wanted_s
         self._asked_at = float("-inf")
-        # Somebody asked, and no round has begun since.
+        # There was a request, and no round has begun since.
         self._unanswered = False
-        # Somebody waits for a round: the next one begins without a pause.
+        # A caller waits for a round: the next one begins without a pause.
         self._hurried = False
         self._sleeping = False
         self._closed = False
         self._thread: threading.Thread | None = None
-        # Guards all of the above. Whoever waits tests its own condition under it, so that no wake-up is lost.
+        # Guards all of the above. Waiters test their condition while holding it, so that no wake-up is lost.
         self._changed = threading.Condition()
 
     def ask(self) -> None:
-        """Says that the reading is wanted. Returns at once."""
+        """Requests the reading. Returns immediately."""
         with self._changed:
             self._ask()
 
     def wait_for(self, is_read: Callable[[], bool], *, timeout_s: float) -> bool:
-        """Asks for a round now and waits until `is_read()` holds; returns False after `timeout_s` seconds without that.
+        """Requests a round now and waits until `is_read()` is true; returns False after `timeout_s` seconds.
 
-        `is_read` is called after each round. It must not block, nor ask this reader.
+        `is_read` is called after each round. It must not block or call this reader.
         """
         with self._changed:
             self._ask()
@@ -51,7 +51,7 @@ class PeriodicReader:
             return is_read()
 
     def close(self) -> None:
-        """Ends the thread after its present round. Later questions start no other."""
+        """Ends the thread after the current round. Later requests start no other."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -76,7 +76,7 @@ class PeriodicReader:
                 self._changed.wait_for(lambda: self._closed or self._hurried, self._interval_s)
 
     def _is_wanted_next(self) -> bool:
-        """Sleeps until somebody wants a round; False once the reader is closed."""
+        """Sleeps until a round is requested; returns False once the reader is closed."""
         with self._changed:
             self._sleeping = True
             self._changed.wait_for(lambda: self._closed or self._unanswered or self._is_wanted())

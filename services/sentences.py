@@ -1,4 +1,4 @@
-"""Sentences for people that can still be said in another language: plain strings that know how they were made."""
+"""Translatable sentences for people: plain strings that remember their template and values."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Any
 
 
 class Sentence(str):
-    """An English sentence, and the template and values it was made from. Wherever a string is wanted it is one."""
+    """An English sentence with its template and values; usable wherever a string is."""
 
     template: str
     values: dict[str, Any]
 
 
 def sentence(template: str, /, **values: Any) -> Sentence:
-    """`template` with its `{names}` filled in, as `str.format` does it; without values it stays as it is.
+    """Fills in the `{names}` of `template` like `str.format`; without values it stays as it is.
 
-    A value can be a sentence itself, or a part of one, as "The mask": it is said in the other language too.
+    A value can be a sentence or a part of one, such as "The mask", and is translated too.
     """
     made = Sentence(template.format(**values) if values else template)
     made.template, made.values = template, values
@@ -35,5 +35,5 @@ _SUBJECTS = {
 
 
 def subject(param: str) -> str:
-    """What a sentence about this field begins with."""
+    """Returns the beginning of a sentence about this field."""
     return _SUBJECTS.get(param) or f"The {param.replace('_', ' ')}"

@@ -1,4 +1,4 @@
-"""The settings of one process: read once from the environment, immutable, every problem listed at start."""
+"""The settings of one process: read once from the environment, immutable, with all problems reported at start."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from pydantic import (
 )
 
 PREFIX = "ATELIER_"
-# boto3 and the sign-in mode have names of their own that everybody knows.
+# boto3 and the sign-in mode use their well-known names.
 UNPREFIXED = {"auth_mode": "AUTH_MODE", "aws_region": "AWS_REGION", "aws_endpoint_url": "AWS_ENDPOINT_URL"}
 
 
 class SettingsError(Exception):
-    """The environment cannot be run with; the message lists every problem, one a line."""
+    """The environment is unusable; the message lists every problem, one per line."""
 
 
 class AuthMode(StrEnum):
@@ -36,7 +36,7 @@ Name = Annotated[str, Field(min_length=1)]
 
 
 class Settings(BaseModel):
-    """Everything a process needs to know; `docs/contracts.md` says what each one means."""
+    """All settings of a process, documented in `docs/contracts.md`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -86,12 +86,12 @@ class Settings(BaseModel):
 
     @property
     def dispatch_window(self) -> int:
-        """How many jobs may be with the endpoint at once (DESIGN 4): what it can soon take."""
+        """How many jobs may be at the endpoint at once (DESIGN 4)."""
         return 4 * self.dispatch_instances * self.dispatch_concurrency
 
     @property
     def picture_origins(self) -> tuple[str, ...]:
-        """Schemes and hosts of presigned links to pictures, previews and uploads, for the page's security policy."""
+        """Schemes and hosts of presigned links to pictures, previews, and uploads, for the Content-Security-Policy."""
         if self.aws_endpoint_url:
             parts = urlsplit(self.aws_endpoint_url)
             return (f"{parts.scheme}://{parts.netloc}",)
@@ -111,7 +111,7 @@ COGNITO_FIELDS = (
 
 
 def variable(field: str) -> str:
-    """The environment variable that a settings field is read from."""
+    """Returns the environment variable of a settings field."""
     return UNPREFIXED.get(field, PREFIX + field.upper())
 
 

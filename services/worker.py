@@ -1,4 +1,4 @@
-"""The worker process: hears the endpoint's notifications, sweeps what was not heard, and keeps the queue moving."""
+"""The worker process: handles the endpoint's notifications, sweeps for lost ones, and keeps the queue moving."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXPORTS_S = 2.0
 
 
 class Worker:
-    """Loops in one process: messages on the calling thread, the sweep and what is made of pictures on others."""
+    """Loops in one process: notifications on the calling thread, sweeps and work on pictures on other threads."""
 
     def __init__(self, studio: Studio, queue: Queue, metrics: Metrics) -> None:
         self._studio = studio
@@ -34,12 +34,12 @@ class Worker:
         self._stop = threading.Event()
 
     def stop(self) -> None:
-        """Ends the loops after what they are doing now."""
+        """Ends the loops after their current task."""
         self._stop.set()
 
     @property
     def stopped(self) -> bool:
-        """True once `stop` was called."""
+        """Whether `stop` was called."""
         return self._stop.is_set()
 
     def run(self) -> None:
@@ -66,8 +66,8 @@ class Worker:
     def receive_once(self, *, wait_s: int = 5) -> int:
         """Handles one batch of notifications; returns how many were acknowledged.
 
-        A message that cannot be handled comes again, and after five receives goes to the dead-letter queue; the
-        others flow.
+        A message that cannot be handled is received again and, after five times, moves to the dead-letter queue; the
+        others are not held up.
         """
         try:
             messages = self._queue.receive(wait_s=wait_s)
@@ -96,9 +96,9 @@ class Worker:
             return
 
     def handle(self, body: str) -> None:
-        """Ends the job that a back end's notification is about; the same notification again changes nothing.
+        """Ends the job of a back end's notification; a repeated notification changes nothing.
 
-        Raises UnreadableNotification: such a message goes to the dead-letter queue by itself.
+        Raises UnreadableNotification: such a message moves to the dead-letter queue.
         """
         told = self._studio.backends.read_notification(body)
         job = self._end(told)
@@ -115,7 +115,7 @@ class Worker:
                 try:
                     return completion.finish(*of)
                 except NotFound:
-                    # S3 is consistent: the output was erased, or never written. The sweeper decides by the deadline.
+                    # S3 is consistent, so the output was erased or never written. The sweeper decides at the deadline.
                     event(
                         "output_missing",
                         level=logging.WARNING,
@@ -135,7 +135,9 @@ class Worker:
             self._stop.wait(self._studio.settings.sweep_interval_s)
 
     def _reconcile_loop(self) -> None:
-        """A pass over a large bucket takes hours: no other loop may wait for it, nor may the end of the worker."""
+        """Reconciles the bucket in its own thread: a pass takes hours and must not delay other loops or the worker's
+        end.
+        """
         while not self._stop.is_set():
             self._safely("reconcile", self._reconcile)
             self._stop.wait(RECONCILE_S)
@@ -146,7 +148,7 @@ class Worker:
             self._stop.wait(SEARCH_S)
 
     def _key_holder_loop(self) -> None:
-        """Keys die with their user although nobody uses them."""
+        """Removes the keys of deleted users, even unused ones."""
         while not self._stop.is_set():
             self._safely("key_holders", lambda: self._studio.accounts.check_key_holders(self._stop.is_set))
             self._stop.wait(KEY_HOLDERS_S)
@@ -157,7 +159,7 @@ class Worker:
             self._stop.wait(EXPORTS_S)
 
     def _safely(self, name: str, task: Callable[[], object]) -> None:
-        """Does one of the loop's tasks; its trouble is logged, and the other tasks go on."""
+        """Runs one task of a loop; logs its failure so that the other tasks go on."""
         try:
             task()
         except Exception as exc:  # noqa: BLE001 - the loop's edge: the next pass tries again
@@ -167,7 +169,7 @@ class Worker:
         event("reconciled", **self._studio.reconciler.reconcile(self._stop.is_set).model_dump())
 
     def sweep_once(self) -> None:
-        """One sweep, and the number of jobs that wait for each endpoint published for scaling."""
+        """Sweeps once and publishes the number of waiting jobs per endpoint for scaling."""
         report = self._studio.sweeper.sweep()
         if any(report.model_dump().values()):
             event("swept", **report.model_dump())
@@ -175,7 +177,7 @@ class Worker:
 
 
 def make_worker(settings: Settings) -> Worker:
-    """The worker of an installation; connects to nothing yet."""
+    """Makes the worker of an installation without connecting to anything."""
     studio = build(settings)
     return Worker(studio, studio.results_queue, studio.metrics)
 

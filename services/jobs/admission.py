@@ -1,4 +1,4 @@
-"""What a request passes before it becomes a job: its model's card, moderation, and a price."""
+"""Turns a request into a priced, allowed job: resolves its model's card, moderates it, and estimates it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DEFAULT_WITHIN_S = 6 * 3600
 
 
 class Admission:
-    """What a request passes before it becomes a job: its model's card, moderation, and a price."""
+    """Resolves, moderates, and prices requests before they become jobs."""
 
     def __init__(
         self,
@@ -45,28 +45,32 @@ class Admission:
         self.inputs = pictures
 
     def resolve(self, request: JobRequest) -> JobSpec:
-        """The request with every value filled in, its pictures not looked at. Raises InvalidRequest, Moderated."""
+        """Returns the request with every value filled in; does not look at its pictures. Raises InvalidRequest,
+        Moderated.
+        """
         spec = self._catalogue.resolve(request)
         check_wait(request)
         self._moderation.check(spec.prompt, param="prompt")
         return spec
 
     def estimate(self, spec: JobSpec, *, together: int = 1) -> Estimate:
-        """Price and time of it now, as one of `together`."""
+        """Returns the price and time of the request now, as one of `together`."""
         return self._estimator.estimate(spec, self._endpoints.state(spec.model).state, together=together)
 
     def estimate_awake(self, spec: JobSpec) -> Estimate:
-        """Price and time of it when the model is awake."""
+        """Returns the price and time of the request if the model is awake."""
         return self._estimator.estimate(spec, EndpointState.READY)
 
     def price(self, request: JobRequest, *, together: int = 1) -> Estimate:
-        """Price and time of a request that may not have a prompt yet, one of `together`. Raises InvalidRequest."""
+        """Returns the price and time of a request that may not have a prompt yet, as one of `together`. Raises
+        InvalidRequest.
+        """
         spec = self._catalogue.resolve(request.model_copy(update={"prompt": request.prompt.strip() or "-"}))
         state = EndpointState.READY if request.when is When.WARM else self._endpoints.state(spec.model).state
         return self._estimator.estimate(spec, state, together=together)
 
     def held_until(self, request: JobRequest, model: str, at: datetime) -> datetime | None:
-        """Until when a request that is made at `at` waits for its model to be awake; None when it need not.
+        """Returns how long a request made at `at` waits for its model to be awake, or None if it does not wait.
 
         One AWS call for a request that would wait.
         """
@@ -76,7 +80,7 @@ class Admission:
 
 
 def check_wait(request: JobRequest) -> None:
-    """Raises InvalidRequest when what is said about waiting for the model cannot be."""
+    """Raises InvalidRequest if the request's options for waiting contradict each other."""
     if request.within_s is None:
         return
     if request.when is When.NOW:

@@ -1,6 +1,6 @@
-"""The end of a job: its pictures stored and its charge settled, or its failure recorded and everything refunded.
+"""Ends jobs: stores the pictures and settles the charge, or records the failure and refunds everything.
 
-Every method may run twice, at once, and after a crash at any line; the first terminal state wins.
+Every method may run twice, concurrently, and after a crash at any line; the first terminal state wins.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Completion:
         self._wakes = wakes
 
     def finish(self, user_id: str, job_id: str, attempt: int) -> Job | None:
-        """Closes the job by the attempt's result; returns the job that stands, None for an erased one.
+        """Closes the job with the attempt's result; returns the current job, or None if it was erased.
 
-        Raises NotFound while there is no result. One AWS call besides the back end's own, two a picture, and one
+        Raises NotFound while there is no result. One AWS call besides the back end's own, two per picture, and one
         transaction; three more for the job that woke its model.
         """
         job = self._store.find(user_id, job_id)
@@ -69,9 +69,9 @@ class Completion:
             return self.end(job, JobStatus.FAILED, JobFailure(code=exc.code, message=exc.message))
 
     def complete(self, job: Job, result: DrawnResult) -> Job | None:
-        """Stores an open job's pictures and settles its charge; returns the job that stands, None for an erased one.
+        """Stores an open job's pictures and settles its charge; returns the current job, or None if it was erased.
 
-        Two AWS calls a picture and one transaction; three more for the job that woke its model.
+        Two AWS calls per picture and one transaction; three more for the job that woke its model.
         """
         pictures, withheld = result.pictures, result.withheld()
         drawn = job.model_copy(
@@ -91,7 +91,7 @@ class Completion:
             failure = JobFailure(code="withheld", message=str(withheld_words(withheld, len(pictures))))
             return self.end(drawn, JobStatus.FAILED, failure)
         images = self._images.store(job, result)
-        # Whoever gets no picture does not pay for it, though it was drawn.
+        # Withheld pictures are not charged, although they were drawn.
         cost = self._cost_usd(job, result) * len(images) / len(pictures)
         cost = min(cost, job.estimate.at_most_usd)
         closed = drawn.model_copy(
@@ -112,10 +112,10 @@ class Completion:
             token=keys.new_id(),
         )
         if standing is None or standing.status is not JobStatus.SUCCEEDED:
-            # Canceled, expired or erased while the pictures were being stored: nothing of such a job stays.
+            # Canceled, expired, or erased while the pictures were being stored: they must not stay.
             self._images.discard(job.user_id, job.id)
         elif not ours:
-            # Somebody finished it before, and its maker may have deleted a picture that was just put again.
+            # Another process finished it first. Its maker may have deleted a picture that this one stored again.
             self._images.erase_unrecorded(standing)
         else:
             event("job_succeeded", job=job.id, user=job.user_id, gpu_s=result.seconds)
@@ -125,11 +125,11 @@ class Completion:
     def fail(
         self, user_id: str, job_id: str, attempt: int, reason: str, *, failure_uri: str | None = None
     ) -> Job | None:
-        """Closes the job as failed, by what its back end left behind or by the notification's `reason`.
+        """Closes the job as failed, with the failure that its back end left behind or the notification's `reason`.
 
-        Nothing is charged. `failure_uri` is where the notification says that the failure lies. An attempt that was
-        handed back undone is queued again, twice at most. A failure of an earlier attempt than the job's present one
-        changes nothing.
+        Nothing is charged. `failure_uri` is the location of the failure according to the notification. An attempt that
+        was handed back before it began is queued again, at most twice. A failure of an earlier attempt than the current
+        one changes nothing.
         """
         job = self._store.find(user_id, job_id)
         if job is None:
@@ -149,16 +149,16 @@ class Completion:
         return self.end(job, JobStatus.FAILED, failure)
 
     def give_up(self, user_id: str, job_id: str, attempt: int) -> Job | None:
-        """Closes the job whose attempt the endpoint let expire in its queue; an earlier attempt changes nothing."""
+        """Closes a job whose current attempt expired in the endpoint's queue; an earlier attempt changes nothing."""
         job = self._store.find(user_id, job_id)
         if job is None or job.status.terminal or attempt != job.attempt:
             return job
         return self.expire(job, if_overdue=False)
 
     def expire(self, job: Job, *, if_overdue: bool = True) -> Job:
-        """Closes a job that nobody finished in time, and has its back end stop; returns the job that stands.
+        """Closes an overdue job and stops its back end; returns the current job.
 
-        With `if_overdue` only when its record still says so.
+        With `if_overdue`, only if its record still says that it is overdue.
         """
         standing = self.end(job, JobStatus.EXPIRED, job_failure("expired"), if_overdue=if_overdue)
         if standing.status is JobStatus.EXPIRED:
@@ -173,7 +173,7 @@ class Completion:
         *,
         if_overdue: bool = False,
     ) -> Job:
-        """Closes the job without pictures and refunds it; returns the job that stands. One transaction."""
+        """Closes the job without pictures and refunds it; returns the current job. One transaction."""
         closed = job.model_copy(
             update={"status": status, "completed_at": now(), "cost_usd": 0.0, "failure": failure}
         )
@@ -192,9 +192,9 @@ class Completion:
         return standing or closed
 
     def cancel(self, job: Job) -> Job:
-        """Closes the job as canceled and has its back end stop; returns the job that stands.
+        """Closes the job as canceled and stops its back end; returns the current job.
 
-        One transaction, and what the back end needs; also for a waiting job, which may be submitted meanwhile.
+        One transaction and the back end's own calls, also for a waiting job, which may be submitted at the same time.
         """
         self._stop_drawing(job)
         return self.end(job, JobStatus.CANCELED)
@@ -205,7 +205,7 @@ class Completion:
             backend.cancel(job)
 
     def _forget_cancel(self, job: Job) -> None:
-        """Removes the order to stop that an ended job left: the attempt that had to see it has ended, too."""
+        """Removes an ended job's cancel marker: the attempt that had to see it has ended too."""
         if job.status in (JobStatus.CANCELED, JobStatus.EXPIRED):
             backend = self._backends.of(job.spec.model)
             if backend.abilities.cancels_running:
@@ -217,13 +217,13 @@ class Completion:
                 job.spec.model, seconds=result.seconds, pictures=len(result.pictures)
             )
         except InvalidRequest:
-            # The model was withdrawn while the job ran: its card's price is gone, the job's estimate is not.
+            # The model was withdrawn while the job ran, so only the job's estimate still has a price.
             return job.estimate.cost_usd
 
     def _erase_late_output(self, user_id: str, job_id: str) -> None:
-        """Erases what came for a job after its erasure.
+        """Erases output that arrived after the job was erased.
 
-        Only a tombstone says that it was erased: a record can also be lost, and then nothing may be.
+        Only a tombstone proves an erasure. If the record was lost instead, the output must stay.
         """
         if not self._store.was_erased(user_id, job_id):
             event("output_without_record", level=logging.ERROR, user=user_id, job=job_id)

@@ -1,4 +1,4 @@
-"""Handing claimed jobs to their back ends."""
+"""Submits claimed jobs to their back ends."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from services.records import Job, JobFailure
 from services.settings import Settings
 from services.store.jobs import JobStore
 
-# The first look for a lost notification after an invocation, and the ones that follow.
+# The interval of the checks for a lost notification after an invocation.
 CHECK_S = 30.0
-# The model gives up this much before its back end does, which would stop it together with what else it draws.
+# The model stops this long before its back end's timeout, which would also stop everything else it draws.
 ANSWER_S = 5.0
 ANSWER_SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class DrawnAtOnce:
-    """A job whose back end answered at once, and the result; the job is still open."""
+    """A job whose back end answered synchronously, with the result; the job is still open."""
 
     job: Job
     result: DrawnResult
 
 
 class Dispatcher:
-    """Submits attempts; whose turn it is, `scheduling.py` decides."""
+    """Submits attempts. `scheduling.py` decides which job is next."""
 
     def __init__(self, store: JobStore, backends: Backends, inputs: Inputs, settings: Settings) -> None:
         self._store = store
@@ -43,16 +43,18 @@ class Dispatcher:
 
     @property
     def drawing_s(self) -> float:
-        """How long the model may take for an attempt, in seconds: the job's time-out, less what the answer takes."""
+        """The longest time the model may take for an attempt, in seconds: the job's timeout less the time for the
+        answer.
+        """
         timeout_s = self._settings.job_timeout_s
         return timeout_s - min(ANSWER_S, timeout_s * ANSWER_SHARE)
 
     def invoke(self, job: Job) -> Job | JobFailure | DrawnAtOnce:
         """Submits a claimed job to its model's back end and records that it was accepted.
 
-        A failure comes back when the back end or the input can never be used; a passing fault leaves the job claimed
-        for the sweeper. One AWS call besides the back end's own, one more for each picture that came with the job. A
-        back end that answers at once draws on the caller's thread.
+        Returns a failure if the back end or the input can never be used; after a temporary fault, the job stays claimed
+        for the sweeper. One AWS call besides the back end's own, one more for each input picture. A synchronous back
+        end draws on the caller's thread.
         """
         backend = self._backends.offered(job.spec.model)
         if backend is None:
@@ -65,7 +67,7 @@ class Dispatcher:
         at_once = backend.abilities.answers_at_once
         try:
             if at_once:
-                # First, so that the sweeper leaves it alone while it is drawn, and a closed job is not drawn.
+                # Before drawing, so that the sweeper does not interfere and a closed job is not drawn.
                 mine, job = job, self._store.confirm(job, failure_uri=None, due_s=self.drawing_s + CHECK_S)
                 if job.status.terminal or job.attempt != mine.attempt:
                     return job
@@ -88,6 +90,6 @@ class Dispatcher:
         try:
             return self._store.confirm(job, failure_uri=answer.failure_uri, due_s=CHECK_S)
         except Unavailable as exc:
-            # It runs; the sweeper sees its progress or output and does not invoke it again.
+            # The job runs. The sweeper finds its progress or output and does not invoke it again.
             event("confirm_postponed", level=logging.WARNING, exc=exc, job=job.id, user=job.user_id)
             return job

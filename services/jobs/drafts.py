@@ -24,32 +24,34 @@ from services.store.jobs import JobStore
 from services.store.writes import Write
 
 COUNTS = (4, 8, 12)
-# Presses whose jobs are looked for at once: each may have as many as a prompt can have alternatives.
+# Submissions whose jobs are looked up at once; each may have as many jobs as a prompt can have alternatives.
 MOST_PRESSES = 4
 
 
 def is_missing(job: Job) -> bool:
-    """Whether the job is over and brought no drafts."""
+    """Whether the job has ended without drafts."""
     return job.draft is not None and job.status.terminal and job.status is not JobStatus.SUCCEEDED
 
 
 def draft_steps(card: ModelCard, request: JobRequest) -> int | None:
-    """The steps of a draft of the request: the card's lowest quality; None when the request has no more than those."""
+    """Returns the number of steps of a draft: the card's lowest quality, or None if the request has no more steps
+    than that.
+    """
     steps = max(card.min_steps, min(card.qualities.values()))
     asked = card.default_steps if request.steps is None else request.steps
     return steps if steps < asked else None
 
 
 def each_of(count: int, prompts: int) -> int:
-    """How many drafts each of the prompts gets of `count` in all: the same number, at least one."""
+    """Returns how many of `count` drafts each prompt gets: the same number, at least one."""
     return max(1, count // prompts)
 
 
 def plan(card: ModelCard, requests: Sequence[JobRequest], count: int) -> tuple[JobRequest, ...]:
-    """The requests that draw `count` drafts of the requests, one for each prompt and otherwise alike.
+    """Returns the requests that draw `count` drafts, one group of seeds per prompt and otherwise alike.
 
-    Each prompt gets the same number of seeds, in jobs of as many as the card allows. With a seed the drafts of each
-    prompt have it and those that follow; without one each job draws its own by chance.
+    Each prompt gets the same number of seeds, in jobs as large as the card allows. A given seed is the first of
+    consecutive seeds for each prompt; without one, each job draws a random seed.
     """
     steps = draft_steps(card, requests[0])
     if steps is None:
@@ -76,7 +78,7 @@ def plan(card: ModelCard, requests: Sequence[JobRequest], count: int) -> tuple[J
 
 
 def in_group(requests: Sequence[JobRequest], key: str) -> tuple[JobRequest, ...]:
-    """The requests of one press, its drafts named as belonging together; the same for the same `key`."""
+    """Returns the requests of one submission with their drafts labeled as a group; the same for the same `key`."""
     group = keys.digest("drafts", key)[:20]
     return tuple(
         request.model_copy(
@@ -94,7 +96,7 @@ def in_group(requests: Sequence[JobRequest], key: str) -> tuple[JobRequest, ...]
 
 @dataclass(frozen=True)
 class _Run:
-    """Drafts of one job whose numbers follow each other: they can be drawn in full by one job."""
+    """Drafts of one job with consecutive numbers: one job can draw them in full."""
 
     job: Job
     draft: Draft
@@ -103,8 +105,9 @@ class _Run:
 
 @dataclass(frozen=True)
 class Finish:
-    """What finishing picked drafts means now: how many pictures are to be drawn, for how much (None: there is nothing
-    to draw), and the jobs that draw the others, or have drawn them."""
+    """The effect of finishing picked drafts: the number of pictures to draw, their price (None if there are none to
+    draw), and the jobs that draw or have drawn the others.
+    """
 
     count: int
     estimate: Estimate | None
@@ -112,7 +115,7 @@ class Finish:
 
 
 class Drafts:
-    """Finds the drafts of a press, and has those that are picked drawn in full."""
+    """Finds the drafts of a submission, and has picked drafts drawn in full."""
 
     def __init__(
         self, store: JobStore, images: Images, admission: Admission, inputs: Inputs, multi_submit: MultiSubmit
@@ -124,10 +127,10 @@ class Drafts:
         self._multi_submit = multi_submit
 
     def rest(self, user: User, jobs: Iterable[Job]) -> tuple[Job, ...]:
-        """The other jobs of the presses that these jobs of drafts belong to; of a few presses, the first ones.
+        """Returns the other jobs of the submissions that these draft jobs belong to; of the first few submissions only.
 
-        Those that brought nothing are among them, or what was sent in their place. No AWS call when `jobs` has all of
-        a press and none of them failed, otherwise two, and more for over a hundred jobs.
+        Includes failed jobs or their replacements. No AWS call if `jobs` has all jobs of a submission and none failed;
+        otherwise two, and more for over a hundred jobs.
         """
         presses: dict[str, tuple[int, set[int]]] = {}
         for job in jobs:
@@ -145,15 +148,15 @@ class Drafts:
         return tuple(found.values())
 
     def again(self, user: User, jobs: Sequence[Job]) -> SubmitResult:
-        """Has drafts drawn that failed, expired or were canceled: the same seeds, in their places of their press.
+        """Redraws drafts that failed, expired, or were canceled: the same seeds, in their place in the submission.
 
-        Whoever asks, the same job is sent again only once. Raises NotFound when a picture to draw over is gone. AWS
-        calls: those of `MultiSubmit.send`, one more a picture that was drawn over.
+        The same job is sent again only once. Raises NotFound if an input picture is gone. AWS calls: those of
+        `MultiSubmit.send`, and one for each input picture.
         """
         return self._multi_submit.send(user, [self._submission_again(job) for job in jobs if is_missing(job)])
 
     def price(self, jobs: Sequence[Job]) -> Estimate:
-        """What `again` would cost and take. Raises InvalidRequest for a model that is no longer offered."""
+        """Returns the price and time of `again`. Raises InvalidRequest if the model is no longer offered."""
         return MultiSubmit.together([self._admission.estimate(job.spec, together=len(jobs)) for job in jobs])
 
     def _submission_again(self, job: Job) -> Submission:
@@ -161,9 +164,10 @@ class Drafts:
         return Submission(request, keys.digest("again", job.id))
 
     def look(self, user: User, image_ids: Sequence[str]) -> Finish:
-        """What finishing these drafts would cost and take, and what of them is there. Raises NotFound, InvalidRequest.
+        """Returns the price and time of finishing these drafts, and what exists already. Raises NotFound,
+        InvalidRequest.
 
-        One AWS call, three when some were finished before.
+        One AWS call, three if some were finished before.
         """
         runs, there = self._runs(user, image_ids)
         specs = [
@@ -205,17 +209,16 @@ class Drafts:
                 "final_of": job.id,
             }
         )
-        # Whoever else looked at the same record sends the same; after one that brought nothing it is another key.
+        # Concurrent callers that saw the same record use the same key; after a failed final, the key is a new one.
         before = [f"{number}:{job.finals.get(number, '')}" for number in run.numbers]
         return Submission(request, keys.digest("final", job.id, *before), _finals(run))
 
     def _request(self, job: Job) -> JobRequest:
-        """What the job was asked for. One AWS call a picture that was drawn over. Raises NotFound."""
+        """Returns the request of the job. One AWS call for each input picture. Raises NotFound."""
         return job.spec.request().model_copy(update=self._inputs.of(job))
 
     def _runs(self, user: User, image_ids: Sequence[str]) -> tuple[list[_Run], tuple[Job, ...]]:
-        """What of the drafts is to be drawn in full, in rows of numbers that follow each other, and the finals that
-        are there."""
+        """Returns the drafts to be drawn in full, in runs of consecutive numbers, and the existing finals."""
         picked: dict[str, set[int]] = {}
         for image_id in image_ids:
             parts = keys.split_image_id(image_id)
@@ -282,5 +285,5 @@ def _finals(run: _Run) -> Callable[[Job], Write]:
 
 
 def draft_number(final: Job, draft: Job, n: int) -> int:
-    """Which picture of the draft job (from 0) the final's n-th was drawn from."""
+    """Returns which picture of the draft job (from 0) the final's n-th picture was drawn from."""
     return (final.spec.seed + n - draft.spec.seed) % (MAX_SEED + 1)

@@ -1,4 +1,4 @@
-"""What goes into a job besides words: pictures, made ours when they arrive and kept until the job is erased."""
+"""The pictures that come with a job: sanitized on arrival, and kept until the job is erased."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.records import Fit, Job, JobRequest, JobSpec, User
 from services.sentences import sentence, subject
 from services.store import keys
 
-# The pipelines take what is at least half white.
+# The pipelines treat pixels that are at least half white as masked.
 WHITE = 128
 
 
@@ -29,10 +29,10 @@ class Inputs:
         self._sources = sources
 
     def pictures(self, user: User, request: JobRequest, spec: JobSpec) -> tuple[dict[str, bytes], JobSpec]:
-        """The pictures of the request as the model sees them, by the payload's names, and `spec` with their hashes.
+        """Returns the request's pictures as the model sees them, by payload name, and `spec` with their hashes.
 
-        They are PNGs of the job's size with nothing in them but pixels. A stored source is read: two AWS calls, one
-        more with a mask. Raises InvalidRequest naming the field, NotFound for a source that is not the user's.
+        They are PNGs of the job's size without metadata. Reads a stored source with two AWS calls, one more for a mask.
+        Raises InvalidRequest naming the field, and NotFound for a source of another user.
         """
         size = (spec.width, spec.height)
         if request.source is not None:
@@ -48,7 +48,7 @@ class Inputs:
             self._objects.put(keys.input_key(user_id, job_id, name), data, content_type="image/png")
 
     def of(self, job: Job) -> dict[str, bytes]:
-        """The job's pictures by the payload's names for them; one AWS call each. Raises NotFound."""
+        """Returns the job's pictures by payload name; one AWS call each. Raises NotFound."""
         wanted = (("image", job.spec.image_sha256), ("mask", job.spec.mask_sha256))
         return {
             name: self._objects.get(keys.input_key(job.user_id, job.id, name), max_bytes=MAX_FILE_BYTES)
@@ -57,13 +57,13 @@ class Inputs:
         }
 
     def discard(self, user_id: str, job_id: str, pictures: Mapping[str, bytes]) -> None:
-        """Erases what `put` stored for a job that did not come to be; two AWS calls a picture."""
+        """Erases what `put` stored for a job that was not created; two AWS calls per picture."""
         for name in pictures:
             self._objects.erase(keys.input_key(user_id, job_id, name))
 
 
 def decode(text: str, *, param: str) -> bytes:
-    """The file in base64 `text`. Raises InvalidRequest."""
+    """Decodes the base64 file in `text`. Raises InvalidRequest."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -77,9 +77,9 @@ def decode(text: str, *, param: str) -> bytes:
 
 
 def prepared(request: JobRequest, size: tuple[int, int]) -> dict[str, bytes]:
-    """The files that came with the request as PNGs of `size`, by name; none without one.
+    """Returns the request's files as PNGs of `size`, by name; empty if there are none.
 
-    Both are pulled into the size, as `/v1` says. Up to a second for large ones. Raises InvalidRequest.
+    Both are stretched to the size, as `/v1` documents. Takes up to a second for large ones. Raises InvalidRequest.
     """
     files = {}
     if request.image is not None:
@@ -90,13 +90,13 @@ def prepared(request: JobRequest, size: tuple[int, int]) -> dict[str, bytes]:
 
 
 def with_hashes(spec: JobSpec, files: Mapping[str, bytes]) -> JobSpec:
-    """`spec` with the hashes of its pictures."""
+    """Returns `spec` with the hashes of its pictures."""
     hashes = {f"{name}_sha256": hashlib.sha256(file).hexdigest() for name, file in files.items()}
     return spec.model_copy(update=hashes)
 
 
 def check_mask(files: Mapping[str, bytes]) -> None:
-    """Raises InvalidRequest when there is a mask and it leaves nothing to draw."""
+    """Raises InvalidRequest if there is a mask and it has no area to draw."""
     if "mask" in files and not any(read_mask(files["mask"], param="mask").histogram()[WHITE:]):
         _refuse(
             "mask",

@@ -1,4 +1,4 @@
-"""A maker's jobs: submitted once, watched, listed, canceled."""
+"""A maker's jobs: submits, shows, lists, and cancels them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ LATER_FIELDS = ("when", "within_s", "draft", "final_of")
 
 
 class Jobs:
-    """The jobs of all users; each method checks whose they are."""
+    """The jobs of all users. Each method checks the owner."""
 
     def __init__(
         self,
@@ -71,7 +71,9 @@ class Jobs:
         self._images = images
 
     def estimate(self, request: JobRequest, *, together: int = 1) -> Estimate:
-        """What the request, one of `together`, would cost and take, without a prompt too. Raises InvalidRequest."""
+        """Returns the price and time of the request as one of `together`, even without a prompt. Raises
+        InvalidRequest.
+        """
         return self._admission.price(request, together=together)
 
     def submit(
@@ -128,7 +130,7 @@ class Jobs:
             self._ledger.reserve(job, lambda reserved: self._store.create(job, [*reserved, *writes]))
         except LimitReached:
             self._admission.inputs.discard(user.id, job.id, pictures)
-            # When all is spent nothing is tried, and a repeated request did not meet its own key.
+            # With the budget spent, no transaction is attempted, so a repeated request has not met its own key.
             if idempotency_key is not None and (earlier := self._replay(user, request, idempotency_key)):
                 return earlier
             raise
@@ -160,7 +162,7 @@ class Jobs:
         return job
 
     def get(self, user: User, job_id: str) -> Job:
-        """The user's job. Raises NotFound, also for a foreign or malformed id. One AWS call."""
+        """Returns the user's job. Raises NotFound, also for another user's or a malformed id. One AWS call."""
         job = self._store.find(user.id, job_id) if keys.is_job_id(job_id) else None
         if job is None:
             raise NotFound("There is no such job.")
@@ -174,23 +176,25 @@ class Jobs:
         after: str | None = None,
         statuses: frozenset[JobStatus] | None = None,
     ) -> Page[Job]:
-        """The user's jobs, newest first. Raises InvalidRequest for a cursor that no list returned."""
+        """Returns the user's jobs, newest first. Raises InvalidRequest for a cursor that no list returned."""
         return self._store.page(user.id, limit=limit, after=after, statuses=statuses)
 
     def open(self, user: User) -> tuple[Job, ...]:
-        """The user's jobs that have not ended, newest first. Two AWS calls, one more for each hundred that wait."""
+        """Returns the user's open jobs, newest first. Two AWS calls, one more for each hundred waiting jobs."""
         found = self._store.open_of(user.id)
         return tuple(found[job_id] for job_id in sorted(found, reverse=True))
 
     def find_same(self, user: User, request: JobRequest) -> Job | None:
-        """The user's earlier job with the same model revision, parameters and seed, pictures still there.
+        """Returns the user's earlier job with the same model revision, parameters, and seed whose pictures still exist.
 
-        None for a request without a seed: it draws something new. Raises InvalidRequest.
+        Returns None for a request without a seed, which always draws something new. Raises InvalidRequest.
         """
         return self.find_same_many(user, [request])[0]
 
     def find_same_many(self, user: User, requests: Sequence[JobRequest]) -> tuple[Job | None, ...]:
-        """`find_same` of each request. Three AWS calls for up to a hundred, none when none has a seed."""
+        """Calls `find_same` for each request. Three AWS calls for up to a hundred requests; none if no request has a
+        seed.
+        """
         specs = [None if request.seed is None else self._whole(user, request) for request in requests]
         ids = self._store.notes.same(user.id, specs)
         jobs = self._store.find_many([(user.id, job_id) for job_id in ids if job_id is not None])
@@ -200,25 +204,25 @@ class Jobs:
         )
 
     def _whole(self, user: User, request: JobRequest) -> JobSpec:
-        """The request resolved, with the pictures that come along. Raises InvalidRequest, NotFound."""
+        """Returns the resolved request with its pictures. Raises InvalidRequest, NotFound."""
         return self._admission.inputs.pictures(user, request, self._admission.resolve(request))[1]
 
     def find_many(self, user: User, job_ids: Sequence[str]) -> dict[str, Job]:
-        """Those of the user's jobs that are there, by id; one AWS call for each hundred."""
+        """Returns the user's existing jobs among these ids; one AWS call for each hundred."""
         wanted = [(user.id, job_id) for job_id in dict.fromkeys(job_ids) if keys.is_job_id(job_id)]
         return {job.id: job for job in self._store.find_many(wanted).values()} if wanted else {}
 
     def run_now(self, user: User, job_id: str) -> Job:
-        """Has a job that waits for its model to be awake run like any other, waking it if need be.
+        """Runs a job that waits for its model to be awake like any other job, and wakes the model if necessary.
 
-        Twice, or for a job that runs already, is no error. Raises NotFound, and Conflict for one that has ended.
+        Calling it twice, or for a running job, is no error. Raises NotFound, and Conflict for an ended job.
         """
         job = self.get(user, job_id)
         if job.status.terminal:
             raise Conflict(ENDED[job.status])
         if job.run_by is not None and job.status is JobStatus.QUEUED:
             waking = self._admission.estimate(job.spec)
-            # What is reserved stays: the ledger gives back exactly that.
+            # The reservation stays as it is: the ledger refunds exactly that amount.
             estimate = job.estimate.model_copy(
                 update=waking.model_dump(include={"cold_start_s", "cold_start_p90_s", "wake_usd"})
             )
@@ -228,9 +232,9 @@ class Jobs:
         return job
 
     def cancel(self, user: User, job_id: str) -> Job:
-        """Ends an open job now and refunds it; the container stops at its next step. Twice is no error.
+        """Ends and refunds an open job now; the container stops at its next step. Canceling twice is no error.
 
-        Raises NotFound, and Conflict when the job ended in another way.
+        Raises NotFound, and Conflict if the job ended in another way.
         """
         job = self.get(user, job_id)
         if not job.status.terminal:
@@ -241,14 +245,14 @@ class Jobs:
         return job
 
     def delete(self, user: User, job_id: str) -> ErasureReceipt:
-        """Erases an ended job with its pictures and everything stored for it. Raises NotFound, Conflict."""
+        """Erases an ended job with its pictures and all related data. Raises NotFound, Conflict."""
         job = self.get(user, job_id)
         if not job.status.terminal:
             raise Conflict("The job is still open. Cancel it first.")
         return self._erasure.erase_job(job)
 
     def delete_all(self, user: User) -> ErasureReceipt:
-        """Cancels what is open and erases all of the user's jobs and pictures; resumable by asking again."""
+        """Cancels open jobs and erases all jobs and pictures of the user. Calling it again resumes."""
         for job in self._store.every(user.id):
             if not job.status.terminal:
                 self._completion.cancel(job)
@@ -267,7 +271,7 @@ def _check_key(key: str | None) -> None:
 
 def _fingerprint(request: JobRequest) -> str:
     fields = request.model_dump(mode="json", exclude={"image", "strength", "mask", *LATER_FIELDS})
-    # What came later counts only where it is used: keys from before stay good.
+    # Fields added later count only if they are set, so that older keys stay valid.
     fields |= request.model_dump(mode="json", include=set(LATER_FIELDS), exclude_defaults=True)
     if request.source is not None:
         fields["strength"] = request.strength

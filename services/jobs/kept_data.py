@@ -1,4 +1,4 @@
-"""What the studio keeps of a person's jobs: the records, what came with them, and what the endpoint answered."""
+"""The data stored for a person's jobs: records, input pictures, and the endpoint's answers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from services.store.kept_data import Erased, ErasureSteps, KeptData, TakenAway
 from services.store.person_records import PersonRecords
 from services.store.tombstones import Tombstones
 
-# Twenty thousand jobs and more; what is left out is said in the ZIP.
+# Twenty thousand jobs and more; the ZIP says if some are left out.
 MOST_JOBS_BYTES = 24 * 1024 * 1024
 # Notes that lead to jobs.
 NOTES = (keys.IDEMPOTENCY, keys.SAME, keys.DRAFTS)
 
 
 class KeptJobs(KeptData):
-    """Ended jobs. Register it last: as long as a job is there, its erasure can be asked for again."""
+    """Ended jobs. Register it last: while a job's record exists, its erasure can be repeated."""
 
     kinds = frozenset({keys.JOB, *NOTES})
     not_taken_away = ("what you drew over (kept for 30 days only)",)
@@ -37,7 +37,7 @@ class KeptJobs(KeptData):
         *,
         longest_run_s: float,
     ) -> None:
-        """`longest_run_s` is how long a back end may work at a job after it was invoked."""
+        """`longest_run_s` is the longest time a back end may work on a job after its invocation."""
         self._store = store
         self._finished = finished
         self._tombstones = tombstones
@@ -46,7 +46,7 @@ class KeptJobs(KeptData):
         self._longest_run_s = longest_run_s
 
     def begin_erasing(self, user_id: str) -> ErasureSteps:
-        """Marks every ended job as erased. Markers that a container may still have to see stay until it reports."""
+        """Marks every ended job as erased. Cancel markers that a container may still need stay until it reports."""
         ended = [job for job in self._store.every(user_id) if job.status.terminal]
         markers = {keys.cancel_marker(job.user_id, job.id) for job in ended if self._may_still_run(job)}
         for job in ended:
@@ -90,7 +90,7 @@ class KeptJobs(KeptData):
         return ErasureSteps(objects, records)
 
     def take_away(self, user: User) -> tuple[TakenAway, ...]:
-        """All jobs as they are recorded, as many as fit. One AWS call for each 1,000."""
+        """Returns all job records that fit. One AWS call for each 1,000."""
         jobs, cut = _lines(self._store.every(user.id))
         about = "your jobs, the newest first, one JSON object a line"
         if cut:
@@ -99,7 +99,7 @@ class KeptJobs(KeptData):
 
 
 def _lines(records: Iterable[Record]) -> tuple[bytes, bool]:
-    """One JSON object a line, as many as fit; and whether some did not."""
+    """Returns one JSON object per line, as many as fit, and whether some did not."""
     lines: list[bytes] = []
     size_bytes = 0
     for record in records:

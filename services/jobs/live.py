@@ -1,4 +1,4 @@
-"""What open pages watch: one background thread reads the watched jobs and their progress into a shared map."""
+"""Status for open pages: one background thread reads the watched jobs and their progress into a shared map."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from services.store.jobs import JobStore
 
 REFRESH_S = 0.5
 HELD_REFRESH_S = 5.0
-# A job nobody asked about for this long is no longer read.
+# A job without a query for this long is no longer read.
 WATCHED_S = 10.0
 
 
@@ -32,7 +32,7 @@ class _Watch:
     read_at: float = field(default_factory=time.monotonic)
 
     def is_due(self) -> bool:
-        """Whether to read it in this round; what may wait for hours for its model is read less often."""
+        """Whether to read the job in this round; jobs that may wait for hours are read less often."""
         if self.live.job.status.terminal:
             return False
         held = self.live.job.waits_for_the_model(now())
@@ -40,7 +40,7 @@ class _Watch:
 
 
 class LiveJobs:
-    """The shared map. A page's question costs no AWS call while the job is being watched."""
+    """The shared map. A page's query costs no AWS call while the job is being watched."""
 
     def __init__(
         self, store: JobStore, scheduler: Scheduler, backends: Backends, completion: Completion
@@ -54,14 +54,14 @@ class LiveJobs:
         self._reader = PeriodicReader("live_refresh", self.refresh, interval_s=REFRESH_S, wanted_s=WATCHED_S)
 
     def watch(self, user: User, job_id: str) -> LiveJob:
-        """The job as it was at most about a second ago. Raises NotFound, also for a foreign id.
+        """Returns the job as it was at most about a second ago. Raises NotFound, also for another user's id.
 
-        The first question about a job reads it (two AWS calls); after that the background thread does.
+        The first query about a job reads it (two AWS calls); after that the background thread does.
         """
         key = (user.id, job_id)
         with self._lock:
             known = self._watched.get(key)
-            # Nobody asked for long: it is no longer read, and what is remembered of it is old.
+            # Without recent queries it is no longer read, so the remembered state is stale.
             if known and time.monotonic() - known.asked_at > WATCHED_S:
                 known = None
             if known:
@@ -85,7 +85,7 @@ class LiveJobs:
         self._reader.close()
 
     def refresh(self) -> None:
-        """Reads every watched job once: a batch of records, and the progress of those that run."""
+        """Reads every watched job once: a batch of records, and the progress of running jobs."""
         deadline = time.monotonic() - WATCHED_S
         with self._lock:
             self._watched = {key: watch for key, watch in self._watched.items() if watch.asked_at > deadline}
@@ -100,7 +100,7 @@ class LiveJobs:
             job = jobs.get(key)
             with self._lock:
                 if job is None:
-                    # Erased while it was watched: the next question finds nothing.
+                    # Erased while it was watched: the next query raises NotFound.
                     self._watched.pop(key, None)
                     continue
             try:
@@ -149,7 +149,7 @@ class LiveJobs:
         return backend.progress(job) if backend.abilities.reports_progress else None
 
     def _finish_early(self, job: Job) -> Job | None:
-        """Finishes a job whose result is there before the worker heard of it; both may race (DESIGN 4)."""
+        """Finishes a job whose result exists before the worker received the notification; both may race (DESIGN 4)."""
         seen = self._backends.of(job.spec.model).poll(job)
         if seen.found is not Found.RESULT:
             return None
@@ -159,7 +159,7 @@ class LiveJobs:
             return None
 
     def _at_endpoint(self, watched: list[Job]) -> list[Job]:
-        """The jobs that the endpoint has, read only when one of `watched` may be waiting among them."""
+        """Returns the jobs at the endpoint; reads them only if one of `watched` may be waiting among them."""
         if not any(job.status is JobStatus.STARTING for job in watched):
             return []
         return self._store.running()

@@ -1,4 +1,4 @@
-"""Several jobs from one press: looked at together, sent one by one, each under a key of its own."""
+"""Several jobs from one submission: checked together, sent one by one, each with its own idempotency key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.store.writes import Write
 
 @dataclass(frozen=True)
 class Submission:
-    """A request, the key under which it makes one job, and a write that goes into the transaction creating that."""
+    """A request, the idempotency key of its job, and an extra write for the transaction that creates the job."""
 
     request: JobRequest
     key: str
@@ -26,7 +26,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class Refused:
-    """What stopped a batch, and the request that met it."""
+    """The error that stopped a batch, and the request that raised it."""
 
     request: JobRequest
     error: StudioError
@@ -34,7 +34,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class SubmitResult:
-    """What became of one press of `asked` jobs: those that are there, and why the rest is not (None: all are)."""
+    """The outcome of a submission of `asked` jobs: the created jobs, and why the rest is missing (None if none is)."""
 
     asked: int
     sent: tuple[Job, ...] = ()
@@ -50,12 +50,12 @@ class MultiSubmit:
         self._ledger = ledger
 
     def estimate(self, requests: Sequence[JobRequest]) -> Estimate:
-        """Price and time of all of them, one after another, woken for once. Raises InvalidRequest."""
+        """Returns the total price and time, run one after another after one wake-up. Raises InvalidRequest."""
         return self.together([self._jobs.estimate(request, together=len(requests)) for request in requests])
 
     @staticmethod
     def together(each: Sequence[Estimate]) -> Estimate:
-        """The estimates of jobs of one model as one: run one after another, woken for once."""
+        """Combines the estimates of jobs of one model: run one after another after one wake-up."""
         return each[0].model_copy(
             update={
                 "cost_usd": sum(one.cost_usd for one in each),
@@ -68,9 +68,9 @@ class MultiSubmit:
     def submit(
         self, user: User, requests: Sequence[JobRequest], *, key: str, again: bool = False
     ) -> SubmitResult:
-        """One job for each of the requests (of one model), in their order, until one is refused.
+        """Creates one job for each request (of one model), in order, until one is refused.
 
-        The same `key` makes nothing twice: what was sent before is found, the rest is sent. Otherwise as `send`.
+        With the same `key`, existing jobs are found and only the rest is sent. Otherwise like `send`.
         """
         submissions = [
             Submission(request, key if len(requests) == 1 else keys.digest(key, str(number), request.prompt))
@@ -79,11 +79,10 @@ class MultiSubmit:
         return self.send(user, submissions, again=again)
 
     def send(self, user: User, submissions: Sequence[Submission], *, again: bool = False) -> SubmitResult:
-        """One job for each of the submissions (of one model), in their order, until one is refused.
+        """Creates one job for each submission (of one model), in order, until one is refused.
 
-        All are checked before the first is sent, and several are held against the limits together, unless `again`
-        says that this is a repeated press: some of them may be there already. Four AWS calls a job, one more for
-        several.
+        Checks all submissions before it sends the first, and checks several together against the limits, unless `again`
+        says that this is a repeat: some jobs may exist already. Four AWS calls per job, one more for several.
         """
         requests = [submission.request for submission in submissions]
         for request in requests:
@@ -112,7 +111,7 @@ class MultiSubmit:
         return SubmitResult(len(requests), tuple(sent))
 
     def _check_limits(self, user: User, requests: Sequence[JobRequest]) -> None:
-        """Raises LimitReached when not all of them can be sent, as far as the user's own limits tell now."""
+        """Raises LimitReached if the user's own limits do not allow all of them now."""
         usage, count = self._ledger.usage(user), len(requests)
         pictures, most_usd = sum(each.count for each in requests), self.estimate(requests).at_most_usd
         if usage.open_jobs + count > usage.max_open_jobs:

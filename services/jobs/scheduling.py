@@ -22,16 +22,16 @@ from services.store import keys
 from services.store.jobs import JobStore, LineMoved
 from services.store.queues import Counts, Head, QueueStore
 
-# Between the endpoint's own limits and ours: notifications take a moment.
+# Slack between the endpoint's own limits and ours: notifications take a moment.
 GRACE_S = 60
-# Jobs of a model that is no longer offered are failed, so many at a look.
+# Jobs of withdrawn models that one pass ends as failed.
 WITHDRAWN_AT_ONCE = 20
-# How often a look tries again when other processes change the same line.
+# Retries when other processes change the same line.
 TRIES = 5
 
 
 class Standing(NamedTuple):
-    """Where a new job stands in its endpoint's queue."""
+    """A new job's place in its endpoint's queue."""
 
     endpoint: str
     line: Line
@@ -39,7 +39,7 @@ class Standing(NamedTuple):
 
 
 class Scheduler:
-    """Decides which of the waiting jobs are handed over next, for each endpoint by itself."""
+    """Decides which waiting jobs are submitted next, separately for each endpoint."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Scheduler:
         self._settings = settings
 
     def standing(self, model: str, *, held: bool) -> Standing:
-        """Where a new job of that model stands: RUNNING when there is room for it now. One AWS call, none when held."""
+        """Returns the place of a new job of that model; RUNNING if there is room. One AWS call, none for a held job."""
         endpoint = self.endpoint_of(model)
         if held:
             return Standing(endpoint, Line.HELD)
@@ -66,23 +66,25 @@ class Scheduler:
         return Standing(endpoint, Line.READY, Ticket(waiting=counts.waiting, left=counts.left))
 
     def endpoint_of(self, model: str) -> str:
-        """The endpoint whose queue a model's jobs wait in; empty for a model that is not offered."""
+        """Returns the endpoint whose queue a model's jobs wait in; empty if the model is not offered."""
         return self._backends.endpoint_of(model)
 
     def backlog(self) -> dict[str, Counts]:
-        """How many jobs wait, are held and run, by endpoint, also of endpoints without a job. One AWS call."""
+        """Returns how many jobs wait, are held, and run, by endpoint, including endpoints without jobs. One AWS
+        call.
+        """
         nothing = {endpoint: Counts() for endpoint in self._backends.endpoints}
         return nothing | self._queues.counts()
 
     def deadline(self, start: datetime) -> datetime:
-        """When a job that is invoked at `start` must have ended."""
+        """Returns when a job invoked at `start` must have ended."""
         settings = self._settings
         return start + timedelta(seconds=settings.job_ttl_s + settings.job_timeout_s + GRACE_S)
 
     def positions(self, jobs: Iterable[Job]) -> dict[str, int]:
-        """The place in line of each of the jobs that is READY, by job id; exact up to 100, rounded beyond.
+        """Returns the queue position of each READY job, by job id; exact up to 100, rounded beyond.
 
-        One AWS call, and one for each endpoint that they wait for; none when none of them waits.
+        One AWS call, and one for each endpoint; none if no job waits.
         """
         ready = [job for job in jobs if job.line is Line.READY]
         if not ready:
@@ -128,7 +130,7 @@ class Scheduler:
         return model is None or self._endpoints.fresh(model).state is EndpointState.READY
 
     def _take(self, endpoint: str, line: Line, room: int, load: Counter[str]) -> list[Job]:
-        """Claims up to `room` jobs of a line; `load` is how many each maker has at the endpoint, and is kept up."""
+        """Claims up to `room` jobs of a line. Updates `load`, the number of jobs per maker at the endpoint."""
         # At most a window of makers have jobs at the endpoint. So the maker whose turn it is is among the first
         # makers in line, one more than that: either one of them has none there, or there are no others.
         look = self._settings.dispatch_window + 1
@@ -151,9 +153,9 @@ class Scheduler:
         return claimed
 
     def _take_from(self, head: Head) -> tuple[Job | None, Head | None]:
-        """Claims the maker's first job in a line; with it what stands for the maker in the line after that.
+        """Claims the maker's first job in a line; returns it with the maker's next head of the line.
 
-        No job when there was none, or when other processes were faster time and again.
+        Returns no job if there was none, or if other processes were faster several times.
         """
         for _ in range(TRIES):
             ids = self._queues.first(head.user_id, head.endpoint, head.line, limit=2)
@@ -183,14 +185,17 @@ class Scheduler:
 
 
 def next_in_turn(waiting: Mapping[str, Head], load: Mapping[str, int]) -> Head:
-    """Whose turn it is among makers in a line: who has least at the endpoint, the oldest job among equals."""
+    """Returns the head whose turn it is: the maker with the fewest jobs at the endpoint, the oldest job among
+    equals.
+    """
     return min(waiting.values(), key=lambda head: (load.get(head.user_id, 0), head.job_id))
 
 
 def place_in_line(job: Job, places: Mapping[str, int], counts: Counts) -> int:
-    """A waiting job's place from 1: exact when it is among `places`, else by what it saw as it came into the line.
+    """Returns a waiting job's position from 1: exact if it is among `places`, else estimated from its ticket.
 
-    That is how many waited then, less those that have left since; two figures of it are given, rounded up.
+    The estimate is the number of jobs that waited when it joined, less those that have left since, rounded up to two
+    significant digits.
     """
     if job.id in places:
         return places[job.id]

@@ -1,6 +1,6 @@
-"""Stored pictures to draw over: uploads of the form, pictures of the gallery, and what earlier jobs were drawn over.
+"""Stored pictures to draw over: uploads, gallery pictures, and inputs of earlier jobs.
 
-All of it is found below its user's own prefix or partition: a foreign id looks like one that does not exist.
+Everything is stored below its user's own prefix or partition, so another user's id looks like one that does not exist.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from services.sentences import sentence
 from services.store import keys
 from services.store.jobs import JobStore
 
-# Newer ones push out the oldest; all go after 30 days.
+# Newer uploads replace the oldest; all are removed after 30 days.
 MOST_UPLOADS, MOST_MASKS = 100, 300
-# A mask that comes as a file may be of another size than the picture, not of another shape.
+# A mask file may differ from the picture in size, but not in aspect ratio.
 SAME_SHAPE = 0.03
-# One press can send many jobs over the same picture.
+# One submission can send many jobs with the same picture.
 READ_KEPT_S = 60.0
 MOST_READ = 2
 GONE = sentence("The picture to draw over is no longer stored. Choose it again.")
 
 
 class SourcePicture(Record):
-    """A stored picture that can be drawn over. `mask` is the id of the mask that belongs to it, None without one."""
+    """A stored picture that can be drawn over. `mask` is the id of its mask, or None."""
 
     id: str
     width: int
@@ -53,9 +53,10 @@ class Sources:
         self._read: OrderedDict[tuple[object, ...], tuple[float, dict[str, bytes]]] = OrderedDict()
 
     def keep(self, user: User, file: bytes) -> SourcePicture:
-        """Stores an uploaded picture, made ours, for 30 days. Two AWS calls, two more for each one pushed out.
+        """Sanitizes and stores an uploaded picture for 30 days. Two AWS calls, two more for each upload that it
+        replaces.
 
-        Raises InvalidRequest(image) for a file that is no picture, too large or broken.
+        Raises InvalidRequest(image) for a file that is not a picture, too large, or broken.
         """
         picture = read_picture(file, param="image")
         upload_id = self._put(user, keys.UPLOADS, picture)
@@ -67,7 +68,7 @@ class Sources:
     def keep_mask(self, user: User, source: SourcePicture, file: bytes) -> str:
         """Stores a mask for `source`, in its size, and returns its id. One AWS call.
 
-        Raises InvalidRequest(mask), also for a mask of another shape than the picture.
+        Raises InvalidRequest(mask), also if the mask's aspect ratio differs from the picture's.
         """
         mask, size = read_mask(file, param="mask"), (source.width, source.height)
         if abs(mask.width / mask.height / (source.width / source.height) - 1) > SAME_SHAPE:
@@ -85,7 +86,7 @@ class Sources:
         return self._put(user, keys.MASKS, mask.resize(size, Pillow.Resampling.BILINEAR))
 
     def look(self, user: User, source_id: str) -> SourcePicture:
-        """The stored picture with a fresh link; one AWS call, two for a job's. Raises NotFound when it is gone."""
+        """Returns the stored picture with a fresh link; one AWS call, two for a job's. Raises NotFound."""
         if size := keys.split_upload_id(source_id):
             key = _upload_key(user, keys.UPLOADS, source_id)
             if not self._inputs.exists(key):
@@ -109,7 +110,7 @@ class Sources:
         )
 
     def mask(self, user: User, mask_id: str) -> bytes:
-        """The PNG of a stored mask. One AWS call, two for a job's. Raises NotFound."""
+        """Returns the PNG of a stored mask. One AWS call, two for a job's. Raises NotFound."""
         if keys.split_upload_id(mask_id):
             key = _upload_key(user, keys.MASKS, mask_id)
         else:
@@ -117,9 +118,9 @@ class Sources:
         return self._get(self._inputs, key, sentence("The mask is no longer stored. Paint it again."))
 
     def read(self, user: User, source: Source, size: tuple[int, int]) -> dict[str, bytes]:
-        """Picture and mask of `source` as PNGs of `size`, by the payload's names. Two AWS calls, kept for a minute.
+        """Returns picture and mask of `source` as PNGs of `size`, by payload name. Two AWS calls, cached for a minute.
 
-        Raises NotFound for what is not the user's or no longer there.
+        Raises NotFound for another user's source or one that is gone.
         """
         asked = (user.id, source, size)
         with self._lock:
@@ -165,7 +166,7 @@ class Sources:
             raise NotFound(gone) from exc
 
     def _trim(self, user: User, kind: str, most: int) -> None:
-        """Erases the oldest uploads of a kind over `most`; their ids sort by time."""
+        """Erases the oldest uploads of a kind beyond `most`; their ids sort by time."""
         kept = sorted(self._inputs.keys(keys.uploads_prefix(user.id, kind)))
         for key in kept[:-most]:
             self._inputs.erase(key)

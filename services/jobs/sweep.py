@@ -1,4 +1,4 @@
-"""What nobody told us: lost notifications, lost invocations and jobs past their deadline, found by looking."""
+"""Recovers jobs whose notification or invocation was lost, and expires overdue ones."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from services.logs import event
 from services.records import Job, JobFailure, JobStatus, Line, Record
 from services.store.jobs import JobStore
 
-# Waiting jobs whose time has come, looked at in one sweep.
+# Due waiting jobs that one sweep handles.
 DUE_AT_ONCE = 500
 
 
 class SweepReport(Record):
-    """What one sweep did, and what waits after it. `held` are jobs that wait for their model to be awake: they ask for
-    no instance. `backlog` is how many are ready, by endpoint.
+    """What one sweep did, and what waits after it. `held` jobs wait for their model to be awake and request no
+    instance. `backlog` is the number of ready jobs by endpoint.
     """
 
     waiting: int = 0
@@ -35,7 +35,7 @@ class SweepReport(Record):
 
 
 class Sweeper:
-    """Looks at open jobs that are due, and brings each a step on."""
+    """Checks open jobs that are due, and advances each of them."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Sweeper:
         self._clock = ClockJumps()
 
     def sweep(self) -> SweepReport:
-        """One pass over everything that is due. An outage of AWS ends it, a job that makes trouble does not."""
+        """Makes one pass over everything that is due. An AWS outage ends the pass; a single failing job does not."""
         if jump := self._clock.look():
             event("clock_jumped", level=logging.WARNING, seconds=round(jump.total_seconds()))
         due = self._store.running(due_by=now())
@@ -72,7 +72,7 @@ class Sweeper:
         )
 
     def _look_at_waiting(self, job: Job) -> str:
-        """A waiting job whose time has come: its deadline, its latest time to run, or its time to get into a line."""
+        """Handles a waiting job that is due: expires it, releases it, or adds it to a line."""
         if self._overdue(job):
             self._completion.expire(job)
             return "expired"
@@ -86,33 +86,33 @@ class Sweeper:
         return "postponed"
 
     def standing(self, model: str, *, held: bool) -> Standing:
-        """Where a new job of that model stands. One AWS call, none when it is held."""
+        """Returns the place of a new job of that model. One AWS call, none for a held job."""
         return self._scheduler.standing(model, held=held)
 
     def deadline(self, start: datetime) -> datetime:
-        """When a job that starts at `start` must have ended."""
+        """Returns when a job that starts at `start` must have ended."""
         return self._scheduler.deadline(start)
 
     def dispatch(self, *, closed: str | None = None) -> int:
-        """Invokes as many waiting jobs as there is room for; returns how many. One AWS call when nobody waits."""
+        """Invokes as many waiting jobs as there is room for; returns their number. One AWS call if none waits."""
         invoked = 0
         while claimed := self._scheduler.next_jobs(closed=closed):
             invoked += len(claimed)
             standing = [self.invoke(job).status for job in claimed]
-            # What was drawn at once has left its endpoint's window again: there is room for the next.
+            # Jobs that were drawn synchronously have left the endpoint's window, so there is room for the next.
             if JobStatus.SUCCEEDED not in standing:
                 break
         return invoked
 
     def invoke(self, job: Job) -> Job:
-        """Submits a claimed job; returns the job that stands.
+        """Submits a claimed job; returns the current job.
 
-        One that can never run is closed as failed and refunded, one that is drawn at once is completed.
+        A job that can never run is closed as failed and refunded; one that is drawn synchronously is completed.
         """
         try:
             result = self._dispatcher.invoke(job)
         except Unavailable as exc:
-            # The input could not be written: nothing is with the endpoint, and the sweeper tries again.
+            # The input could not be written, so the endpoint has nothing; the sweeper tries again.
             event("input_postponed", level=logging.WARNING, exc=exc, job=job.id, user=job.user_id)
             return job
         if isinstance(result, JobFailure):
@@ -122,7 +122,7 @@ class Sweeper:
         return result
 
     def _check_safely(self, job: Job) -> str:
-        """A look at one job whose trouble stays its own: it is looked at again later, and expires at its deadline."""
+        """Checks one job; if that fails, the job is checked again later and expires at its deadline."""
         try:
             return self._check(job)
         except Unavailable:
@@ -136,7 +136,9 @@ class Sweeper:
             return "failed"
 
     def _overdue(self, job: Job) -> bool:
-        """Whether the job had all its time. One that lost some of it to a jump of the clock gets it back."""
+        """Whether the job has used up its time. If a clock jump took some of it, extends the deadline and returns
+        False.
+        """
         if job.deadline_at is None or job.deadline_at >= now():
             return False
         lost = self._clock.lost(job.deadline_at)
@@ -159,7 +161,7 @@ class Sweeper:
         if self._overdue(job):
             self._completion.expire(job)
             return "expired"
-        # What draws while it is asked, and left nothing behind, ended together with the process that asked.
+        # A synchronous attempt without a result ended together with the process that submitted it.
         lost = job.invoked_at is None or backend.abilities.answers_at_once
         if lost and not backend.has_begun(job):
             event("invoking_again", level=logging.WARNING, job=job.id, user=job.user_id)

@@ -1,4 +1,4 @@
-"""Albums as items: a name, and the picture that was chosen to stand for it. Pictures say themselves where they are."""
+"""Albums as items: the name and the cover. Each picture's record lists its albums."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class AlbumStore:
         """Keeps a new album."""
         pk, sk = _key(user_id, album.id)
         item: Item = {"PK": pk, "SK": sk, "name": album.name, "created_at": album.created_at.isoformat()}
-        # The id is new: what refuses it is our own write, sent again after a lost answer.
+        # The id is new, so a refusal means that our own write was repeated after a lost answer.
         with suppress(TransactionRefused):
             self._table.transact([Put(item, label="album", condition="attribute_not_exists(PK)")])
 
     def rename(self, user_id: str, album_id: str, name: str) -> Album | None:
-        """Gives the album another name; None when there is no such album."""
+        """Renames the album; returns None if it does not exist."""
         return self._change(user_id, album_id, {"name": name})
 
     def set_cover(self, user_id: str, album_id: str, image_id: str) -> Album | None:
-        """Has a picture stand for the album; None when there is no such album."""
+        """Makes a picture the album's cover; returns None if the album does not exist."""
         return self._change(user_id, album_id, {"cover": image_id})
 
     def remove(self, user_id: str, album_id: str) -> None:
-        """Removes the album; no error when it is gone already."""
+        """Removes the album; no error if it is gone."""
         self._table.delete(*_key(user_id, album_id))
 
     def _change(self, user_id: str, album_id: str, assign: dict[str, str]) -> Album | None:

@@ -1,4 +1,4 @@
-"""API keys: one record lists a key for its user, another leads from the secret's hash to the user."""
+"""API keys: one record lists a key for its user, another maps the secret's hash to the user."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class ApiKey(Record):
 
 
 class ApiKeyStore:
-    """The API keys of all users; of a secret only its hash is kept."""
+    """The API keys of all users. Only a hash of each secret is stored."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def add(self, user_id: str, key: ApiKey, secret: str) -> None:
-        """Keeps a new key. One AWS call, and a read when its answer was lost."""
+        """Stores a new key. One AWS call, and a read if its answer was lost."""
         hashed = keys.digest(secret)
         leads = Put(
             item={"PK": f"KEY#{hashed}", "SK": "KEY", "user": user_id, "key": key.id},
@@ -49,7 +49,7 @@ class ApiKeyStore:
         try:
             self._table.transact([leads, listed])
         except TransactionRefused:
-            # Its answer was lost and it was sent again: the stored key is this one, nobody else can draw it.
+            # The write was repeated after a lost answer: the stored key is this one, as secrets are random.
             stored = self._table.get(f"KEY#{hashed}", "KEY")
             if stored is None or stored["key"] != key.id:
                 raise
@@ -72,12 +72,12 @@ class ApiKeyStore:
         return frozenset(keys.user_of(item["PK"]) for item in self._table.index(keys.KEY_HOLDERS))
 
     def owner(self, secret: str) -> str | None:
-        """The id of the user that a secret belongs to; None for an unknown one. One AWS call."""
+        """Returns the id of the secret's user, or None. One AWS call."""
         item = self._table.get(f"KEY#{keys.digest(secret)}", "KEY")
         return str(item["user"]) if item else None
 
     def remove(self, user_id: str, key_id: str) -> bool:
-        """Removes a key; False for a foreign, malformed or removed one. Two AWS calls."""
+        """Removes a key; returns False if it is another user's, malformed, or gone. Two AWS calls."""
         pk, sk = keys.user_pk(user_id), f"{keys.API_KEY}{key_id}"
         item = self._table.get(pk, sk) if keys.is_job_id(key_id) else None
         if item is None:

@@ -1,4 +1,4 @@
-"""What hangs on pictures, as items: everything under a picture's `WITH#` prefix, whatever kind it is."""
+"""Records attached to pictures: everything with a picture's `WITH#` prefix, of any kind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.store.shares import ShareRecord, share_from_item
 
 @dataclass(frozen=True)
 class Attachment:
-    """One record that hangs on a picture; `share` is None for a re-run."""
+    """One record attached to a picture; `share` is None for a re-run."""
 
     key: tuple[str, str]
     share: ShareRecord | None
@@ -25,19 +25,19 @@ class AttachmentStore:
         self._table = table
 
     def of_user(self, user_id: str) -> tuple[Attachment, ...]:
-        """What hangs on any of the user's pictures. One AWS call for each 1,000."""
+        """Returns the attachments of all the user's pictures. One AWS call for each 1,000."""
         return self._under(user_id, keys.ATTACHED)
 
     def of_job(self, user_id: str, job_id: str) -> tuple[Attachment, ...]:
-        """What hangs on a job's pictures. One AWS call."""
+        """Returns the attachments of a job's pictures. One AWS call."""
         return self._under(user_id, keys.attached_prefix(job_id))
 
     def of_image(self, place: Place) -> tuple[Attachment, ...]:
-        """What hangs on a picture. One AWS call."""
+        """Returns the attachments of a picture. One AWS call."""
         return self._under(place.user_id, keys.attached_prefix(place.job_id, place.n))
 
     def remove(self, attachment: Attachment) -> None:
-        """Removes the record; no error when it is gone already. One AWS call."""
+        """Removes the record; no error if it is gone. One AWS call."""
         self._table.delete(*attachment.key)
 
     def _under(self, user_id: str, prefix: str) -> tuple[Attachment, ...]:

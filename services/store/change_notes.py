@@ -1,7 +1,8 @@
-"""Notes that pictures changed: written in one transaction with the change, folded into the search index by the worker.
+"""Notes that pictures changed: written in the transaction of the change, and merged into the search index by the
+worker.
 
-A search reads the notes that are left and then the index (`services/search/index.py`), in this order: a note goes only
-after what it names is in the index, so that nothing falls in between.
+A search reads the remaining notes first and the index second (`services/search/index.py`). A note is removed only after
+its change is in the index, so a search misses nothing.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from services.clock import now
 from services.store import keys
 from services.store.writes import Write
 
-# A maker changes several things in a row: they are folded together.
+# People make several changes in a row; this delay merges them together.
 FOLD_AFTER = timedelta(seconds=20)
-# Sorts before every time: words of erased pictures leave the index with the next pass.
+# Sorts before every time, so that words of erased pictures leave the index in the next pass.
 AT_ONCE = "0"
 DUE_BATCH = 300
 DELETE_BATCH = 100
@@ -25,7 +26,7 @@ DELETE_BATCH = 100
 
 @dataclass(frozen=True)
 class ChangeNote:
-    """That something about these pictures changed; `erased` when their words must leave the index."""
+    """Names changed pictures; with `erased`, their words must leave the index."""
 
     id: str
     image_ids: tuple[str, ...]
@@ -33,17 +34,17 @@ class ChangeNote:
 
 
 class ChangeNoteStore:
-    """The notes of all users that are not folded in yet."""
+    """The notes of all users that are not yet merged."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def of(self, user_id: str) -> tuple[ChangeNote, ...]:
-        """The user's notes, strongly consistent. One AWS call for each 1,000."""
+        """Returns the user's notes, strongly consistent. One AWS call for each 1,000."""
         return tuple(_note(item) for item in self._table.each(keys.user_pk(user_id), keys.CHANGED))
 
     def add(self, user_id: str, image_ids: Iterable[str], *, erased: bool = False) -> None:
-        """Notes a change that was made already. One AWS call."""
+        """Adds a note for a change that has been made. One AWS call."""
         self._table.put(_item(user_id, image_ids, erased=erased))
 
     def drop(self, user_id: str, notes: Sequence[ChangeNote]) -> None:
@@ -54,14 +55,14 @@ class ChangeNoteStore:
             self._table.transact(deletes[start : start + DELETE_BATCH])
 
     def due_users(self) -> tuple[str, ...]:
-        """Whose index is to be folded now, a batch a call; eventually consistent. One AWS call."""
+        """Returns users whose notes are due, in batches of one AWS call; eventually consistent."""
         up_to = (now() - FOLD_AFTER).isoformat()
         due = self._table.index(keys.CHANGES, up_to=up_to, limit=DUE_BATCH)
         return tuple(dict.fromkeys(keys.user_of(item["PK"]) for item in due))
 
 
 def change_note(user_id: str, image_ids: Iterable[str], *, erased: bool = False) -> Write:
-    """The write that tells of a change to pictures; it belongs into the transaction that changes them."""
+    """Returns the note of a change to pictures, for the transaction that makes the change."""
     return Put(item=_item(user_id, image_ids, erased=erased), label="search")
 
 

@@ -1,4 +1,4 @@
-"""The charge of a job: the marker that makes reserving, settling and refunding happen once each."""
+"""A job's charge: a record that makes reserving, settling, and refunding happen once each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.store.writes import Write
 
 
 def reserved(user_id: str, job_id: str, micros: int, at: datetime) -> Write:
-    """The write that notes a reservation, of so many micro-dollars; refused when the job has a charge."""
+    """Returns the write that records a reservation in micro-dollars; refused if the job has a charge."""
     pk, sk = _key(user_id, job_id)
     return Put(
         item={
@@ -26,12 +26,12 @@ def reserved(user_id: str, job_id: str, micros: int, at: datetime) -> Write:
 
 
 def settled(user_id: str, job_id: str, micros: int) -> Write:
-    """The write that turns the reservation into what the job cost; refused for a charge that has ended."""
+    """Returns the write that replaces the reservation by the job's cost; refused for an ended charge."""
     return _end(user_id, job_id, "settled", micros)
 
 
 def refunded(user_id: str, job_id: str) -> Write:
-    """The write that ends the reservation with nothing; refused for a charge that has ended."""
+    """Returns the write that ends the reservation without a cost; refused for an ended charge."""
     return _end(user_id, job_id, "refunded", 0)
 
 

@@ -1,4 +1,4 @@
-"""What is remembered of each model's endpoint: whether the last look found it awake, and its last wakes."""
+"""Records of each model's endpoint: whether the last look found it awake, and its last wake-ups."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from services.store.writes import Write
 
 
 def wakes_key(model: str) -> tuple[str, str]:
-    """Where a model's wakes are kept."""
+    """Returns the key of a model's wake-ups."""
     return keys.STUDIO_PK, f"WAKES#{model}"
 
 
 def wake_entries(item: Item | None) -> list[str]:
-    """The wakes of a record, the oldest first: `<job>:<seconds>`."""
+    """Returns the wake-ups in a record, oldest first: `<job>:<seconds>`."""
     return list(item.get("entries", [])) if item else []
 
 
@@ -27,12 +27,12 @@ class EndpointRecords:
         self._table = table
 
     def awake(self, model: str) -> bool | None:
-        """Whether the last look found the model awake; None before the first. One AWS call."""
+        """Whether the last look found the model awake; None before the first look. One AWS call."""
         item = self._table.get(*_awake_key(model))
         return None if item is None else bool(item["awake"])
 
     def note_first_look(self, model: str, *, awake: bool, looked_at: datetime) -> None:
-        """Notes a first look; nothing happens when another worker was faster. One AWS call."""
+        """Records a first look unless another worker was faster. One AWS call."""
         pk, sk = _awake_key(model)
         first = {"PK": pk, "SK": sk, "awake": awake, "looked_at": _stamp(looked_at)}
         self._write([Put(item=first, label="awake", condition="attribute_not_exists(PK)")])
@@ -40,27 +40,27 @@ class EndpointRecords:
     def note_change(
         self, model: str, *, awake: bool, looked_at: datetime, extra_writes: Sequence[Write]
     ) -> bool:
-        """Notes that the model woke or fell asleep, with `extra_writes` in one transaction. One AWS call.
+        """Records that the model woke or fell asleep, with `extra_writes` in one transaction. One AWS call.
 
-        False when another worker was faster, the record is from a later look, or an answer was lost and the first try
-        had done it.
+        Returns False if another worker was faster, the record is from a later look, or an earlier try succeeded but its
+        answer was lost.
         """
         change = Update(
             key=_awake_key(model),
             label="awake",
             assign={"awake": awake, "looked_at": _stamp(looked_at)},
-            # Later than the look that is there: one that was held up on its way must not turn it back.
+            # Only a later look counts: a delayed one must not overwrite the record.
             condition="#awake = :before AND #looked_at < :at",
             values={":before": not awake, ":at": _stamp(looked_at)},
         )
         return self._write([change, *extra_writes])
 
     def wakes(self, model: str) -> list[str]:
-        """The entries of the model's last wakes, the oldest first. One AWS call."""
+        """Returns the model's last wake-ups, oldest first. One AWS call."""
         return wake_entries(self._table.get(*wakes_key(model)))
 
     def replace_wakes(self, model: str, *, before: Sequence[str], entries: Sequence[str]) -> bool:
-        """Writes the entries; False when they are not `before` any more. One AWS call, two then."""
+        """Replaces the wake-ups; returns False if they are no longer `before`. One AWS call, then two."""
         change = Update(
             key=wakes_key(model),
             assign={"entries": list(entries)},

@@ -26,10 +26,10 @@ class ExportStatus(StrEnum):
 
 
 class Export(Record):
-    """A ZIP that was ordered. `pictures` were asked for, `done` are looked at, `missing` were no longer there.
+    """An ordered ZIP. `pictures` were requested, `done` are processed, `missing` no longer exist.
 
-    With `settings` the pictures keep how they were made. `size_bytes` and the id of its `file` are None until it is
-    ready.
+    With `settings`, pictures keep their generation parameters. `size_bytes` and the id of its `file` are None until it
+    is ready.
     """
 
     id: str
@@ -52,7 +52,7 @@ class ExportStore:
         self._table = table
 
     def add(self, export: Export) -> None:
-        """Keeps a new export, due at once."""
+        """Stores a new export, due immediately."""
         pk, sk = _key(export)
         item: Item = {
             "PK": pk,
@@ -66,32 +66,34 @@ class ExportStore:
             "GSI1PK": keys.EXPORTS,
             "GSI1SK": _due(export.created_at, export.id),
         }
-        # The id is new: what refuses it is our own write, sent again after a lost answer.
+        # The id is new, so a refusal means that our own write was repeated after a lost answer.
         with suppress(TransactionRefused):
             self._table.transact([Put(item, label="export", condition="attribute_not_exists(PK)")])
 
     def newest(self, user_id: str, *, limit: int) -> tuple[Export, ...]:
-        """The user's exports, newest first, those that have expired too; strongly consistent."""
+        """Returns the user's exports, newest first, including expired ones; strongly consistent."""
         items, _ = self._table.query(keys.user_pk(user_id), keys.EXPORT, limit=limit, consistent=True)
         return tuple(_export(item) for item in items)
 
     def every(self, user_id: str) -> tuple[Export, ...]:
-        """All of the user's exports, strongly consistent; one AWS call for each 1,000."""
+        """Returns all of the user's exports, strongly consistent; one AWS call for each 1,000."""
         return tuple(_export(item) for item in self._table.each(keys.user_pk(user_id), keys.EXPORT))
 
     def find(self, user_id: str, export_id: str) -> Export | None:
-        """The export, strongly consistent; None when there is none, and for a malformed id without an AWS call."""
+        """Returns the export, strongly consistent; None if there is none, and for a malformed id without an AWS
+        call.
+        """
         if not keys.is_job_id(export_id):
             return None
         item = self._table.get(keys.user_pk(user_id), f"{keys.EXPORT}{export_id}")
         return _export(item) if item else None
 
     def remove(self, export: Export) -> None:
-        """Removes the export; no error when it is gone already."""
+        """Removes the export; no error if it is gone."""
         self._table.delete(*_key(export))
 
     def begin_again(self, export: Export, at: datetime) -> None:
-        """Takes an open export from whoever makes it; it is due at once. One that is closed stays as it is."""
+        """Takes an open export from its builder and makes it due immediately; a closed one stays as it is."""
         with suppress(ConditionFailed):
             self._table.update(
                 Update(
@@ -107,14 +109,15 @@ class ExportStore:
             )
 
     def due(self, at: datetime, *, limit: int) -> tuple[Export, ...]:
-        """Open exports that somebody must make; eventually consistent."""
+        """Returns open exports without a builder; eventually consistent."""
         items = self._table.index(keys.EXPORTS, up_to=at.isoformat(), limit=limit)
         return tuple(_export(item) for item in items)
 
     def claim(self, export: Export, token: str, *, at: datetime, lease_until: datetime) -> int | None:
-        """Takes a due export for making; which attempt this is, None when another has it or it is gone.
+        """Claims a due export; returns the attempt's number, or None if another builder has it or it is gone.
 
-        A lost answer to our own write is no refusal; `token` is the maker's own. A read more when it was refused.
+        A repeated write after a lost answer is recognized by `token`, which is the builder's own. One more read after a
+        refusal.
         """
         change = Update(
             _key(export),
@@ -137,7 +140,7 @@ class ExportStore:
         return int(item["attempts"])
 
     def renew(self, export: Export, token: str, *, done: int, lease_until: datetime) -> bool:
-        """Says how far it is, and renews the lease; False when the export is no longer the token's."""
+        """Records the progress and renews the lease; returns False if the export is no longer the token's."""
         change = Update(
             _key(export),
             assign={"done": done, "GSI1SK": _due(lease_until, export.id)},
@@ -151,7 +154,7 @@ class ExportStore:
         return True
 
     def give_back(self, export: Export, token: str, at: datetime) -> None:
-        """Has the next maker take the export at once, without counting this attempt."""
+        """Lets the next builder take the export immediately, without counting this attempt."""
         with suppress(ConditionFailed):
             self._table.update(
                 Update(
@@ -164,11 +167,11 @@ class ExportStore:
             )
 
     def fail(self, export: Export, token: str) -> bool:
-        """Ends the export without a ZIP; False when it is no longer the token's."""
+        """Ends the export without a ZIP; returns False if it is no longer the token's."""
         return self._close(export, token, {"status": ExportStatus.FAILED.value})
 
     def finish(self, export: Export, token: str, *, size_bytes: int, missing: int) -> bool:
-        """Ends the export with the ZIP that the token's maker wrote; False when it is no longer the token's."""
+        """Ends the export with the builder's ZIP; returns False if it is no longer the token's."""
         return self._close(
             export,
             token,
@@ -192,7 +195,7 @@ class ExportStore:
         try:
             self._table.update(change)
         except ConditionFailed as exc:
-            # A lost answer to our own write is no refusal.
+            # A refusal of our own repeated write is a success.
             current: Item = exc.current or {}
             return current.get("token") == token and current.get("status") == assign["status"]
         return True

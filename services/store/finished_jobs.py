@@ -1,4 +1,4 @@
-"""Finished jobs as items: brought back from their pictures, and removed together with the notes that lead to them."""
+"""Finished jobs as items: restored from their pictures, and removed together with notes that refer to them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class FinishedJobs:
         self._table = table
 
     def restore(self, job: Job) -> None:
-        """Records a job whose record was lost; one that is there stays as it is."""
+        """Records a job whose record was lost; an existing one stays as it is."""
         restored = Put(item=job_to_item(job), label="job", condition="attribute_not_exists(PK)")
         with contextlib.suppress(TransactionRefused):
             self._table.transact([restored])
 
     def remove(self, job: Job) -> None:
-        """Removes the job's record; no error when it is gone already."""
+        """Removes the job's record; no error if it is gone."""
         self._table.delete(keys.user_pk(job.user_id), keys.job_sk(job.id))
 
     def remove_with_notes(self, job: Job) -> None:
-        """Removes the notes that lead to the job, then its record. Two AWS calls, three for a job of drafts."""
+        """Removes the notes that refer to the job, then its record. Two AWS calls, three for a draft job."""
         pk = keys.user_pk(job.user_id)
         self._table.delete(pk, same_sk(job.spec))
         if job.draft is not None:
@@ -37,7 +37,7 @@ class FinishedJobs:
         self.remove(job)
 
     def _remove_part(self, pk: str, sk: str, job_id: str) -> None:
-        """Removes the note that leads to a job of drafts, unless it leads to one that was sent in its place."""
+        """Removes the note that refers to a draft job, unless it refers to a replacement."""
         note = Delete(
             key=(pk, sk),
             label="part",

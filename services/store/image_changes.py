@@ -1,4 +1,4 @@
-"""The writes that change a picture's record, each refused when the picture is not in the state that it is for."""
+"""The writes that change a picture's record; each is refused if the picture is not in the expected state."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from services.store.writes import Write
 
 VISIBLE = f"{NOT_ERASING} AND attribute_not_exists(#trashed_at)"
 IN_TRASH = f"{NOT_ERASING} AND attribute_exists(#trashed_at)"
-# A picture's record, and the note that it is in the trash.
+# A picture's record, and its note in the trash.
 RECORDS_A_PICTURE = 2
 
 
 @dataclass(frozen=True)
 class Erasable:
-    """Which pictures may be erased: all, those in the trash, or those in the trash since a moment exactly."""
+    """Which pictures may be erased: all, those in the trash, or those trashed at an exact time."""
 
     in_trash: bool = False
     trashed_at: datetime | None = None
 
     def condition(self) -> tuple[str, Mapping[str, Any]]:
-        """As an expression, and its values."""
+        """Returns the condition expression and its values."""
         if self.trashed_at is not None:
             return f"{IN_TRASH} AND #trashed_at = :since", {":since": self.trashed_at.isoformat()}
         return IN_TRASH if self.in_trash else NOT_ERASING, {}
 
 
 def add_image(image: Image) -> Write:
-    """Records a picture that was just stored; refused where there is a record already."""
+    """Records a newly stored picture; refused if there is a record."""
     return Put(item=image_to_item(image), label="image", condition="attribute_not_exists(PK)")
 
 
 def star_image(place: Place, favorite: bool) -> Write:
-    """Marks a visible picture as a favorite, or takes the mark away."""
+    """Adds or removes a visible picture's star."""
     return Update(key=place.key, label=place.id, assign={FAVORITE: favorite}, condition=VISIBLE)
 
 
@@ -51,12 +51,12 @@ def rate_image(place: Place, rating: int) -> Write:
 
 
 def tag_image(place: Place, had: Sequence[str], tags: Sequence[str]) -> Write:
-    """Gives a visible picture other tags, refused when they are no longer those that it `had`."""
+    """Replaces the tags of a visible picture; refused if they are no longer `had`."""
     return _relabel(place, "tags", had, tags)
 
 
 def sort_image(place: Place, had: Sequence[str], albums: Sequence[str]) -> Write:
-    """Puts a visible picture into these albums, refused when it is no longer in those that it `had`."""
+    """Replaces the albums of a visible picture; refused if they are no longer `had`."""
     return _relabel(place, "albums", had, albums)
 
 
@@ -74,17 +74,17 @@ def _relabel(place: Place, attribute: str, had: Sequence[str], names: Sequence[s
 
 
 def trash_image(place: Place, at: datetime) -> Write:
-    """Moves a visible picture into the trash; its note belongs into the same transaction."""
+    """Moves a visible picture to the trash; its note belongs in the same transaction."""
     return Update(key=place.key, label=place.id, assign={"trashed_at": at.isoformat()}, condition=VISIBLE)
 
 
 def untrash_image(place: Place) -> Write:
-    """Takes a picture out of the trash; its note goes in the same transaction."""
+    """Restores a picture from the trash; its note is removed in the same transaction."""
     return Update(key=place.key, label=place.id, remove=("trashed_at",), condition=IN_TRASH)
 
 
 def begin_erasing_image(place: Place, since: datetime, which: Erasable) -> tuple[Write, ...]:
-    """Hides a picture from everybody but the upkeep, and says that it is erased on purpose; three writes.
+    """Hides a picture from everything but the upkeep, and marks it as erased on purpose; three writes.
 
     Refused for a picture that is not among `which`.
     """
@@ -104,5 +104,5 @@ def begin_erasing_image(place: Place, since: datetime, which: Erasable) -> tuple
 
 
 def remove_image(place: Place) -> tuple[Write, ...]:
-    """Removes a picture's `RECORDS_A_PICTURE` records, whatever state they are in."""
+    """Removes a picture's `RECORDS_A_PICTURE` records in any state."""
     return Delete(key=place.key, label=place.id), drop_trash_note(place)

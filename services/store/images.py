@@ -1,6 +1,6 @@
-"""How a picture lies in the table: its place, its item, what makes it visible, and how records are found.
+"""Pictures as items: where their records are, their form, and when they are visible.
 
-What changes a picture's record is in `image_changes`.
+Changes to a picture's record are in `image_changes`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from services.store import keys
 
 # A record that is being erased is hidden first and removed last; one in the trash can come back.
 NOT_ERASING = "attribute_exists(PK) AND attribute_not_exists(#erasing)"
-# The table's names for these, older than the spelling that the code holds to.
+# The table keeps these older spellings.
 FAVORITE = "favourite"
 COLOR = "colour"
-# Marks are rare: a page of marked pictures is looked for among this many a call (half a megabyte).
+# Marks are rare, so each call searches this many pictures for marked ones (half a megabyte).
 MARKED_LOOK_THROUGH = 1000
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the n-th picture of a job is recorded, whether or not it is there."""
+    """The location of the record of a job's n-th picture, which may not exist."""
 
     user_id: str
     job_id: str
@@ -34,19 +34,19 @@ class Place:
 
     @classmethod
     def find(cls, user_id: str, image_id: str) -> Place | None:
-        """The place of the user's picture of that id; None when the id is malformed."""
+        """Returns the place of the user's picture with that id; None if the id is malformed."""
         parts = keys.split_image_id(image_id)
         return cls(user_id, *parts) if parts else None
 
     @classmethod
     def of(cls, item: Item) -> Place:
-        """The place that a picture's item, or its note in the trash, speaks of."""
+        """Returns the place in a picture's item or trash note."""
         job_id, _, n = item["SK"].removeprefix(keys.IMAGE).removeprefix(keys.TRASH).partition("#")
         return cls(keys.user_of(item["PK"]), job_id, int(n))
 
     @classmethod
     def of_image(cls, image: Image) -> Place:
-        """Where that picture is recorded."""
+        """Returns the place of the picture's record."""
         return cls(image.user_id, image.job_id, image.n)
 
     @property
@@ -55,36 +55,38 @@ class Place:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Of the picture's item."""
+        """The key of the picture's item."""
         return keys.user_pk(self.user_id), keys.image_sk(self.job_id, self.n)
 
     @property
     def trash_key(self) -> tuple[str, str]:
-        """Of the note that it is in the trash."""
+        """The key of its note in the trash."""
         return keys.user_pk(self.user_id), keys.trash_sk(self.job_id, self.n)
 
 
 class ImageStore:
-    """The pictures' records. Whoever asks for several gets those that exist, one AWS call for each hundred."""
+    """The picture records. Methods for several pictures return the existing ones, with one AWS call for each
+    hundred.
+    """
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def find(self, place: Place) -> Image | None:
-        """The picture, strongly consistent; None when it is not visible. One AWS call."""
+        """Returns the picture, strongly consistent; None if it is not visible. One AWS call."""
         item = self._table.get(*place.key)
         return image_from_item(item) if item and is_visible(item) else None
 
     def visible(self, places: Iterable[Place]) -> dict[Place, Image]:
-        """Those of the pictures that are neither in the trash nor being erased."""
+        """Returns the pictures that are neither in the trash nor being erased."""
         return {place: image for place, image in self.present(places).items() if image.trashed_at is None}
 
     def trashed(self, places: Iterable[Place]) -> dict[Place, Image]:
-        """Those of the pictures that are in the trash and can come back."""
+        """Returns the pictures that are in the trash and can be restored."""
         return {place: image for place, image in self.present(places).items() if image.trashed_at}
 
     def present(self, places: Iterable[Place]) -> dict[Place, Image]:
-        """Those of the pictures that are not being erased, in the trash or not; in the order of `places`."""
+        """Returns the pictures that are not being erased, in the trash or not, in the order of `places`."""
         wanted = list(dict.fromkeys(places))
         items = self._table.get_many(place.key for place in wanted)
         return {
@@ -102,9 +104,9 @@ class ImageStore:
         favorites: bool = False,
         job_id: str | None = None,
     ) -> Page[Image]:
-        """Visible pictures, newest first, or those of a job by their number; strongly consistent.
+        """Returns visible pictures, newest first, or those of a job by number; strongly consistent.
 
-        One AWS call; more when few are starred, or many of the newest are in the trash. Raises InvalidRequest(after).
+        One AWS call; more if few are starred, or many of the newest are in the trash. Raises InvalidRequest(after).
         """
         conditions = ["attribute_not_exists(#erasing)", "attribute_not_exists(#trashed_at)"]
         values: dict[str, Any] = {}
@@ -120,33 +122,35 @@ class ImageStore:
             where=" AND ".join(conditions),
             values=values,
             look_through=MARKED_LOOK_THROUGH if values else limit + 10,
-            # Whoever has just deleted or starred a picture looks at it being so.
+            # Strongly consistent: people check a picture right after they delete or star it.
             consistent=True,
         )
         return Page(items=tuple(image_from_item(item) for item in items), next=cursor)
 
     def every(self, user_id: str) -> Iterator[Image]:
-        """All visible pictures, strongly consistent; one AWS call for each 1,000."""
+        """Returns all visible pictures, strongly consistent; one AWS call for each 1,000."""
         for item in self._table.each(keys.user_pk(user_id), keys.IMAGE):
             if is_visible(item):
                 yield image_from_item(item)
 
     def of_job(self, user_id: str, job_id: str) -> tuple[Place, ...]:
-        """The places of all records of a job's pictures, visible or not. One AWS call."""
+        """Returns the places of all records of a job's pictures, visible or not. One AWS call."""
         items = self._table.each(keys.user_pk(user_id), f"{keys.IMAGE}{job_id}#")
         return tuple(Place.of(item) for item in items)
 
     def without_thumbnail(self, limit: int) -> tuple[Place, ...]:
-        """Pictures that ask the upkeep for a thumbnail, the oldest first; eventually consistent. One AWS call."""
+        """Returns pictures without a thumbnail, oldest first; eventually consistent. One AWS call."""
         return tuple(Place.of(item) for item in self._table.index(keys.REPAIR, limit=limit))
 
     def half_erased(self, since: datetime, limit: int) -> tuple[Place, ...]:
-        """Pictures whose erasure began before `since` and did not end; eventually consistent. One AWS call."""
+        """Returns pictures whose erasure began before `since` and did not finish; eventually consistent. One AWS
+        call.
+        """
         items = self._table.index(keys.ERASING, up_to=since.isoformat(), limit=limit)
         return tuple(Place.of(item) for item in items)
 
     def set_thumbnail(self, place: Place, key: str, color: str) -> bool:
-        """Records a thumbnail and the picture's color; False when the picture was erased meanwhile. One AWS call."""
+        """Records a thumbnail and the picture's color; returns False if the picture was erased. One AWS call."""
         change = Update(
             key=place.key,
             assign={"thumbnail_key": key, COLOR: color},
@@ -160,22 +164,22 @@ class ImageStore:
         return True
 
     def remove(self, place: Place) -> None:
-        """Removes the record; no error when it is gone already. One AWS call."""
+        """Removes the record; no error if it is gone. One AWS call."""
         self._table.delete(*place.key)
 
 
 def find_places(user_id: str, ids: Sequence[str]) -> tuple[Place, ...]:
-    """The places of the user's pictures of those ids; malformed ids have none."""
+    """Returns the places of the user's pictures with those ids; malformed ids have none."""
     return tuple(place for image_id in ids if (place := Place.find(user_id, image_id)))
 
 
 def is_visible(item: Item | None) -> bool:
-    """True for a picture that is there, and neither in the trash nor being erased."""
+    """Whether the picture exists and is neither in the trash nor being erased."""
     return item is not None and not item.get("erasing") and not item.get("trashed_at")
 
 
 def image_to_item(image: Image) -> Item:
-    """The item of a picture that was just stored; without a thumbnail it asks the upkeep for one."""
+    """Returns the item of a newly stored picture; without a thumbnail, the upkeep will make one."""
     pk, sk = Place(image.user_id, image.job_id, image.n).key
     item: Item = {
         "PK": pk,
@@ -197,7 +201,7 @@ def image_to_item(image: Image) -> Item:
 
 
 def image_from_item(item: Item) -> Image:
-    """The picture an item tells of."""
+    """Returns the picture in an item."""
     place = Place.of(item)
     return Image(
         id=place.id,

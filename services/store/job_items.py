@@ -1,4 +1,4 @@
-"""A job's form in the table, and what leads to it."""
+"""The form of a job in the table, and the records that refer to it."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from services.records import (
 )
 from services.store import keys
 
-# On drafts, with a picture's number: the job that draws it in full.
+# In a draft job's item, followed by a picture's number: the job that draws it in full.
 FINAL = "final_"
 
 
 def micros(usd: float) -> int:
-    """Micro-dollars: what the table counts money in."""
+    """Converts to micro-dollars, the table's unit of money."""
     return round(usd * 1_000_000)
 
 
 def job_to_item(job: Job) -> Item:
-    """The table's form of a job, without its index attributes."""
+    """Returns the job's item, without its index attributes."""
     return {
         "PK": keys.user_pk(job.user_id),
         "SK": keys.job_sk(job.id),
@@ -65,7 +65,7 @@ def job_to_item(job: Job) -> Item:
 
 
 def job_from_item(item: Item) -> Job:
-    """The job that an item of the table holds."""
+    """Returns the job in an item."""
     return Job(
         id=item["SK"].removeprefix(keys.JOB),
         user_id=item["PK"].removeprefix("USER#"),

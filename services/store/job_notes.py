@@ -1,6 +1,7 @@
-"""Small items in a maker's partition that lead to a job: idempotency keys, parts of a press for drafts, equal requests.
+"""Small items in a maker's partition that refer to a job: idempotency keys, parts of a draft submission, equal
+requests.
 
-Their writes ride in the transaction that creates or closes the job.
+They are written in the transaction that creates or closes the job.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ IDEMPOTENCY_KEPT = timedelta(hours=24)
 
 
 class IdempotencyNote(Record):
-    """Which job an idempotency key made, and of which request (a hash of it). It counts until `expires_at`."""
+    """Maps an idempotency key to its job and the hash of its request. Valid until `expires_at`."""
 
     job_id: str
     request: str
@@ -31,7 +32,7 @@ class JobNotes:
         self._table = table
 
     def idempotency(self, user_id: str, key: str) -> IdempotencyNote | None:
-        """What is noted of a key, strongly consistent; None when it was never used."""
+        """Returns the note of a key, strongly consistent; None if the key was never used."""
         item = self._table.get(keys.user_pk(user_id), keys.idempotency_sk(key))
         if item is None:
             return None
@@ -42,7 +43,7 @@ class JobNotes:
         )
 
     def same(self, user_id: str, specs: Sequence[JobSpec | None]) -> list[str | None]:
-        """For each spec the id of the last job that drew it; one call for each hundred, none for none."""
+        """Returns for each spec the id of the last job that drew it; one call for each hundred."""
         sks = [None if spec is None else same_sk(spec) for spec in specs]
         jobs = self._jobs(user_id, [sk for sk in sks if sk is not None])
         return [None if sk is None else jobs.get(sk) for sk in sks]
@@ -58,7 +59,9 @@ class JobNotes:
 
 
 def idempotency_write(job: Job, key: str, request: str) -> Put:
-    """Notes which job a key made; refused (label "idempotency") while the key counts for another one."""
+    """Returns the write that maps a key to its job; refused (label "idempotency") while the key is valid for another
+    one.
+    """
     return Put(
         item={
             "PK": keys.user_pk(job.user_id),
@@ -74,13 +77,15 @@ def idempotency_write(job: Job, key: str, request: str) -> Put:
 
 
 def part_write(job: Job, draft: Draft) -> Put:
-    """Notes which job draws a part of a press for drafts; a part that is drawn again replaces the one before."""
+    """Returns the write that records which job draws a part of a draft submission; a redrawn part replaces the
+    earlier one.
+    """
     sk = keys.drafts_sk(draft.group, draft.part)
     return Put(item={"PK": keys.user_pk(job.user_id), "SK": sk, "job": job.id}, label="part")
 
 
 def same_write(job: Job) -> Put:
-    """Notes that the job drew what it asks for."""
+    """Returns the write that records that the job drew its request."""
     return Put(item={"PK": keys.user_pk(job.user_id), "SK": same_sk(job.spec), "job": job.id}, label="same")
 
 
@@ -103,6 +108,6 @@ def final_write(drafts: Job, known: Mapping[int, str | None], final: Job) -> Upd
 
 
 def same_sk(spec: JobSpec) -> str:
-    """Sort key of "these very parameters, model revision and seed": it leads to the job that drew them."""
-    # Without what is None: text-to-image keeps the key it had before there was more.
+    """Returns the sort key for these exact parameters, model revision, and seed."""
+    # None values are left out, so that text-to-image requests keep the key from before other tasks existed.
     return f"{keys.SAME}{keys.digest(spec.model_dump_json(exclude={'quality'}, exclude_none=True))}"

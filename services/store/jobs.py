@@ -1,4 +1,4 @@
-"""Jobs as items of the table: reading them, and the only ways their state may change."""
+"""Jobs as items: reading them, and the only functions that change their state."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ OPEN_VALUES = {
     ":starting": JobStatus.STARTING.value,
     ":processing": JobStatus.PROCESSING.value,
 }
-# How long after a claim the sweeper looks whether the invocation really happened.
+# How long after a claim the sweeper checks whether the invocation happened.
 CLAIM_CHECK_S = 30
-# A job that is being closed can have moved from one line to another, and back, a few times at most.
+# Retries for a job that moves between lines while it is being closed.
 CLOSING_TRIES = 5
 
 
 class LineMoved(Exception):
-    """A job came into a line that the caller took for empty behind the one it claims."""
+    """A job joined a line after the caller saw no other job behind the claimed one."""
 
 
 class JobStore:
-    """The job items. Whoever closes a job first wins; later writers learn the state that is."""
+    """The job items. The first writer closes a job; later ones learn its state."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
         self.notes = JobNotes(table)
 
     def find(self, user_id: str, job_id: str) -> Job | None:
-        """The job, strongly consistent; None when there is none. One call."""
+        """Returns the job, strongly consistent; None if there is none. One call."""
         item = self._table.get(keys.user_pk(user_id), keys.job_sk(job_id))
         return job_from_item(item) if item else None
 
     def find_many(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Job]:
-        """The jobs that exist among (user id, job id) pairs; one call for each hundred."""
+        """Returns the existing jobs among (user id, job id) pairs; one call for each hundred."""
         items = self._table.get_many((keys.user_pk(user), keys.job_sk(job)) for user, job in pairs)
         jobs = [job_from_item(item) for item in items.values()]
         return {(job.user_id, job.id): job for job in jobs}
@@ -60,7 +60,7 @@ class JobStore:
     def page(
         self, user_id: str, *, limit: int, after: str | None, statuses: frozenset[JobStatus] | None
     ) -> Page[Job]:
-        """A user's jobs, newest first. One call, more when few match `statuses`."""
+        """Returns a user's jobs, newest first. One call, more if few match `statuses`."""
         where, values = "", {}
         if statuses is not None:
             values = {f":s{n}": status.value for n, status in enumerate(sorted(statuses))}
@@ -77,19 +77,19 @@ class JobStore:
         return Page(items=tuple(job_from_item(item) for item in items), next=cursor)
 
     def waiting_due(self, due_by: datetime, *, limit: int) -> list[Job]:
-        """Waiting jobs whose deadline, or whose latest time to run, has come; eventually consistent. One call."""
+        """Returns waiting jobs whose deadline or latest start has come; eventually consistent. One call."""
         items = self._table.index(keys.WAITING, up_to=_stamp(due_by) + "~", limit=limit)
         return [job_from_item(item) for item in items]
 
     def running(self, *, due_by: datetime | None = None) -> list[Job]:
-        """Jobs handed to an endpoint, those due for a check first; eventually consistent."""
+        """Returns jobs at an endpoint, those due for a check first; eventually consistent."""
         up_to = None if due_by is None else _stamp(due_by) + "~"
         return [job_from_item(item) for item in self._table.index(keys.RUNNING, up_to=up_to)]
 
     def open_of(self, user_id: str) -> dict[str, Job]:
-        """A user's jobs that have not ended, by id. Two calls, one more for each hundred that wait.
+        """Returns a user's open jobs, by id. Two calls, one more for each hundred waiting jobs.
 
-        Those that run are read as all endpoints' together, which the windows keep few; eventually consistent.
+        Reads the running jobs of all endpoints, which the windows keep few; eventually consistent.
         """
         running = {job.id: job for job in self.running() if job.user_id == user_id}
         entries = self._table.each(keys.user_pk(user_id), keys.ENTRY)
@@ -98,14 +98,14 @@ class JobStore:
         return running | {job.id: job for job in found.values() if not job.status.terminal}
 
     def was_erased(self, user_id: str, job_id: str) -> bool:
-        """True when the job was erased on purpose; a record that was lost left no such mark. One call."""
+        """Whether the job was erased on purpose; a lost record leaves no such mark. One call."""
         return self._table.get(keys.user_pk(user_id), keys.tombstone_sk(job_id)) is not None
 
     def create(self, job: Job, writes: Sequence[Write]) -> None:
-        """Creates the job together with `writes`, in the line that it says.
+        """Creates the job together with `writes`, in its line.
 
-        One call, and a read when a condition fails: after a lost response boto3 sends the transaction again, and
-        then the job is there. Raises TransactionRefused or Unavailable when it is not.
+        One call, and a read if a condition fails: after a lost response, boto3 repeats the transaction, and the job
+        exists. Raises TransactionRefused or Unavailable if it does not.
         """
         if job.line is Line.RUNNING:
             index = {
@@ -124,10 +124,10 @@ class JobStore:
     def claim(
         self, job: Job, *, head: Head, following: str | None, token: str, deadline_at: datetime
     ) -> Job | None:
-        """Takes a waiting job for invocation, as its next attempt; None when somebody else has it.
+        """Claims a waiting job for invocation as its next attempt; returns None if another process has it.
 
-        `following` is its maker's next job in the line. One call, and a read when a condition fails. Raises
-        LineMoved when there is none and one came meanwhile.
+        `following` is its maker's next job in the line. One call, and a read if a condition fails. Raises LineMoved if
+        there was none and one has joined.
         """
         claimed = job.model_copy(
             update={
@@ -160,7 +160,7 @@ class JobStore:
                 [update, *change(job, before=head.line, after=Line.RUNNING), advance(head, following)]
             )
         except TransactionRefused as exc:
-            # A lost response makes boto3 send the transaction again: then the claim that stands is this one.
+            # boto3 repeats the transaction after a lost response: then this claim is the current one.
             current = self._table.get(*_key(job))
             if current and current.get("claim") == token and current["status"] == "starting":
                 return job_from_item(current)
@@ -170,7 +170,7 @@ class JobStore:
         return claimed
 
     def confirm(self, job: Job, *, failure_uri: str | None, due_s: float) -> Job:
-        """Records that the endpoint accepted the job's attempt. A job closed meanwhile stays as it is. One call."""
+        """Records that the endpoint accepted the job's attempt. A job that was closed stays as it is. One call."""
         invoked = now()
         assign: dict[str, Any] = {
             "invoked_at": invoked.isoformat(),
@@ -192,15 +192,15 @@ class JobStore:
         return job_from_item(item)
 
     def release(self, job: Job, *, deadline_at: datetime, estimate: Estimate) -> None:
-        """Makes a job that waits for its model to be awake an ordinary one. One call.
+        """Turns a job that waits for its model to be awake into an ordinary one. One call.
 
-        A job that was claimed or closed meanwhile stays as it is; twice is no error.
+        A job that was claimed or closed stays as it is; calling it twice is no error.
         """
         ordinary = {"deadline_at": deadline_at.isoformat(), "estimate": estimate.model_dump_json()}
         self._make_ready(job, ordinary, until=deadline_at, remove=["run_by"])
 
     def make_ready(self, job: Job) -> None:
-        """Has a held job run though its model may sleep: its time has come. One call; twice is no error."""
+        """Lets a held job run although its model may be asleep: its latest start has come. One call; idempotent."""
         self._make_ready(job, {}, until=job.deadline_at or now())
 
     def _make_ready(
@@ -219,7 +219,7 @@ class JobStore:
             self._table.transact([update, *moves])
 
     def adopt(self, job: Job, endpoint: str) -> None:
-        """Puts a waiting job from before there were queues into its endpoint's line. One call; twice is no error."""
+        """Puts a waiting job from before queues existed into its endpoint's line. One call; idempotent."""
         line = Line.HELD if job.waits_for_the_model(now()) else Line.READY
         job = job.model_copy(update={"endpoint": endpoint, "line": line})
         update = Update(
@@ -233,7 +233,7 @@ class JobStore:
             self._table.transact([update, *change(job, before=None, after=line)])
 
     def postpone(self, job: Job, *, due: datetime) -> None:
-        """Sets when the sweeper looks at a running job again. One call."""
+        """Sets the time of the sweeper's next check of a job. One call."""
         try:
             self._table.update(
                 Update(
@@ -247,7 +247,7 @@ class JobStore:
             return
 
     def extend(self, job: Job, *, deadline_at: datetime) -> None:
-        """Moves the deadline of an open job, and has the sweeper look again only then. One call."""
+        """Moves the deadline of an open job and the sweeper's next check to it. One call."""
         with contextlib.suppress(ConditionFailed):
             self._table.update(
                 Update(
@@ -259,13 +259,13 @@ class JobStore:
             )
 
     def requeue(self, job: Job) -> bool:
-        """Puts a handed-back attempt in line again; False when the job moved on meanwhile. One call."""
+        """Puts an attempt that was handed back in line again; returns False if the job has changed. One call."""
         back = job.model_copy(update={"status": JobStatus.QUEUED})
         line = Line.HELD if back.waits_for_the_model(now()) else Line.READY
         assign = {
             "status": JobStatus.QUEUED.value,
             "GSI1PK": keys.WAITING,
-            # A job from before there were queues is due at once: the sweeper adopts it.
+            # A job from before queues existed is due immediately, so the sweeper adopts it.
             "GSI1SK": _waits_until(back) if job.line else _due(job.created_at, job.id),
         }
         update = Update(
@@ -283,7 +283,7 @@ class JobStore:
         return True
 
     def every(self, user_id: str) -> Iterator[Job]:
-        """All of a user's jobs, strongly consistent; one call for each 1,000."""
+        """Returns all of a user's jobs, strongly consistent; one call for each 1,000."""
         for item in self._table.each(keys.user_pk(user_id), keys.JOB):
             yield job_from_item(item)
 
@@ -359,7 +359,7 @@ def _due(at: datetime, job_id: str) -> str:
 
 
 def _waits_until(job: Job) -> str:
-    """When the sweeper looks at a waiting job: at its time to run at the latest, else at its deadline."""
+    """Returns when the sweeper checks a waiting job: at its latest start, otherwise at its deadline."""
     held = job.run_by if job.line is Line.HELD or job.waits_for_the_model(now()) else None
     return _due(held or job.deadline_at or job.created_at, job.id)
 

@@ -1,7 +1,7 @@
-"""What a capability declares of the personal data that it keeps: which records, how they go, what a person takes away.
+"""How a capability declares its personal data: which records, how they are erased, and what a person's export contains.
 
-Each capability has a `kept_data.py` in its room; `services/build.py` registers them, and `services/privacy` works with
-whatever is registered.
+Each capability has a `kept_data.py`; `services/build.py` registers them, and `services/privacy` works with all that are
+registered.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 
 from services.records import Job, User
 
-# What several capabilities say of the account.
+# Texts that several capabilities share.
 ACCOUNT_FILE = "records/account.json"
 
 
 @dataclass(frozen=True)
 class Erased:
-    """How many of each went, for the receipt."""
+    """The number of erased objects and records of each type, for the receipt."""
 
     jobs: int = 0
     images: int = 0
@@ -71,13 +71,13 @@ class KeptData:
     not_taken_away: tuple[str, ...] = ()
 
     def begin_erasing(self, user_id: str) -> ErasureSteps:
-        """Marks what is to go, and returns how it goes: everything of the user."""
+        """Marks all of the user's data for erasure, and returns the steps that erase it."""
         return ErasureSteps()
 
     def begin_erasing_job(self, job: Job) -> ErasureSteps:
-        """Marks what is to go, and returns how it goes: everything that hangs on one ended job."""
+        """Marks all data of one ended job for erasure, and returns the steps that erase it."""
         return ErasureSteps()
 
     def take_away(self, user: User) -> tuple[TakenAway, ...]:
-        """What the user takes away besides pictures, never a secret."""
+        """Returns the user's data besides pictures; never a secret."""
         return ()

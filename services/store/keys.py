@@ -1,4 +1,4 @@
-"""Where everything lies: DynamoDB keys, S3 keys, and the ids that lead to them (docs/contracts.md)."""
+"""Where everything is stored: DynamoDB keys, S3 keys, and ids (docs/contracts.md)."""
 
 from __future__ import annotations
 
@@ -56,24 +56,24 @@ _IMAGE_OBJECT = re.compile(r"images/([0-9a-f]{32})/([0-7][0-9A-HJKMNP-TV-Z]{25})
 
 
 def new_id() -> str:
-    """A ULID: 26 characters that sort by time of creation."""
+    """Returns a ULID: 26 characters that sort by time of creation."""
     return str(ULID())
 
 
 def user_pk(user_id: str) -> str:
-    """The partition of everything a user owns. Raises ValueError for what is not a user id."""
+    """Returns the partition of a user's data. Raises ValueError for a malformed user id."""
     if not _USER.fullmatch(user_id):
         raise ValueError("a user id is 32 lower-case hex digits")
     return f"{USER}{user_id}"
 
 
 def user_of(pk: str) -> str:
-    """Id of the user whose partition it is."""
+    """Returns the id of the partition's user."""
     return pk.removeprefix(USER)
 
 
 def is_job_id(text: str) -> bool:
-    """True for a well-formed job id; nothing else may become part of a key."""
+    """Whether the job id is well-formed; no other value may become part of a key."""
     return bool(_JOB.fullmatch(text))
 
 
@@ -191,7 +191,7 @@ def split_inference_id(text: str) -> tuple[str, str, int] | None:
 
 
 def cancel_marker(user_id: str, job_id: str) -> str:
-    """Where the container looks for the order to stop."""
+    """S3 key of a job's cancel marker, in the outputs bucket."""
     return f"{job_prefix(user_id, job_id)}/{CANCEL_MARKER}"
 
 
@@ -278,6 +278,6 @@ def exports_prefix(user_id: str, export_id: str | None = None) -> str:
 
 
 def digest(*parts: str) -> str:
-    """SHA-256 in hex over length-prefixed parts, so that no two lists of parts run together."""
+    """SHA-256 in hex over length-prefixed parts, so that different lists of parts never collide."""
     joined = "".join(f"{len(part.encode())}:{part}" for part in parts)
     return hashlib.sha256(joined.encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""Every kind of record in a person's partition, and what becomes of it when the person erases things.
+"""Every kind of record in a person's partition, and whether an erasure removes it.
 
-`services/privacy` refuses to start when a kind that is to be erased has nobody who erases it, and a test reads the
-source for kinds that are missing here.
+`services/privacy` refuses to start if nothing erases a kind that must be erased, and a test finds kinds in the source
+that are missing here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Kind:
 
     @property
     def erased(self) -> bool:
-        """True when nothing of this kind is left after a person erased everything."""
+        """Whether erasing everything removes this kind."""
         return not self.kept_because
 
 

@@ -1,4 +1,4 @@
-"""Logins: the people of an installation without Cognito, by username."""
+"""Logins of installations without Cognito, by username."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ class LoginStore:
         self._table = table
 
     def all(self) -> tuple[LocalUser, ...]:
-        """Everybody; one AWS call for each 1,000."""
+        """Returns all users; one AWS call for each 1,000."""
         return tuple(_local_user(item) for item in self._table.each(LOGIN_PK, LOGIN_SK))
 
     def find(self, username: str) -> LocalUser | None:
-        """The login of that name; None when there is none."""
+        """Returns the login with that name, or None."""
         item = self._table.get(LOGIN_PK, LOGIN_SK + username)
         return _local_user(item) if item else None
 
     def add(self, user: LocalUser) -> bool:
-        """Keeps a new login; False when the name is taken. A read more when the write was refused."""
+        """Stores a new login; returns False if the name is taken. One more read if the write was refused."""
         item = {"PK": LOGIN_PK, "SK": LOGIN_SK + user.username} | user.model_dump(mode="json")
         try:
             self._table.transact([Put(item=item, label="login", condition="attribute_not_exists(PK)")])
         except TransactionRefused:
-            # After a lost answer the write was sent again: then the login that is there is this one.
+            # The write was repeated after a lost answer: then the stored login is this one.
             stored = self.find(user.username)
             return stored is not None and stored.user_id == user.user_id
         return True
@@ -60,7 +60,7 @@ class LoginStore:
         return self._change(username, {"role": role.value})
 
     def remove(self, username: str) -> None:
-        """Removes the login; no error when it is gone already."""
+        """Removes the login; no error if it is gone."""
         self._table.delete(LOGIN_PK, LOGIN_SK + username)
 
     def _change(self, username: str, assign: dict[str, str], *, next_epoch: bool = False) -> str | None:

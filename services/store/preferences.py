@@ -1,4 +1,4 @@
-"""Preferences: what a person has chosen once for all sessions, one record a person."""
+"""Preferences that apply to all sessions, one record per person."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Language(StrEnum):
 
 
 class Preferences(Record):
-    """None leaves it to the studio: the browser's language, its first model, and the model's own quality."""
+    """None means the default: the browser's language, the first model, and the model's own quality."""
 
     language: Language | None = None
     theme: Theme = Theme.SYSTEM
@@ -38,13 +38,13 @@ class PreferenceStore:
         self._table = table
 
     def get(self, user_id: str) -> Preferences:
-        """What the user has chosen; the defaults when they never chose."""
+        """Returns the user's preferences, or the defaults."""
         item = self._table.get(keys.user_pk(user_id), keys.PREFERENCES) or {}
         return Preferences.model_validate(
             {name: item[name] for name in Preferences.model_fields if name in item}
         )
 
     def save(self, user_id: str, preferences: Preferences) -> None:
-        """Keeps them in place of those before."""
+        """Replaces the user's preferences."""
         item = preferences.model_dump(mode="json", exclude_none=True)
         self._table.put({"PK": keys.user_pk(user_id), "SK": keys.PREFERENCES, **item})

@@ -1,4 +1,4 @@
-"""Profiles: who a person is, as the last sign-in said it; and the sessions that were signed out."""
+"""Profiles: a person's data from the last sign-in, and the sessions that were signed out."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class ProfileStore:
         self._table = table
 
     def find(self, user_id: str) -> User | None:
-        """The profile, strongly consistent; None for somebody who never signed in."""
+        """Returns the profile, strongly consistent; None before the first sign-in."""
         item = self._table.get(keys.user_pk(user_id), keys.PROFILE)
         return _user(item) if item else None
 
     def save(self, user: User, at: datetime) -> None:
-        """Keeps the profile in place of the one before."""
+        """Replaces the profile."""
         self._table.update(
             Update(
                 key=(keys.user_pk(user.id), keys.PROFILE),
@@ -51,7 +51,7 @@ class ProfileStore:
         )
 
     def set_role(self, user_id: str, role: Role) -> bool:
-        """Changes the role; False when there is no profile."""
+        """Changes the role; returns False if there is no profile."""
         try:
             self._table.update(
                 Update(
@@ -65,7 +65,7 @@ class ProfileStore:
         return True
 
     def remove(self, user_id: str) -> None:
-        """Removes the profile; no error when it is gone already."""
+        """Removes the profile; no error if it is gone."""
         self._table.delete(keys.user_pk(user_id), keys.PROFILE)
 
     def end_session(self, user_id: str, began_at: int, *, forget_at: int) -> None:
@@ -79,14 +79,14 @@ class ProfileStore:
         self._table.put({"PK": keys.user_pk(user_id), "SK": ALL, "up_to": up_to, "expires_at": forget_at})
 
     def ended_sessions(self, user_id: str) -> EndedSessions:
-        """The user's signed-out sessions."""
+        """Returns the user's signed-out sessions."""
         marks = {item["SK"]: item for item in self._table.each(keys.user_pk(user_id), keys.ENDED)}
         everything = marks.pop(ALL, None)
         began = frozenset(int(sk.removeprefix(keys.ENDED)) for sk in marks)
         return EndedSessions(began) if everything is None else EndedSessions(began, int(everything["up_to"]))
 
     def is_ended(self, user_id: str, began_at: int) -> bool:
-        """True when the session that began at `began_at` was signed out."""
+        """Whether the session that began at `began_at` was signed out."""
         pk = keys.user_pk(user_id)
         marks = self._table.get_many([(pk, f"{keys.ENDED}{began_at}"), (pk, ALL)])
         everything = marks.pop((pk, ALL), None)

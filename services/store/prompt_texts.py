@@ -1,4 +1,4 @@
-"""What a maker keeps for prompts, as items: lists, templates and starred prompts, each under its own kind of key."""
+"""A maker's lists, templates, and starred prompts as items, each kind under its own key prefix."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PromptList(Record):
 
 
 class PromptTemplate(Record):
-    """A text with one `{prompt}` where the prompt goes."""
+    """A text with one `{prompt}` placeholder."""
 
     name: str
     text: str
@@ -44,7 +44,7 @@ class PromptTextStore:
         return tuple(_list(item) for item in self._all(user_id, keys.LIST))
 
     def some_lists(self, user_id: str, names: Iterable[str]) -> tuple[PromptList, ...]:
-        """Those of the named lists that exist. One AWS call a hundred names, none for none."""
+        """Returns the existing lists among these names. One AWS call for each hundred names."""
         pk = keys.user_pk(user_id)
         found = self._table.get_many((pk, f"{keys.LIST}{name}") for name in names)
         return tuple(_list(item) for item in found.values())
@@ -58,16 +58,16 @@ class PromptTextStore:
         return tuple(_star(item) for item in self._all(user_id, keys.PROMPT))
 
     def save(self, user_id: str, kept: PromptList | PromptTemplate | Star) -> None:
-        """Keeps a text over whatever was there under its name."""
+        """Stores a text, replacing one of the same name."""
         self._table.put(_item(user_id, kept))
 
     def add(self, user_id: str, kept: PromptList | PromptTemplate) -> bool:
-        """Keeps a text if its name is free; False when it is taken. A read more when the write was refused."""
+        """Stores a text if its name is free; returns False if it is taken. One more read if the write was refused."""
         item = _item(user_id, kept)
         try:
             self._table.transact([Put(item=item, label="text", condition="attribute_not_exists(PK)")])
         except TransactionRefused:
-            # After a lost answer it was sent again: then what is there is what was to be kept.
+            # The write was repeated after a lost answer: then the stored text is this one.
             return self._table.get(item["PK"], item["SK"]) == item
         return True
 
@@ -80,7 +80,7 @@ class PromptTextStore:
         self._table.delete(keys.user_pk(user_id), f"{keys.TEMPLATE}{name}")
 
     def remove_star(self, user_id: str, text: str) -> None:
-        """Takes the star away from a prompt; no error when it has none."""
+        """Removes a prompt's star; no error if it has none."""
         self._table.delete(keys.user_pk(user_id), _star_sk(text))
 
     def _all(self, user_id: str, kind: str) -> Iterable[Item]:
@@ -114,5 +114,5 @@ def _star(item: Item) -> Star:
 
 
 def _star_sk(text: str) -> str:
-    # JSON writes any character of any string in ASCII, half ones too.
+    # JSON writes any string in ASCII, including lone surrogates.
     return f"{keys.PROMPT}{keys.digest(json.dumps(text))}"

@@ -23,13 +23,13 @@ from services.aws.table import ConditionFailed, Delete, Put, Table, TransactionR
 from services.records import EXACT_PLACES, Job, Line, Record
 from services.store import keys
 
-# How many shards the counters of an endpoint have; a job counts in the same one all its life.
+# The shards of an endpoint's counters; a job always counts in the same one.
 SHARDS = 8
 COUNTED = {Line.READY: "waiting", Line.HELD: "held", Line.RUNNING: "running"}
 
 
 class Counts(Record):
-    """How many jobs of an endpoint wait, are held back and run now, and how many have left its lines so far."""
+    """How many jobs of an endpoint wait, are held, and run now, and how many have left its lines so far."""
 
     waiting: int = 0
     held: int = 0
@@ -58,7 +58,7 @@ class QueueStore:
         self._table = table
 
     def counts(self, endpoint: str | None = None) -> dict[str, Counts]:
-        """The counters of one endpoint, or of every endpoint that ever had a job; strongly consistent."""
+        """Returns the counters of one endpoint, or of every endpoint that ever had a job; strongly consistent."""
         prefix = "" if endpoint is None else f"{endpoint}#"
         sums: dict[str, Counter[str]] = {}
         for item in self._table.each(keys.QUEUES, prefix):
@@ -68,7 +68,7 @@ class QueueStore:
         return {name: Counts(**total) for name, total in sums.items()}
 
     def heads(self, endpoint: str, line: Line, *, limit: int) -> list[Head]:
-        """The makers who wait in a line, whose oldest job is oldest first; eventually consistent."""
+        """Returns the makers in a line by the age of their oldest job there; eventually consistent."""
         return [
             Head(
                 user_id=item["PK"].removeprefix(keys.USER),
@@ -81,7 +81,7 @@ class QueueStore:
         ]
 
     def first(self, user_id: str, endpoint: str, line: Line, *, limit: int) -> list[str]:
-        """The ids of a maker's oldest jobs in a line; strongly consistent."""
+        """Returns the ids of a maker's oldest jobs in a line; strongly consistent."""
         prefix = keys.entry_sk(endpoint, line, "")
         items, _ = self._table.query(
             keys.user_pk(user_id), prefix, limit=limit, newest_first=False, consistent=True
@@ -89,24 +89,24 @@ class QueueStore:
         return [item["SK"].removeprefix(prefix) for item in items]
 
     def places(self, endpoint: str) -> dict[str, int]:
-        """The places in line, from 1, of the first hundred READY jobs, by job id; eventually consistent."""
+        """Returns the positions, from 1, of the first hundred READY jobs, by job id; eventually consistent."""
         items = self._table.index(keys.places(endpoint), limit=EXACT_PLACES)
         return {item["GSI1SK"]: place for place, item in enumerate(items, start=1)}
 
     def joins(self, head: Head) -> int:
-        """How many jobs ever came into the maker's line; strongly consistent."""
+        """Returns how many jobs ever joined the maker's line; strongly consistent."""
         item = self._table.get(keys.user_pk(head.user_id), keys.head_sk(head.endpoint, head.line))
         return int(item["joins"]) if item else 0
 
     def discard(self, head: Head, job_id: str) -> None:
-        """Removes the entry of a job whose record is gone, and counts it no more."""
+        """Removes and uncounts the entry of a job whose record is gone."""
         key = (keys.user_pk(head.user_id), keys.entry_sk(head.endpoint, head.line, job_id))
         entry = Delete(key=key, label="entry", condition="attribute_exists(PK)")
         with contextlib.suppress(TransactionRefused):
             self._table.transact([entry, _count(head.endpoint, job_id, {COUNTED[head.line]: -1, "left": 1})])
 
     def drop(self, head: Head) -> None:
-        """Takes a maker without waiting jobs out of a line, unless one came meanwhile."""
+        """Removes a maker without waiting jobs from a line, unless a job has joined."""
         try:
             self._table.update(advance(head, None))
         except ConditionFailed:
@@ -114,9 +114,9 @@ class QueueStore:
 
 
 def change(job: Job, *, before: Line | None, after: Line | None) -> list[Put | Update | Delete]:
-    """The writes that go with a job's change of line; None is outside of all lines: not yet there, or ended.
+    """Returns the writes for a job's change of line; None means outside of all lines: new or ended.
 
-    None of them for a job from before there were queues, which no counter knows.
+    Returns none for a job from before queues existed, which no counter includes.
     """
     if not job.endpoint:
         return []
@@ -135,9 +135,9 @@ def change(job: Job, *, before: Line | None, after: Line | None) -> list[Put | U
 
 
 def advance(head: Head, following: str | None) -> Update:
-    """The write that has a maker's next job in a line, or none, stand for it in the index.
+    """Returns the write that makes a maker's next job, or none, their head of a line.
 
-    Without a next one it is refused when a job came into the line since `head` was read.
+    Without a next job, it is refused if a job has joined the line since `head` was read.
     """
     key = (keys.user_pk(head.user_id), keys.head_sk(head.endpoint, head.line))
     if following is not None:
@@ -158,7 +158,7 @@ def _join(job: Job, line: Line) -> list[Put | Update]:
     if line is Line.READY:
         entry |= {"GSI1PK": keys.places(job.endpoint), "GSI1SK": job.id}
     index = {"GSI1PK": keys.heads(job.endpoint, line), "GSI1SK": job.id}
-    # A job that comes back from the endpoint is older than all that wait.
+    # A job that the endpoint handed back is older than all waiting ones.
     came_back = job.attempt > 0
     head = Update(
         key=(pk, keys.head_sk(job.endpoint, line)),

@@ -1,4 +1,4 @@
-"""Re-runs as items: that a picture was drawn again by a job of its own, and how the two differ."""
+"""Re-runs as items: a picture that another job drew again, and how the two differ."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Difference(Record):
 
 
 class Rerun(Record):
-    """A picture that was drawn again from its recipe, by a job of its own; `difference` None until it was compared."""
+    """A picture that another job drew again from its recipe; `difference` is None before the comparison."""
 
     image_id: str
     job_id: str
@@ -37,7 +37,7 @@ class Rerun(Record):
 
     @property
     def again_id(self) -> str:
-        """Id of the picture it brought, when it brought one."""
+        """The id of the redrawn picture, if there is one."""
         return f"{self.job_id}-0"
 
 
@@ -48,13 +48,13 @@ class RerunStore:
         self._table = table
 
     def latest(self, place: Place) -> Rerun | None:
-        """The last re-run of a picture, strongly consistent; None when there was none."""
+        """Returns the last re-run of a picture, strongly consistent; None if there is none."""
         prefix = f"{keys.attached_prefix(place.job_id, place.n)}RERUN#"
         items, _ = self._table.query(keys.user_pk(place.user_id), prefix, limit=1, consistent=True)
         return _rerun(items[0], place) if items else None
 
     def set_difference(self, place: Place, rerun: Rerun, difference: Difference) -> bool:
-        """Keeps what a comparison found; False when the re-run was erased meanwhile."""
+        """Stores the result of a comparison; returns False if the re-run was erased."""
         change = Update(
             key=(keys.user_pk(place.user_id), keys.rerun_sk(place.job_id, place.n, rerun.job_id)),
             assign={"difference": difference.model_dump_json()},
@@ -68,7 +68,7 @@ class RerunStore:
 
 
 def add_rerun(place: Place, job: Job) -> Put:
-    """Notes that `job` draws the picture again; it belongs into the transaction that creates the job."""
+    """Returns the write that records the re-run, for the transaction that creates `job`."""
     item: Item = {
         "PK": keys.user_pk(place.user_id),
         "SK": keys.rerun_sk(place.job_id, place.n, job.id),

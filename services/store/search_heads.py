@@ -1,4 +1,4 @@
-"""The head of each user's search index: the record that names the segments that count."""
+"""The head of each user's search index: the record that names its current segments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.store import keys
 
 @dataclass(frozen=True)
 class Segment:
-    """One object of the index: its key, how many pictures it speaks of, and the hash of its bytes."""
+    """One object of the index: its key, its number of pictures, and the hash of its bytes."""
 
     key: str
     rows: int
@@ -20,7 +20,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Head:
-    """What the index is. `version` only grows; `whole` is False when it must be rebuilt from the records."""
+    """The state of the index. `version` only grows; `whole` is False if it must be rebuilt from the records."""
 
     version: int = 0
     segments: tuple[Segment, ...] = ()
@@ -34,7 +34,7 @@ class SearchHeadStore:
         self._table = table
 
     def get(self, user_id: str) -> Head:
-        """What the index is now, strongly consistent."""
+        """Returns the current state of the index, strongly consistent."""
         item = self._table.get(keys.user_pk(user_id), keys.SEARCH)
         if item is None:
             return Head()
@@ -42,9 +42,10 @@ class SearchHeadStore:
         return Head(version=item["version"], segments=segments, whole=item["whole"])
 
     def move(self, user_id: str, before: Head, after: Head, *, token: str) -> bool:
-        """Writes the head if it still is what was read; a lost answer to our own write is no refusal.
+        """Writes the head if it has not changed since it was read.
 
-        `token` is the writer's own. A read more when the write was refused.
+        `token` is unique to the writer and identifies its own write after a lost answer. One more read if the write was
+        refused.
         """
         change = Update(
             key=(keys.user_pk(user_id), keys.SEARCH),

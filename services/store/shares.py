@@ -16,13 +16,13 @@ from services.store import keys
 from services.store.images import Place, image_from_item, is_visible
 from services.store.writes import TransactionRefused, Write
 
-# DynamoDB's own expiry comes after the sweeper's, which erases the copy as well.
+# DynamoDB's expiry comes after the sweeper's, which also erases the copy.
 BACKUP = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class ShareRecord:
-    """A share of the picture at `place`; `link` is the partition that its token leads to, `copy` its copy's name."""
+    """A share of the picture at `place`; `link` is its token's partition, `copy` the name of its copy."""
 
     place: Place
     id: str
@@ -34,19 +34,19 @@ class ShareRecord:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Of the owner's record."""
+        """The key of the owner's record."""
         sk = keys.share_sk(self.place.job_id, self.place.n, self.id)
         return keys.user_pk(self.place.user_id), sk
 
     @property
     def copy_key(self) -> str:
-        """S3 key of the picture that the share shows."""
+        """The S3 key of the shared copy."""
         return keys.shared_copy_key(self.copy)
 
 
 @dataclass(frozen=True)
 class ShareLink:
-    """What a token leads to: the share's owner's record, and how often it was looked at."""
+    """The record that a token maps to: the owner's record, and the number of views."""
 
     pk: str
     share: tuple[str, str]
@@ -54,7 +54,7 @@ class ShareLink:
 
     @property
     def place(self) -> Place:
-        """Where the shared picture is recorded."""
+        """The location of the shared picture's record."""
         return place_of(*self.share)
 
 
@@ -105,7 +105,7 @@ class ShareStore:
         return share
 
     def open(self, share: ShareRecord) -> bool:
-        """Makes the token lead to the share; False when that was erased meanwhile. One AWS call."""
+        """Makes the token valid; returns False if the share was erased. One AWS call."""
         pk, sk = share.key
         writes: list[Write] = [
             Put(
@@ -126,7 +126,7 @@ class ShareStore:
         return True
 
     def link(self, token: str) -> ShareLink | None:
-        """What a token leads to; None for an unknown one. One AWS call."""
+        """Returns the record of a token, or None. One AWS call."""
         item = self._table.get(*keys.share_link(token))
         if item is None:
             return None
@@ -134,7 +134,7 @@ class ShareStore:
         return ShareLink(item["PK"], (pk, sk), item.get("views", 0))
 
     def shown(self, link: ShareLink) -> tuple[ShareRecord, Image] | None:
-        """The share and its picture; None when either is gone, or the picture is not visible. One AWS call."""
+        """Returns the share and its picture; None if either is gone or the picture is not visible. One AWS call."""
         place = link.place
         found = self._table.get_many([link.share, place.key])
         share, picture = found.get(link.share), found.get(place.key)
@@ -143,7 +143,7 @@ class ShareStore:
         return share_from_item(share), image_from_item(picture)
 
     def count_view(self, link: ShareLink) -> None:
-        """One look more, unless the link was removed. One AWS call."""
+        """Counts a view unless the link was removed. One AWS call."""
         change = Update(key=(link.pk, "SHARE"), add={"views": 1}, condition="attribute_exists(PK)")
         try:
             self._table.update(change)
@@ -151,13 +151,15 @@ class ShareStore:
             return
 
     def find(self, place: Place, share_id: str) -> ShareRecord | None:
-        """The owner's record; None when there is none. One AWS call."""
+        """Returns the owner's record, or None. One AWS call."""
         pk, sk = keys.user_pk(place.user_id), keys.share_sk(place.job_id, place.n, share_id)
         item = self._table.get(pk, sk)
         return share_from_item(item) if item else None
 
     def list(self, user_id: str, place: Place | None = None, *, limit: int) -> tuple[ShareRecord, ...]:
-        """The user's shares of one picture or of all, strongly consistent, those over too. One AWS call."""
+        """Returns the user's shares of one picture or of all, including expired ones; strongly consistent. One AWS
+        call.
+        """
         items, _ = self._table.query(
             keys.user_pk(user_id),
             keys.ATTACHED if place is None else keys.attached_prefix(place.job_id, place.n),
@@ -169,17 +171,17 @@ class ShareStore:
         return tuple(share_from_item(item) for item in items)
 
     def views(self, shares: Iterable[ShareRecord]) -> dict[str, int]:
-        """How often each was looked at, by link; one AWS call for each hundred."""
+        """Returns the number of views by link; one AWS call for each hundred."""
         links = self._table.get_many((share.link, "SHARE") for share in shares)
         return {pk: item.get("views", 0) for (pk, _), item in links.items()}
 
     def due(self, at: datetime, *, limit: int) -> tuple[ShareRecord, ...]:
-        """Shares whose time is over, or that a crash left half made; eventually consistent. One AWS call."""
+        """Returns expired shares and those left incomplete by a crash; eventually consistent. One AWS call."""
         items = self._table.index(keys.SHARED, up_to=at.isoformat(), limit=limit)
         return tuple(share_from_item(item) for item in items)
 
     def remove_link(self, share: ShareRecord) -> None:
-        """Has the token lead nowhere. One AWS call."""
+        """Invalidates the token. One AWS call."""
         self._table.delete(share.link, "SHARE")
 
     def remove(self, share: ShareRecord) -> None:
@@ -188,7 +190,7 @@ class ShareStore:
 
 
 def share_from_item(item: Item) -> ShareRecord:
-    """The share that an owner's record holds."""
+    """Returns the share in an owner's record."""
     return ShareRecord(
         place=place_of(item["PK"], item["SK"]),
         id=item["SK"].rpartition("#")[2],
@@ -201,7 +203,7 @@ def share_from_item(item: Item) -> ShareRecord:
 
 
 def place_of(pk: str, sk: str) -> Place:
-    """The picture on which a record under `WITH#` hangs."""
+    """Returns the picture to which a record under `WITH#` is attached."""
     job_id, n, _, _ = sk.removeprefix(keys.ATTACHED).split("#")
     return Place(keys.user_of(pk), job_id, int(n))
 

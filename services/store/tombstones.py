@@ -1,4 +1,4 @@
-"""Marks that a job, or one picture of it, was erased on purpose; they hold nothing of either, and expire."""
+"""Marks that a job or one of its pictures was erased on purpose; they contain no data of it, and expire."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from services.store import keys
 from services.store.images import Place
 from services.store.writes import Write
 
-# Late copies and restored backups come within this time, if ever.
+# Late output and restored backups arrive within this time, if at all.
 TOMBSTONE_KEPT = timedelta(days=400)
 
 
 @dataclass(frozen=True)
 class Traces:
-    """Which of some pictures have a record, visible or not, and which were erased on purpose."""
+    """Which of several pictures have a record, visible or not, and which were erased on purpose."""
 
     recorded: Collection[Place]
     erased: Collection[Place]
@@ -35,7 +35,7 @@ class Tombstones:
         self._table.put(_item(user_id, job_id))
 
     def traces(self, places: Sequence[Place]) -> Traces:
-        """What the table knows of pictures. Three AWS calls for each hundred."""
+        """Returns what the table holds about pictures. Three AWS calls for each hundred."""
         found = self._table.get_many(key for place in places for key in (place.key, *_marks(place)))
         return Traces(
             recorded={place for place in places if place.key in found},
@@ -44,7 +44,7 @@ class Tombstones:
 
 
 def tombstone_write(place: Place) -> Write:
-    """The write that marks one picture as erased."""
+    """Returns the write that marks one picture as erased."""
     return Put(item=_item(place.user_id, place.job_id, place.n), label=place.id)
 
 

@@ -1,4 +1,4 @@
-"""The one place that runs writes of several records together."""
+"""The only place that runs writes of several stores in one transaction."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ MOST_WRITES = 100
 
 
 class Transactions:
-    """Runs what the stores hand out."""
+    """Runs the writes that the stores return."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def run(self, writes: Sequence[Write]) -> None:
-        """All of the writes or none. One AWS call.
+        """Runs all of the writes or none. One AWS call.
 
-        Raises TransactionRefused, which after a lost answer can be one's own success, and Unavailable when others keep
-        changing the same records.
+        Raises TransactionRefused, which after a lost answer can mean that an earlier try succeeded, and Unavailable if
+        other writers keep changing the same records.
         """
         self._table.transact(writes)
 

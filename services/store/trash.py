@@ -1,4 +1,4 @@
-"""Notes that pictures are in the trash: they list them for their user and, by the index, for the sweeper."""
+"""Notes of trashed pictures: they list them for their user and, in the index, for the sweeper."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.store.writes import Write
 
 @dataclass(frozen=True)
 class TrashNote:
-    """That the picture at `place` was moved into the trash at `trashed_at`."""
+    """Records that the picture at `place` was moved to the trash at `trashed_at`."""
 
     place: Place
     trashed_at: datetime
@@ -28,7 +28,7 @@ class TrashStore:
     def page(
         self, user_id: str, *, limit: int, after: str | None = None
     ) -> tuple[tuple[TrashNote, ...], str | None]:
-        """The user's notes, newest picture first, strongly consistent; and the cursor of the rest.
+        """Returns the user's notes, newest picture first, and the cursor of the next page; strongly consistent.
 
         Raises InvalidRequest(after).
         """
@@ -38,13 +38,13 @@ class TrashStore:
         return tuple(_note(item) for item in items), cursor
 
     def due(self, at: datetime, *, limit: int) -> tuple[TrashNote, ...]:
-        """Notes whose time is over at that moment, the oldest first; eventually consistent."""
+        """Returns expired notes, oldest first; eventually consistent."""
         items = self._table.index(keys.TRASHED, up_to=at.isoformat(), limit=limit)
         return tuple(_note(item) for item in items)
 
 
 def add_trash_note(place: Place, at: datetime, until: datetime) -> Write:
-    """Notes that a picture is in the trash, over an earlier note; it is due when `until` has come."""
+    """Returns the write that notes a trashed picture, replacing an earlier note; due at `until`."""
     pk, sk = place.trash_key
     item: Item = {
         "PK": pk,
@@ -57,12 +57,12 @@ def add_trash_note(place: Place, at: datetime, until: datetime) -> Write:
 
 
 def drop_trash_note(place: Place) -> Write:
-    """Removes a picture's note, whatever it says."""
+    """Returns the write that removes a picture's note in any state."""
     return Delete(key=place.trash_key, label=place.id)
 
 
 def drop_stale_trash_note(note: TrashNote) -> Write:
-    """Removes this very note, refused when the picture was moved into the trash again since."""
+    """Returns the write that removes this note; refused if the picture was trashed again since."""
     return Delete(
         key=note.place.trash_key,
         label=note.place.id,

@@ -1,4 +1,4 @@
-"""What a UTC day's jobs of a model came to: named counts, added up by day, model and shard."""
+"""Usage per UTC day: named counts, summed by day, model, and shard."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from services.store import endpoint_records
 from services.store.spend import SHARDS
 from services.store.writes import Write
 
-# Models times shards: what one day may hold.
+# The most records of one day: models times shards.
 MOST_ITEMS = 100 * SHARDS
 
 
 def usage_key(day: date, model: str, shard: int) -> tuple[str, str]:
-    """Where a shard of a UTC day's usage of a model is counted."""
+    """Returns the key of a shard of a UTC day's usage of a model."""
     return f"DAY#{day:%Y-%m-%d}", f"{model}#{shard}"
 
 
 def count(at: datetime, model: str, shard: int, counts: Mapping[str, int]) -> Write:
-    """The write that adds to the day of `at`."""
+    """Returns the write that adds to the day of `at`."""
     return Update(key=usage_key(at, model, shard), label="usage", add=counts)
 
 
@@ -32,7 +32,7 @@ class UsageDays:
         self._table = table
 
     def of_day(self, day: date) -> dict[str, Counter[str]]:
-        """The counts of each model that anything was counted for. One AWS call a megabyte: 40 models and more."""
+        """Returns the day's counts by model. One AWS call per megabyte: 40 models and more."""
         items, _ = self._table.query(usage_key(day, "", 0)[0], "", limit=MOST_ITEMS, newest_first=False)
         models: dict[str, Counter[str]] = {}
         for item in items:
@@ -40,7 +40,7 @@ class UsageDays:
         return models
 
     def of_model(self, model: str, days: Iterable[datetime]) -> tuple[Counter[str], list[str]]:
-        """A model's counts over some days, and the entries of its last wakes. One AWS call for up to six days."""
+        """Returns a model's counts over several days, and its last wake-ups. One AWS call for up to six days."""
         wakes = endpoint_records.wakes_key(model)
         places = [usage_key(day.astimezone(UTC), model, shard) for day in days for shard in range(SHARDS)]
         found = self._table.get_many([*places, wakes])

@@ -1,6 +1,6 @@
-"""What a user's jobs add up to: money of the month, pictures of the day, open jobs. Each has a limit.
+"""A user's totals: money this month, pictures today, open jobs. Each has a limit.
 
-They belong to one user, so that jobs of other users never meet at them. Amounts are in micro-dollars.
+They belong to one user, so jobs of other users never contend for them. Amounts are in micro-dollars.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OPEN_SK = "QUOTA#open"
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that a user may have: spent in a month, drawn in a UTC day, open at once."""
+    """A user's limits: spending per month, pictures per UTC day, open jobs."""
 
     month_micros: int
     day_images: int
@@ -29,7 +29,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Day:
-    """Pictures of a day, those still being drawn too, and what its jobs were charged."""
+    """The pictures of a day, including those being drawn, and what its jobs were charged."""
 
     images: int = 0
     cost_micros: int = 0
@@ -37,7 +37,7 @@ class Day:
 
 @dataclass(frozen=True)
 class Counters:
-    """What is counted for a user; a day that is not in `days` was not asked for."""
+    """A user's counters; `days` has only the requested days."""
 
     month_micros: int
     open_jobs: int
@@ -45,7 +45,7 @@ class Counters:
 
 
 def reserve(user_id: str, at: datetime, *, micros: int, images: int, limits: Limits) -> list[Write]:
-    """The writes that count a new job. They are labeled `month`, `day` and `open`, for the limit that refuses."""
+    """Returns the writes that count a new job, labeled `month`, `day`, and `open` after their limits."""
     pk = keys.user_pk(user_id)
     return [
         _count(pk, _month_sk(at), "month", "spent_micros", micros, limits.month_micros, at + MONTH_KEPT),
@@ -57,7 +57,7 @@ def reserve(user_id: str, at: datetime, *, micros: int, images: int, limits: Lim
 def release(
     user_id: str, at: datetime, *, give_back_micros: int, cost_micros: int = 0, give_back_images: int = 0
 ) -> list[Write]:
-    """The writes for the end of a job that was reserved at `at`: no open job any more, the rest as it came out."""
+    """Returns the writes for the end of a job that was reserved at `at`: one open job less, and the final amounts."""
     pk = keys.user_pk(user_id)
     day = {"cost_micros": cost_micros, "images": -give_back_images}
     counted = {name: number for name, number in day.items() if number}
@@ -77,7 +77,7 @@ class UserCounters:
         self._table = table
 
     def read(self, user_id: str, month: datetime, days: Sequence[datetime]) -> Counters:
-        """The user's counters of a month and of some days. One AWS call."""
+        """Returns the user's counters of a month and of several days. One AWS call."""
         pk = keys.user_pk(user_id)
         wanted = [_month_sk(month), OPEN_SK, *(_day_sk(day) for day in days)]
         items = {sk: item for (_, sk), item in self._table.get_many((pk, sk) for sk in wanted).items()}

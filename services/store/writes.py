@@ -1,4 +1,4 @@
-"""What a record's store hands to whoever runs the transaction: writes that business code passes on unread."""
+"""The type of the writes that stores return and business code passes on to a transaction without reading them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People and their keys: profiles from sign-in, sessions that were signed out, and API keys."""
+"""People and their API keys, and the sessions that were signed out."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ SIGNED_OUT = sentence("This session was signed out. Sign in again.")
 
 
 class NewApiKey(Record):
-    """A key just made; `secret` is shown once and never stored."""
+    """A new key; `secret` is shown once and never stored."""
 
     key: ApiKey
     secret: str
 
 
 class Accounts:
-    """Who people are and what lets their programs in."""
+    """Who people are, and their API access."""
 
     def __init__(self, profiles: ProfileStore, api_keys: ApiKeyStore, pool: PoolState | None = None) -> None:
-        """`pool` is None where the studio keeps its users itself."""
+        """`pool` is None if the studio manages its users itself."""
         self._profiles = profiles
         self._keys = api_keys
         self._pool = pool
@@ -122,11 +122,11 @@ class Accounts:
         return NewApiKey(key=key, secret=secret)
 
     def keys(self, user: User) -> tuple[ApiKey, ...]:
-        """The user's keys, newest first, without their secrets. One AWS call."""
+        """Returns the user's keys, newest first, without their secrets. One AWS call."""
         return self._keys.list(user.id, limit=MAX_KEYS + 1)
 
     def revoke_key(self, user: User, key_id: str) -> None:
-        """Ends a key at once. Raises NotFound for a foreign, malformed or revoked one. Two AWS calls."""
+        """Revokes a key immediately. Raises NotFound for another user's, malformed, or revoked one. Two AWS calls."""
         if not self._keys.remove(user.id, key_id):
             raise NotFound("There is no such key.")
         event("api_key_revoked", user=user.id, key=key_id)
@@ -158,7 +158,7 @@ class Accounts:
         return lowered
 
     def as_in_pool(self, user: User) -> User:
-        """The same for a user whose role is from a token: the profile is left as it is."""
+        """Like `checked`, for a user whose role comes from a token: does not change the profile."""
         if self._pool is None:
             return user
         found = self._pool.of(user.id)
@@ -191,7 +191,7 @@ class Accounts:
                 self.revoke_keys(user_id)
 
     def revoke_keys(self, user_id: str) -> int:
-        """Revokes every key of a user; returns how many. Two AWS calls a key, and one."""
+        """Revokes every key of a user; returns their number. Two AWS calls per key, and one."""
         gone = 0
         while found := self._keys.list(user_id, limit=MAX_KEYS):
             for key in found:
@@ -201,9 +201,9 @@ class Accounts:
         return gone
 
     def revoke_access(self, user_id: str) -> int:
-        """Revokes every key and signs out every session of a user; returns how many keys there were.
+        """Revokes every key and signs out every session of a user; returns the number of keys.
 
-        Whoever can still sign in at the pool can begin anew. Two AWS calls a key, and two.
+        A person who can still sign in at the pool can start a new session. Two AWS calls per key, and two.
         """
         at = int(time.time())
         self._profiles.end_sessions(user_id, at, forget_at=at + ENDED_KEPT_S)
@@ -215,7 +215,7 @@ class Accounts:
 
 
 def user_id_of(sub: str) -> str:
-    """The studio's id of an identity: its UUID without dashes. Raises NotSignedIn for anything else."""
+    """Returns the studio's id of an identity: its UUID without dashes. Raises NotSignedIn for anything else."""
     user_id = sub.replace("-", "").lower()
     if not re.fullmatch(r"[0-9a-f]{32}", user_id):
         raise NotSignedIn("The sign-in carries no usable identity. Sign in again.")

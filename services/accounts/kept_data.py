@@ -1,4 +1,4 @@
-"""What the studio keeps of a person's account. It stays when they erase what they drew."""
+"""A person's account data. It stays when they erase their pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class KeptAccount(KeptData):
         self._preferences = preferences
 
     def take_away(self, user: User) -> tuple[TakenAway, ...]:
-        """Who they are and what they chose. Two AWS calls."""
+        """Returns the account's data and preferences. Two AWS calls."""
         content = {
             "email": user.email,
             "name": user.name,

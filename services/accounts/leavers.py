@@ -1,4 +1,4 @@
-"""Ends all access of a person who leaves: who it is, by what an admin knows of them."""
+"""Revokes all access of people who leave, found by email address, username, or id."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.store.logins import LoginStore
 
 
 class Leavers:
-    """Revokes everything that lets a person in. `pool` is None where the studio keeps its users itself."""
+    """Revokes all access of a person. `pool` is None if the studio manages its users itself."""
 
     def __init__(self, accounts: Accounts, logins: LoginStore, pool: UserPool | None) -> None:
         self._accounts = accounts
@@ -28,7 +28,7 @@ class Leavers:
         return self._accounts.revoke_access(self._user_id(name.strip()))
 
     def revoke_as(self, admin: User, name: str) -> int:
-        """The same for an admin. Raises NotAllowed for anybody else."""
+        """Like `revoke`, for an admin. Raises NotAllowed for anyone else."""
         if admin.role is not Role.ADMIN:
             raise NotAllowed("Only an admin can revoke the access of others.")
         count = self.revoke(name)

@@ -1,4 +1,4 @@
-"""The people of an installation without Cognito: their logins, passwords and roles."""
+"""The users of an installation without Cognito: logins, passwords, and roles."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from services.store.profiles import ProfileStore
 __all__ = ["LocalUser", "LocalUsers", "hash_password"]
 
 MIN_PASSWORD_CHARACTERS = 12
-# bcrypt reads no further than this.
+# bcrypt ignores everything beyond this.
 MAX_PASSWORD_BYTES = 72
 _USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
 class LocalUsers:
-    """The logins of an installation with AUTH_MODE=local, which alone has one of these."""
+    """The logins of an installation with AUTH_MODE=local."""
 
     def __init__(self, logins: LoginStore, profiles: ProfileStore, accounts: Accounts) -> None:
         self._logins = logins
@@ -33,7 +33,7 @@ class LocalUsers:
         self._accounts = accounts
 
     def all(self) -> dict[str, LocalUser]:
-        """Everybody, by username. One AWS call for each 1,000."""
+        """Returns all users by username. One AWS call for each 1,000."""
         return {user.username: user for user in self._logins.all()}
 
     def sign_in(self, local: LocalUser, *, began_at: int | None = None, epoch: int | None = None) -> User:
@@ -77,17 +77,17 @@ class LocalUsers:
             raise _missing(username)
 
     def set_role(self, username: str, role: Role) -> None:
-        """Gives a user, and every key they have, another role at once. Raises NotFound. Two AWS calls."""
+        """Changes a user's role immediately, also for their keys. Raises NotFound. Two AWS calls."""
         user_id = self._logins.set_role(username, role)
         if user_id is None:
             raise _missing(username)
-        # Who never signed in has no profile yet, which is no trouble.
+        # A user who never signed in has no profile yet.
         self._profiles.set_role(user_id, role)
 
     def remove(self, username: str) -> None:
-        """Takes away the login and every API key; pictures stay. Raises NotFound.
+        """Removes the login and every API key; pictures stay. Raises NotFound.
 
-        The login goes last, so that after a crash the same command ends what it began.
+        The login is removed last, so that repeating the command after a crash finishes it.
         """
         login = self._logins.find(username)
         if login is None:
@@ -98,7 +98,7 @@ class LocalUsers:
 
 
 def hash_password(password: str) -> str:
-    """bcrypt at cost 12. Raises InvalidRequest for one that is too short, or longer than bcrypt reads."""
+    """Hashes with bcrypt at cost 12. Raises InvalidRequest for a password that is too short or too long for bcrypt."""
     if len(password) < MIN_PASSWORD_CHARACTERS:
         raise InvalidRequest(
             sentence("A password has at least {least} characters.", least=MIN_PASSWORD_CHARACTERS),

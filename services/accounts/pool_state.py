@@ -1,4 +1,4 @@
-"""What the user pool says about a person now: gone, disabled, or a member of some groups."""
+"""A person's current state in the user pool: deleted, disabled, and group membership."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import time
 from services.aws.user_pool import PoolUser, UserPool
 from services.errors import Unavailable
 
-# How long a person who was disabled or demoted in the pool still gets in.
+# How long access lasts after a person is disabled or demoted in the pool.
 FRESH_S = 120.0
-# How long the last answer counts while Cognito is away.
+# How long the last answer is used while Cognito is unreachable.
 STALE_S = 900.0
 MOST_KEPT = 10_000
 
 
 class PoolState:
-    """The pool's users, each remembered for two minutes in this process."""
+    """The pool's users, each cached for two minutes in this process."""
 
     def __init__(self, pool: UserPool) -> None:
         self._pool = pool
         self._known: dict[str, tuple[float, PoolUser | None]] = {}
 
     def of(self, user_id: str) -> PoolUser | None:
-        """The user in the pool; None for one who was deleted. Two AWS calls each two minutes and user.
+        """Returns the user in the pool; None if deleted. Two AWS calls per user every two minutes.
 
-        Raises Unavailable when Cognito is away and the last answer is over 15 minutes old.
+        Raises Unavailable if Cognito is unreachable and the last answer is over 15 minutes old.
         """
         known = self._known.get(user_id)
         if known is not None and time.monotonic() - known[0] < FRESH_S:
@@ -41,5 +41,5 @@ class PoolState:
         return found
 
     def forget(self, user_id: str) -> None:
-        """Asks the pool again at the next use."""
+        """Clears the cache entry."""
         self._known.pop(user_id, None)

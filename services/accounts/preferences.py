@@ -1,4 +1,4 @@
-"""What a person has chosen once for all sessions: language, colors, and what the first page's form begins with."""
+"""Preferences that apply to all sessions: language, colors, and the form's initial values."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class PreferenceBook:
         self._catalogue = catalogue
 
     def get(self, user: User) -> Preferences:
-        """The user's preferences; what they name and is no longer offered is left out. One AWS call."""
+        """Returns the user's preferences without values that are no longer offered. One AWS call."""
         return self._offered(self._store.get(user.id))
 
     def save(self, user: User, preferences: Preferences) -> None:
-        """Keeps them in place of those before. One AWS call.
+        """Replaces the user's preferences. One AWS call.
 
-        Raises InvalidRequest (param "model", "quality" or "count") for what is not offered.
+        Raises InvalidRequest (param "model", "quality", or "count") for values that are not offered.
         """
         cards = {card.id: card for card in self._catalogue.models()}
         if preferences.model is not None and preferences.model not in cards:

@@ -1,4 +1,4 @@
-"""Slows down whoever guesses passwords, without shutting out anybody else."""
+"""Slows down password guessing without locking anyone else out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.logs import event
 from services.sentences import sentence
 from services.store.sign_in_attempts import SignInAttemptStore
 
-# Typing errors that cost nothing.
+# Failures without a delay.
 FREE_FAILURES = 5
 FIRST_WAIT_S = 5
 LONGEST_WAIT_S = 900

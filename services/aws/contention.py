@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from services.sentences import sentence
 
 CROWDED = sentence("Many requests are changing the same records. Try again in a few seconds.")
-# A transaction takes some 10 ms. Whoever still meets others after this long is one of hundreds at the same item.
+# A transaction takes some 10 ms. After this long, hundreds of writers must be contending for the same item.
 CONFLICT_S = 10.0
 FIRST_PAUSE_S = 0.02
-# Longer pauses let the processes that were served last be served again before those that have waited.
+# Longer pauses would favor recently served processes over those that have waited.
 LONGEST_PAUSE_S = 0.15
 
 
@@ -37,7 +37,9 @@ def attempts() -> Iterator[None]:
 
 
 class Line:
-    """Where the transactions of one process queue: those that share no item pass each other, the others in order."""
+    """A queue for the transactions of one process: those with common items run in order, all others run
+    concurrently.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -45,9 +47,9 @@ class Line:
 
     @contextmanager
     def turn(self, items: Iterable[Hashable], limit_s: float = CONFLICT_S) -> Iterator[None]:
-        """Waits until nobody who came earlier holds any of `items`, then holds them.
+        """Waits until no earlier caller holds any of `items`, then holds them.
 
-        Goes ahead after `limit_s` seconds in any case: DynamoDB orders what the line did not.
+        Proceeds after `limit_s` seconds in any case: DynamoDB serializes the rest.
         """
         ticket = frozenset(items)
         with self._changed:

@@ -1,4 +1,4 @@
-"""Where a page of a list ends: the sort key of its last item, in a form that is passed on unread."""
+"""Opaque list cursors: the sort key of a page's last item."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ MOST_CHARACTERS = 200
 
 
 def cursor(sk: str) -> str:
-    """The cursor of the page that ends with this sort key."""
+    """Returns the cursor of the page that ends with this sort key."""
     return base64.urlsafe_b64encode(json.dumps(sk).encode()).decode().rstrip("=")
 
 
 def read_cursor(text: str, prefix: str) -> str:
-    """The sort key of a cursor. Raises InvalidRequest for one that no list of this prefix returned."""
+    """Returns a cursor's sort key. Raises InvalidRequest for one that no list of this prefix returned."""
     try:
         sk = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (binascii.Error, ValueError):

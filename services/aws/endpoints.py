@@ -1,4 +1,4 @@
-"""SageMaker asynchronous endpoints: invoke one, and ask what it is doing."""
+"""SageMaker asynchronous endpoints: invoke and describe them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from services.sentences import sentence
 
 # InvokeEndpointAsync takes a body of at most this many bytes inline (botocore 1.44.5); more goes by S3.
 MAX_INLINE_BYTES = 128_000
-# Only these say that this very request can never be taken.
+# Only these mean that the request can never be accepted.
 FINAL = frozenset({"ValidationError", "ValidationException"})
 ENDPOINT = sentence("The SageMaker endpoint")
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """One call, with either `body` or `input_uri`; the output lies at `<output path>/<prefix>/<filename>`."""
+    """One call, with either `body` or `input_uri`; its output is stored at `<output path>/<prefix>/<filename>`."""
 
     endpoint: str
     inference_id: str
@@ -70,7 +70,7 @@ class Endpoints:
             )
         except ClientError as exc:
             if passing(exc) or error_code(exc) not in FINAL:
-                # Expired credentials or a missing permission are the operator's to mend, and no job's fault.
+                # Expired credentials or missing permissions are for the operator to fix; jobs must not fail for them.
                 raise unavailable(ENDPOINT, exc) from exc
             raise InvalidRequest(
                 sentence(
@@ -88,7 +88,7 @@ class Endpoints:
         return str(location) if location else None
 
     def describe(self, model: str, endpoint: str) -> EndpointInfo:
-        """What the endpoint is doing now; state UNKNOWN when there is no such endpoint."""
+        """Returns the endpoint's current state; UNKNOWN if it does not exist."""
         now = datetime.now(UTC)
         try:
             answer = self._control.describe_endpoint(EndpointName=endpoint)
@@ -104,7 +104,7 @@ class Endpoints:
         if current > 0 and desired > 0:
             state = EndpointState.READY
         elif current > 0:
-            # On its way to zero: who invokes it now waits for a wake.
+            # Scaling to zero: an invocation now waits for a wake-up.
             state = EndpointState.COLD
         elif desired > 0 or answer.get("EndpointStatus") in {"Creating", "Updating", "SystemUpdating"}:
             state = EndpointState.STARTING

@@ -1,7 +1,7 @@
-"""Reads DynamoDB's answers with many items quickly.
+"""Parses DynamoDB answers with many items quickly.
 
-botocore walks through every value of an answer by its model, to decode what JSON cannot say: binary values. The studio
-stores none, and a page of the gallery or the history has thousands of values.
+botocore walks every value of an answer to decode binary values, which JSON lacks. The studio stores none, and a page of
+the gallery or the history has thousands of values.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import json
 from collections.abc import MutableMapping
 from typing import Any
 
-# The operations that answer with many items, and what holds nothing else in their answers.
+# The operations whose answers have many items, and the field that holds only items.
 HOLDERS = {"Query": "Items", "BatchGetItem": "Responses"}
 OK = 200
 
 
 def read_items_quickly(client: Any) -> None:
-    """Has a DynamoDB client take items as its JSON says them: the same answers, but for binary values.
+    """Makes a DynamoDB client take items directly from the JSON: the same answers except for binary values.
 
-    Those would stay base64 text, at which boto3's TypeDeserializer raises TypeError.
+    Those would stay base64 text, for which boto3's TypeDeserializer raises TypeError.
     """
     for operation, holder in HOLDERS.items():
         client.meta.events.register(f"before-parse.dynamodb.{operation}", _reader(holder))
@@ -36,7 +36,7 @@ def _reader(holder: str) -> Any:
             answer = json.loads(response_dict["body"])
             items = answer.pop(holder)
         except (AttributeError, KeyError, TypeError, ValueError):
-            # botocore says what is wrong with it.
+            # botocore reports the problem.
             return
         customized_response_dict[holder] = items
         response_dict["body"] = json.dumps(answer).encode()

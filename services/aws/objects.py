@@ -25,7 +25,9 @@ class Objects:
 
     @translated("S3")
     def get(self, key: str, *, max_bytes: int) -> bytes:
-        """The object's bytes. Raises NotFound, and BadOutput for one of more than `max_bytes`, which is not read."""
+        """Returns the object's bytes. Raises NotFound, and BadOutput for an object over `max_bytes`, which is not
+        read.
+        """
         try:
             answer = self._client.get_object(Bucket=self.bucket, Key=key)
         except ClientError as exc:
@@ -47,7 +49,7 @@ class Objects:
 
     @translated("S3")
     def exists(self, key: str) -> bool:
-        """True when the object is there."""
+        """Whether the object exists."""
         try:
             self._client.head_object(Bucket=self.bucket, Key=key)
         except ClientError as exc:
@@ -58,7 +60,7 @@ class Objects:
 
     @translated("S3")
     def put(self, key: str, body: bytes, *, content_type: str) -> None:
-        """Writes the object; the same key and bytes again change nothing a reader can see."""
+        """Writes the object; repeating it with the same key and bytes is invisible to readers."""
         self._client.put_object(
             Bucket=self.bucket,
             Key=key,
@@ -69,7 +71,7 @@ class Objects:
 
     @translated("S3")
     def put_once(self, key: str, body: bytes, *, content_type: str) -> bool:
-        """Writes the object unless one is there; returns whether it did. Of two writers at once, one writes."""
+        """Writes the object unless it exists; returns whether it did. Of two concurrent writers, one writes."""
         for left in reversed(range(PUT_TRIES)):
             try:
                 self._client.put_object(
@@ -83,7 +85,7 @@ class Objects:
             except ClientError as exc:
                 if error_code(exc) in {"PreconditionFailed", "412"}:
                     return False
-                # S3 answers so while another conditional write of the key is under way.
+                # S3's answer while another conditional write of the key is in progress.
                 if error_code(exc) not in {"ConditionalRequestConflict", "409"}:
                     raise
                 if not left:
@@ -93,14 +95,16 @@ class Objects:
         raise AssertionError("the last try returns or raises")
 
     def link(self, key: str, *, download_as: str | None = None, valid_s: int = LINK_S) -> str:
-        """A presigned GET link good for an hour at most; no AWS call. `download_as` makes the browser save it."""
+        """Returns a presigned GET link valid for at most an hour; no AWS call. With `download_as`, the browser saves
+        it.
+        """
         parameters: dict[str, Any] = {"Bucket": self.bucket, "Key": key}
         if download_as is not None:
             parameters["ResponseContentDisposition"] = f'attachment; filename="{download_as}"'
         return str(self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=valid_s))
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Every current key below `prefix`; one call for each thousand."""
+        """Yields every current key below `prefix`; one call for each thousand."""
         for page in self._pages("list_objects_v2", prefix):
             for entry in page.get("Contents", []):
                 yield str(entry["Key"])
@@ -127,15 +131,15 @@ class Objects:
 
     @translated("S3")
     def begin_upload(self, key: str, *, content_type: str) -> str:
-        """Begins an object that comes in parts; returns the upload's id."""
+        """Begins a multipart upload; returns its id."""
         answer = self._client.create_multipart_upload(Bucket=self.bucket, Key=key, ContentType=content_type)
         return str(answer["UploadId"])
 
     @translated("S3")
     def upload_part(self, key: str, upload: str, number: int, body: bytes) -> str:
-        """Sends the part of that number, from 1; returns its tag. All but the last have at least 5 MiB.
+        """Uploads the part with that number, from 1; returns its tag. All but the last have at least 5 MiB.
 
-        Raises NotFound when the upload was dropped.
+        Raises NotFound if the upload was aborted.
         """
         try:
             answer = self._client.upload_part(
@@ -149,9 +153,9 @@ class Objects:
 
     @translated("S3")
     def complete_upload(self, key: str, upload: str, tags: Sequence[str]) -> None:
-        """Makes the object of its parts, by their tags in order; until then nobody sees it.
+        """Assembles the object from its parts, by their tags in order; it is invisible before that.
 
-        Raises NotFound when the upload was dropped. After a lost answer boto3 asks again: then the object is there.
+        Raises NotFound if the upload was aborted. boto3 repeats the call after a lost answer: then the object exists.
         """
         parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, start=1)]
         try:
@@ -165,7 +169,7 @@ class Objects:
                 raise NotFound("The upload was dropped.") from exc
 
     def abort_uploads(self, prefix: str) -> int:
-        """Drops all unfinished uploads below `prefix` with their parts; returns how many. One call, one more each."""
+        """Aborts all unfinished uploads below `prefix`; returns their number. One call, and one for each."""
         dropped = 0
         for page in self._pages("list_multipart_uploads", prefix):
             for upload in page.get("Uploads", []):

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from services.aws.session import Client, error_code, translated
 
-# What SQS says of a receipt whose message was deleted already: by a delete whose answer was lost.
+# SQS's error for a message that is already deleted, for example by a delete whose answer was lost.
 GONE = frozenset({"ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue"})
 WAIT_S = 10
 BATCH = 10
@@ -33,7 +33,9 @@ class Queue:
 
     @translated("SQS")
     def receive(self, *, wait_s: int = WAIT_S) -> list[Message]:
-        """Up to ten messages, waiting for the first at most `wait_s`; each comes again unless acknowledged."""
+        """Returns up to ten messages, waiting at most `wait_s` for the first; unacknowledged ones are delivered
+        again.
+        """
         answer = self._client.receive_message(
             QueueUrl=self._url,
             MaxNumberOfMessages=BATCH,
@@ -52,7 +54,7 @@ class Queue:
 
     @translated("SQS")
     def acknowledge(self, message: Message) -> None:
-        """Deletes the message; a deleted one is no error. When it fails the message is delivered again."""
+        """Deletes the message; no error if it is gone. If it fails, the message is delivered again."""
         try:
             self._client.delete_message(QueueUrl=self._url, ReceiptHandle=message.receipt)
         except ClientError as exc:

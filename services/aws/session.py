@@ -1,4 +1,4 @@
-"""The boto3 clients of one process, with time-outs and retries said once."""
+"""The boto3 clients of one process, with their timeouts and retries."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ THROTTLES = frozenset(
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
-        # A single write met a transaction on the same item; boto3 does not retry it.
+        # A single write conflicted with a transaction on the same item; boto3 does not retry it.
         "TransactionConflictException",
         "TransactionInProgressException",
     }
@@ -49,7 +49,7 @@ Client = Any
 
 @dataclass(frozen=True)
 class Clients:
-    """One client a service. Making them reads botocore's models (about a second), and connects to nothing."""
+    """One client per service. Creating them loads botocore's models (about a second) without connecting."""
 
     dynamodb: Client
     s3: Client
@@ -93,18 +93,18 @@ def make_clients(settings: Settings) -> Clients:
         sagemaker=client("sagemaker"),
         cloudwatch=client("cloudwatch"),
         cognito=client("cognito-idp"),
-        # A retry after a lost response would be a second GPU run. The sweeper retries, after a look at the output.
+        # A retry after a lost response would run on the GPU twice. The sweeper retries after checking for output.
         sagemaker_runtime=client("sagemaker-runtime", retries={"mode": "standard", "total_max_attempts": 1}),
     )
 
 
 def error_code(exc: ClientError) -> str:
-    """AWS's code of an error, as `SlowDown` or `404`."""
+    """Returns AWS's error code, such as `SlowDown` or `404`."""
     return str(exc.response.get("Error", {}).get("Code", ""))
 
 
 def passing(exc: BotoCoreError | ClientError) -> bool:
-    """True when the same call may succeed later: throttles, 5xx and everything the network does."""
+    """Whether the same call may succeed later: throttles, 5xx, and network errors."""
     if isinstance(exc, ClientError):
         status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return error_code(exc) in THROTTLES or int(status) >= SERVER_ERROR
@@ -112,7 +112,7 @@ def passing(exc: BotoCoreError | ClientError) -> bool:
 
 
 def unavailable(service: str, exc: BotoCoreError | ClientError) -> Unavailable:
-    """The studio's word for an AWS service that throttles or is away."""
+    """Returns the error for an AWS service that throttles or is unreachable."""
     reason = error_code(exc) if isinstance(exc, ClientError) else type(exc).__name__
     return Unavailable(
         sentence(
@@ -122,7 +122,7 @@ def unavailable(service: str, exc: BotoCoreError | ClientError) -> Unavailable:
 
 
 def translated(service: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Has a method raise Unavailable, naming `service`, for throttles and network faults; other errors rise."""
+    """Makes a method raise Unavailable, naming `service`, for throttles and network errors; other errors propagate."""
 
     def decorate(call: Callable[P, R]) -> Callable[P, R]:
         @wraps(call)

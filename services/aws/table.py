@@ -20,10 +20,10 @@ from services.aws.session import Client, error_code, translated
 from services.errors import StudioError, Unavailable
 
 Item = dict[str, Any]
-# What DynamoDB says of a transaction that may succeed when it is tried again.
+# DynamoDB's reasons for a canceled transaction that may succeed if retried.
 PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 BATCH_GET_KEYS = 100
-# Records read one after the other come in pages of so many; a page of pictures stays below DynamoDB's 1 MB.
+# Page size for reading many records; a page of pictures stays below DynamoDB's 1 MB.
 EACH_ITEMS = 1000
 INDEX = "GSI1"
 _serialize = TypeSerializer().serialize
@@ -31,7 +31,7 @@ _deserialize = TypeDeserializer().deserialize
 
 
 class ConditionFailed(StudioError):
-    """The item was not in the state that the write asked for. `current` is what it is now, None when absent."""
+    """The item was not in the expected state. `current` is the item now, None if absent."""
 
     code = "condition_failed"
 
@@ -41,7 +41,7 @@ class ConditionFailed(StudioError):
 
 
 class TransactionRefused(StudioError):
-    """No write of the transaction happened; `failed` holds the labels of those whose condition did not hold."""
+    """The transaction did not happen; `failed` has the labels of the writes whose condition failed."""
 
     code = "transaction_refused"
 
@@ -77,7 +77,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Delete:
-    """Removes an item; removing what is not there is no error."""
+    """Removes an item; no error if it is gone."""
 
     key: tuple[str, str]
     label: str = ""
@@ -95,14 +95,14 @@ class Table:
 
     @translated("DynamoDB")
     def get(self, pk: str, sk: str) -> Item | None:
-        """The item, strongly consistent; None when there is none."""
+        """Returns the item, strongly consistent; None if there is none."""
         answer = self._client.get_item(
             TableName=self._name, Key=_key((pk, sk)), ConsistentRead=True, ReturnConsumedCapacity="NONE"
         )
         return _plain(answer["Item"]) if "Item" in answer else None
 
     def get_many(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Item]:
-        """The items that exist among `keys`, by key; one call for each hundred."""
+        """Returns the existing items among `keys`, by key; one call for each hundred."""
         todo = list(dict.fromkeys(keys))
         found: dict[tuple[str, str], Item] = {}
         for start in range(0, len(todo), BATCH_GET_KEYS):
@@ -186,7 +186,9 @@ class Table:
         return items, cursor(items[-1]["SK"]) if more else None
 
     def each(self, pk: str, prefix: str, *, newest_first: bool = True) -> Iterator[Item]:
-        """Every item of a partition whose SK starts with `prefix`, strongly consistent; one call for each 1,000."""
+        """Yields every item of a partition whose SK starts with `prefix`, strongly consistent; one call for each
+        1,000.
+        """
         after: str | None = None
         while True:
             items, after = self.query(
@@ -198,7 +200,7 @@ class Table:
 
     @translated("DynamoDB")
     def index(self, pk: str, *, up_to: str | None = None, limit: int | None = None) -> list[Item]:
-        """Items of an index partition in order of GSI1SK, those at or below `up_to` only; eventually consistent."""
+        """Yields items of an index partition by GSI1SK, those up to `up_to` only; eventually consistent."""
         request: dict[str, Any] = {
             "TableName": self._name,
             "IndexName": INDEX,
@@ -218,12 +220,12 @@ class Table:
 
     @translated("DynamoDB")
     def put(self, item: Item) -> None:
-        """Writes a whole item over whatever was there: only for items whose last writer may win."""
+        """Writes a whole item unconditionally: only for items whose last writer may win."""
         self._patiently(lambda: self._client.put_item(TableName=self._name, Item=_typed(item)))
 
     @translated("DynamoDB")
     def delete(self, pk: str, sk: str) -> None:
-        """Removes an item; no error when it is gone already."""
+        """Removes an item; no error if it is gone."""
         self._patiently(lambda: self._client.delete_item(TableName=self._name, Key=_key((pk, sk))))
 
     @translated("DynamoDB")
@@ -246,7 +248,9 @@ class Table:
         return _plain(answer["Attributes"])
 
     def _patiently(self, write: Callable[[], Any]) -> Any:
-        """Repeats a single write that meets a transaction on the same item, with jitter, for about ten seconds."""
+        """Retries a single write that conflicts with a transaction on the same item, with jitter, for about ten
+        seconds.
+        """
         for _ in attempts():
             try:
                 return write()
@@ -351,7 +355,7 @@ def _key_of(write: Put | Update | Delete) -> tuple[str, str]:
 
 
 def _reasons(exc: ClientError) -> list[str]:
-    """Why a transaction was canceled, a word for each of its items; empty for every other error."""
+    """Returns why a transaction was canceled, one code per item; empty for any other error."""
     if error_code(exc) != "TransactionCanceledException":
         return []
     return [reason.get("Code", "None") for reason in exc.response.get("CancellationReasons", [])]

@@ -17,7 +17,7 @@ class Metrics:
 
     @translated("CloudWatch")
     def by_endpoint(self, name: str, counts: Mapping[str, int]) -> None:
-        """Publishes a count for each endpoint. One AWS call; raises Unavailable when CloudWatch is away."""
+        """Publishes a count for each endpoint. One AWS call; raises Unavailable."""
         data = [
             {
                 "MetricName": name,

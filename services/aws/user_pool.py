@@ -1,4 +1,4 @@
-"""The Cognito user pool, as administrators of it see its users."""
+"""The Cognito user pool, read with administrator permissions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from services.errors import Unavailable
 
 @dataclass(frozen=True)
 class PoolUser:
-    """A user of the pool as it is now; `sub` is a UUID with dashes."""
+    """The current state of a pool user; `sub` is a UUID with dashes."""
 
     sub: str
     enabled: bool
@@ -30,7 +30,7 @@ class UserPool:
 
     @translated("Cognito")
     def find(self, user_id: str) -> PoolUser | None:
-        """The user with that id of the studio's; None when the pool has none. Two AWS calls. Raises Unavailable."""
+        """Returns the user with that studio id; None if the pool has none. Two AWS calls. Raises Unavailable."""
         sub = str(UUID(user_id))
         try:
             found = self._client.admin_get_user(UserPoolId=self._pool_id, Username=sub)

@@ -1,1 +1,1 @@
-"""What draws: how a job is handed to a back end, how it is followed there, and what its answer means."""
+"""Back ends that draw: how a job is submitted, tracked, and its answer read."""

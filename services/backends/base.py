@@ -18,10 +18,10 @@ from services.records import EndpointInfo, Hint, Job, JobFailure, Provenance, Ti
 
 @dataclass(frozen=True)
 class Abilities:
-    """What a back end can do.
+    """What a back end supports.
 
-    `answers_at_once`: `submit` returns the result itself. `reports_progress`: `progress` says something while it draws.
-    `cancels_running`: `cancel` stops an attempt that it is drawing. `batches`: it may draw several jobs in one pass.
+    `answers_at_once`: `submit` returns the result itself. `reports_progress`: `progress` returns progress while it
+    draws. `cancels_running`: `cancel` stops a running attempt. `batches`: it may draw several jobs in one pass.
     """
 
     answers_at_once: bool = False
@@ -32,7 +32,7 @@ class Abilities:
 
 @dataclass(frozen=True)
 class BySeconds:
-    """Priced by the seconds that the model worked, at the hourly price of the model's card."""
+    """Priced by the model's seconds, at the hourly price of the model's card."""
 
     def cost_usd(self, *, seconds: float, pictures: int, usd_per_hour: float) -> float:
         """seconds x price / 3600."""
@@ -42,7 +42,7 @@ class BySeconds:
 
 @dataclass(frozen=True)
 class ByPicture:
-    """Priced by the picture, however long it takes."""
+    """Priced per picture, however long it takes."""
 
     usd: float
 
@@ -70,7 +70,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Accepted:
-    """The back end will draw the attempt. If the location of a failure is known in advance, it is `failure_uri`."""
+    """The back end will draw the attempt. `failure_uri` is the location of a possible failure, if known in advance."""
 
     failure_uri: str | None = None
 
@@ -111,7 +111,7 @@ class DrawnResult:
     batch_pictures: int | None = None
 
     def withheld(self) -> tuple[Withheld, ...]:
-        """The pictures that the output check kept back, as a job keeps them."""
+        """Returns the pictures that the output check withheld, in the job's form."""
         return tuple(
             Withheld(n=n, seed=picture.seed, reason=picture.withheld, score=picture.score)
             for n, picture in enumerate(self.pictures)
@@ -121,19 +121,19 @@ class DrawnResult:
 
 @dataclass(frozen=True)
 class Stopped:
-    """The back end ended the attempt because the job had been canceled."""
+    """The back end stopped the attempt because the job was canceled."""
 
 
 @dataclass(frozen=True)
 class AttemptFailure:
-    """Why an attempt failed. `undone`: it was handed back before the model began, so that another may succeed."""
+    """Why an attempt failed. `undone`: the model had not begun, so another attempt may succeed."""
 
     failure: JobFailure
     undone: bool = False
 
 
 class Found(StrEnum):
-    """What a look at a job finds."""
+    """The result of looking for a job's output."""
 
     NOTHING = "nothing"
     RESULT = "result"
@@ -142,7 +142,7 @@ class Found(StrEnum):
 
 @dataclass(frozen=True)
 class Sighting:
-    """What was found of a job, and of which attempt: an earlier one may end after the next has begun."""
+    """What was found for a job, and for which attempt: an earlier attempt may end after the next one has begun."""
 
     found: Found
     attempt: int
@@ -152,7 +152,7 @@ class Sighting:
 class Progress:
     """Step `step` of `steps`. `started_at` is when the model began, `updated_at` when this was written.
 
-    `preview_url` is a link to a small picture of what there is so far, None before the first step.
+    `preview_url` links to a small preview, None before the first step.
     """
 
     step: int
@@ -163,7 +163,7 @@ class Progress:
 
 
 class Ending(StrEnum):
-    """How an attempt ended, as a notification says."""
+    """How an attempt ended, according to a notification."""
 
     COMPLETED = "completed"
     FAILED = "failed"
@@ -172,7 +172,7 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True)
 class Notification:
-    """A back end's word that an attempt has ended. A failure has a `reason`, and may lie at `failure_uri`."""
+    """A back end's message that an attempt has ended. A failure has a `reason`, and may be stored at `failure_uri`."""
 
     user_id: str
     job_id: str
@@ -185,52 +185,52 @@ class Notification:
 class Backend(Protocol):
     """Something that draws. Every method may be called from several threads, and again after a crash.
 
-    All but `read_notification` may raise Unavailable, which means: ask again later.
+    All methods except `read_notification` may raise Unavailable, which means: try again later.
     """
 
     @property
     def abilities(self) -> Abilities:
-        """What it can do."""
+        """What it supports."""
 
     @property
     def pricing(self) -> Pricing:
         """How it is priced."""
 
     def submit(self, attempt: Attempt) -> Accepted | Refused | DrawnResult:
-        """Hands over an attempt. The same attempt may come again when the answer was lost.
+        """Submits an attempt. The same attempt may be submitted again after a lost answer.
 
-        Raises Unavailable when it was not accepted, or may not have been; BadOutput when what it drew is unusable.
+        Raises Unavailable if it was not accepted, or may not have been; BadOutput if the result is unusable.
         """
 
     def poll(self, job: Job) -> Sighting:
-        """Looks for a result of any attempt of the job, then for a failure of the present one."""
+        """Looks for a result of any attempt of the job, then for a failure of the current one."""
 
     def result(self, job: Job, attempt: int) -> DrawnResult | Stopped:
-        """The result of an attempt. Raises NotFound while there is none, BadOutput when it is unusable."""
+        """Returns the result of an attempt. Raises NotFound while there is none, BadOutput if it is unusable."""
 
     def explain(self, job: Job, reason: str, failure_uri: str | None) -> AttemptFailure:
-        """Why the present attempt failed, from what the back end left behind and the notification's `reason`."""
+        """Returns why the current attempt failed, from the stored failure and the notification's `reason`."""
 
     def has_begun(self, job: Job) -> bool:
-        """True when the model is known to work, or have worked, on the present attempt."""
+        """Whether the model is known to have begun the current attempt."""
 
     def progress(self, job: Job) -> Progress | None:
-        """How far the present attempt is; None while there is nothing to say."""
+        """Returns the current attempt's progress; None if nothing is known."""
 
     def read_notification(self, body: str) -> Notification | None:
-        """A message of the results queue, read; None for one that is not from this back end."""
+        """Parses a message of the results queue; returns None if it is not from this back end."""
 
     def cancel(self, job: Job) -> None:
-        """Has every attempt of the job stopped at the next chance. A job that nobody draws is no error."""
+        """Stops every attempt of the job as soon as possible; no error if none runs."""
 
     def forget_cancel(self, job: Job) -> None:
-        """Takes back what `cancel` left behind, once the job's attempt has ended."""
+        """Removes the traces of `cancel` after the job's attempt has ended."""
 
     def erase(self, user_id: str, job_id: str) -> int:
-        """Erases what the back end keeps of a job, also what came late; returns how many objects."""
+        """Erases what the back end stores for a job, including late output; returns the number of objects."""
 
     def endpoint_of(self, model: str) -> str:
-        """The name of what draws an offered model: jobs of one name share a queue and its window."""
+        """Returns the name of an offered model's endpoint: jobs with the same name share a queue and its window."""
 
     def state(self, model: str) -> EndpointInfo:
-        """What the model's endpoint is doing now."""
+        """Returns the current state of the model's endpoint."""

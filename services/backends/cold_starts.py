@@ -1,4 +1,4 @@
-"""How often each model's endpoint came up from zero: told from looks at it, and counted once each."""
+"""Counts each model's cold starts, detected by looking at its endpoint."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ STATES = {EndpointState.COLD: False, EndpointState.READY: True}
 
 
 class ColdStartCounter:
-    """Remembers whether each model was awake, and counts it into the day's usage when it wakes.
+    """Remembers whether each model was awake, and counts each wake-up in the day's usage.
 
-    A wake is counted whoever caused it, also when its job was canceled. One that comes and goes between two looks is
-    not seen.
+    A wake-up counts whatever caused it, even if its job was canceled. One that begins and ends between two looks is
+    missed.
     """
 
     def __init__(self, records: EndpointRecords, endpoints: EndpointStatus) -> None:
@@ -24,13 +24,13 @@ class ColdStartCounter:
         self._noted: dict[str, bool] = {}
 
     def look(self) -> None:
-        """Reads all endpoints, one AWS call each, and notes what changed: a read and a transaction for a change."""
+        """Reads all endpoints, one AWS call each, and records changes: a read and a transaction per change."""
         self._endpoints.refresh()
         for info in self._endpoints.all():
             self.note(info)
 
     def note(self, info: EndpointInfo) -> None:
-        """Notes one look. Several workers, repeated and late ones count a wake once."""
+        """Records one look. Wake-ups are counted once, even with several workers and repeated or late looks."""
         awake = STATES.get(info.state)
         if awake is None or self._noted.get(info.model) is awake:
             return

@@ -23,13 +23,13 @@ from services.sentences import sentence
 
 # Four pictures of 2048 x 2048 pixels as PNG in base64 stay below this.
 MAX_ANSWER_BYTES = 96 * 1024 * 1024
-# What a record keeps of the container's own words.
+# The longest text from the container that a record stores.
 MAX_VERSIONS = 20
 MAX_NAME_CHARACTERS = 60
 
 
 class Picture(BaseModel):
-    """One picture of the answer; a withheld one has a reason in place of its bytes."""
+    """One picture of the answer; a withheld one has a reason instead of its bytes."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -43,9 +43,9 @@ class Picture(BaseModel):
     withheld: Annotated[str, StringConstraints(pattern=r"\A[a-z_]{1,40}\z")] | None = None
 
     def png(self, width: int, height: int) -> bytes | None:
-        """The picture as a PNG, whatever it came as; None when it was withheld.
+        """Returns the picture as a PNG in any case; None if it was withheld.
 
-        Raises BadOutput when its bytes are not those that the container hashed, or no picture of that size.
+        Raises BadOutput if its bytes do not match the container's hash, or it has another size.
         """
         if self.withheld is not None:
             if self.data is not None:
@@ -70,14 +70,14 @@ class Picture(BaseModel):
 
 
 class ModelIdentity(BaseModel):
-    """What drew: the model's name and the hash of its weights."""
+    """The model's name and the hash of its weights."""
 
     name: str
     revision: str
 
 
 class Nearest(BaseModel):
-    """The container's hint: what it can draw instead of what it does not know."""
+    """The container's hint: known concepts near an unknown one."""
 
     nearest: Annotated[
         list[Annotated[str, StringConstraints(min_length=1, max_length=100)]],
@@ -87,7 +87,7 @@ class Nearest(BaseModel):
 
 
 class Succeeded(BaseModel):
-    """Pictures, and what they cost in seconds."""
+    """The pictures and their time in seconds."""
 
     status: Literal["succeeded"]
     images: list[Picture]
@@ -100,7 +100,7 @@ class Succeeded(BaseModel):
     versions: dict[str, str] = {}
 
     def provenance(self) -> Provenance:
-        """What drew, as a job keeps it: names of a bounded length, a bounded number of them."""
+        """Returns the model's identity as a job stores it: a bounded number of names of bounded length."""
         versions = list(self.versions.items())[:MAX_VERSIONS]
         return Provenance(
             revision=self.model.revision[:MAX_NAME_CHARACTERS],
@@ -111,7 +111,7 @@ class Succeeded(BaseModel):
         )
 
     def hint_record(self) -> Hint | None:
-        """The hint as a job keeps it."""
+        """Returns the hint as a job stores it."""
         return Hint(nearest=tuple(self.hint.nearest), likeness=self.hint.likeness) if self.hint else None
 
 
@@ -128,9 +128,9 @@ _answer: TypeAdapter[Succeeded | Canceled] = TypeAdapter(Answer)
 def payload(
     job: Job, *, outputs_bucket: str, prefix: str, deadline_s: float, pictures: Mapping[str, bytes]
 ) -> bytes:
-    """The JSON body that the container takes for this attempt of the job.
+    """Returns the JSON body of this attempt for the container.
 
-    `deadline_s` is how long it may take from its arrival there; `pictures` are the files under `image` and `mask`.
+    `deadline_s` is the time limit from its arrival there; `pictures` are the files `image` and `mask`.
     """
     spec = job.spec
     drawn_over: dict[str, str | float] = {
@@ -158,9 +158,9 @@ def payload(
 
 
 def read_answer(raw: bytes, job: Job) -> DrawnResult | Stopped:
-    """What the answer says, its pictures as PNGs that are verified to be whole and of the size that was asked for.
+    """Parses the answer; its pictures are PNGs, verified to be whole and of the requested size.
 
-    Raises BadOutput saying what is wrong: no JSON, pictures missing, truncated, of another size or seed.
+    Raises BadOutput naming the problem: not JSON, pictures missing, truncated, or of another size or seed.
     """
     try:
         answer = _answer.validate_json(raw)
@@ -212,7 +212,7 @@ def read_answer(raw: bytes, job: Job) -> DrawnResult | Stopped:
 
 
 def _webp_as_png(raw: bytes, width: int, height: int) -> bytes:
-    """The same pixels as a PNG. Raises BadOutput for what is no lossless WebP of that size."""
+    """Converts a lossless WebP of that size to a PNG with the same pixels. Raises BadOutput for anything else."""
     # RFC 9649, 2.6: a file without metadata holds one chunk, of this name when it is lossless.
     if raw[:4] != b"RIFF" or raw[8:16] != b"WEBPVP8L":
         raise BadOutput("The model returned a picture that is not a lossless WebP.")
@@ -237,12 +237,12 @@ def _webp_as_png(raw: bytes, width: int, height: int) -> bytes:
 
 
 DEADLINE_EXCEEDED = "deadline_exceeded"
-# The container handed the job back undone: another attempt can succeed.
+# The container returned the job without beginning it: another attempt can succeed.
 HANDED_BACK = frozenset({"busy", "shutting_down"})
 
 
 def read_failure(raw: bytes | None, reason: str) -> JobFailure:
-    """Why an invocation failed, in words, from the failure object (None when there is none) and SNS's reason."""
+    """Returns why an invocation failed, from the failure object (None if there is none) and SNS's reason."""
     code, message = "", ""
     try:
         error = json.loads(raw or b"{}").get("error", {})
@@ -250,7 +250,7 @@ def read_failure(raw: bytes | None, reason: str) -> JobFailure:
     except (ValueError, AttributeError):
         # SageMaker's own failure objects are plain text.
         pass
-    # Who stopped a hanging container reports its death; only the reason says that it was a time-out.
+    # A hanging container is reported as a crash; only the reason names the timeout.
     timed_out = code not in REASONS or code == "model_error"
     if timed_out and re.search(r"tim(e|ed)[ -]?out", f"{reason} {message}", re.IGNORECASE):
         code = "timeout"

@@ -1,4 +1,4 @@
-"""What the endpoints are doing: read by one background thread a process, shown by everybody."""
+"""The state of the endpoints: one background thread per process reads it for everything that shows it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from services.periodic import PeriodicReader
 from services.records import EndpointInfo, EndpointState
 
 REFRESH_S = 3.0
-# A state older than this is read again before it is used.
+# Older states are read again before use.
 FRESH_S = 5.0
-# How long a question waits for that reading.
+# How long a request waits for that reading.
 WAIT_S = 1.0
-# While an endpoint does not answer, its last state counts this long.
+# While an endpoint does not answer, its last state is used this long.
 KEPT_S = 30.0
-# A model that nobody asked about for this long is no longer read.
+# A model without requests for this long is no longer read.
 WANTED_S = 30.0
 
 
 class EndpointStatus:
     """The last known state of each model's endpoint.
 
-    The thread reads only the models that somebody asked about lately: DescribeEndpoint is throttled for the whole
-    account, however many processes and models the studio has.
+    The thread reads only models with recent requests: DescribeEndpoint is throttled for the whole account, however many
+    processes and models there are.
     """
 
     def __init__(self, backends: Backends) -> None:
@@ -41,10 +41,10 @@ class EndpointStatus:
         )
 
     def state(self, model: str) -> EndpointInfo:
-        """What the model's endpoint was doing a few seconds ago at most; UNKNOWN when it does not answer.
+        """Returns the state of the model's endpoint, at most a few seconds old; UNKNOWN if it does not answer.
 
-        No AWS call on the caller's thread. A state that nobody asked about lately is read first, which takes a second
-        at most; while an endpoint does not answer, only one question in some seconds waits for it.
+        No AWS call on the caller's thread. A state without recent requests is read first, which takes up to a second;
+        while an endpoint does not answer, only one request every few seconds waits for it.
         """
         if self._backends.offered(model) is None:
             return _unknown(model)
@@ -60,9 +60,9 @@ class EndpointStatus:
         return self._known[model] if self._is_known(model, still_good) else _unknown(model)
 
     def fresh(self, model: str) -> EndpointInfo:
-        """What the model's endpoint does, as of a few seconds ago even when nobody asked before.
+        """Returns the state of the model's endpoint, at most a few seconds old, even without earlier requests.
 
-        One AWS call when the last look is older. An endpoint that does not answer is UNKNOWN.
+        One AWS call if the last reading is older. An endpoint that does not answer is UNKNOWN.
         """
         if self._backends.offered(model) is not None:
             if self._is_known(model, datetime.now(UTC) - timedelta(seconds=FRESH_S)):
@@ -74,11 +74,11 @@ class EndpointStatus:
         return _unknown(model)
 
     def all(self) -> tuple[EndpointInfo, ...]:
-        """The last known states of the models that were ever read."""
+        """Returns the last known states of all models that were read."""
         return tuple(self._known.values())
 
     def refresh(self) -> None:
-        """Reads every endpoint's state now; one AWS call a model. An endpoint that does not answer keeps its last."""
+        """Reads every endpoint's state now; one AWS call per model. One that does not answer keeps its last state."""
         for model in self._backends.models:
             try:
                 self._read(model)
@@ -95,13 +95,13 @@ class EndpointStatus:
 
     def _read(self, model: str) -> EndpointInfo:
         info = self._backends.of(model).state(model)
-        # Two threads may read at once: the earlier look must not replace the later one.
+        # Two threads may read at once: an earlier reading must not replace a later one.
         if not self._is_known(model, info.read_at):
             self._known[model] = info
         return info
 
     def _read_wanted(self) -> None:
-        """One round: the models that were asked about lately, unless somebody else has just read them."""
+        """Reads the recently requested models, unless another thread has just read them."""
         just_now = datetime.now(UTC) - timedelta(seconds=REFRESH_S / 2)
         for model, asked_at in list(self._asked_at.items()):
             urgent = model in self._urgent

@@ -1,11 +1,11 @@
-"""Why jobs fail: the stable codes that their records keep, and what each says to people."""
+"""Why jobs fail: the stable codes in their records, and the message for each."""
 
 from __future__ import annotations
 
 from services.records import JobFailure
 from services.sentences import Sentence, sentence
 
-# What the model's container says, and what is read from how it ended. `{message}` are its own words.
+# Reported by the model's container, or inferred from how it ended. `{message}` is its own text.
 REASONS: dict[str, Sentence] = {
     "invalid_request": sentence("The model refused the request: {message}"),
     "model_error": sentence("The model failed while drawing. Try again, or with another seed."),
@@ -19,7 +19,7 @@ REASONS: dict[str, Sentence] = {
     ),
     "timeout": sentence("The model took too long and was stopped. Try fewer steps or a smaller picture."),
 }
-# What the studio finds itself.
+# Detected by the studio.
 FAILURES: dict[str, Sentence] = REASONS | {
     "model_crashed": sentence(
         "The model stopped without an answer. Try again; tell the admin if it happens again."
@@ -36,5 +36,5 @@ FAILURES: dict[str, Sentence] = REASONS | {
 
 
 def job_failure(code: str, *, message: str = "") -> JobFailure:
-    """Why a job failed, by one of the codes above; `message` are the model's own words."""
+    """Returns the failure with one of the codes above; `message` is the model's own text."""
     return JobFailure(code=code, message=FAILURES[code].replace("{message}", message))

@@ -1,4 +1,4 @@
-"""What the container reports about a running job: its progress object (docs/contracts.md)."""
+"""A running job's progress object, written by the container (docs/contracts.md)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_PROGRESS_BYTES = 4096
 
 
 class _ProgressObject(BaseModel):
-    """The object's fields, as the container writes them."""
+    """The object's fields."""
 
     step: int
     steps: int
@@ -27,7 +27,7 @@ class _ProgressObject(BaseModel):
 
 
 def read_progress(outputs: Objects, job: Job) -> Progress | None:
-    """The progress of the job's present attempt; None while there is none, or none that can be read. One AWS call."""
+    """Returns the progress of the job's current attempt; None if there is none or it is unreadable. One AWS call."""
     key = keys.progress_key(job.user_id, job.id, job.attempt)
     try:
         seen = _ProgressObject.model_validate_json(outputs.get(key, max_bytes=MAX_PROGRESS_BYTES))

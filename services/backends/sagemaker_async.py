@@ -42,13 +42,13 @@ from services.settings import Settings
 from services.store import keys
 
 MAX_FAILURE_BYTES = 64 * 1024
-# A job that the model had not begun can still succeed.
+# These failures are retried if the model had not begun the job.
 UNBEGUN = frozenset({DEADLINE_EXCEEDED, "model_crashed"})
 ENDINGS = {"Completed": Ending.COMPLETED, "Expired": Ending.EXPIRED}
 
 
 class SageMakerAsync:
-    """Invokes an endpoint by the name that the settings give its model, and reads what its container writes."""
+    """Invokes the endpoint that the settings assign to the model, and reads what its container writes."""
 
     abilities = Abilities(reports_progress=True, cancels_running=True, batches=True)
     pricing = BySeconds()
@@ -62,7 +62,7 @@ class SageMakerAsync:
         self._timeout_s = settings.job_timeout_s
 
     def submit(self, attempt: Attempt) -> Accepted | Refused:
-        """Invokes the endpoint. One AWS call, two when the payload is too large to go inline."""
+        """Invokes the endpoint. One AWS call, two if the payload is too large for the request."""
         job = attempt.job
         endpoint = self._names.get(job.spec.model)
         if endpoint is None:
@@ -98,40 +98,41 @@ class SageMakerAsync:
         return f"s3://{self._inputs.bucket}/{key}"
 
     def poll(self, job: Job) -> Sighting:
-        """Looks for the attempts' outputs, the newest first, then for the failure object. One AWS call each."""
+        """Looks for the attempts' outputs, newest first, then for the failure object. One AWS call each."""
         for attempt in range(job.attempt, 0, -1):
             if self._outputs.exists(keys.output_key(job.user_id, job.id, attempt)):
                 return Sighting(Found.RESULT, attempt)
-        # Before it was invoked nobody knows where a failure would lie.
+        # The location of a failure is unknown before the invocation.
         key = self._failure_key(job, job.failure_uri)
         failed = key is not None and self._outputs.exists(key)
         return Sighting(Found.FAILURE if failed else Found.NOTHING, job.attempt)
 
     def result(self, job: Job, attempt: int) -> DrawnResult | Stopped:
-        """The container's answer, verified. One AWS call."""
+        """Returns the container's verified answer. One AWS call."""
         raw = self._outputs.get(keys.output_key(job.user_id, job.id, attempt), max_bytes=MAX_ANSWER_BYTES)
         return read_answer(raw, job)
 
     def explain(self, job: Job, reason: str, failure_uri: str | None) -> AttemptFailure:
-        """Reads the failure object, where the notification or the invocation said that it lies; two AWS calls at most.
+        """Reads the failure object at the location in the notification or the invocation's answer; at most two AWS
+        calls.
 
-        Undone is what the container handed back, and what waited in its queue until its time was over or until the
-        container died of another job.
+        An attempt is undone if the container returned it, or if it waited in the container's queue until its time was
+        over or the container died of another job.
         """
         failure = read_failure(self._failure_object(job, failure_uri or job.failure_uri), reason)
         undone = failure.code in HANDED_BACK or (failure.code in UNBEGUN and not self.has_begun(job))
         return AttemptFailure(failure, undone=undone)
 
     def has_begun(self, job: Job) -> bool:
-        """True when the container has written the attempt's progress object. One AWS call."""
+        """Whether the container has written the attempt's progress object. One AWS call."""
         return self._outputs.exists(keys.progress_key(job.user_id, job.id, job.attempt))
 
     def progress(self, job: Job) -> Progress | None:
-        """The attempt's progress object. One AWS call."""
+        """Returns the attempt's progress object. One AWS call."""
         return read_progress(self._outputs, job)
 
     def read_notification(self, body: str) -> Notification | None:
-        """What SNS delivers of an endpoint, raw or wrapped (docs/contracts.md)."""
+        """Parses SNS's delivery about an endpoint, raw or wrapped (docs/contracts.md)."""
         message = _json_object(body)
         # An SNS subscription without raw delivery wraps the message.
         if "Message" in message and "TopicArn" in message:
@@ -150,7 +151,7 @@ class SageMakerAsync:
         )
 
     def cancel(self, job: Job) -> None:
-        """Leaves the marker that the container looks for at each step. One AWS call."""
+        """Writes the marker that the container checks at each step. One AWS call."""
         marker = keys.cancel_marker(job.user_id, job.id)
         self._outputs.put(marker, b"", content_type="text/plain")
 
@@ -159,22 +160,22 @@ class SageMakerAsync:
         self._outputs.erase(keys.cancel_marker(job.user_id, job.id))
 
     def erase(self, user_id: str, job_id: str) -> int:
-        """Erases outputs, progress, previews, markers and failure objects of a job."""
+        """Erases outputs, progress, previews, markers, and failure objects of a job."""
         erased = self._outputs.erase(keys.job_prefix(user_id, job_id) + "/")
         return erased + self._outputs.erase(keys.failures_prefix(user_id, job_id))
 
     def endpoint_of(self, model: str) -> str:
-        """The name of the SageMaker endpoint; empty for a model without one."""
+        """Returns the name of the SageMaker endpoint; empty for a model without one."""
         return self._names.get(model, "")
 
     def state(self, model: str) -> EndpointInfo:
-        """What DescribeEndpoint says. One AWS call, none for a model without an endpoint."""
+        """Returns the result of DescribeEndpoint. One AWS call, none for a model without an endpoint."""
         if (name := self._names.get(model)) is not None:
             return self._endpoints.describe(model, name)
         return EndpointInfo(model=model, state=EndpointState.UNKNOWN, instances=0, read_at=datetime.now(UTC))
 
     def _failure_key(self, job: Job, uri: str | None) -> str | None:
-        """The key of a failure object in our bucket that belongs to this job; None for any other place."""
+        """Returns the key of a failure object of this job in our bucket; None for any other location."""
         prefix = f"s3://{self._outputs.bucket}/"
         if not uri or not uri.startswith(prefix):
             return None
@@ -192,7 +193,7 @@ class SageMakerAsync:
 
 
 def _json_object(text: str) -> dict[str, Any]:
-    """The JSON object in `text`; an empty one when it is something else."""
+    """Parses a JSON object; returns an empty one for anything else."""
     try:
         document = json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""How long a model's endpoint takes to wake from zero: its last wakes, measured on the jobs that waited for them."""
+"""How long a model's endpoint takes to wake from zero, measured on the jobs that waited for it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from services.records import Job
 from services.store.endpoint_records import EndpointRecords
 
 KEPT = 20
-# Fewer wakes than this say little about the next one.
+# Fewer wake-ups than this predict little.
 ENOUGH = 3
 TRIES = 3
-# A job that waited its turn was handed to an endpoint that others had woken.
+# A job that waited its turn found an endpoint that other jobs had woken.
 AT_ONCE = timedelta(seconds=2)
 
 
 class WakeFigures(BaseModel):
-    """Half of the last `wakes` took `p50_s` or less, nine in ten `p90_s` or less."""
+    """The median (`p50_s`) and the 90th percentile (`p90_s`) of the last `wakes`."""
 
     wakes: int
     p50_s: float
@@ -33,7 +33,7 @@ class WakeFigures(BaseModel):
 
 
 def wake_figures(entries: Sequence[str]) -> WakeFigures | None:
-    """The record's entries in figures; None while there are too few wakes. Nearest-rank percentiles."""
+    """Computes the figures of a record's entries by nearest-rank percentiles; None if there are too few."""
     seconds = sorted(_seconds(entry) for entry in entries)
     if len(seconds) < ENOUGH:
         return None
@@ -41,16 +41,16 @@ def wake_figures(entries: Sequence[str]) -> WakeFigures | None:
 
 
 class WakeTimes:
-    """Writes what was measured. Nothing depends on it: a wake that cannot be noted is left out."""
+    """Records measurements. Nothing depends on them: one that cannot be recorded is dropped."""
 
     def __init__(self, records: EndpointRecords, backends: Backends) -> None:
         self._records = records
         self._backends = backends
 
     def note(self, job: Job, result: DrawnResult) -> None:
-        """Adds the wake that a finished job waited for; the same job twice counts once.
+        """Adds the wake-up that a finished job waited for; the same job counts once.
 
-        No AWS call for a job that was sent to a model awake; three otherwise.
+        No AWS call for a job that found the model awake; otherwise three.
         """
         if job.estimate.cold_start_s <= 0 or job.attempt != 1 or job.invoked_at is None:
             return
@@ -60,7 +60,7 @@ class WakeTimes:
             progress = self._backends.of(job.spec.model).progress(job)
             if progress is None:
                 return
-            # What it waited for others inside the container was no waking.
+            # Time in the container's queue is not part of the wake-up.
             took_s = (progress.started_at - job.invoked_at).total_seconds() - result.timings.queue_s
             if took_s > 0:
                 self._add(job, took_s)

@@ -1,4 +1,4 @@
-"""What people read about pictures that the output check kept back."""
+"""The message about pictures that the output check withheld."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REFUSED = sentence("the output check refused it")
 
 
 def withheld_words(withheld: Sequence[Withheld], count: int) -> Sentence:
-    """What was kept back of a job's `count` pictures, and why, in a sentence or two."""
+    """Returns how many of a job's `count` pictures were withheld and why, in a sentence or two."""
     reasons = dict.fromkeys(WITHHELD_REASONS.get(one.reason, REFUSED) for one in withheld)
     why = reduce(lambda before, more: sentence("{before}; {more}", before=before, more=more), reasons)
     kept = len(withheld)

@@ -1,4 +1,4 @@
-"""What the studio spent, by model and day, and how well it was foretold: for admins."""
+"""The studio's spending by model and day, and the accuracy of its estimates: for admins."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_DAYS = 31
 
 
 class CostRow(Record):
-    """One model over a span, or over one day of it. Errors are medians, 0.2 for 20 per cent; None: nothing counted."""
+    """One model over a period or a day. Errors are medians, 0.2 for 20 percent; None if nothing was counted."""
 
     model: str
     jobs: int
@@ -35,7 +35,7 @@ class DayCost(Record):
 
 
 class CostReport(Record):
-    """The models, the dearest first, all of them together, and each day that anything was drawn on."""
+    """The models, most expensive first, their total, and each day with pictures."""
 
     since: date
     until: date
@@ -45,15 +45,15 @@ class CostReport(Record):
 
 
 class Costs:
-    """Reads the day's usage that the ledger counts."""
+    """Reads the daily usage that the ledger counts."""
 
     def __init__(self, usage: UsageDays) -> None:
         self._usage = usage
 
     def report(self, user: User, *, days: int, today: date | None = None) -> CostReport:
-        """The last `days` UTC days, today included. Raises NotAllowed for who is no admin.
+        """Returns the last `days` UTC days including today. Raises NotAllowed for anyone but admins.
 
-        One AWS call a day, 31 at most; a model that is no longer offered is in it too.
+        One AWS call per day, at most 31; includes withdrawn models.
         """
         if user.role is not Role.ADMIN:
             raise NotAllowed("Only an admin may see what the studio costs.")

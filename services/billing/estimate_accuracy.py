@@ -29,7 +29,7 @@ def counts(job: Job, *, gpu_s: float) -> dict[str, int]:
     added = {}
     if (price := bucket(gpu_s, job.estimate.run_s)) is not None:
         added[_name(PRICE, price)] = 1
-    # Who waited for the model was not told how long waking takes, and at its time it may have done that itself.
+    # A job that waited for the model had no estimate of the wake-up, and may have woken the model itself in the end.
     if job.attempt == 1 and job.run_by is None and job.took_s is not None:
         took = bucket(job.took_s, job.estimate.total_s)
         if took is not None:
@@ -38,14 +38,14 @@ def counts(job: Job, *, gpu_s: float) -> dict[str, int]:
 
 
 def bucket(actual: float, estimated: float) -> int | None:
-    """The bucket of a pair, -REACH to REACH; None when either is no positive number."""
+    """Returns the bucket of a pair, -REACH to REACH; None unless both are positive."""
     if not (actual > 0 and estimated > 0):
         return None
     return max(-REACH, min(REACH, round(math.log(actual / estimated, BASE))))
 
 
 def median_error(items: Iterable[Mapping[str, Any]], kind: str) -> float | None:
-    """The median of |actual - estimate| / actual over what `items` counted; None when they counted nothing."""
+    """Returns the median of |actual - estimate| / actual over the counts in `items`; None without counts."""
     errors: list[tuple[float, int]] = []
     items = list(items)
     for n in range(-REACH, REACH + 1):

@@ -1,4 +1,4 @@
-"""Estimates of a job's price and time: from measured history, or from the card's figures until there is any."""
+"""Estimates of a job's price and time, from measurements or, until there are enough, from the card's figures."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from services.records import EndpointState, Estimate, JobSpec
 from services.store.jobs import JobStore
 from services.store.usage_days import UsageDays
 
-# What is reserved is this many times the estimate: room for a busy machine, and the most that is ever charged.
+# The reservation is this multiple of the estimate: room for a busy machine, and the most that is ever charged.
 RESERVE_FACTOR = 2.0
 HISTORY_S = 60.0
-# Who else waits for a wake changes with each press; a form that is typed into must not ask each time.
+# The number of waiting jobs is cached, so that typing into the form does not query it each time.
 CROWD_S = 3.0
-# Fewer jobs than this say little about a model's speed.
+# Fewer jobs than this predict little about a model's speed.
 ENOUGH_JOBS = 5
 
 
 @dataclass(frozen=True)
 class _Rate:
-    """Seconds a megapixel: each step's, and what comes once a picture."""
+    """Seconds per megapixel: for each step, and once per picture."""
 
     step_s: float
     once_s: float = 0.0
@@ -36,7 +36,7 @@ class _Rate:
 
 @dataclass(frozen=True)
 class _Speed:
-    """What was measured of a model: its rates by the number of pictures of a job (0: all), and what comes on top."""
+    """A model's measured speed: its rates by number of pictures in a job (0: all), and the overhead."""
 
     read_at: float
     rates: dict[int, _Rate] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Estimator:
         sharing = self._waiting_for(spec.model) + together if cold else 1
         return Estimate(
             cost_usd=cost,
-            # Never less than a millionth, so that every job has a charge that can be checked.
+            # At least a micro-dollar, so that every job has a verifiable charge.
             at_most_usd=max(1e-6, cost * RESERVE_FACTOR),
             run_s=run_s,
             cold_start_s=wake_s,
@@ -88,7 +88,7 @@ class Estimator:
         )
 
     def charge(self, model: str, *, seconds: float, pictures: int) -> float:
-        """What the model's back end asks for so many pictures, in so many of the model's seconds, in dollars.
+        """Returns the back end's price in dollars for the pictures and the model's seconds.
 
         Raises InvalidRequest for a model that is not offered.
         """
@@ -97,7 +97,7 @@ class Estimator:
         )
 
     def _waiting_for(self, model: str) -> int:
-        """How many jobs are with the model's sleeping endpoint already, as of a few seconds ago."""
+        """Returns how many jobs already wait for the sleeping model, at most a few seconds old."""
         with self._lock:
             read_at, crowd = self._crowd
             if time.monotonic() - read_at < CROWD_S:
@@ -111,12 +111,12 @@ class Estimator:
         return fresh[model]
 
     def _measured(self, model: str) -> _Speed:
-        """What was measured over today and yesterday, and the last wakes; None until enough were seen."""
+        """Returns the measurements of today and yesterday and the last wake-ups; None until there are enough."""
         with self._lock:
             known = self._speeds.get(model)
             if known and time.monotonic() - known.read_at < HISTORY_S:
                 return known
-            # Set before the reading, so that a hundred open pages do not all read.
+            # Set before the reading, so that many open pages do not all read.
             stale = replace(known or _Speed(0.0), read_at=time.monotonic())
             self._speeds[model] = stale
         today = datetime.now(UTC)
@@ -131,7 +131,7 @@ class Estimator:
 
 
 def _speed(counts: Counter[str]) -> _Speed:
-    """The speed that a model's counts tell of; no rate where they count too few jobs."""
+    """Returns the speed in a model's counts; without rates that are based on too few jobs."""
 
     def rate(count: int) -> _Rate | None:
         jobs, run_ms, denoise_ms, pixel_steps, pixels = (

@@ -1,11 +1,11 @@
-"""What a finished job adds to its day, for the estimates of those that come: its speed, and what came beyond that."""
+"""What a finished job adds to its day for later estimates: its speed and its overhead."""
 
 from __future__ import annotations
 
 from services.records import Job
 
 MOST_BEYOND_S = 10.0
-# Jobs of more pictures than this are counted with those of so many.
+# Jobs of more pictures are counted as jobs of this many.
 MOST_TOGETHER = 8
 
 
@@ -25,12 +25,12 @@ def speed(job: Job, gpu_s: float) -> dict[str, int]:
 
 
 def together(name: str, count: int) -> str:
-    """The name of a sum over the jobs of `count` pictures."""
+    """Returns the name of a sum over the jobs of `count` pictures."""
     return f"{name}_{min(count, MOST_TOGETHER)}"
 
 
 def _denoising_share(job: Job) -> float:
-    """The part of the model's seconds that grows with the steps, 0 to 1; the rest comes once a picture."""
+    """Returns the share of the model's seconds that grows with the steps, 0 to 1; the rest occurs once per picture."""
     timings = job.timings
     if timings is None:
         return 1.0
@@ -39,9 +39,9 @@ def _denoising_share(job: Job) -> float:
 
 
 def beyond(job: Job, gpu_s: float) -> dict[str, int]:
-    """What a job that found its model awake took beyond the model's seconds; nothing of any other."""
+    """Returns the overhead of a job that found its model awake, beyond the model's seconds; empty for any other job."""
     if job.estimate.cold_start_s > 0 or job.attempt != 1 or job.took_s is None:
         return {}
-    # A notification that was lost and found by the sweep says nothing about the next job.
+    # The delay of a lost notification predicts nothing about the next job.
     beyond_s = max(0.0, min(MOST_BEYOND_S, job.took_s - gpu_s))
     return {"beyond_ms": round(beyond_s * 1000), "beyond_jobs": 1}

@@ -1,4 +1,4 @@
-"""What the studio keeps of a person's spending. It stays: it says what was spent, and nothing about what was drawn."""
+"""A person's usage records. An erasure keeps them: they contain amounts, not content."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from services.store.kept_data import ACCOUNT_FILE, KeptData, TakenAway
 
 
 class KeptUsage(KeptData):
-    """Usage against the limits."""
+    """Usage counted toward the limits."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     def take_away(self, user: User) -> tuple[TakenAway, ...]:
-        """What they have used, as the account page says it."""
+        """Returns the usage as the account page shows it."""
         usage = self._ledger.usage(user).model_dump(mode="json")
         return (TakenAway(ACCOUNT_FILE, ("limits",), {"usage": usage}),)

@@ -23,7 +23,7 @@ from services.store.writes import Write
 
 
 class DayUsage(Record):
-    """What a user's jobs of one UTC day came to: pictures (those still being drawn too), and dollars charged."""
+    """A user's jobs of one UTC day: pictures, including those being drawn, and dollars charged."""
 
     day: date
     images: int
@@ -31,7 +31,7 @@ class DayUsage(Record):
 
 
 class Ledger:
-    """What was spent and what may still be. Its writes are handed to the job's own transaction."""
+    """Spending and limits. Returns writes for the transaction that changes the job."""
 
     def __init__(self, counters: UserCounters, studio: StudioBudget, settings: Settings) -> None:
         self._counters = counters
@@ -39,7 +39,7 @@ class Ledger:
         self._settings = settings
 
     def check(self, job: Job) -> None:
-        """Raises LimitReached for a job that is larger than a whole limit. No AWS call."""
+        """Raises LimitReached for a job that exceeds a whole limit by itself. No AWS call."""
         settings, amount = self._settings, micros(job.estimate.at_most_usd)
         limits = (
             ("month", amount, micros(settings.user_monthly_usd)),
@@ -82,7 +82,7 @@ class Ledger:
             raise self.refusal(frozenset({spend.LABEL}), job.created_at)
 
     def settlement(self, job: Job, *, cost_usd: float, gpu_s: float) -> list[Write]:
-        """The writes that turn the reservation into what the job cost, and count it into the day's usage."""
+        """Returns the writes that replace the reservation by the job's cost and count it in the day's usage."""
         reserved, cost = micros(job.estimate.at_most_usd), micros(cost_usd)
         counts = {
             "jobs": 1,
@@ -104,9 +104,9 @@ class Ledger:
         ]
 
     def refund(self, job: Job) -> list[Write]:
-        """The writes that give back everything reserved for the job: money, pictures of the day, its open place.
+        """Returns the writes that give back the job's reservation: money, pictures of the day, and the open-job slot.
 
-        Pictures that were drawn and withheld stay counted, so that a day's quota bounds what the check is tried with.
+        Withheld pictures stay counted, so that a day's quota limits attempts against the output check.
         """
         reserved = micros(job.estimate.at_most_usd)
         return [
@@ -121,7 +121,7 @@ class Ledger:
         ]
 
     def refusal(self, failed: frozenset[str], at: datetime) -> StudioError:
-        """The error, in words, for the limit whose condition did not hold."""
+        """Returns the error for the limit whose condition failed."""
         settings = self._settings
         if "open" in failed:
             return LimitReached(
@@ -161,7 +161,7 @@ class Ledger:
         )
 
     def usage(self, user: User) -> Usage:
-        """What the user has used today and this month, reservations included. One call."""
+        """Returns the user's usage today and this month, including reservations. One call."""
         at = datetime.now(UTC)
         return self._usage(at, self._counters.read(user.id, at, [at]))
 

@@ -23,13 +23,13 @@ LEASE = 2 * SHARDS
 
 
 class StudioBudget:
-    """Reserves; ended jobs give back by `spend.give_back`."""
+    """Reserves from the studio's budget; ended jobs give back with `spend.give_back`."""
 
     def __init__(self, store: SpendStore) -> None:
         self._store = store
         # Months whose pot this process has set to its own budget.
         self._opened: set[str] = set()
-        # Shards that had too little the last time. Trying to write to them would only stop others from looking.
+        # Shards that recently had too little. Writing to them would only conflict with other processes' snapshots.
         self._dry: set[tuple[str, int]] = set()
         self._repairing = threading.Lock()
 
@@ -68,7 +68,7 @@ class StudioBudget:
         raise Unavailable(CROWDED)
 
     def _planned(self, at: datetime, shard: int, amount: int, budget: int) -> list[Write] | None:
-        """The writes by which the shard comes by the amount; None when all was seen at one moment to be less.
+        """Returns the writes that fund the shard; None if a consistent snapshot shows less than the amount.
 
         One AWS call, two before None.
         """
@@ -89,7 +89,7 @@ class StudioBudget:
         month = self._store.read(at)
         if self._is_in_order(at, month, budget):
             return month
-        # One thread of a process puts it in order, the others find it done.
+        # One thread per process does this; the others find it done.
         if not self._repairing.acquire(timeout=CONFLICT_S):
             raise Unavailable(CROWDED)
         try:
@@ -112,7 +112,7 @@ class StudioBudget:
         return _name(at) in self._opened
 
     def _put_in_order(self, at: datetime, month: Month, budget: int) -> None:
-        """Takes a step: sets the pot, or calls back what it owes."""
+        """Takes one step: sets the pot, or recalls what it owes."""
         pot = month.pot
         wanted = pot.budget if pot and _name(at) in self._opened else budget
         if pot is None or (pot.budget, pot.counted) != (wanted, month.before):
@@ -124,7 +124,9 @@ class StudioBudget:
 
 
 def plan(month: Month, shard: int, amount: int) -> Draw | None:
-    """How the shard comes by `amount`; None when the month has less. A pot that owes has called back all leases."""
+    """Returns how the shard gets `amount`; None if the month has less. A pot that owes money has recalled all
+    leases.
+    """
     if month.pot is None or month.free < amount:
         return None
     pot = month.pot.free
@@ -139,7 +141,7 @@ def plan(month: Month, shard: int, amount: int) -> Draw | None:
         if number == shard:
             continue
         has = month.shards[number].leased
-        # Half of what it has, so that the next job need not ask again; all of it when that is not enough.
+        # Half of the other shard's money, so that the next job need not borrow again; all of it if half is not enough.
         given = min(has, max(missing, has // 2))
         missing -= given
         gifts.append(_gift(number, month.shards[number], given))
@@ -147,7 +149,7 @@ def plan(month: Month, shard: int, amount: int) -> Draw | None:
 
 
 def owed_by(month: Month) -> tuple[Gift, ...]:
-    """What shards give back, the richest first, for what a lowered budget has made the pot owe."""
+    """Returns what shards give back, richest first, after a lowered budget has left the pot in debt."""
     owed = -month.pot.free if month.pot else 0
     gifts = []
     for number in _richest_first(month.shards):

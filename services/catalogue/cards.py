@@ -1,4 +1,4 @@
-"""The models on offer: each one's card, and the check that turns a request into what is really run."""
+"""The offered models' cards, and the validation of requests against them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.records import JobRequest, JobSpec, Record
 from services.sentences import sentence, subject
 
 MAX_PROMPT_CHARACTERS = 2000
-# With a picture and no strength: enough to change what is there, little enough to know it again.
+# The default strength: enough to change the picture, little enough to recognize it.
 DEFAULT_STRENGTH = 0.6
 MIN_STRENGTH = 0.01
 MAX_SEED = 2**32 - 1
@@ -25,7 +25,7 @@ CARDS_FILE = Path(__file__).with_name("cards.toml")
 
 
 class ModelCard(Record):
-    """What a model can do and what it costs; times in seconds, sizes in pixels, prices in US dollars.
+    """A model's abilities and costs; times in seconds, sizes in pixels, prices in US dollars.
 
     docs/models.md explains each field.
     """
@@ -61,7 +61,7 @@ class ModelCard(Record):
 
     @cached_property
     def sizes(self) -> tuple[Size, ...]:
-        """The usual shapes that the model can draw, its own size first."""
+        """Returns the usual shapes that the model can draw, its native size first."""
         return preset_sizes(
             (self.default_width, self.default_height),
             min_px=self.min_px,
@@ -71,7 +71,7 @@ class ModelCard(Record):
 
 
 class Catalogue:
-    """The offered models, in the order of the cards' file; the first is the default."""
+    """The offered models in the order of the cards file; the first is the default."""
 
     def __init__(self, cards: Mapping[str, ModelCard]) -> None:
         if not cards:
@@ -91,7 +91,7 @@ class Catalogue:
         return tuple(self._cards.values())
 
     def card(self, model_id: str) -> ModelCard:
-        """The card of an offered model; InvalidRequest naming the offered ones otherwise."""
+        """Returns the card of an offered model. Raises InvalidRequest naming the offered ones."""
         try:
             return self._cards[model_id]
         except KeyError:
@@ -105,10 +105,10 @@ class Catalogue:
             ) from None
 
     def resolve(self, request: JobRequest) -> JobSpec:
-        """Fills in the card's defaults, draws a seed where none is given, and checks every value.
+        """Fills in the card's defaults, draws a seed if there is none, and validates every value.
 
-        Pictures are not looked at: whoever does adds their hashes. Raises InvalidRequest for the first value that is
-        out of bounds; the message says what to change.
+        Does not look at pictures; the caller adds their hashes. Raises InvalidRequest for the first value out of
+        bounds, saying what to change.
         """
         card = self.card(request.model if request.model is not None else next(iter(self._cards)))
         _check_text(request.prompt, param="prompt", required=True)
@@ -207,7 +207,7 @@ class Catalogue:
 
 
 def _strength(request: JobRequest, card: ModelCard) -> float | None:
-    """How much of the source picture is redrawn; None without one."""
+    """Returns how much of the source picture is redrawn; None without a source picture."""
     if not request.drawn_over:
         for param, value in (("strength", request.strength), ("mask", request.mask)):
             if value is not None:

@@ -1,4 +1,4 @@
-"""Sizes a model can draw: the usual shapes at its own number of pixels, and the nearest to any other size."""
+"""Sizes a model can draw: the usual shapes at its native number of pixels, and the nearest to any other size."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 from fractions import Fraction
 from typing import NamedTuple
 
-# As anchors.md lists them; each also the other way round.
+# Each is also offered rotated.
 RATIOS = ((1, 1), (4, 3), (3, 2), (16, 9), (21, 9))
-# A shape is offered under a ratio's name when it differs from it by no more than this.
+# The most a shape may differ from the ratio it is named after.
 _CLOSE_ENOUGH = 0.05
-# What a size is off in its ratio weighs this many times what it is off in its number of pixels.
+# The weight of a ratio's error relative to the error in the number of pixels.
 _RATIO_WEIGHT = 4.0
 
 
@@ -41,19 +41,19 @@ def preset_sizes(native: tuple[int, int], *, min_px: int, max_px: int, grid_px: 
 
 
 def turned(label: str) -> str:
-    """The label of the same shape the other way round: `16:9` for `9:16`."""
+    """Returns the label of the rotated shape: `16:9` for `9:16`."""
     wide, _, high = label.partition(":")
     return f"{high}:{wide}"
 
 
 def on_grid(side: float, *, min_px: int, max_px: int, grid_px: int) -> int:
-    """The nearest possible side in pixels."""
+    """Returns the nearest valid side in pixels."""
     lowest, highest = -(-min_px // grid_px), max_px // grid_px
     return min(max(round(side / grid_px), lowest), highest) * grid_px
 
 
 def _nearest(ratio: float, pixels: int, min_px: int, max_px: int, grid_px: int) -> tuple[int, int] | None:
-    """The best width and height on the grid; None when none of that shape has at least half of the pixels."""
+    """Returns the best width and height on the grid; None if no such shape has at least half of the pixels."""
     best: tuple[float, tuple[int, int]] | None = None
     for width in range(-(-min_px // grid_px) * grid_px, max_px + 1, grid_px):
         for height in {

@@ -1,1 +1,1 @@
-"""Commands an operator runs: `python -m services.commands.<name>`."""
+"""Operators' commands: `python -m services.commands.<name>`."""

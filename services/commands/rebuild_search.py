@@ -17,10 +17,10 @@ from services.store import keys
 
 
 def rebuild(studio: Studio, users: Sequence[str]) -> int:
-    """Rebuilds the indexes; returns how many. One AWS call for each 1,000 pictures, and about seven a user."""
+    """Rebuilds the indexes; returns their number. One AWS call for each 1,000 pictures, and about seven per user."""
     made = 0
     for user_id in users:
-        # Another fold that was faster knew the index from before.
+        # A faster concurrent merge used the old index.
         while not studio.search_index.fold(user_id, anew=True):
             pass
         made += 1
@@ -28,7 +28,7 @@ def rebuild(studio: Studio, users: Sequence[str]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 2 when the settings, or a user id, cannot be used."""
+    """Exit code 2 if the settings or a user id are unusable."""
     parser = argparse.ArgumentParser(prog="python -m services.commands.rebuild_search", description=__doc__)
     parser.add_argument("users", nargs="+", metavar="USER")
     users = parser.parse_args(arguments).users

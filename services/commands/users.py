@@ -1,4 +1,4 @@
-"""The command that keeps the users of an install without Cognito: `python -m services.commands.users add NAME ...`."""
+"""Manages the users of an installation without Cognito: `python -m services.commands.users add NAME ...`."""
 
 from __future__ import annotations
 

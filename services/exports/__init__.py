@@ -1,1 +1,1 @@
-"""ZIP files that makers order: the orders, their records, and the building of the file."""
+"""ZIP exports: orders, records, and building the file."""

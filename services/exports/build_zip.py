@@ -47,15 +47,15 @@ COLUMNS = (
 
 
 class _Taken(Exception):
-    """The export is no longer ours to make: canceled, or begun again elsewhere."""
+    """The export is no longer this worker's: canceled, or begun again elsewhere."""
 
 
 class _Stopped(Exception):
-    """The worker stops: another one goes on."""
+    """The worker is stopping: another one continues."""
 
 
 class ExportBuilder:
-    """Makes exports; any number of workers may."""
+    """Builds exports; any number of workers may run it."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class ExportBuilder:
             return False
         except _Stopped:
             self._library.abort_uploads(zip_key(export, token))
-            # Another worker goes on at once; this attempt does not count.
+            # Another worker continues immediately; this attempt does not count.
             self._store.give_back(export, token, now())
             return False
         except StudioError as exc:
@@ -104,7 +104,7 @@ class ExportBuilder:
         return True
 
     def _claim(self, export: Export, token: str) -> bool:
-        """Takes the export for making; False when another worker has it, it is gone, or was tried too often."""
+        """Claims the export; returns False if another worker has it, it is gone, or it was tried too often."""
         at = now()
         attempt = self._store.claim(export, token, at=at, lease_until=at + LEASE)
         if attempt is None:
@@ -116,7 +116,7 @@ class ExportBuilder:
         return False
 
     def _clean(self, export: Export) -> None:
-        """Drops what those who began it before left."""
+        """Removes what earlier attempts left."""
         self._library.abort_uploads(zip_key(export))
         self._library.erase(zip_key(export))
 
@@ -126,7 +126,7 @@ class ExportBuilder:
         try:
             plan = self._exports.plan(export)
         except NotFound:
-            # Its order was taken back this very moment, or the plan has expired.
+            # The order was just canceled, or the plan has expired.
             self._store.fail(export, token)
             return
         upload = self._library.begin_upload(key, content_type="application/zip")
@@ -141,7 +141,7 @@ class ExportBuilder:
         stream.finish()
         self._library.complete_upload(key, upload, parts)
         if not self._store.finish(export, token, size_bytes=stream.size, missing=missing):
-            # Taken back, or begun again, while the last part was on its way.
+            # Canceled or begun again during the last upload.
             self._library.erase(key)
             return
         event("export_ready", user=export.user_id, export=export.id, size_bytes=stream.size, missing=missing)
@@ -149,7 +149,7 @@ class ExportBuilder:
     def _fill(
         self, archive: zipfile.ZipFile, stream: PartStream, export: Export, plan: Plan, told: _Told
     ) -> int:
-        """Writes all files into the archive; returns how many pictures are no longer there."""
+        """Writes all files into the archive; returns how many pictures no longer exist."""
         rows: list[dict[str, Any]] = []
         number = done = 0
         for image in self._images(export.user_id, plan.image_ids):
@@ -177,7 +177,7 @@ class ExportBuilder:
         return len(plan.image_ids) - number
 
     def _images(self, user_id: str, image_ids: Sequence[str]) -> Iterator[Image | None]:
-        """The records of the pictures in their order, None for one that is not to be seen; an AWS call a hundred."""
+        """Yields the records of the pictures in order, None for an invisible one; one AWS call for each hundred."""
         for start in range(0, len(image_ids), RECORDS_AT_ONCE):
             places = [
                 Place.find(user_id, image_id) for image_id in image_ids[start : start + RECORDS_AT_ONCE]
@@ -193,13 +193,13 @@ class ExportBuilder:
             return None
 
     def _tell(self, export: Export, token: str, done: int) -> None:
-        """Says how far it is, and renews the lease. Raises _Taken when the export is no longer ours."""
+        """Records the progress and renews the lease. Raises _Taken if the export is no longer this worker's."""
         if not self._store.renew(export, token, done=done, lease_until=now() + LEASE):
             raise _Taken
 
 
 class _Told:
-    """Passes progress on, not more often than once a second."""
+    """Passes progress on at most once a second."""
 
     def __init__(self, tell: Callable[[int], None], stopped: Callable[[], bool]) -> None:
         self._tell = tell
@@ -222,7 +222,7 @@ def _entry(name: str, at: datetime, *, deflate: bool = False) -> zipfile.ZipInfo
 
 
 def _name(number: int, image: Image | None) -> str:
-    """A file name for any system: a number that makes it the only one, words of the prompt unless it stays private."""
+    """Returns a file name for any system: a unique number, and words of the prompt unless it stays private."""
     if image is None:
         return f"{number:05d}.png"
     words = "-".join(words_of(image.prompt))[:LONGEST_NAME].strip("-")
@@ -230,7 +230,7 @@ def _name(number: int, image: Image | None) -> str:
 
 
 def _row(name: str, image: Image, png: bytes) -> dict[str, Any]:
-    """What the manifest says of a picture: its record, and the settings that are written into it."""
+    """Returns the picture's entry in the manifest: its record and the settings in its file."""
     try:
         inside = png_metadata.read(png).parameters
     except png_metadata.PngError:

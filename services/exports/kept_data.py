@@ -1,4 +1,4 @@
-"""What the studio keeps of a person's exports: ZIPs of what is elsewhere, so that nobody takes them away again."""
+"""A person's exports: ZIPs of data that is also stored elsewhere, so they are not part of "all my data"."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from services.store.kept_data import Erased, ErasureSteps, KeptData
 
 
 class KeptExports(KeptData):
-    """The ZIPs that were ordered, finished or not."""
+    """Ordered ZIPs, finished or not."""
 
     kinds = frozenset({keys.EXPORT})
 
@@ -16,5 +16,5 @@ class KeptExports(KeptData):
         self._exports = exports
 
     def begin_erasing(self, user_id: str) -> ErasureSteps:
-        """Records first, so that nobody goes on making one; then the files."""
+        """Removes records first, so that no worker continues building, then the files."""
         return ErasureSteps(records=lambda: Erased(objects=self._exports.forget(user_id)))

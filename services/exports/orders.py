@@ -1,6 +1,6 @@
-"""Pictures as one ZIP, ordered here, made by the worker (`build_zip`), fetched by a link, kept for 2 days.
+"""ZIP exports of pictures: ordered here, built by the worker (`build_zip`), and downloadable for 2 days.
 
-What an export holds lies as a plan beside it in the library bucket.
+The contents of an export are stored as a plan in the library bucket.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Plan:
 
 
 class Exports:
-    """The exports of all users; each method checks whose they are."""
+    """The exports of all users. Each method checks the owner."""
 
     def __init__(self, store: ExportStore, objects: Objects) -> None:
         self._store = store
@@ -91,7 +91,7 @@ class Exports:
         return export
 
     def check_room(self, user: User, more: int = 1) -> None:
-        """Raises LimitReached when so many more ZIPs would be too many. One AWS call."""
+        """Raises LimitReached if this many more ZIPs exceed the limit. One AWS call."""
         known = self.list(user)
         if (open_now := sum(export.status in OPEN for export in known)) + more > MOST_OPEN:
             raise LimitReached(
@@ -119,19 +119,21 @@ class Exports:
             )
 
     def list(self, user: User) -> tuple[Export, ...]:
-        """The user's exports, newest first. One AWS call."""
+        """Returns the user's exports, newest first. One AWS call."""
         exports = self._store.newest(user.id, limit=2 * MOST_KEPT)
         return tuple(export for export in exports if export.expires_at > now())
 
     def get(self, user: User, export_id: str) -> Export:
-        """The user's export. Raises NotFound. One AWS call."""
+        """Returns the user's export. Raises NotFound. One AWS call."""
         export = self._store.find(user.id, export_id)
         if export is None or export.expires_at <= now():
             raise NotFound("There is no such ZIP.")
         return export
 
     def link(self, export: Export) -> str:
-        """A link to the finished ZIP, good for an hour and no longer than the ZIP; no AWS call. Raises Conflict."""
+        """Returns a link to the finished ZIP, valid for an hour or until the ZIP expires; no AWS call. Raises
+        Conflict.
+        """
         if export.status is not ExportStatus.READY or export.file is None:
             raise Conflict("The ZIP is not ready.")
         left_s = int((export.expires_at - now()).total_seconds())
@@ -141,20 +143,20 @@ class Exports:
         )
 
     def delete(self, user: User, export_id: str) -> None:
-        """Removes the export and its files; one that is being made is canceled. Four AWS calls. Raises NotFound."""
+        """Removes the export and its files, and cancels one that is being built. Four AWS calls. Raises NotFound."""
         self._remove(self.get(user, export_id))
 
     def forget(self, user_id: str) -> int:
-        """Removes all of a user's exports, with everything in S3; returns how many objects went."""
+        """Removes all of a user's exports with their objects; returns the number of objects."""
         for export in self._store.every(user_id):
             self._store.remove(export)
         self._objects.abort_uploads(keys.exports_prefix(user_id))
         return self._objects.erase(keys.exports_prefix(user_id))
 
     def drop_holding(self, user_id: str, image_ids: Collection[str]) -> None:
-        """Removes the finished exports that hold one of these pictures, and has open ones begin again without them.
+        """Removes finished exports that contain one of these pictures, and restarts open ones without them.
 
-        One AWS call when there are no exports; one more for each.
+        One AWS call if there are no exports; one more for each.
         """
         erased = set(image_ids)
         for export in self._store.every(user_id):
@@ -170,16 +172,16 @@ class Exports:
                 self._remove(export)
 
     def plan(self, export: Export) -> Plan:
-        """What the export is made of. Raises NotFound. One AWS call."""
+        """Returns the contents of an export. Raises NotFound. One AWS call."""
         said = json.loads(self._objects.get(_plan_key(export), max_bytes=MOST_PLAN_BYTES))
         return Plan(tuple(said["ids"]), tuple(said["extras"]), bool(said["settings"]))
 
     def extra_file(self, export: Export, number: int) -> bytes:
-        """The n-th extra file's bytes. Raises NotFound. One AWS call."""
+        """Returns the n-th extra file's bytes. Raises NotFound. One AWS call."""
         return self._objects.get(_extra_key(export, number), max_bytes=MOST_EXTRA_BYTES)
 
     def _remove(self, export: Export) -> None:
-        """The record goes first: without it nobody goes on making the ZIP, and what is left of it expires."""
+        """Removes the record first, so that no worker continues building; leftovers expire."""
         self._store.remove(export)
         self._objects.abort_uploads(keys.exports_prefix(export.user_id, export.id))
         self._objects.erase(keys.exports_prefix(export.user_id, export.id))

@@ -10,7 +10,7 @@ from services.backends.base import Accepted, Attempt, DrawnResult, Refused
 from services.backends.by_model import Backends
 from services.backends.failures import job_failure
 from services.clock import now
-from services.errors import BadOutput, NotFound, Unavailable
+from services.errors import BadOutput, InvokeUncertain, NotFound, Unavailable
 from services.jobs.inputs import Inputs
 from services.logs import event
 from services.records import Job, JobFailure
@@ -22,6 +22,8 @@ CHECK_S = 30.0
 # The model stops this long before its back end's timeout, which would also stop everything else it draws.
 ANSWER_S = 5.0
 ANSWER_SHARE = 0.1
+# A busy machine may take this many times the estimate.
+LATE = 2.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,10 @@ class Dispatcher:
                 if job.status.terminal or job.attempt != mine.attempt:
                     return job
             answer = backend.submit(Attempt(job, pictures, self.drawing_s))
+        except InvokeUncertain as exc:
+            event("invoke_uncertain", level=logging.WARNING, job=job.id, user=job.user_id, reason=exc.code)
+            self._store.postpone(job, due=now() + timedelta(seconds=self._turn_s(job)))
+            return job
         except Unavailable as exc:
             event("invoke_postponed", level=logging.WARNING, job=job.id, user=job.user_id, reason=exc.code)
             if at_once:
@@ -85,6 +91,18 @@ class Dispatcher:
         if isinstance(answer, DrawnResult):
             return DrawnAtOnce(job, answer)
         return job if at_once else self._confirm(job, answer)
+
+    def _turn_s(self, job: Job) -> float:
+        """Returns how long a job that may be in its endpoint's queue can take to begin there. One AWS call.
+
+        Invoking it again earlier would draw it twice. The queue holds what is in the endpoint's window.
+        """
+        ahead = [
+            other for other in self._store.running() if other.endpoint == job.endpoint and other.id != job.id
+        ]
+        waking = job.estimate.cold_start_p90_s or job.estimate.cold_start_s
+        drawing = sum(other.estimate.run_s + other.estimate.beyond_s for other in (job, *ahead))
+        return CHECK_S + LATE * (waking + drawing)
 
     def _confirm(self, job: Job, answer: Accepted) -> Job:
         try:

@@ -28,9 +28,11 @@ from services.errors import (
     NotFound,
 )
 from services.formats.png_metadata import read
+from services.jobs.dispatch import CHECK_S, LATE
 from services.records import Job, JobRequest, JobStatus, User
 from services.settings import Settings
 from services.store import keys
+from services.store.jobs import CLAIM_CHECK_S
 from services.worker import Worker
 from tests.endpoint import ScriptedEndpoint, picture
 from tests.wire.conftest import real_clients
@@ -427,6 +429,25 @@ def test_an_invocation_with_a_lost_answer_that_runs_is_not_made_again(
     _make_due(studio, cloud, job)
     studio.sweeper.sweep()
     assert len(endpoint.accepted) == 1
+
+
+def test_an_invocation_with_a_lost_answer_is_not_repeated_before_its_turn_can_have_come(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = studio.jobs.submit(maker, JobRequest(prompt="a red apple", seed=7, count=4, quality="fine"))
+    endpoint.lose_answers.append(ReadTimeoutError(endpoint_url="http://localhost"))
+    job = studio.jobs.submit(maker, APPLE)
+    assert endpoint.lose_answers == []
+    drawing_s = sum(each.estimate.run_s + each.estimate.beyond_s for each in (ahead, job))
+    turn_s = CHECK_S + LATE * (job.estimate.cold_start_s + drawing_s)
+    assert turn_s > CLAIM_CHECK_S + 5, "otherwise the check after a claim would be late enough"
+    awake = now
+    for after_s, invocations in ((turn_s - 2, 2), (turn_s + 2, 3)):
+        monkeypatch.setattr(
+            "services.jobs.sweep.now", lambda after_s=after_s: awake() + timedelta(seconds=after_s)
+        )
+        studio.sweeper.sweep()
+        assert len(endpoint.accepted) == invocations
 
 
 def test_an_endpoint_that_is_not_there_fails_the_job_and_refunds_it(

@@ -102,7 +102,7 @@ def test_hostile_text_from_every_field_is_shown_as_plain_text(running: RunningSt
     assert watch.typed == {
         field for field in text_fields() | file_fields() if not field.startswith("local_sign_in.")
     }
-    assert len(watch.seen) == 34
+    assert len(watch.seen) == 35
     watch.hosts.discard("")  # data: and blob: URLs have no host
     assert watch.hosts <= {urlsplit(running.url).netloc, f"localhost:{running.ports()['cloud']}"}
 
@@ -311,6 +311,10 @@ def _make_a_key(page: Page, watch: Watch) -> None:
     page.get_by_text("Copy it now").wait_for()
     page.keyboard.press("Escape")
     watch.look("the keys", page.locator("[class*=st-key-key_]").get_by_text(HTML))
+    person = page.get_by_label("E-mail address or user ID")
+    watch.type("revoke_access.revoke_access: E-mail address or user ID", person, HTML)
+    page.get_by_role("button", name="Revoke access").click()
+    watch.look("a person nobody knows", page.get_by_text("There is no user <"))
 
 
 def _find_in_history(page: Page, watch: Watch) -> None:

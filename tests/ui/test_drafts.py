@@ -39,6 +39,7 @@ def press_drafts(
     ).sent
     for place, (taken, job) in enumerate(zip(endpoint.accepted[-len(sent) :], sent, strict=True)):
         if place == fail:
+            endpoint.fail(taken)
             studio.completion.fail(user.id, job.id, 1, "CUDA out of *memory*")
         elif place != leave:
             endpoint.complete(taken)

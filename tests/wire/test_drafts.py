@@ -141,7 +141,7 @@ def test_the_jobs_of_a_press_are_found_from_any_of_them_also_those_that_failed(
     requests = in_group(plan(card, FRUIT, 12), "press")
     sent = studio.multi_submit.submit(maker, requests, key="press").sent
     worker_of(studio).handle(endpoint.complete(endpoint.accepted[-1]))
-    studio.completion.fail(maker.id, sent[0].id, 1, "it broke")
+    worker_of(studio).handle(endpoint.fail(endpoint.accepted[0]))
     rest = studio.drafts.rest(maker, [studio.jobs.get(maker, sent[2].id)])
     assert {job.id: job.status for job in rest} == {
         sent[0].id: JobStatus.FAILED, sent[1].id: JobStatus.STARTING,
@@ -160,7 +160,7 @@ def test_missing_drafts_are_drawn_again_in_their_place_once_whoever_asks(
     requests = in_group(plan(studio.catalogue.card("pocket"), FRUIT, 12), "press")
     pear, plum, _ = studio.multi_submit.submit(maker, requests, key="press").sent
     if how == "failed":
-        studio.completion.fail(maker.id, pear.id, 1, "it broke")
+        worker_of(studio).handle(endpoint.fail(endpoint.accepted[0]))
     else:
         studio.jobs.cancel(maker, pear.id)
     lost = studio.jobs.get(maker, pear.id)
@@ -298,7 +298,7 @@ def test_a_final_that_brought_nothing_can_be_asked_for_again(
     if how == "canceled":
         studio.jobs.cancel(maker, lost.id)
     else:
-        studio.completion.fail(maker.id, lost.id, 1, "it broke")
+        worker_of(studio).handle(endpoint.fail(endpoint.accepted[-1]))
     if how == "erased":
         studio.jobs.delete(maker, lost.id)
     assert studio.drafts.look(maker, job.image_ids[:1]).count == 1

@@ -36,6 +36,8 @@ MINISTACK = "1.5.33"
 # Snapshots take at most this share of the time, however large the state has grown.
 SNAPSHOT_SHARE = 0.05
 SNAPSHOT_TIMEOUT_S = 60.0
+# `SECRET_ACCESS_KEY` of local/resources.py, which needs boto3; this environment has none.
+KNOWN_SECRET = "test"  # noqa: S105
 HEARTBEAT_S = 3.0
 # What the studio calls. Of the others some run code (Lambda, CloudFormation, ECS), and nobody signs for what is
 # asked here: the keys are well known.
@@ -152,6 +154,7 @@ async def _serve(arguments: argparse.Namespace, snapshots: Snapshots) -> int:
         allow_reset=arguments.allow_reset,
         save=save,
         keep=durability,
+        secret=os.environ.get("AWS_SECRET_ACCESS_KEY") or KNOWN_SECRET,
     )
     config.bind = [f"127.0.0.1:{arguments.port}"]
     config.keep_alive_timeout = 75

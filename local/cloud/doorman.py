@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Protocol
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from local.cloud.journal import NotDurable
+from local.cloud.presigned import is_presigned
+from local.cloud.presigned import refusal as link_refusal
 from local.cloud.recorder import READS, writes
 
 Scope = MutableMapping[str, Any]
@@ -23,6 +25,13 @@ SNAPSHOT = "/_atelier/snapshot"
 # All that a browser needs here: the hosted sign-in, whose styles are inline, and the links to pictures and ZIPs.
 PAGES = frozenset({("GET", "/oauth2/authorize"), ("GET", "/logout"), ("POST", "/login")})
 PICTURES = ("/atelier-images/", "/atelier-outputs/", "/atelier-inputs/", "/atelier-library/exports/")
+HARMLESS_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (
+        b"content-security-policy",
+        b"sandbox; default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'",
+    ),
+)
 FETCH_METADATA = ("origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest")
 # Only the last minutes of metrics matter, and the worker sends one with every sweep.
 NOT_KEPT = ("ReceiveMessage", "PutMetricData")
@@ -60,8 +69,11 @@ class Doorman:
         allow_reset: bool,
         save: Callable[[], Awaitable[int]],
         keep: Keeper,
+        secret: str,
     ) -> None:
+        """`secret` is the key with which the studio signs its links."""
         self._app = app
+        self._secret = secret
         self._hosts = (f"localhost:{port}", f"127.0.0.1:{port}")
         self._origins = {f"http://{host}" for host in self._hosts} | set(origins)
         self._allow_reset = allow_reset
@@ -81,7 +93,7 @@ class Doorman:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         path: str = scope["path"]
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        refusal = self._refusal(scope["method"], path, query, headers)
+        refusal = self._refusal(scope["method"], path, query, headers) or self._link_refusal(scope, headers)
         if refusal:
             await _answer(send, 403, {"message": refusal})
         elif path == SNAPSHOT and scope["method"] == "POST":
@@ -91,9 +103,17 @@ class Doorman:
         elif path == RESET:
             await self._kept(self._keep.record_reset, scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _harmless(send) if path.startswith(PICTURES) else send)
             if _changes_state(scope["method"], path, headers):
                 self.changes += 1
+
+    def _link_refusal(self, scope: Scope, headers: dict[str, str]) -> str:
+        """Returns why a presigned link is refused; empty if it is valid, or the request is none."""
+        query = scope["query_string"].decode("latin-1")
+        if not is_presigned(query):
+            return ""
+        path = scope.get("raw_path", b"").decode("latin-1") or quote(scope["path"])
+        return link_refusal(scope["method"], path, query, headers, secret=self._secret)
 
     async def _kept(
         self, record: Callable[[], Awaitable[None]], scope: Scope, receive: Receive, send: Send
@@ -180,6 +200,17 @@ def _changes_state(method: str, path: str, headers: dict[str, str]) -> bool:
         return False
     action = headers.get("x-amz-target", "").rpartition(".")[2]
     return not action.startswith(READS + NOT_KEPT)
+
+
+def _harmless(send: Send) -> Send:
+    """Adds headers that keep an object from running as a page of this origin, whatever it holds."""
+
+    async def with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *HARMLESS_HEADERS]
+        await send(message)
+
+    return with_headers
 
 
 def _unavailable(exc: NotDurable) -> dict[str, Any]:

@@ -33,6 +33,8 @@ SIZES = ((1360, 900), (680, 450), (320, 640))
 
 def faults(page: Page, rules: dict[str, Any] = RULES) -> list[str]:
     """Return axe-core's findings, one line each: the rule and the first element."""
+    # What still fades in or out has another contrast for a moment.
+    page.evaluate(FADED)
     # Make the sticky bar static: users can scroll the content that it covers into view.
     page.evaluate(NO_BAR)
     found = Axe().run(page, options=rules).response["violations"]

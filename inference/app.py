@@ -1,4 +1,4 @@
-"""The HTTP door: `/ping` and `/invocations` as an ASGI application. It never blocks its event loop."""
+"""The HTTP interface: `/ping` and `/invocations` as an ASGI application. It never blocks its event loop."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from inference.pipelines.family import ModelLimits
 from inference.tickets import Outcome, Ticket
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
-# Of a body that is too large, as much is read and dropped as lets the client see the answer.
+# How much of an oversized body is read and dropped, so that the client sees the answer.
 MAX_DRAIN_BYTES = 8 * MAX_BODY_BYTES
 BODY_TIMEOUT_S = 60.0
-# Longer bodies hold pictures: reading them takes longer than the loop may be away.
+# Longer bodies contain pictures: parsing them would block the event loop for too long.
 MAX_BODY_BYTES_ON_LOOP = 32 * 1024
 JSON_TYPE = "application/json"
 
@@ -29,7 +29,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class ClientGone(Exception):
-    """The client hung up: there is nobody to answer."""
+    """The client disconnected, so there is no one to answer."""
 
 
 class App:
@@ -42,7 +42,7 @@ class App:
         self._open = 0
 
     def is_idle(self) -> bool:
-        """Say whether every request that was taken has been answered."""
+        """Return whether every accepted request has been answered."""
         return self._open == 0
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -73,14 +73,14 @@ class App:
 
     async def _invoke(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         received = time.monotonic()
-        # Read first: a client that is still sending would not see why it is refused.
+        # Read the body first: a client that is still sending would not see the refusal.
         body = await _read_body(scope["headers"], receive)
         _check_sender(scope["headers"])
         if len(body) > MAX_BODY_BYTES_ON_LOOP:
             payload = await asyncio.to_thread(self._read, body)
         else:
             payload = self._read(body)
-        # Only its pixels are wanted from here on.
+        # Only the pixels are needed from here on.
         del body
         ticket = self._engine.submit(payload, received)
         self._open += 1
@@ -102,7 +102,7 @@ class App:
             return canceled.model_dump_json().encode()
         if model is None:
             raise RuntimeError("pictures without a model")
-        # Away from the loop, and from the model thread: it may draw the next requests meanwhile.
+        # Off the event loop and the model thread, which can draw the next requests in the meantime.
         return await asyncio.to_thread(
             self._finishing.answer, model, ticket, outcome, outcome.drawing, received
         )
@@ -119,7 +119,7 @@ class App:
             await asyncio.wait([done, gone], timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
             if not done.done() and not gone.done():
                 self._engine.expire(ticket)
-                # Not `done`: it hears of the answer only with the loop's next turn.
+                # Not `done`: it is set only in the loop's next iteration.
                 ended: Outcome = ticket.done.result()
                 return ended
             if not done.done():

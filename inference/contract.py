@@ -1,4 +1,4 @@
-"""The typed contract of `/invocations`: what a request may hold and what the answers look like."""
+"""The typed contract of `/invocations`: requests and answers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Task = Literal["text_to_image", "image_to_image", "inpainting"]
 ImageFormat = Literal["png", "webp"]
 SCHEDULER_NAMES: tuple[SchedulerName, ...] = get_args(SchedulerName)
 
-# What each field must be, in words: the end of "`width` must be ...".
+# The rule of each field: the end of "`width` must be ...".
 RULES = {
     "prompt": f"text of 1 to {MAX_PROMPT_CHARS} characters without control characters",
     "negative_prompt": f"text of at most {MAX_PROMPT_CHARS} characters without control characters",
@@ -71,7 +71,7 @@ class _Strict(BaseModel):
 
 
 class JobReference(_Strict):
-    """Where progress, preview and the cancel marker of one attempt lie in S3."""
+    """The location of one attempt's progress, preview, and cancel marker in S3."""
 
     bucket: Annotated[str, StringConstraints(pattern=r"\A[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\z")]
     prefix: Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9_-]{1,64}/[A-Za-z0-9_-]{1,64}\z")]
@@ -89,12 +89,12 @@ class JobReference(_Strict):
 
     @property
     def cancel_key(self) -> str:
-        """S3 key whose existence asks to stop the job."""
+        """S3 key whose existence asks the server to stop the job."""
         return f"{self.prefix}/cancel"
 
 
 class LoraReference(_Strict):
-    """One LoRA of the server's folder, and how strongly it is mixed in; 0 is not at all."""
+    """A LoRA of the server's folder, and its strength; 0 turns it off."""
 
     name: Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z")]
     scale: Annotated[float, Field(ge=-MAX_LORA_SCALE, le=MAX_LORA_SCALE, allow_inf_nan=False)]
@@ -141,7 +141,7 @@ class Payload(_Strict):
 
     @model_validator(mode="after")
     def _check_together(self) -> Payload:
-        # Not ValueErrors: these name their field themselves.
+        # These errors name their field themselves, unlike ValueError.
         if self.image is None and self.strength is not None:
             raise InvalidRequest(
                 "`strength` goes with `image`: send a picture or leave it out.", param="strength"
@@ -165,14 +165,14 @@ class Payload(_Strict):
 
     @property
     def task(self) -> Task:
-        """What is asked for, by the pictures that came along."""
+        """The task, determined by the pictures in the request."""
         if self.image is None:
             return "text_to_image"
         return "image_to_image" if self.mask is None else "inpainting"
 
     @property
     def steps_to_draw(self) -> int:
-        """Steps that are really made: an image-to-image request enters the schedule in the middle."""
+        """The steps that are actually run: an image-to-image request enters the schedule in the middle."""
         if self.strength is None:
             return self.num_inference_steps
         # Floats: 0.7 x 10 is a little less than 7.
@@ -193,7 +193,7 @@ class Payload(_Strict):
         return read_mask(self.mask, "mask", self.width, self.height)
 
     def seeds(self) -> list[int]:
-        """Return one seed a picture, wrapping around at 2^32."""
+        """Return one seed per picture, wrapping around at 2^32."""
         return [(self.seed + i) % (MAX_SEED + 1) for i in range(self.num_images_per_prompt)]
 
 
@@ -224,14 +224,14 @@ class Image(BaseModel):
 
 
 class Hint(BaseModel):
-    """Beside pictures of a prompt that is far from what a small model knows: the nearest things, nearest first."""
+    """Sent with pictures of a prompt that is far from what a small model knows: the nearest concepts, nearest first."""
 
     nearest: list[str]
     likeness: float
 
 
 class ModelReference(BaseModel):
-    """Which weights drew: `revision` changes with any weight or configuration file."""
+    """The weights that drew: `revision` changes with any weight or configuration file."""
 
     name: str
     revision: str
@@ -270,7 +270,7 @@ class Succeeded(BaseModel):
 
 
 class Canceled(BaseModel):
-    """The answer after the cancel marker was seen: `step` steps had been done."""
+    """The answer after the cancel marker was seen, at `step` steps."""
 
     status: Literal["canceled"] = "canceled"
     step: int
@@ -286,7 +286,7 @@ def parse_payload(body: bytes) -> Payload:
         payload = Payload.model_validate_json(body)
     except ValidationError as exc:
         raise _explain(exc.errors(include_url=False, include_input=False)[0]) from None
-    # Now: the model thread has better things to do.
+    # Decode now, not on the model thread.
     if payload.image is not None:
         _ = payload.image_pixels
     if payload.mask is not None:
@@ -302,7 +302,7 @@ def _explain(error: Any) -> InvalidRequest:
         return InvalidRequest(f"The body is not JSON: {error['ctx']['error']}. Send one JSON object.")
     if not name:
         return InvalidRequest("The body must be one JSON object with the fields of the contract.")
-    # A key of the caller's may be of any length.
+    # The caller's key may have any length.
     shown = name if len(name) <= 80 else name[:80] + "..."
     if kind == "extra_forbidden":
         within: dict[str, type[BaseModel]] = {"job": JobReference, "loras": LoraReference}
@@ -318,5 +318,5 @@ def _explain(error: Any) -> InvalidRequest:
 
 
 def error_body(error: InferenceError) -> dict[str, object]:
-    """Return `error` in the form that goes on the wire."""
+    """Return `error` in its wire format."""
     return {"error": {"code": error.code, "message": error.message, "param": error.param}}

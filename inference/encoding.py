@@ -24,7 +24,9 @@ PREVIEW_SIDE_PX = 256
 def encode_picture(
     pixels: Pixels, seed: int, image_format: ImageFormat = "png", verdict: Verdict = UNCHECKED
 ) -> Image:
-    """Return the answer's form of one picture; a withheld one is not even encoded, and its bytes stay here."""
+    """Return one picture in the answer's form; a withheld one is not encoded, so its bytes never leave the
+    container.
+    """
     height, width = pixels.shape[:2]
     file = None if verdict.withheld else encode_exactly(pixels, image_format)
     return Image(
@@ -40,7 +42,7 @@ def encode_picture(
 
 
 def encode_exactly(pixels: Pixels, image_format: ImageFormat) -> bytes:
-    """Return the file of uint8 (height, width, 3): decoded it gives the same pixels, and it holds nothing else."""
+    """Return a lossless file of uint8 (height, width, 3) without metadata."""
     stream = io.BytesIO()
     picture = PillowImage.fromarray(pixels)
     if image_format == "webp":
@@ -51,7 +53,7 @@ def encode_exactly(pixels: Pixels, image_format: ImageFormat) -> bytes:
 
 
 def encode_preview(pixels: Pixels) -> bytes:
-    """Return WebP bytes of uint8 (height, width, 3), at most 256 px a side."""
+    """Return WebP bytes of uint8 (height, width, 3), at most 256 px per side."""
     picture = PillowImage.fromarray(pixels)
     picture.thumbnail((PREVIEW_SIDE_PX, PREVIEW_SIDE_PX))
     stream = io.BytesIO()

@@ -19,13 +19,13 @@ from inference.progress import ProgressReporter
 from inference.tickets import Ticket
 
 State = Literal["loading", "ready", "failed", "shutting_down"]
-# When a request that nobody wants any more makes no step for this long, the model has hung; the server then says
-# that it is not well, so that it is replaced.
+# An unwanted request without a step for this long means that the model has hung. The server then reports itself as
+# unhealthy, so that it is replaced.
 HUNG_AFTER_S = 120.0
 
 
 class Engine:
-    """Owns the model. `submit` may be called from any thread; the model is touched by its own thread only."""
+    """Owns the model. Any thread may call `submit`; only the engine's thread touches the model."""
 
     def __init__(
         self,
@@ -49,16 +49,16 @@ class Engine:
 
     def start(self) -> None:
         """Start the model thread: it loads, warms up and then serves."""
-        # A daemon: a model that hangs must not keep the process alive.
+        # A daemon thread: a hung model must not keep the process alive.
         threading.Thread(target=self._run, name="model", daemon=True).start()
 
     @property
     def state(self) -> State:
-        """Where the engine is in its life."""
+        """The engine's current state."""
         return self._state
 
     def is_hung(self) -> bool:
-        """Say whether a request that nobody wants keeps the model thread without making a step."""
+        """Return whether an unwanted request blocks the model thread without making a step."""
         running = self._running
         return running is not None and running.is_hung(HUNG_AFTER_S)
 
@@ -80,7 +80,7 @@ class Engine:
         return ticket
 
     def abandon(self, ticket: Ticket) -> None:
-        """Forget a request whose client went away: it leaves the queue, or its pass at the next step."""
+        """Drop a request whose client disconnected: from the queue, or from its pass at the next step."""
         with self._change:
             ticket.stop = ticket.stop or "abandoned"
             if ticket in self._waiting:
@@ -88,7 +88,7 @@ class Engine:
                 ticket.done.cancel()
 
     def expire(self, ticket: Ticket) -> None:
-        """Answer a request whose deadline is over: it leaves the queue, or its pass at the next step."""
+        """Answer a request whose deadline has passed, and drop it from the queue, or from its pass at the next step."""
         with self._change:
             ticket.expire()
             if ticket in self._waiting:
@@ -96,7 +96,7 @@ class Engine:
                 ticket.log("request_stopped", reason=ticket.stop)
 
     def close(self) -> None:
-        """Take no more requests, hand back the waiting ones; the running ones go on."""
+        """Stop accepting requests and hand back the waiting ones; running ones continue."""
         with self._change:
             self._state = "shutting_down"
             waiting = list(self._waiting)
@@ -106,17 +106,17 @@ class Engine:
             ticket.fail(_shutting_down())
 
     def is_idle(self) -> bool:
-        """Say whether no request is running."""
+        """Return whether no request is running."""
         return self._running is None
 
     @property
     def waiting(self) -> int:
-        """How many requests are in the queue."""
+        """The number of requests in the queue."""
         return len(self._waiting)
 
     @property
     def running(self) -> BatchRun | None:
-        """The batch that is being drawn; None while the model is idle."""
+        """The batch being drawn; None while the model is idle."""
         return self._running
 
     def hand_back_running(self) -> None:
@@ -181,7 +181,7 @@ class Engine:
                     self._change.notify_all()
 
     def _next(self, model: Model, sizes: PassSizes, ready: float) -> BatchRun | None:
-        """Wait for requests and return the next batch of them, which then is the running one; None at the end."""
+        """Wait for requests and return the next batch, which becomes the running one; None at the end."""
         with self._change:
             while True:
                 self._change.wait_for(lambda: self._waiting or self._state == "shutting_down")
@@ -201,7 +201,7 @@ class Engine:
             return self._running
 
     def _gather(self, most: int) -> None:
-        """Let what was sent together and the clients of the last batch come, to be drawn together."""
+        """Wait briefly for requests sent together and for the last batch's clients, to draw them in one pass."""
         if most > 1:
             self._wait_for_others(most, arrival_s(self._usual_s))
             self._wait_for_others(min(most, self._companions), self._gather_until - time.monotonic())

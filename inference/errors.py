@@ -13,7 +13,7 @@ from __future__ import annotations
 
 
 class InferenceError(Exception):
-    """Root of all answers that are not pictures. The message is for people and says what to change."""
+    """Root of all answers without pictures. The message tells people what to change."""
 
     status = 500
     code = "model_error"
@@ -35,46 +35,46 @@ class InferenceError(Exception):
 
 
 class InvalidRequest(InferenceError):
-    """The request breaks the contract or the model's limits; asking again unchanged never helps."""
+    """The request breaks the contract or the model's limits; repeating it unchanged never helps."""
 
     status = 400
     code = "invalid_request"
 
 
 class Busy(InferenceError):
-    """All places in the queue are taken; `retry_after_s` is an estimate from recent requests."""
+    """The queue is full; `retry_after_s` is an estimate from recent requests."""
 
     status = 503
     code = "busy"
 
 
 class ShuttingDown(InferenceError):
-    """The server was told to stop before this request was finished; nothing of it was kept."""
+    """The server stopped before this request was finished; none of its work is kept."""
 
     status = 503
     code = "shutting_down"
 
 
 class ModelError(InferenceError):
-    """The model raised, or drew something that is not a picture."""
+    """The model raised an exception, or produced something that is not a picture."""
 
     status = 500
     code = "model_error"
 
 
 class OutOfMemory(InferenceError):
-    """The request needs more memory than the device has; what it held has been freed."""
+    """The request needs more memory than the device has; its memory has been freed."""
 
     status = 507
     code = "out_of_memory"
 
 
 class DeadlineExceeded(InferenceError):
-    """`deadline_s` passed before the pictures were there; the drawing was stopped or never begun."""
+    """`deadline_s` passed before the pictures were finished; drawing was stopped or never begun."""
 
     status = 504
     code = "deadline_exceeded"
 
 
 class StartError(Exception):
-    """The server cannot start: settings or model folder are wrong. The message names what and where."""
+    """The server cannot start: settings or model folder are wrong. The message names the problem and its place."""

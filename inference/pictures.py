@@ -18,9 +18,9 @@ from inference.errors import InvalidRequest
 MAX_FILE_BYTES = 8 * 1024 * 1024
 MAX_BASE64_CHARS = 4 * -(-MAX_FILE_BYTES // 3)
 MAX_INPUT_SIDE_PX = 4096
-# Pillow opens some 40 formats by default; some of them have run code or filled memory.
+# Pillow opens some 40 formats by default; some have had code execution or memory exhaustion bugs.
 FORMATS = ("PNG", "JPEG", "WEBP")
-# What Pillow's readers raise for files that are broken in the middle.
+# Raised by Pillow's readers for damaged files.
 BROKEN = (
     OSError,
     ValueError,
@@ -54,7 +54,7 @@ def read_mask(data: str, param: str, width: int, height: int) -> npt.NDArray[np.
     if mask.size != (width, height):
         mask = mask.resize((width, height), PillowImage.Resampling.BILINEAR)
     values = np.asarray(mask)
-    # The pipelines take what is at least half white.
+    # The pipelines treat pixels that are at least half white as masked.
     if values.max() < 128:
         raise InvalidRequest(
             f"`{param}` has no white area, so nothing would change. White is redrawn, black is kept.",
@@ -66,9 +66,9 @@ def read_mask(data: str, param: str, width: int, height: int) -> npt.NDArray[np.
 def keep_masked(
     drawn: npt.NDArray[np.uint8], image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.uint8]:
-    """Return `drawn` where `mask` is white and `image` where it is black; both are brought to the size of `drawn`.
+    """Return `drawn` where `mask` is white and `image` where it is black; both are resized to `drawn`.
 
-    An autoencoder changes every pixel a little, also those it was not asked to.
+    An autoencoder slightly changes every pixel, even outside the mask.
     """
     height, width = drawn.shape[:2]
     if mask.shape != (height, width):
@@ -101,7 +101,7 @@ def _open(data: str, param: str) -> PillowImage.Image:
             f"`{param}` must be a PNG, JPEG or WebP picture; this file is none of them, or broken at its start.",
             param=param,
         ) from None
-    # Known from the header: nothing was decoded yet.
+    # Read from the header; nothing is decoded yet.
     if max(picture.size) > MAX_INPUT_SIDE_PX:
         raise _too_large(param)
     if getattr(picture, "n_frames", 1) > 1:
@@ -117,7 +117,7 @@ def _open(data: str, param: str) -> PillowImage.Image:
 
 def _to_rgb(picture: PillowImage.Image) -> PillowImage.Image:
     if picture.mode.startswith("I"):
-        # 16 bits a pixel; Pillow's own conversion cuts off what is above 255.
+        # 16 bits per pixel; Pillow's own conversion clips values above 255.
         gray = np.asarray(picture).astype(np.uint32) >> 8
         return PillowImage.fromarray(gray.clip(0, 255).astype(np.uint8)).convert("RGB")
     if picture.has_transparency_data:

@@ -1,4 +1,4 @@
-"""Progress, previews and the cancel marker of running jobs in S3, on threads that the model never waits for."""
+"""Progress, previews, and the cancel marker of running jobs in S3, on threads that never delay the model."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from inference.logs import log
 from inference.pipelines.family import Pixels
 
 INTERVAL_S = 1.0
-# A preview may cost the model thread at most this part of its time.
+# The share of the model thread's time that previews may take.
 PREVIEW_SHARE = 0.1
-# As many jobs as a batch usually has may talk to S3 at the same time.
+# Concurrent S3 connections: the usual number of jobs in a batch.
 CONNECTIONS = 16
 
 
 class JobReport:
-    """What the model thread and a job's uploader share. Made by `ProgressReporter.begin`."""
+    """State shared by the model thread and a job's uploader. Made by `ProgressReporter.begin`."""
 
     def __init__(self, job: JobReference, steps: int) -> None:
         self.job = job
@@ -36,22 +36,22 @@ class JobReport:
         self.changed = threading.Condition()
 
     def wants_preview(self) -> bool:
-        """Say whether a new preview is worth its cost now."""
+        """Return whether a new preview is worth its cost now."""
         return time.monotonic() >= self._preview_due
 
     def offer_preview(self, pixels: Pixels, cost_s: float) -> None:
-        """Hand over a preview that took `cost_s` to make; the uploader sends it when its second is up."""
+        """Pass on a preview that took `cost_s` to make; the uploader sends it when it is due."""
         self._preview_due = time.monotonic() + max(INTERVAL_S, cost_s / PREVIEW_SHARE)
         with self.changed:
             self.preview = pixels
             self.changed.notify_all()
 
     def is_closed(self) -> bool:
-        """Say whether the model is done with the job."""
+        """Return whether the model has finished the job."""
         return self._closed
 
     def close(self) -> None:
-        """Stop writing: the answer is about to be known."""
+        """Stop writing: the answer is about to be sent."""
         with self.changed:
             self._closed = True
             self.changed.notify_all()
@@ -70,12 +70,12 @@ class ProgressReporter:
         self._connected = False
 
     def begin(self, job: JobReference, steps: int) -> JobReport:
-        """Start reporting `job`, at once with step 0; the caller closes the report."""
+        """Start reporting `job`, immediately with step 0; the caller closes the report."""
         report = JobReport(job, steps)
         try:
             threading.Thread(target=self._run, args=(report,), name="progress", daemon=True).start()
         except RuntimeError as exc:
-            # No thread to be had: the pictures are worth more than their progress.
+            # No thread available: draw without progress reports.
             self._complain(report, "progress_unavailable", exc)
         return report
 

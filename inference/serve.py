@@ -38,7 +38,7 @@ class ModelServer(uvicorn.Server):
         self.failed = False
 
     def attach(self, engine: Engine, app: App) -> None:
-        """Give the server the engine it has to drain, and the application that answers from it."""
+        """Give the server the engine to drain and the application that uses it."""
         self._engine = engine
         self._app = app
 
@@ -46,13 +46,13 @@ class ModelServer(uvicorn.Server):
         """Start to accept connections."""
         self._loop = asyncio.get_running_loop()
         if self.failed:
-            # The model was refused before there was a loop to tell: nothing will be served.
+            # The model was refused before the event loop existed: there is nothing to serve.
             self._stop()
         await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain on the first SIGTERM or SIGINT, hand the running request back on the second."""
-        # Not the parent's: it would raise the signal again at the end, and the exit code would not be 0.
+        """Drain on the first SIGTERM or SIGINT; hand back the running request on the second."""
+        # The parent's handler would raise the signal again at the end, and the exit code would not be 0.
         if self._loop is None:
             _leave(sig, frame)
         else:
@@ -90,12 +90,12 @@ class ModelServer(uvicorn.Server):
         self._stop()
 
     def _is_answered(self) -> bool:
-        """Say whether no drawn pictures are still being checked, encoded or sent."""
+        """Return whether all finished pictures have been checked, encoded, and sent."""
         return self._app is None or self._app.is_idle()
 
 
 def serve(settings: Settings) -> int:
-    """Run until a signal; returns the exit code. Raises `StartError` before anything listens."""
+    """Run until a signal; return the exit code. Raises `StartError` before it listens."""
     folder, limits = find_model(settings.model_dir, settings.lora_dir)
     listener = _listen(settings)
     config = uvicorn.Config(
@@ -108,7 +108,7 @@ def serve(settings: Settings) -> int:
         access_log=False,
         server_header=False,
         timeout_keep_alive=75,
-        # For answers that are still being sent when the engine is drained.
+        # Time for answers that are being sent when the engine has drained.
         timeout_graceful_shutdown=3,
     )
     server = ModelServer(config, settings.shutdown_s)
@@ -118,7 +118,7 @@ def serve(settings: Settings) -> int:
 
     def load() -> Model:
         model = load_model(folder, settings.threads, settings.speed, freeze_imports=True)
-        # Without its check the server is not ready: it could not hand out a picture.
+        # Without the check, the server cannot hand out pictures, so it is not ready.
         gate.wait()
         hints.open()
         return model
@@ -139,11 +139,11 @@ def serve(settings: Settings) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Parse the command line (`serve`) and run; returns the exit code."""
+    """Parse the command line (`serve`) and run; return the exit code."""
     parser = argparse.ArgumentParser(prog="inference.serve", description="The model container's server.")
     parser.add_argument("command", choices=["serve"], help="what SageMaker starts the image with")
     parser.parse_args(arguments)
-    # Until the server listens to signals itself there is nothing to finish.
+    # Until the server handles signals itself, there is nothing to finish.
     for sig in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sig, _leave)
     set_library_environment()
@@ -157,9 +157,9 @@ def main(arguments: list[str]) -> int:
 
 
 def set_library_environment() -> None:
-    """Set what the libraries read from the environment when they are first imported."""
+    """Set the environment variables that the libraries read when they are first imported."""
     os.environ.update(
-        # Nothing is ever fetched: the folder has to be complete.
+        # Nothing is ever fetched: the folder must be complete.
         HF_HUB_OFFLINE="1",
         HF_HUB_DISABLE_TELEMETRY="1",
         # Their import-time warnings are not JSON, and later ones quote prompts.

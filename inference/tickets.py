@@ -1,4 +1,4 @@
-"""One request on its way through the engine, and what becomes of it."""
+"""One request on its way through the engine, and its outcome."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Outcome:
 
 
 class Ticket:
-    """A request in the engine. `done` is set once: by the model thread, the shutdown or the deadline."""
+    """A request in the engine. `done` is set once: by the model thread, the shutdown, or the deadline."""
 
     def __init__(self, payload: Payload, received: float | None = None) -> None:
         """`received` is when the request arrived (time.monotonic()); its deadline counts from there."""
@@ -45,25 +45,25 @@ class Ticket:
         self.done: Future[Outcome] = Future()
         self.stop: StopReason | None = None
         self.step = 0
-        # What it has in common with those it may be drawn with; asked of the model once.
+        # The key shared by requests that can be drawn together; computed once.
         self.batch_key: tuple[Hashable | None] | None = None
 
     def fail(self, error: Exception) -> None:
-        """Answer with `error`, unless the request has an answer already."""
+        """Answer with `error`, unless the request has been answered."""
         try:
             self.done.set_exception(error)
         except InvalidStateError:
             return
 
     def succeed(self, outcome: Outcome) -> None:
-        """Answer with `outcome`, unless the request has an answer already."""
+        """Answer with `outcome`, unless the request has been answered."""
         try:
             self.done.set_result(outcome)
         except InvalidStateError:
             return
 
     def expire(self) -> None:
-        """Answer that the deadline is over; a running drawing leaves the request out from its next step on."""
+        """Answer that the deadline has passed; a running pass drops the request at its next step."""
         self.stop = self.stop or "deadline_exceeded"
         self.fail(
             DeadlineExceeded(
@@ -73,11 +73,11 @@ class Ticket:
         )
 
     def is_overdue(self) -> bool:
-        """Say whether the deadline has passed."""
+        """Return whether the deadline has passed."""
         return self.expires is not None and time.monotonic() >= self.expires
 
     def log(self, event: str, **fields: object) -> None:
-        """Log an event of this request, with what it asked for; never its texts."""
+        """Log an event of this request with its parameters; never its texts."""
         payload = self.payload
         log(
             "error" if event == "request_failed" else "info",

@@ -1,4 +1,4 @@
-"""LoRAs: small changes to a model's weights, one safetensors file each, mixed in by request."""
+"""LoRAs: small weight changes, one safetensors file each, mixed in per request."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class LoraFile:
 
 
 def find_loras(model: Path, chosen: Path | None) -> tuple[LoraFile, ...]:
-    """Return the LoRAs in `chosen`, or in `loras/` of the model's folder where there is one.
+    """Return the LoRAs in `chosen`, or else in the model folder's `loras/`.
 
-    Raises `StartError` naming the file that is no LoRA in safetensors. Reads headers only.
+    Raises `StartError` naming a file that is not a safetensors LoRA. Reads headers only.
     """
     folder = chosen or model / LORA_FOLDER
     if not folder.is_dir():
@@ -52,7 +52,7 @@ def find_loras(model: Path, chosen: Path | None) -> tuple[LoraFile, ...]:
 
 
 class Adapters:
-    """The LoRAs loaded into one pipeline, and which of them are mixed in now."""
+    """The LoRAs loaded into one pipeline, and the ones currently mixed in."""
 
     def __init__(self, pipe: Any, files: Sequence[LoraFile]) -> None:
         self._pipe = pipe
@@ -64,10 +64,10 @@ class Adapters:
             self.mix(())
 
     def mix(self, loras: Sequence[LoraReference]) -> None:
-        """Mix in exactly `loras`; what was mixed in before is taken out."""
+        """Mix in exactly `loras`; earlier ones are removed."""
         if not self._numbers or self._mixed == tuple(loras):
             return
-        # Unknown until it is done: a failure half way must not be taken for success.
+        # Unknown until the end, so that a partial failure does not count as success.
         self._mixed = None
         if loras:
             self._pipe.enable_lora()
@@ -79,11 +79,11 @@ class Adapters:
         self._mixed = tuple(loras)
 
     def _load(self, file: LoraFile) -> None:
-        # Names with dots are no adapter names: numbers stand for them.
+        # Adapter names cannot contain dots, so numbers are used.
         number = self._numbers[file.name]
         try:
             with warnings.catch_warnings():
-                # Several at once is what we want.
+                # Several at once are intended.
                 warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")
                 self._pipe.load_lora_weights(
                     str(file.path.parent),

@@ -35,7 +35,7 @@ from inference.pipelines.tuning import forget_steps, place, step_cache_context, 
 
 
 class DiffusionModel:
-    """One loaded model: its parts once, and a stock pipeline a task around them. All of it belongs to one thread."""
+    """One loaded model: its parts, shared by one stock pipeline per task. Everything belongs to one thread."""
 
     def __init__(
         self, found: FoundModel, revision: Revision, threads: int, speed: Speed, device: Device
@@ -55,7 +55,7 @@ class DiffusionModel:
         self._refiner = self._load_refiner(found.folder)
         tune(self.pipe, self.speed, found.family, self._device)
         self._pipes: dict[Task, Any] = {"text_to_image": self.pipe}
-        # The folder's own: requests put another one in its place.
+        # The folder's own scheduler; requests may replace it.
         self._scheduler = self.pipe.scheduler
         self._prompts = PromptCache(self.speed.prompt_cache_bytes)
         self.reference = ModelReference(name=found.folder.name, revision=revision.wait())
@@ -63,7 +63,7 @@ class DiffusionModel:
         log("info", "speed_chosen", **_describe(self.speed, self._device), loras=len(found.loras))
 
     def warm_up(self) -> None:
-        """Draw the smallest job at the native size, without keeping it."""
+        """Draw the smallest job at the native size and discard it."""
         side_px = self._limits.native_px
         payload = Payload(
             prompt="warm up",
@@ -78,7 +78,7 @@ class DiffusionModel:
         self.draw([payload], _Unwatched())
 
     def batch_key(self, payload: Payload) -> Hashable | None:
-        """Return what one pass has one of: task, size, steps, strength, guidance, scheduler and LoRAs."""
+        """Return what all requests of one pass share: task, size, steps, strength, guidance, scheduler, and LoRAs."""
         if self.max_batch == 1:
             return None
         return (
@@ -104,13 +104,13 @@ class DiffusionModel:
         except (MemoryError, torch.OutOfMemoryError) as exc:
             raise _too_big(payloads) from exc
         except RuntimeError as exc:
-            # The CPU's allocator has no exception of its own.
+            # The CPU allocator has no exception class of its own.
             if "can't allocate memory" in str(exc) or "not enough memory" in str(exc):
                 raise _too_big(payloads) from exc
             raise
 
     def free_memory(self) -> None:
-        """Collect what exceptions and cycles still hold, and return cached blocks to the device."""
+        """Collect objects that exceptions and cycles still hold, and return cached blocks to the device."""
         self._prompts.clear()
         gc.collect()
         if self.device == "cuda":
@@ -135,7 +135,7 @@ class DiffusionModel:
 
         def after_step(_pipe: Any, index: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             nonlocal unwanted
-            # Their rows stay: schedulers of several steps remember earlier outputs of all rows.
+            # Their rows stay: multistep schedulers keep earlier outputs of all rows.
             unwanted = watch.on_step(index + 1, lambda i: self._preview(tap, rows[i].start, payloads[i]))
             return tensors
 
@@ -170,7 +170,7 @@ class DiffusionModel:
         ]
 
     def _pipe(self, task: Task) -> Any:
-        """Return the stock pipeline of a task: made when first asked for, around the parts that are there."""
+        """Return the stock pipeline of a task, created on first use around the existing parts."""
         if task not in self._pipes:
             pipe = make_sibling(self.pipe, self._form.pipelines[task], self._scheduler)
             if self.speed.offload != "none":
@@ -217,7 +217,7 @@ class DiffusionModel:
         return self._texts(self._refiner, payloads, refining=True)
 
     def _decode(self, latents: Any, wanted: Sequence[int], by_row: Sequence[Payload]) -> list[Pixels]:
-        """Return the pictures of the rows `wanted`, several at a time where they are small."""
+        """Return the pictures of the rows `wanted`, several at a time if they are small."""
         area_px = by_row[0].width * by_row[0].height
         self._set_tiling(area_px)
         at_once = max(1, self.speed.decode_px // area_px)
@@ -244,7 +244,7 @@ class DiffusionModel:
     def _preview(self, tap: StepTap, row: int, payload: Payload) -> Pixels:
         latents = self._form.unpack(tap.expected_latents(row), self.pipe, payload)
         small = shrink_latents(latents, int(self.pipe.vae_scale_factor))
-        # An estimate may overflow where the finished picture will not.
+        # A preview may overflow where the finished picture does not.
         pixels = self._to_pixels(torch.nan_to_num(self._form.decode(self.pipe, small)))[0]
         return _finish(pixels, payload)
 
@@ -266,18 +266,18 @@ class DiffusionModel:
 
 class _Unwatched:
     def on_step(self, step: int, preview: Callable[[int], Pixels]) -> frozenset[int]:
-        """Nobody watches a warm-up."""
+        """Do nothing: a warm-up has no observer."""
         return frozenset()
 
 
 def _rows(payloads: Sequence[Payload]) -> list[range]:
-    """Return which rows of the pass are whose."""
+    """Return which rows of the pass belong to which request."""
     ends = list(accumulate(payload.num_images_per_prompt for payload in payloads))
     return [range(end - p.num_images_per_prompt, end) for end, p in zip(ends, payloads, strict=True)]
 
 
 def _stack(embeddings: Sequence[Embedding], counts: Sequence[int]) -> dict[str, Any]:
-    """Return each tensor with one row a picture."""
+    """Return each tensor with one row per picture."""
     return {
         name: torch.cat(
             [e[name].expand(n, *e[name].shape[1:]) for e, n in zip(embeddings, counts, strict=True)]

@@ -73,7 +73,7 @@ def test_all_wrong_types_are_told_at_once(client: TestClient, alice: Person) -> 
     assert {error["param"] for error in answer.json()["errors"]} == {"prompt", "seed", "color"}
 
 
-def test_an_unknown_field_is_told_which_are_known(client: TestClient, alice: Person) -> None:
+def test_an_unknown_field_is_refused_with_the_known_ones(client: TestClient, alice: Person) -> None:
     answer = client.post("/v1/jobs", json={"prompt": "a", "sampler": "ddim"}, headers=alice.auth)
     assert "sampler" in answer.json()["detail"]
     assert "scheduler" in answer.json()["detail"]
@@ -172,7 +172,7 @@ def test_twenty_megabytes_are_too_much_whether_declared_or_not(
     assert traffic.writes == []
 
 
-def test_an_error_never_repeats_what_was_sent(client: TestClient, alice: Person) -> None:
+def test_an_error_never_repeats_the_input(client: TestClient, alice: Person) -> None:
     secret = "do-not-echo-me"
     for fields in ({"seed": secret}, {"prompt": secret, "width": secret}, {"prompt": [secret]}):
         assert secret not in client.post("/v1/jobs", json=fields, headers=alice.auth).text

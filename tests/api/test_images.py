@@ -49,7 +49,7 @@ def test_images_can_be_listed_by_job_and_by_star(
     assert [image["id"] for image in by_star] == [starred]
 
 
-def test_an_image_tells_what_made_it(
+def test_an_image_lists_its_parameters(
     client: TestClient, settings: Settings, alice: Person, job_id: str
 ) -> None:
     image = client.get(f"/v1/images/{job_id}-2", headers=alice.auth).json()

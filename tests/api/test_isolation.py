@@ -142,7 +142,7 @@ def test_a_malformed_or_guessed_id_looks_like_an_unknown_one(
 
 
 @pytest.mark.parametrize("operation", [name for name, row in ROWS.items() if row.sees_only_own])
-def test_a_list_shows_only_ones_own(
+def test_lists_show_only_the_callers_items(
     client: TestClient, things: dict[str, str], bob: Person, operation: str
 ) -> None:
     row = ROWS[operation]
@@ -163,9 +163,7 @@ def test_a_foreign_job_as_a_filter_is_an_empty_list_like_an_unknown_one(
     assert answers[0]["data"] == []
 
 
-def test_somebody_elses_cursor_shows_nothing_of_theirs(
-    client: TestClient, alice: Person, bob: Person
-) -> None:
+def test_another_users_cursor_reveals_nothing(client: TestClient, alice: Person, bob: Person) -> None:
     for _ in range(3):
         make(client, alice)
     cursor = client.get("/v1/jobs?limit=1", headers=alice.auth).json()["next"]

@@ -141,7 +141,7 @@ def test_a_finished_job_holds_its_pictures_in_order_with_their_seeds(
     assert done["metrics"]["queue_position"] is None
 
 
-def test_a_failed_job_says_why_and_costs_nothing(client: TestClient, finish: Finish, alice: Person) -> None:
+def test_a_failed_job_has_a_reason_and_no_charge(client: TestClient, finish: Finish, alice: Person) -> None:
     job = make(client, alice)
     finish(job["id"], JobStatus.FAILED)
     failed = client.get(f"/v1/jobs/{job['id']}", headers=alice.auth).json()
@@ -289,7 +289,7 @@ def test_an_unusable_idempotency_key_is_refused_and_nothing_is_made(
     assert traffic.writes == []
 
 
-def test_a_moderated_prompt_is_told_rule_category_and_place(
+def test_a_moderated_prompt_is_refused_with_rule_category_and_span(
     client: TestClient, alice: Person, traffic: Traffic
 ) -> None:
     answer = client.post("/v1/jobs", json={"prompt": f"a {BAD_WORD}"}, headers=alice.auth)
@@ -313,7 +313,7 @@ def test_a_moderated_prompt_is_told_rule_category_and_place(
         (IdempotencyInFlight("Being worked on."), 409, "1"),
     ],
 )
-def test_what_may_pass_by_waiting_says_for_how_long(
+def test_temporary_refusals_have_a_retry_after(
     client: TestClient,
     studio: Studio,
     alice: Person,
@@ -329,7 +329,7 @@ def test_what_may_pass_by_waiting_says_for_how_long(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_a_made_job_is_answered_even_when_nobody_can_look_at_it(
+def test_a_created_job_is_returned_even_if_it_cannot_be_read_back(
     client: TestClient, studio: Studio, failing: Failing, alice: Person
 ) -> None:
     calls = failing(studio.live, "watch", Unavailable("S3 throttles."))
@@ -424,7 +424,7 @@ def test_a_picture_that_cannot_be_drawn_over_is_refused_by_name(
     assert traffic.writes == []
 
 
-def test_what_was_withheld_and_what_the_model_does_not_know_are_told(
+def test_withheld_pictures_and_hints_are_in_the_answer(
     client: TestClient, finish: Finish, alice: Person
 ) -> None:
     def withhold(answer: dict[str, Any]) -> None:
@@ -446,7 +446,7 @@ def test_what_was_withheld_and_what_the_model_does_not_know_are_told(
     assert told["metrics"]["batch_pictures"] == 4
 
 
-def test_a_job_that_waits_for_its_model_says_until_when_and_can_be_run_now(
+def test_a_job_that_waits_for_its_model_shows_its_latest_start_and_can_be_run_now(
     client: TestClient, endpoint: ScriptedEndpoint, alice: Person
 ) -> None:
     endpoint.instances = 0

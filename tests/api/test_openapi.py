@@ -97,7 +97,7 @@ def test_the_body_of_a_new_job_is_described(document: dict[str, Any]) -> None:
     assert names == {"Idempotency-Key", "Prefer"}
 
 
-def test_what_is_answered_is_what_is_described(
+def test_every_response_matches_its_schema(
     client: TestClient, finish: Finish, alice: Person, document: dict[str, Any]
 ) -> None:
     made = client.post("/v1/jobs", json={"prompt": "a"}, headers=alice.auth)

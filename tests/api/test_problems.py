@@ -63,7 +63,7 @@ def test_an_unknown_address_is_a_json_404(client: TestClient, path: str) -> None
     ("method", "path", "allowed"),
     [("PUT", "/v1/jobs", {"GET", "POST"}), ("POST", "/v1/models", {"GET"}), ("DELETE", "/v1/me", {"GET"})],
 )
-def test_a_method_that_is_not_taken_says_which_are(
+def test_an_unsupported_method_lists_the_supported_ones(
     client: TestClient, alice: Person, method: str, path: str, allowed: set[str]
 ) -> None:
     answer = client.request(method, path, headers=alice.auth)
@@ -71,7 +71,7 @@ def test_a_method_that_is_not_taken_says_which_are(
     assert set(answer.headers["allow"].split(", ")) <= allowed
 
 
-def test_a_problem_has_the_standard_members_and_ours(client: TestClient, alice: Person) -> None:
+def test_a_problem_has_the_standard_members_and_the_studios(client: TestClient, alice: Person) -> None:
     answer = client.get("/v1/jobs?limit=0", headers=alice.auth)
     problem = answer.json()
     assert problem == {
@@ -86,7 +86,7 @@ def test_a_problem_has_the_standard_members_and_ours(client: TestClient, alice: 
     }
 
 
-def test_the_servers_own_request_id_is_the_one_that_is_told(studio: Studio) -> None:
+def test_the_response_carries_the_servers_request_id(studio: Studio) -> None:
     app = RequestId(Starlette(routes=[Mount("/v1", app=create_api(lambda: studio))]))
     answer = TestClient(app).get("/v1/jobs", headers={"X-Request-Id": "trace-0123456789"})
     assert answer.headers.get_list("x-request-id") == ["trace-0123456789"]

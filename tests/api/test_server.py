@@ -65,7 +65,7 @@ def test_a_client_that_asks_first_need_not_send_the_body_at_all(port: int, alice
         assert connection.recv(1024).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_waiting_caller_who_hangs_up_stops_the_looking(
+def test_polling_stops_when_a_waiting_caller_disconnects(
     port: int, studio: Studio, looks: list[str], alice: Person
 ) -> None:
     body = b'{"prompt": "a red apple"}'

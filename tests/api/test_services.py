@@ -127,7 +127,7 @@ def test_a_job_is_canceled_once_and_a_finished_one_never(
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
 
 
-def test_an_idempotency_key_stands_for_one_job_of_one_user(
+def test_an_idempotency_key_identifies_one_job_of_one_user(
     client: TestClient, alice: Person, bob: Person
 ) -> None:
     def post(person: Person, prompt: str) -> Any:
@@ -168,7 +168,7 @@ def test_a_foreign_or_malformed_job_as_a_filter_is_an_empty_list(
         assert (answer.status_code, answer.json()["data"]) == (200, [])
 
 
-def test_usage_is_ones_own(client: TestClient, alice: Person, bob: Person) -> None:
+def test_usage_is_the_callers_own(client: TestClient, alice: Person, bob: Person) -> None:
     make(client, alice, count=3)
     usage = [client.get("/v1/usage", headers=p.auth).json() for p in (alice, bob)]
     assert [(one["images_today"], one["open_jobs"]) for one in usage] == [(3, 1), (0, 0)]
@@ -243,7 +243,7 @@ def test_cognitos_access_token_gets_in_and_its_id_token_does_not(client: TestCli
     assert pool.table() == before
 
 
-def test_a_token_of_somebody_who_never_signed_in_here_makes_no_account(
+def test_a_token_of_a_person_who_never_signed_in_creates_no_account(
     client: TestClient, pool: Cognito
 ) -> None:
     person = pool.make_person()

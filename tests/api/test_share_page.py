@@ -108,7 +108,7 @@ def test_unknown_malformed_revoked_expired_and_deleted_cannot_be_told_apart(
     assert "src=" not in answers[0].text
 
 
-def test_guessing_costs_nothing_for_what_is_no_token_and_one_read_for_what_could_be(
+def test_a_guessed_token_costs_at_most_one_read(
     stranger: TestClient, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[object] = []
@@ -128,7 +128,7 @@ def test_only_looking_is_possible(stranger: TestClient, studio: Studio, maker: U
     assert stranger.get(path(new.token)).status_code == 200
 
 
-def test_an_outage_says_that_asking_again_helps(
+def test_an_outage_is_reported_as_retryable(
     stranger: TestClient, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(_: str) -> None:

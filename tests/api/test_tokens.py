@@ -252,7 +252,7 @@ def test_no_key_a_wrong_one_or_a_cookie_is_refused(
     assert traffic.writes == []
 
 
-def test_a_refusal_comes_before_the_body_is_even_looked_at(client: TestClient) -> None:
+def test_a_request_is_refused_before_its_body_is_parsed(client: TestClient) -> None:
     assert client.post("/v1/jobs", content=b"not json").status_code == 401
 
 

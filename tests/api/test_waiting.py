@@ -73,7 +73,7 @@ def test_the_preference_is_read_as_rfc_7240_says(prefer: str, seconds: int | Non
     assert waiting.preferred_wait_s([prefer]) == seconds
 
 
-def test_without_the_preference_nobody_waits(client: TestClient, alice: Person) -> None:
+def test_without_the_preference_a_request_does_not_wait(client: TestClient, alice: Person) -> None:
     answer = client.post("/v1/jobs", json=BODY, headers={**alice.auth, "Prefer": "wait=0"})
     assert "preference-applied" not in answer.headers
 
@@ -99,7 +99,7 @@ def test_a_failing_look_ends_the_wait_and_keeps_the_job(
     assert calls
 
 
-def test_a_hundred_waiting_callers_hold_up_nobody(
+def test_a_hundred_waiting_callers_delay_no_other_request(
     served: Served, client: TestClient, settings: Settings, endpoint: ScriptedEndpoint
 ) -> None:
     generous = settings.model_copy(update={"user_open_jobs": 100})

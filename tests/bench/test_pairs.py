@@ -38,7 +38,7 @@ def test_contestants_take_turns_after_a_round_that_does_not_count(tmp_path: Path
     assert rounds == [{"a": 1.0, "b": 1.0}, {"a": 2.0, "b": 2.0}]
 
 
-def test_an_interrupted_run_goes_on_from_its_last_whole_round(tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes_after_its_last_complete_round(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="interrupted"):
         alternate("x", {"a": Contestant("a", []), "b": Contestant("b", [], fails_at=3)}, Plan(4, tmp_path))
     with (tmp_path / "x.jsonl").open("a") as file:
@@ -52,7 +52,7 @@ def test_an_interrupted_run_goes_on_from_its_last_whole_round(tmp_path: Path) ->
     assert [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()] == rounds
 
 
-def test_without_resume_and_for_other_contestants_it_begins_anew(tmp_path: Path) -> None:
+def test_without_resume_or_for_other_contestants_it_starts_over(tmp_path: Path) -> None:
     alternate("x", {"a": Contestant("a", [])}, Plan(2, tmp_path))
     for plan, names in ((Plan(1, tmp_path), "a"), (Plan(1, tmp_path, resume=True), "ab")):
         turns: list[tuple[str, int]] = []

@@ -65,7 +65,7 @@ def refused(call: Callable[[], object]) -> ClientError:
     return caught.value
 
 
-def test_a_transaction_with_an_item_of_another_one_is_canceled_and_says_which(
+def test_a_conflicting_transaction_is_canceled_and_names_the_item(
     during_a_transaction: Conflicts, dynamodb: Any, name: str
 ) -> None:
     writes = [
@@ -142,7 +142,7 @@ def test_processes_that_count_at_one_item_all_come_through(dynamodb: Any, name: 
     assert item and item["number"] == 128
 
 
-def test_a_process_alone_refuses_none_of_its_own_transactions(dynamodb: Any, name: str) -> None:
+def test_a_single_process_refuses_none_of_its_own_transactions(dynamodb: Any, name: str) -> None:
     table = Table(dynamodb, name)
     with Conflicts(dynamodb, hold_s=0.003) as conflicts, ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda n: table.transact([add(KEY), add(("USER#x", f"N#{n % 3}"))]), range(64)))
@@ -150,7 +150,7 @@ def test_a_process_alone_refuses_none_of_its_own_transactions(dynamodb: Any, nam
     assert conflicts.sent["TransactWriteItems"] == 64
 
 
-def test_the_line_lets_those_pass_who_share_nothing_and_keeps_the_others_in_order() -> None:
+def test_transactions_without_common_items_pass_and_others_keep_their_order() -> None:
     line, order = Line(), []
     entered = threading.Event()
 

@@ -77,7 +77,7 @@ def users(number: int) -> list[User]:
 
 
 @pytest.mark.parametrize("makers", [pytest.param(1, marks=pytest.mark.slow), 16])
-def test_of_200_submits_none_is_given_up(crowd: Callable[..., Crowd], makers: int) -> None:
+def test_none_of_200_concurrent_submits_is_given_up(crowd: Callable[..., Crowd], makers: int) -> None:
     many, people = crowd(), users(makers)
     jobs = many.each(SUBMITS, lambda studio, n: studio.jobs.submit(people[n % makers], APPLE))
     assert len({job.id for job in jobs}) == SUBMITS
@@ -93,7 +93,7 @@ def test_of_200_submits_none_is_given_up(crowd: Callable[..., Crowd], makers: in
         assert round(usage.spent_month_usd * 1e6) == mine * reserved
 
 
-def test_one_process_alone_meets_nobody(crowd: Callable[..., Crowd]) -> None:
+def test_a_single_process_has_no_conflicts(crowd: Callable[..., Crowd]) -> None:
     alone, [maker] = crowd(processes=1), users(1)
     alone.each(64, lambda studio, _: studio.jobs.submit(maker, APPLE))
     assert alone.conflicts.refused["TransactWriteItems"] == 0

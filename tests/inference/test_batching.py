@@ -119,7 +119,7 @@ def test_a_pass_holds_no_more_pictures_than_the_setting_says(local_server: Start
     assert [answer.json["batch_pictures"] for answer in answers] == [3] * 4
 
 
-def test_the_oldest_request_decides_who_is_drawn(local_server: StartServer) -> None:
+def test_the_oldest_request_decides_the_batch(local_server: StartServer) -> None:
     server = local_server()
 
     answers = draw_together(
@@ -213,7 +213,9 @@ def test_a_request_larger_than_a_pass_is_drawn_in_several(local_server: StartSer
     assert answer.json["batch_pictures"] == 2
 
 
-def test_a_member_whose_client_leaves_is_left_out_and_the_others_go_on(local_server: StartServer) -> None:
+def test_a_request_whose_client_disconnects_is_dropped_and_the_others_go_on(
+    local_server: StartServer,
+) -> None:
     server = local_server()
     with ThreadPoolExecutor() as pool:
         (first,) = queue_up(server, pool, [{"num_inference_steps": 20}])
@@ -295,7 +297,7 @@ def test_a_deadline_is_kept_even_when_the_model_hangs(local_server: StartServer)
     assert (answer.status, answer.error["code"]) == (504, "deadline_exceeded")
 
 
-def test_a_full_queue_says_how_long_the_running_batch_still_takes(local_server: StartServer) -> None:
+def test_a_full_queue_reports_the_remaining_time_of_the_running_batch(local_server: StartServer) -> None:
     server = local_server(queue_size=1)
     reached = []
 

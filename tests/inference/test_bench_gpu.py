@@ -51,7 +51,7 @@ def test_the_default_shapes_are_those_of_the_published_models() -> None:
     assert [round(sum(p.numel() for p in part.parameters()) / 1e9, 2) for part in parts] == [2.57, 11.9]
 
 
-def test_a_folder_of_the_same_shape_is_kept_and_another_is_made_anew(tiny_xl: Path) -> None:
+def test_a_folder_of_the_same_shape_is_kept_and_any_other_is_recreated(tiny_xl: Path) -> None:
     before = (tiny_xl / "model_index.json").stat().st_mtime_ns
 
     assert make_xl(tiny_xl, TINY_XL) == tiny_xl
@@ -88,7 +88,7 @@ def test_compiling_by_regions_is_measured(tmp_path: Path, capsys: pytest.Capture
     assert "by regions" in capsys.readouterr().out
 
 
-def test_without_a_card_it_says_so(
+def test_a_missing_card_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -100,7 +100,7 @@ def test_without_a_card_it_says_so(
 
 
 @pytest.mark.timeout(300)
-def test_naive_ways_are_judged_by_what_the_model_thread_draws(tiny_folder: Path) -> None:
+def test_naive_strategies_are_compared_on_the_model_threads_work(tiny_folder: Path) -> None:
     ways = Ways(str(tiny_folder))
     asked = [request(seed, side_px=64, steps=2) for seed in (1, 2)]
 

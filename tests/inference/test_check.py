@@ -88,7 +88,7 @@ def test_scores_are_probabilities_in_the_order_of_the_pictures(classifier: NsfwC
     assert all(0 <= score < 0.2 for score in scores[:1] + scores[2:]), scores
 
 
-def test_a_score_does_not_depend_on_what_is_scored_beside_it(classifier: NsfwClassifier) -> None:
+def test_a_score_does_not_depend_on_concurrent_scores(classifier: NsfwClassifier) -> None:
     pictures = [*harmless_pictures(), flagged_picture(), flagged_picture(512)]
     alone = [classifier.scores([picture])[0] for picture in pictures]
     assert classifier.scores(pictures) == alone
@@ -194,7 +194,7 @@ def test_a_server_without_the_check_imports_nothing_of_it() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_a_server_withholds_at_its_threshold_and_says_why(
+def test_a_server_withholds_at_its_threshold_with_a_reason(
     start_process: StartProcess, tiny_folder: Path
 ) -> None:
     """Every score is over a threshold near zero, so that the tiny model's noise is flagged too."""
@@ -209,9 +209,7 @@ def test_a_server_withholds_at_its_threshold_and_says_why(
     assert answer.json["timings"]["check_s"] > 0
 
 
-def test_a_server_whose_check_is_off_says_nothing_of_it(
-    start_process: StartProcess, tiny_folder: Path
-) -> None:
+def test_a_server_without_a_check_reports_no_scores(start_process: StartProcess, tiny_folder: Path) -> None:
     server = start_process(tiny_folder, INFERENCE_NSFW_THRESHOLD="off")
     answer = invoke(server.wait_ready())
     (image,) = answer.json["images"]
@@ -220,7 +218,7 @@ def test_a_server_whose_check_is_off_says_nothing_of_it(
     assert server.event("check_loaded") is None
 
 
-def test_a_server_whose_check_is_not_there_does_not_start(
+def test_a_server_whose_check_is_missing_does_not_start(
     start_process: StartProcess, tiny_folder: Path, tmp_path: Path
 ) -> None:
     # Found before the real one, and without weights.

@@ -228,7 +228,7 @@ def test_a_body_that_is_not_json_is_refused(body: bytes, shared_process: ServerP
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
 @pytest.mark.parametrize("field", ["guidance_scale", "seed"])
-def test_numbers_that_are_none_are_refused(field: str, value: str, shared_process: ServerProcess) -> None:
+def test_non_finite_numbers_are_refused(field: str, value: str, shared_process: ServerProcess) -> None:
     body = json.dumps({**PAYLOAD, field: 0}).replace(f'"{field}": 0', f'"{field}": {value}')
 
     answer = ask(shared_process.port, "POST", "/invocations", body.encode())

@@ -81,7 +81,7 @@ def test_a_picture_has_the_size_asked_for(tiny_model: Model) -> None:
     assert picture.shape == (40, 96, 3)
 
 
-def test_every_step_is_told_in_order(tiny_model: Model) -> None:
+def test_every_step_is_reported_in_order(tiny_model: Model) -> None:
     onlooker = Onlooker()
 
     draw_alone(tiny_model, payload(num_inference_steps=6), onlooker)
@@ -131,7 +131,7 @@ def test_numbers_that_are_not_a_picture_are_an_error(
         RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
     ],
 )
-def test_what_does_not_fit_says_what_to_change(
+def test_a_request_that_does_not_fit_names_what_to_change(
     tiny_model: Model, monkeypatch: pytest.MonkeyPatch, failure: Exception
 ) -> None:
     def forward(*_args: Any, **_kwargs: Any) -> Any:

@@ -146,7 +146,7 @@ def test_a_low_strength_stays_near_the_picture_and_a_high_one_does_not(tiny: Tin
     assert difference(weak, tiny.draw(other)) > 20
 
 
-def test_inpainting_keeps_what_is_black_and_draws_what_is_white(tiny: Tiny) -> None:
+def test_inpainting_keeps_black_areas_and_redraws_white_ones(tiny: Tiny) -> None:
     request = tiny.payload("inpainting", strength=1.0)
 
     picture = tiny.draw(request)
@@ -176,7 +176,7 @@ def test_a_cancel_ends_the_drawing_and_leaves_no_trace(tiny: Tiny, task: str) ->
     assert np.array_equal(tiny.draw(request), before)
 
 
-def test_a_request_nobody_wants_any_more_is_not_decoded(tiny: Tiny) -> None:
+def test_an_unwanted_request_is_not_decoded(tiny: Tiny) -> None:
     class Dropper(Onlooker):
         def on_step(self, step: int, preview: Any) -> frozenset[int]:
             super().on_step(step, preview)
@@ -244,7 +244,7 @@ def test_guidance_is_refused_where_a_model_was_made_without(
         assert refused.value.param == "negative_prompt"
 
 
-def test_the_card_decides_what_a_turbo_model_is(tmp_path: Path) -> None:
+def test_the_card_decides_whether_a_model_is_a_turbo_model(tmp_path: Path) -> None:
     folder = make_family("sd-turbo", tmp_path / "model")
     card = folder / "model_card.json"
     card.write_text(json.dumps({"guidance": True}))

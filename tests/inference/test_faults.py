@@ -134,7 +134,7 @@ def test_what_does_not_fit_at_all_is_507_and_the_next_request_works(local_server
     assert invoke(server.port, num_images_per_prompt=2).status == 200
 
 
-def test_a_hang_in_a_batch_is_told_by_ping_once_a_client_is_gone(
+def test_ping_reports_a_hang_in_a_batch_once_a_client_is_gone(
     local_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inference.engine.HUNG_AFTER_S", 0.3)
@@ -163,7 +163,7 @@ def test_a_hang_in_a_batch_is_told_by_ping_once_a_client_is_gone(
     wait_until(lambda: ask(server.port, "GET", "/ping").status == 200, "it recovers")
 
 
-def test_a_server_whose_model_thread_has_ended_says_so(local_server: StartServer) -> None:
+def test_a_server_reports_that_its_model_thread_has_ended(local_server: StartServer) -> None:
     server = local_server()
 
     def crash(_step: int) -> None:

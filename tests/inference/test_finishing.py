@@ -66,7 +66,7 @@ def test_a_flagged_picture_is_withheld_and_the_others_are_there(local_server: St
         assert base64.b64encode(stream.getvalue())[:400] not in answer.body
 
 
-def test_pictures_that_nobody_could_check_are_not_handed_out(
+def test_unchecked_pictures_are_not_returned(
     local_server: StartServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server = local_server(finishing=Finishing(gate(Scores())))
@@ -132,7 +132,7 @@ def test_a_hint_that_fails_costs_no_picture(
     assert "hint_failed" in capsys.readouterr().err
 
 
-def test_the_log_says_where_the_time_went(
+def test_the_log_shows_the_time_of_each_stage(
     local_server: StartServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server = local_server(finishing=Finishing(gate(Scores(0.0))))

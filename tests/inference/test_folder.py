@@ -156,7 +156,7 @@ def test_the_revision_does_not_depend_on_the_card(folder: Path) -> None:
     assert inspect_folder(folder).revision() == before
 
 
-def test_a_file_that_goes_away_while_it_is_hashed_is_named(folder: Path) -> None:
+def test_a_file_that_disappears_during_hashing_is_named(folder: Path) -> None:
     inspected = inspect_folder(folder)
     (folder / "model_index.json").unlink()
 

@@ -54,7 +54,7 @@ def test_everything_that_is_installed_is_pinned_and_leaves_no_cache() -> None:
     assert compiled == "python -m compileall -q inference"
 
 
-def test_only_the_package_is_copied_and_it_lies_where_python_looks_for_it() -> None:
+def test_only_the_package_is_copied_to_where_python_finds_it() -> None:
     assert values("COPY") == [
         "inference/requirements.txt inference/requirements.txt",
         "inference/ inference/",
@@ -155,7 +155,7 @@ def test_the_package_alone_starts_serves_and_stops(container: Container) -> None
     assert container.health() == 1
 
 
-def test_without_its_word_it_says_what_it_takes(folder: Path) -> None:
+def test_without_a_subcommand_it_lists_the_available_ones(folder: Path) -> None:
     started = Container(folder, "train")
     assert started.process.wait(60) == 2
     assert "invalid choice: 'train'" in started.log()

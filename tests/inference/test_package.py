@@ -145,7 +145,7 @@ def test_the_command_packs_pocket_and_prints_size_and_hash(tmp_path: Path) -> No
     assert inspect_folder(model).revision() == inspect_folder(ROOT / "inference/pocket/weights").revision()
 
 
-def test_the_command_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:
+def test_the_command_reports_an_error_in_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "inference.package", str(tmp_path / "nothing"), "--out", str(tmp_path / "x")],
         cwd=ROOT,

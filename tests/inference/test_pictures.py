@@ -44,7 +44,7 @@ def png_that_says(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP"])
-def test_a_lossless_file_of_the_right_size_is_taken_as_it_is(form: str) -> None:
+def test_a_lossless_file_of_the_right_size_is_used_unchanged(form: str) -> None:
     picture = noise_picture(3)
 
     assert np.array_equal(read_picture(as_base64(picture, form, lossless=True), "image", 64, 64), picture)
@@ -58,7 +58,7 @@ def test_a_jpeg_is_taken() -> None:
     assert np.abs(read.astype(int) - picture.astype(int)).mean() < 3
 
 
-def test_a_picture_is_resized_to_what_is_asked_for() -> None:
+def test_a_picture_is_resized_to_the_requested_size() -> None:
     assert read_picture(as_base64(noise_picture(3, 200, 90)), "image", 128, 64).shape == (64, 128, 3)
 
 

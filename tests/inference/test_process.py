@@ -24,7 +24,7 @@ from tests.inference.processes import ObjectStore, ServerProcess
 StartProcess = Callable[..., ServerProcess]
 
 
-def test_it_listens_while_the_model_loads_and_serves_what_came_early(
+def test_it_listens_while_the_model_loads_and_serves_early_requests(
     start_process: StartProcess, tiny_folder: Path
 ) -> None:
     server = start_process(tiny_folder)
@@ -233,7 +233,7 @@ def test_every_wrong_setting_is_listed() -> None:
         assert name in str(refused.value)
 
 
-def test_settings_default_to_what_sagemaker_expects() -> None:
+def test_the_default_settings_match_sagemaker() -> None:
     settings = read_settings({})
 
     assert (str(settings.model_dir), settings.host, settings.port) == ("/opt/ml/model", "0.0.0.0", 8080)

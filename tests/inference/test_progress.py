@@ -63,7 +63,7 @@ def test_progress_is_there_before_the_first_step_is_done(
     assert first["updated_at"] >= first["started_at"]
 
 
-def test_progress_goes_on_at_most_once_a_second(
+def test_progress_is_written_at_most_once_a_second(
     local_server: StartServer, s3: Any, job: dict[str, Any]
 ) -> None:
     server = local_server()

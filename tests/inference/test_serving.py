@@ -23,7 +23,7 @@ from tests.inference.crowd import waits
 StartServer = Callable[..., LocalServer]
 
 
-def test_an_answer_holds_what_the_contract_says(local_server: StartServer) -> None:
+def test_an_answer_matches_the_contract(local_server: StartServer) -> None:
     server = local_server()
 
     answer = invoke(server.port, num_images_per_prompt=2, seed=2**32 - 1)
@@ -128,7 +128,7 @@ def test_waiting_requests_are_served_in_order(local_server: StartServer) -> None
     assert finished == [0, 1, 2, 3]
 
 
-def test_the_time_spent_waiting_is_told(local_server: StartServer) -> None:
+def test_the_answer_includes_the_time_spent_waiting(local_server: StartServer) -> None:
     server = local_server()
     server.model.hold()
     sent = time.monotonic()
@@ -244,7 +244,7 @@ def test_a_client_that_leaves_gives_up_its_place(local_server: StartServer) -> N
         assert next_one.result().status == 200
 
 
-def test_a_hung_model_is_told_by_ping(local_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ping_reports_a_hung_model(local_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> None:
     server = local_server()
     server.model.hold()
     connection = send_and_keep_open(server.port)
@@ -278,7 +278,7 @@ def test_a_web_page_cannot_have_pictures_drawn(local_server: StartServer, origin
 @pytest.mark.parametrize(
     "kind", [None, "", "text/plain", "text/plain;application/json", "application/x-www-form-urlencoded"]
 )
-def test_what_is_not_said_to_be_json_is_refused(local_server: StartServer, kind: str | None) -> None:
+def test_a_body_without_a_json_content_type_is_refused(local_server: StartServer, kind: str | None) -> None:
     server = local_server()
     steps: list[int] = []
     server.model.before_step = steps.append

@@ -235,7 +235,7 @@ def test_what_was_chosen_is_logged(sd15: Path, capsys: pytest.CaptureFixture[str
     assert (chosen["dtype"], chosen["max_batch"], chosen["attention"]) == ("float32", 3, "sdpa")
 
 
-def test_bfloat16_is_what_the_weights_then_are(sd15: Path) -> None:
+def test_weights_are_loaded_as_bfloat16_on_request(sd15: Path) -> None:
     model = load(sd15, dtype="bfloat16")
 
     assert {p.dtype for p in model.pipe.unet.parameters()} == {torch.bfloat16}
@@ -285,7 +285,7 @@ def test_decoding_by_tiles_and_one_by_one_takes_effect(sd15: Path) -> None:
     assert not load(sd15).pipe.vae.use_tiling
 
 
-def test_step_caching_skips_blocks_and_forgets_what_was_stopped(flux: Path) -> None:
+def test_step_caching_skips_blocks_and_resets_after_a_stop(flux: Path) -> None:
     def blocks_run(model: Any, request: Payload) -> tuple[int, Pixels]:
         calls: list[int] = []
         block = model.pipe.transformer.single_transformer_blocks[0].attn

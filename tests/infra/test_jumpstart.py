@@ -258,7 +258,7 @@ def test_the_file_is_written_where_it_is_asked_for_and_the_same_each_time(run: R
     ],
     ids=["model", "version", "sdk", "script", "region", "instance", "deprecated", "pictures in"],
 )
-def test_what_cannot_be_resolved_is_said_in_one_line(arguments: list[str], message: str, run: Run) -> None:
+def test_an_unresolvable_model_is_reported_in_one_line(arguments: list[str], message: str, run: Run) -> None:
     assert message in refused(run(*arguments))
 
 
@@ -279,7 +279,7 @@ def test_the_command_itself_without_a_network(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_without_a_network_one_line_says_so_and_nothing_is_written(run: Run, tmp_path: Path) -> None:
+def test_without_a_network_one_line_reports_it_and_nothing_is_written(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "x.tfvars.json"
     # A port that was free a moment ago and refuses to connect.
     closed = Bucket()

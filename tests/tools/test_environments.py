@@ -87,7 +87,7 @@ def package_lines(text: str) -> list[str]:
     return [line.split("#")[0].strip() for line in text.splitlines() if not line.startswith("#")]
 
 
-def test_files_that_say_what_is_installed_pass(compiled: Path) -> None:
+def test_files_that_match_the_installed_packages_pass(compiled: Path) -> None:
     outcome = check.CHECKS["pins"](compiled)
     assert outcome.state is State.OK, outcome.detail
 
@@ -193,7 +193,7 @@ def requiring(tree: Path, plant: Plant) -> Path:
     return tree
 
 
-def test_code_that_imports_what_its_requirements_name_passes(requiring: Path) -> None:
+def test_code_that_imports_only_required_packages_passes(requiring: Path) -> None:
     outcome = check.CHECKS["requirements"](requiring)
     assert outcome.state is State.OK, outcome.detail
 
@@ -210,7 +210,7 @@ def test_an_import_of_a_package_that_is_only_pulled_in_fails(
     assert f"{path}:2:1: DEP003 'pydantic_core' imported but it is a transitive dependency" in outcome.detail
 
 
-def test_the_studio_may_not_import_what_only_the_embedded_cloud_has(requiring: Path, plant: Plant) -> None:
+def test_the_studio_may_not_import_packages_of_the_embedded_cloud(requiring: Path, plant: Plant) -> None:
     plant("local/requirements.in", "pydantic==2.14.3\nministack==1.5.33\n")
     plant("local/three.py", "import ministack\n")
     assert check.CHECKS["requirements"](requiring).state is State.OK
@@ -274,9 +274,7 @@ def test_a_license_that_may_not_be_shipped_fails(
     assert outcome.detail.startswith(".venvs/inference: two: ")
 
 
-def test_a_package_listed_by_hand_is_judged_by_what_it_says_once_it_says_something(
-    environments: Path, plant: Plant
-) -> None:
+def test_a_manual_license_entry_yields_to_the_packages_own_metadata(environments: Path, plant: Plant) -> None:
     install(plant, "studio", "axe-playwright-python", "2", "License-Expression: AGPL-3.0-only")
     assert check.CHECKS["licenses"](environments).state is State.FAILED
 

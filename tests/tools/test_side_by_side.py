@@ -39,6 +39,6 @@ def test_a_failure_does_not_cut_the_other_short_and_both_ends_are_repeated_whole
     assert ends[2].startswith("inference: exit code 0, ") and ends[3] == passed
 
 
-def test_a_run_that_said_nothing_at_its_end_is_told(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_a_run_without_a_closing_line_is_reported(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert both([run("studio", says="Killed", code=137)]) == 137
     assert "pytest did not come to its end" in capfdbinary.readouterr().out.decode()

@@ -103,7 +103,7 @@ def test_a_name_that_is_lost_in_translation_is_a_problem(project: Path) -> None:
         'say_nothing("icon", "No albums yet. Make one.")',
     ],
 )
-def test_what_goes_round_the_catalogue_is_found(project: Path, line: str) -> None:
+def test_texts_that_bypass_the_catalog_are_found(project: Path, line: str) -> None:
     (project / "app/pages/gallery.py").write_text(f'"""A page of pictures."""\n{line}\n')
     [found] = unmarked(project)
     assert found.startswith("app/pages/gallery.py:2: not marked")
@@ -119,7 +119,7 @@ def test_what_goes_round_the_catalogue_is_found(project: Path, line: str) -> Non
         'raise RuntimeError("This cannot happen here.")',
     ],
 )
-def test_what_is_marked_or_says_nothing_is_left_alone(project: Path, line: str) -> None:
+def test_marked_and_wordless_texts_are_ignored(project: Path, line: str) -> None:
     (project / "app/pages/gallery.py").write_text(f'"""A page of pictures."""\n{line}\n')
     assert unmarked(project) == []
 

@@ -61,12 +61,12 @@ def test_a_signed_out_session_is_over_for_every_copy_of_it_and_no_other(studio: 
 
 
 @pytest.mark.parametrize("sub", ["", "x", "USER#1", SUB + "0", "../" + SUB])
-def test_a_strange_subject_is_nobody(studio: Studio, sub: str) -> None:
+def test_a_malformed_subject_is_refused(studio: Studio, sub: str) -> None:
     with pytest.raises(NotSignedIn):
         studio.accounts.sign_in(sub=sub, email="m@example.com", groups=())
 
 
-def test_a_key_lets_in_until_it_is_revoked_and_only_its_hash_is_kept(studio: Studio, cloud: Any) -> None:
+def test_a_key_works_until_it_is_revoked_and_only_its_hash_is_stored(studio: Studio, cloud: Any) -> None:
     user = studio.accounts.sign_in(sub=pool_user(studio.settings), email="m@example.com", groups=())
     made = studio.accounts.create_key(user, " ci ")
     assert made.secret.startswith("atl_")
@@ -83,7 +83,7 @@ def test_a_key_lets_in_until_it_is_revoked_and_only_its_hash_is_kept(studio: Stu
         studio.accounts.revoke_key(user, made.key.id)
 
 
-def test_nobody_revokes_anothers_key(studio: Studio) -> None:
+def test_another_users_key_cannot_be_revoked(studio: Studio) -> None:
     user = studio.accounts.sign_in(sub=pool_user(studio.settings), email="m@example.com", groups=())
     other = studio.accounts.sign_in(sub="1" * 32, email="o@example.com", groups=())
     made = studio.accounts.create_key(user, "ci")
@@ -210,7 +210,7 @@ def test_a_command_revokes_all_keys_and_sessions_of_a_person(
     assert studio.accounts.user(admin.id, began_at=began_at + 60) == admin
 
 
-def test_the_command_says_whom_it_does_not_know(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_names_unknown_people(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
     assert revoke_access.main(["nobody@example.com"]) == 2
     assert "no user nobody@example.com" in capsys.readouterr().err
 
@@ -224,7 +224,7 @@ def test_only_an_admin_revokes_the_access_of_others(studio: Studio, admin: User)
 
 
 @pytest.mark.parametrize("secret", ["", "atl_", "atl_" + "x" * 32, "x" * 36, "atl_" + "é" * 32, "KEY#1"])
-def test_a_guessed_key_is_nobody(studio: Studio, secret: str) -> None:
+def test_a_guessed_key_is_refused(studio: Studio, secret: str) -> None:
     with pytest.raises(NotSignedIn):
         studio.accounts.by_api_key(secret)
 

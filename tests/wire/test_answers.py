@@ -105,7 +105,7 @@ def missing_without_a_reason(image: dict[str, Any]) -> None:
         (missing_without_a_reason, "does not say why"),
     ],
 )
-def test_a_picture_that_is_not_what_it_says_fails_the_job_and_costs_nothing(
+def test_a_picture_that_differs_from_its_description_fails_the_job_without_a_charge(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, spoil: Any, words: str
 ) -> None:
     job = submitted(studio, endpoint, maker)
@@ -139,7 +139,7 @@ def test_a_withheld_picture_leaves_the_others_and_is_not_charged(
     assert "1 of 2 pictures was withheld" in withheld_words(done.withheld, done.spec.count)
 
 
-def test_a_job_whose_pictures_are_all_withheld_fails_in_words_refunded_but_counted(
+def test_a_job_with_only_withheld_pictures_fails_refunded_but_counted(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User
 ) -> None:
     job = submitted(studio, endpoint, maker)
@@ -175,7 +175,7 @@ def test_a_hint_and_the_batch_are_kept_with_the_job(
     assert done.cost_usd == pytest.approx(0.25 * per_hour / 3600, abs=1e-6)
 
 
-def test_what_drew_is_kept_with_the_job_and_no_more_of_it_than_a_record_holds(
+def test_the_models_identity_is_stored_with_the_job_in_bounded_form(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User
 ) -> None:
     plain, wordy = submitted(studio, endpoint, maker), submitted(studio, endpoint, maker)
@@ -193,7 +193,7 @@ def test_what_drew_is_kept_with_the_job_and_no_more_of_it_than_a_record_holds(
     assert kept is not None and len(kept.model_dump_json()) < 4000 and kept.device == "g" * 60
 
 
-def test_an_attempt_whose_time_went_by_in_the_containers_queue_is_tried_again(
+def test_an_attempt_that_timed_out_in_the_containers_queue_is_repeated(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User
 ) -> None:
     job = submitted(studio, endpoint, maker)

@@ -124,7 +124,7 @@ def test_a_drawn_attempt_is_as_many_whole_pngs_of_the_size_and_seeds_that_were_a
     assert result.withheld() == ()
 
 
-def test_a_back_end_does_what_it_says_that_it_can(subject: Subject) -> None:
+def test_a_back_end_has_the_abilities_that_it_declares(subject: Subject) -> None:
     abilities, attempt = subject.backend.abilities, subject.attempt()
     answer = subject.backend.submit(attempt)
     assert isinstance(answer, DrawnResult if abilities.answers_at_once else Accepted)
@@ -134,7 +134,7 @@ def test_a_back_end_does_what_it_says_that_it_can(subject: Subject) -> None:
         assert subject.backend.progress(attempt.job) is None
 
 
-def test_of_an_attempt_that_nobody_submitted_nothing_is_found(subject: Subject) -> None:
+def test_nothing_is_found_for_an_attempt_that_was_not_submitted(subject: Subject) -> None:
     job = subject.attempt().job
     assert subject.backend.poll(job).found is Found.NOTHING
     assert not subject.backend.has_begun(job)
@@ -150,7 +150,7 @@ def test_a_job_that_can_never_be_drawn_is_refused_in_words(subject: Subject) -> 
     assert answer.failure.code in FAILURES and answer.failure.message
 
 
-def test_a_back_end_that_does_not_answer_says_so_and_takes_the_attempt_later(
+def test_an_unreachable_back_end_raises_and_accepts_the_attempt_later(
     subject: Subject, endpoint: ScriptedEndpoint
 ) -> None:
     attempt = subject.attempt()
@@ -162,7 +162,7 @@ def test_a_back_end_that_does_not_answer_says_so_and_takes_the_attempt_later(
     assert subject.drawn(attempt).pictures
 
 
-def test_canceling_a_job_that_nobody_draws_is_no_error_and_neither_is_twice(subject: Subject) -> None:
+def test_canceling_an_idle_job_or_canceling_twice_is_no_error(subject: Subject) -> None:
     job = subject.attempt().job
     subject.backend.cancel(job)
     subject.backend.cancel(job)
@@ -324,7 +324,7 @@ def killed(_: Attempt) -> None:
     raise Killed
 
 
-def test_a_job_whose_process_was_killed_while_it_drew_is_drawn_again_and_charged_once(
+def test_a_job_whose_process_was_killed_is_redrawn_and_charged_once(
     studio: Studio, flat: FlatColor, maker: User, cloud: Any
 ) -> None:
     flat.before = killed

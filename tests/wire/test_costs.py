@@ -66,7 +66,7 @@ def test_days_outside_the_span_and_models_no_longer_offered(studio: Studio, tabl
     assert month.total.jobs == 4 and month.total.cost_usd == pytest.approx(40e-6)
 
 
-def test_nobody_but_an_admin_is_told(studio: Studio, maker: User) -> None:
+def test_only_admins_get_the_report(studio: Studio, maker: User) -> None:
     with pytest.raises(NotAllowed):
         studio.costs.report(maker, days=7)
 
@@ -93,7 +93,7 @@ def test_a_wake_is_counted_once_by_however_many_workers_and_looks(
     assert cold_starts(studio) == 2
 
 
-def test_a_wake_whose_answer_was_lost_is_counted_once(studio: Studio, endpoint: ScriptedEndpoint) -> None:
+def test_a_wake_with_a_lost_answer_is_counted_once(studio: Studio, endpoint: ScriptedEndpoint) -> None:
     endpoint.instances = 0
     studio.cold_starts.look()
     endpoint.instances = 1

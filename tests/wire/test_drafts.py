@@ -104,13 +104,13 @@ def test_several_prompts_get_the_same_number_of_drafts_and_the_same_seeds(
     assert len({job.draft.group for job in jobs if job.draft}) == 1
 
 
-def test_no_prompt_goes_without_a_draft_and_none_gets_more_than_the_others() -> None:
+def test_every_prompt_gets_the_same_number_of_drafts_and_at_least_one() -> None:
     assert [[each_of(count, prompts) for count in (4, 8, 12)] for prompts in (1, 2, 3, 5, 50)] == [
         [4, 8, 12], [2, 4, 6], [1, 2, 4], [1, 1, 2], [1, 1, 1],
     ]  # fmt: skip
 
 
-def test_too_many_drafts_are_refused_before_one_is_sent_and_told_by_what_to_change(
+def test_too_many_drafts_are_refused_before_one_is_sent_with_a_suggestion(
     settings: Settings, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     clients = replace(real_clients(settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
@@ -154,7 +154,7 @@ def test_the_jobs_of_a_press_are_found_from_any_of_them_also_those_that_failed(
 
 
 @pytest.mark.parametrize("how", ["failed", "canceled"])
-def test_missing_drafts_are_drawn_again_in_their_place_once_whoever_asks(
+def test_missing_drafts_are_redrawn_in_their_place_only_once(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, how: str
 ) -> None:
     requests = in_group(plan(studio.catalogue.card("pocket"), FRUIT, 12), "press")
@@ -210,7 +210,7 @@ def test_only_the_picked_seeds_are_drawn_in_full_and_know_their_draft(
     assert studio.jobs.find_many(maker, [str(final.final_of)])[one.id].draft is not None
 
 
-def test_drafts_of_several_prompts_are_finished_by_one_press(
+def test_drafts_of_several_prompts_are_finished_by_one_click(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     pear, _, fig = drafts_of(studio, endpoint, maker, FRUIT, 12)
@@ -290,7 +290,7 @@ def test_what_is_finished_costs_nothing_again_until_its_picture_is_gone(
 
 
 @pytest.mark.parametrize("how", ["failed", "canceled", "erased"])
-def test_a_final_that_brought_nothing_can_be_asked_for_again(
+def test_a_failed_final_can_be_requested_again(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, how: str
 ) -> None:
     [job] = drafts_of(studio, endpoint, maker, FINE, 4)
@@ -306,7 +306,7 @@ def test_a_final_that_brought_nothing_can_be_asked_for_again(
     assert again.id != lost.id and again.spec.seed == lost.spec.seed
 
 
-def test_a_press_whose_answer_was_lost_is_found_by_the_next_one(
+def test_a_submission_with_a_lost_answer_is_found_by_the_next_one(
     settings: Settings, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     clients = replace(real_clients(settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
@@ -368,7 +368,7 @@ def test_drafts_over_a_picture_are_finished_over_the_same_one(
     assert final.spec.image_sha256 == job.spec.image_sha256
 
 
-def test_what_is_no_draft_of_ones_own_looks_like_none(
+def test_another_users_draft_looks_like_a_missing_one(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, other: User
 ) -> None:
     [job] = drafts_of(studio, endpoint, maker, FINE, 4)

@@ -102,7 +102,7 @@ def objects_of(studio: Studio, user: User) -> list[str]:
     ]
 
 
-def test_of_every_kind_there_is_that_is_left_which_is_kept_for_a_reason(
+def test_erasing_everything_leaves_only_the_kinds_that_are_kept_for_a_reason(
     studio: Studio, jobs: tuple[Job, ...], owner: User, table: Table
 ) -> None:
     assert kinds_of(partition(table, owner)) == {kind.prefix for kind in KINDS}, "one record of each kind"
@@ -119,7 +119,7 @@ def test_of_every_kind_there_is_that_is_left_which_is_kept_for_a_reason(
     assert (receipt.jobs, receipt.images, receipt.texts, receipt.shares) == (len(jobs), 7, 4, 1)
 
 
-def test_what_hangs_on_a_job_goes_with_the_job(
+def test_erasing_a_job_erases_everything_attached_to_it(
     studio: Studio, jobs: tuple[Job, ...], owner: User, table: Table
 ) -> None:
     studio.jobs.cancel(owner, jobs[-1].id)
@@ -138,7 +138,7 @@ def test_a_record_of_an_undeclared_kind_is_seen(
 
 
 @pytest.mark.parametrize("kind", sorted(ERASED))
-def test_a_studio_with_a_kind_that_nobody_erases_does_not_start(table: Table, kind: str) -> None:
+def test_a_studio_with_a_kind_without_erasure_does_not_start(table: Table, kind: str) -> None:
     kept = KeptData()
     kept.kinds = ERASED - {kind}
     with pytest.raises(ValueError, match=f": {kind}$"):
@@ -146,9 +146,7 @@ def test_a_studio_with_a_kind_that_nobody_erases_does_not_start(table: Table, ki
 
 
 @pytest.mark.parametrize("kinds", [ERASED | {"NOVEL#"}, ERASED | {keys.PROFILE}])
-def test_a_studio_that_erases_what_is_not_declared_does_not_start(
-    table: Table, kinds: frozenset[str]
-) -> None:
+def test_a_studio_that_erases_an_undeclared_kind_does_not_start(table: Table, kinds: frozenset[str]) -> None:
     kept = KeptData()
     kept.kinds = kinds
     with pytest.raises(ValueError, match=r"NOVEL#|PROFILE"):

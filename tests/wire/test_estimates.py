@@ -45,7 +45,7 @@ def later(studio: Studio, endpoint: ScriptedEndpoint) -> Studio:
     return build(studio.settings, clients)
 
 
-def test_what_comes_once_a_picture_is_told_from_what_each_step_takes(
+def test_time_per_picture_and_time_per_step_are_measured_separately(
     studio: Studio, endpoint: ScriptedEndpoint, draw: Callable[[JobRequest, float, float], None]
 ) -> None:
     for steps in (6, 12, 20, 30, 12):
@@ -59,7 +59,7 @@ def test_what_comes_once_a_picture_is_told_from_what_each_step_takes(
         fresh.close()
 
 
-def test_four_together_are_priced_by_what_four_together_took(
+def test_four_pictures_are_priced_by_jobs_of_four_pictures(
     studio: Studio, endpoint: ScriptedEndpoint, draw: Callable[[JobRequest, float, float], None]
 ) -> None:
     for _ in range(5):
@@ -74,7 +74,7 @@ def test_four_together_are_priced_by_what_four_together_took(
     assert four == pytest.approx(4 * 12 * 0.04, rel=0.02)
 
 
-def test_the_estimate_means_what_the_charge_means(
+def test_estimate_and_charge_use_the_same_formula(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     endpoint.instances = 0
@@ -110,7 +110,7 @@ def test_waking_is_shared_among_all_that_wait_for_the_same_wake(
     assert studio.jobs.estimate(APPLE).wake_usd == 0
 
 
-def test_a_job_is_priced_by_what_the_model_does_now_and_not_by_what_it_did_when_somebody_last_asked(
+def test_a_job_is_priced_by_the_models_current_state_not_by_the_last_known_one(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert studio.jobs.estimate(APPLE).cold_start_s == 0

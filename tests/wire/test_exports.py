@@ -166,7 +166,7 @@ def test_too_much_and_too_many_are_refused_in_words(
     ],
 )
 @pytest.mark.parametrize("done", [True, False])
-def test_a_zip_whose_maker_dies_is_made_by_the_next_and_leaves_no_parts(
+def test_a_zip_whose_builder_dies_is_built_by_the_next_without_leftovers(
     studio: Studio,
     draw: Callable[..., Job],
     maker: User,

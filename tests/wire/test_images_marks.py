@@ -60,7 +60,7 @@ def test_foreign_made_up_trashed_and_too_many_pictures_are_not_marked(
     assert not back.favorite and back.rating == 0 and back.tags == ()
 
 
-def test_a_picture_takes_20_tags_and_says_which_one_is_full(
+def test_a_picture_takes_20_tags_and_the_error_names_the_full_one(
     studio: Studio, draw: Callable[..., Job], maker: User
 ) -> None:
     full, free = draw(count=2).image_ids

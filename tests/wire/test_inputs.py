@@ -60,7 +60,7 @@ def inputs(studio: Studio, cloud: Any) -> Objects:
     return Objects(cloud.client("s3"), studio.settings.inputs_bucket)
 
 
-def test_a_picture_goes_to_the_container_without_its_metadata_and_the_result_says_how_it_was_made(
+def test_an_input_picture_loses_its_metadata_and_the_result_records_its_parameters(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, cloud: Any
 ) -> None:
     photograph = files.with_exif("JPEG", files.tiff(place=True))
@@ -111,7 +111,7 @@ def test_a_waiting_job_finds_its_picture_when_its_turn_comes(
     assert studio.jobs.get(maker, job.id).status is JobStatus.STARTING
 
 
-def test_a_job_whose_picture_is_gone_fails_in_words_and_is_refunded(
+def test_a_job_whose_input_picture_is_gone_fails_and_is_refunded(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, inputs: Objects, maker: User
 ) -> None:
     for _ in range(4):
@@ -204,7 +204,7 @@ def test_a_picture_that_cannot_be_stored_makes_no_job(
     assert studio.ledger.usage(maker).open_jobs == 0
 
 
-def test_a_restored_record_still_says_that_it_was_drawn_over_a_picture(
+def test_a_restored_record_still_names_its_input_picture(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, cloud: Any
 ) -> None:
     job = studio.jobs.submit(maker, OVER)
@@ -228,7 +228,7 @@ def picture(studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: U
     return studio.images.of_jobs(maker, [studio.jobs.get(maker, job.id)])[job.id][0]
 
 
-def test_an_upload_is_kept_bare_and_drawn_over_in_the_chosen_fit(
+def test_an_upload_is_stored_without_metadata_and_fitted_as_chosen(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, inputs: Objects
 ) -> None:
     wide = Pillow.new("RGB", (300, 100), "red")
@@ -254,7 +254,7 @@ def test_an_upload_is_kept_bare_and_drawn_over_in_the_chosen_fit(
         assert pixels(sent["mask"]).getextrema() == (0, 255)
 
 
-def test_a_picture_of_the_gallery_and_what_a_job_was_drawn_over_can_be_drawn_over(
+def test_gallery_pictures_and_job_inputs_can_be_drawn_over(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, picture: Image
 ) -> None:
     over = JobRequest(prompt="a dog", seed=3, source=Source(id=picture.id), strength=0.5)

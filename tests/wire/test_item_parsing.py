@@ -37,7 +37,7 @@ def said(answer: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
 
 
-def test_a_page_is_what_botocore_reads(cloud: EmbeddedCloud, resources: Resources) -> None:
+def test_a_page_is_parsed_like_botocore_does(cloud: EmbeddedCloud, resources: Resources) -> None:
     quick, slow = both(cloud)
     for n in range(5):
         slow.put_item(TableName=TABLE, Item=ITEM | {"SK": {"S": f"I#{n}"}})
@@ -82,7 +82,7 @@ def test_a_binary_value_is_never_taken_for_text(cloud: EmbeddedCloud, resources:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff", b"<html>", b'{"Items"'])
-def test_an_answer_that_is_none_is_read_by_botocore(
+def test_a_malformed_answer_is_left_to_botocore(
     cloud: EmbeddedCloud, resources: Resources, body: bytes
 ) -> None:
     def replaced(response_dict: dict[str, Any], **_: Any) -> None:

@@ -118,7 +118,7 @@ def test_the_same_notification_three_times_changes_nothing(
 
 
 @pytest.mark.parametrize("order", [("success", "error"), ("error", "success")])
-def test_of_error_and_success_the_first_one_stands(
+def test_the_first_of_error_and_success_wins(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, order: tuple[str, str]
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -225,7 +225,7 @@ def spoil(**changes: Any) -> Any:
         (lambda a: a.update(gpu_s=-1), "cannot be read"),
     ],
 )
-def test_an_answer_that_is_not_what_was_asked_for_fails_and_is_refunded(
+def test_a_wrong_answer_fails_the_job_and_is_refunded(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, change: Any, words: str
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -345,7 +345,7 @@ def _make_due(studio: Studio, cloud: Any, job: Job, **attributes: str) -> None:
     )
 
 
-def test_the_sweeper_finds_an_output_nobody_told_of(
+def test_the_sweeper_finds_an_output_whose_notification_was_lost(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, cloud: Any
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -356,7 +356,7 @@ def test_the_sweeper_finds_an_output_nobody_told_of(
     assert studio.jobs.get(maker, job.id).status is JobStatus.SUCCEEDED
 
 
-def test_the_sweeper_finds_a_failure_nobody_told_of(
+def test_the_sweeper_finds_a_failure_whose_notification_was_lost(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, cloud: Any
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -495,7 +495,7 @@ def test_fifty_at_once_never_overspend_the_budget(
     assert money(studio, maker) <= limited.user_monthly_usd
 
 
-def test_the_daily_quota_says_when_to_come_back(studio: Studio, settings: Settings, maker: User) -> None:
+def test_the_daily_quota_reports_when_it_resets(studio: Studio, settings: Settings, maker: User) -> None:
     tight = build(settings.model_copy(update={"user_daily_images": 3}), real_clients(settings))
     tight.jobs.submit(maker, JobRequest(prompt="x", count=3))
     with pytest.raises(LimitReached) as caught:
@@ -640,7 +640,7 @@ def test_a_picture_without_a_record_is_recorded_again(
     assert studio.reconciler.reconcile().restored == 0
 
 
-def test_a_poisoned_message_goes_to_the_dead_letters_and_others_flow(
+def test_a_poison_message_moves_to_the_dead_letter_queue_and_others_are_handled(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, cloud: Any
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)

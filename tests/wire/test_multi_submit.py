@@ -73,7 +73,7 @@ def test_one_bad_prompt_stops_all_before_any_is_sent(
     assert prompts(studio, maker) == [] and endpoint.accepted == []
 
 
-def test_more_than_there_is_room_for_are_refused_beforehand(tight: Studio, maker: User) -> None:
+def test_more_jobs_than_the_limits_allow_are_refused_before_the_first(tight: Studio, maker: User) -> None:
     batch = tight.multi_submit.submit(maker, FRUIT, key="press")
     assert batch.sent == () and batch.refused is not None
     assert "These 5 prompts (10 pictures) are too many at once: of 3 open jobs you have 0." in str(
@@ -89,7 +89,7 @@ def test_more_than_there_is_room_for_are_refused_beforehand(tight: Studio, maker
         ({"user_monthly_usd": 1e-9}, "of $0.00 this month you have spent $0.00"),
     ],
 )
-def test_quota_and_budget_are_looked_at_beforehand(
+def test_quota_and_budget_are_checked_before_the_first_job(
     settings: Settings, clients: Clients, maker: User, limit: dict[str, float], words: str
 ) -> None:
     studio = build(settings.model_copy(update=limit), clients)
@@ -101,7 +101,7 @@ def test_quota_and_budget_are_looked_at_beforehand(
         studio.close()
 
 
-def test_a_limit_met_in_the_middle_leaves_what_was_sent_and_the_next_press_sends_the_rest(
+def test_a_limit_reached_midway_keeps_the_sent_jobs_and_a_repeat_sends_the_rest(
     tight: Studio, maker: User
 ) -> None:
     # As a press that was begun before: what it may send is not foreseen, the limit is met on the way.

@@ -61,7 +61,7 @@ def test_everything_of_mine_is_in_it_and_nothing_secret_or_of_others(
     assert secret.encode() not in whole and token.encode() not in whole and b"nothing of mine" not in whole
 
 
-def test_who_has_nothing_gets_what_is_known_of_them(studio: Studio, maker: User) -> None:
+def test_a_person_without_pictures_gets_their_account_data(studio: Studio, maker: User) -> None:
     [export] = studio.personal_data.order(maker).exports
 
     archive = fetch(studio, maker, export)
@@ -70,7 +70,7 @@ def test_who_has_nothing_gets_what_is_known_of_them(studio: Studio, maker: User)
     assert maker.email in archive.read("README.txt").decode()
 
 
-def test_many_pictures_come_in_parts_and_what_does_not_fit_is_said(
+def test_many_pictures_come_in_parts_and_omissions_are_reported(
     studio: Studio, draw: Callable[..., Job], maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(personal_data, "MOST_PICTURES", 1)
@@ -104,7 +104,7 @@ def test_nothing_is_ordered_when_there_is_no_room_for_all(
     assert studio.exports.list(maker) == before
 
 
-def test_jobs_that_do_not_fit_are_left_out_the_oldest_first_and_it_is_said(
+def test_the_oldest_jobs_are_omitted_and_reported_if_they_do_not_fit(
     studio: Studio, draw: Callable[..., Job], maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw()

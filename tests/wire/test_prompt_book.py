@@ -15,7 +15,7 @@ from tests.endpoint import ScriptedEndpoint
 HOSTILE = "![x](http://evil.example/x.png) <img src=x> $x^2$ \u202etxt \u200b 😀"
 
 
-def test_a_list_is_kept_a_line_an_entry_and_changed_and_deleted(studio: Studio, maker: User) -> None:
+def test_a_list_is_stored_by_line_changed_and_deleted(studio: Studio, maker: User) -> None:
     book = studio.prompts
     made = book.save_list(maker, "animal", " cat \n\ndog\r\ncat\n" + HOSTILE, new=True)
     assert made.entries == ("cat", "dog", HOSTILE)
@@ -36,7 +36,7 @@ def test_a_new_list_never_takes_the_place_of_another(studio: Studio, maker: User
     assert studio.prompts.entries(maker, ["animal"]) == {"animal": ("cat",)}
 
 
-def test_what_one_maker_keeps_is_nobody_elses(studio: Studio, maker: User, other: User) -> None:
+def test_prompt_texts_are_private_to_their_maker(studio: Studio, maker: User, other: User) -> None:
     book = studio.prompts
     book.save_list(maker, "animal", "cat", new=True)
     book.save_template(maker, "film", "{prompt}, 35 mm", new=True)
@@ -63,7 +63,7 @@ def test_a_name_that_a_prompt_could_not_say_is_refused(studio: Studio, maker: Us
         assert refused.value.param == "name"
 
 
-def test_every_good_name_can_be_said_in_a_prompt(studio: Studio, maker: User) -> None:
+def test_every_valid_name_can_be_used_in_a_prompt(studio: Studio, maker: User) -> None:
     for name in ("a", "sea-animals", "a_b-1_c", "9", "x" * 40, "-"):
         studio.prompts.save_list(maker, name, "cat", new=True)
         assert expand(f"a __{name}__!", studio.prompts.entries(maker, [name])) == ("a cat!",)
@@ -88,7 +88,7 @@ def test_a_list_out_of_bounds_is_refused_with_the_line(
     assert studio.prompts.lists(maker) == ()
 
 
-def test_the_largest_list_is_kept(studio: Studio, maker: User) -> None:
+def test_the_largest_list_can_be_stored(studio: Studio, maker: User) -> None:
     entries = tuple(f"{n:03}" + "😀" * 197 for n in range(200))
     studio.prompts.save_list(maker, "large", "\n".join(entries), new=True)
     assert studio.prompts.entries(maker, ["large"]) == {"large": entries}
@@ -115,7 +115,7 @@ def test_a_template_is_kept_with_one_place_for_the_prompt(studio: Studio, maker:
     assert studio.prompts.templates(maker) == ()
 
 
-def test_stars_are_kept_once_and_the_latest_stands_first(studio: Studio, maker: User) -> None:
+def test_stars_are_stored_once_and_listed_latest_first(studio: Studio, maker: User) -> None:
     for text in ("a red apple", HOSTILE, "a red apple", "x" * 2000):
         studio.prompts.star(maker, text)
     assert set(studio.prompts.stars(maker)) == {"a red apple", HOSTILE, "x" * 2000}

@@ -63,7 +63,7 @@ def person(number: int) -> User:
     return User(id=f"{number:032x}", email=f"{number}@example.com")
 
 
-def test_a_full_endpoint_keeps_nobody_waiting_for_another(two: Studio, maker: User) -> None:
+def test_a_full_endpoint_does_not_delay_jobs_of_another(two: Studio, maker: User) -> None:
     slow = [two.jobs.submit(maker, APPLE) for _ in range(WINDOW + 3)]
     assert [job.status.value for job in slow] == ["starting"] * WINDOW + ["queued"] * 3
     fast = [two.jobs.submit(maker, TURBO) for _ in range(WINDOW + 1)]
@@ -84,7 +84,7 @@ def test_an_endpoint_that_has_room_again_takes_its_own_next_job(
     assert two.jobs.get(maker, slow[-1].id).status is JobStatus.QUEUED
 
 
-def test_fairness_counts_what_a_maker_has_at_that_endpoint_only(
+def test_fairness_counts_only_the_makers_jobs_at_that_endpoint(
     two: Studio, endpoint: ScriptedEndpoint, maker: User, other: User
 ) -> None:
     for _ in range(WINDOW):
@@ -122,7 +122,7 @@ def test_the_makers_beyond_the_look_have_their_turn(studio: Studio, endpoint: Sc
     assert set(turns[: 4 * WINDOW]) == {person(n).id for n in range(3 * WINDOW)}
 
 
-def test_a_canceled_head_of_a_line_stands_in_nobodys_way(
+def test_a_canceled_head_of_a_line_blocks_no_other_job(
     studio: Studio, endpoint: ScriptedEndpoint, queues: QueueStore, maker: User, other: User
 ) -> None:
     running = [studio.jobs.submit(maker, APPLE) for _ in range(WINDOW)]
@@ -140,7 +140,7 @@ def test_a_canceled_head_of_a_line_stands_in_nobodys_way(
     assert late.status is JobStatus.STARTING
 
 
-def test_a_job_that_comes_while_the_last_one_is_claimed_is_not_forgotten(
+def test_a_job_that_joins_while_the_last_one_is_claimed_is_not_lost(
     studio: Studio, endpoint: ScriptedEndpoint, queues: QueueStore, maker: User, monkeypatch: Any
 ) -> None:
     """The claim of a maker's only waiting job, and another one of theirs: in that very moment."""
@@ -354,5 +354,5 @@ def test_a_place_beyond_the_first_hundred_is_rounded(
     assert {places[job.id] for job in jobs[WINDOW + 100 :]} == {110, 120, 130}
 
 
-def test_an_endpoint_that_never_had_a_job_counts_nothing(two: Studio) -> None:
+def test_an_endpoint_without_jobs_has_zero_counts(two: Studio) -> None:
     assert two.sweeper._scheduler.backlog() == {"slow": Counts(), "fast": Counts()}

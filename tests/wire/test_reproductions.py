@@ -68,7 +68,7 @@ def test_a_picture_is_drawn_again_from_its_own_recipe_and_found_identical(
     assert found.again.cost_usd is not None and found.again.cost_usd > 0
 
 
-def test_another_picture_is_told_in_figures_with_a_map_that_goes_with_it(
+def test_a_differing_rerun_gets_figures_and_a_map(
     studio: Studio, finish: Callable[..., Job], maker: User, drawn: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again = finish(studio.reproductions.start(maker, drawn.id, key="press"), other_pixels)
@@ -89,7 +89,7 @@ def test_another_picture_is_told_in_figures_with_a_map_that_goes_with_it(
     assert left is not None and left.picture is None and left.rerun.difference == found.rerun.difference
 
 
-def test_the_same_press_twice_draws_once_and_another_draws_anew(
+def test_the_same_click_twice_draws_once_and_another_click_draws_again(
     studio: Studio, endpoint: ScriptedEndpoint, finish: Callable[..., Job], maker: User, drawn: Image
 ) -> None:
     first = finish(studio.reproductions.start(maker, drawn.id, key="press"))
@@ -101,7 +101,7 @@ def test_the_same_press_twice_draws_once_and_another_draws_anew(
     assert latest is not None and latest.rerun.job_id == second.id != first.id
 
 
-def test_a_rerun_that_fails_says_so_and_costs_nothing(
+def test_a_failed_rerun_is_reported_and_not_charged(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, drawn: Image
 ) -> None:
     again = studio.reproductions.start(maker, drawn.id, key="press")
@@ -112,7 +112,7 @@ def test_a_rerun_that_fails_says_so_and_costs_nothing(
     assert found.again is not None and found.again.status is JobStatus.FAILED and found.again.cost_usd == 0
 
 
-def test_nobody_else_can_draw_it_again_or_see_that_it_was(
+def test_other_users_can_neither_rerun_a_picture_nor_see_its_reruns(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, other: User, drawn: Image
 ) -> None:
     studio.reproductions.start(maker, drawn.id, key="press")
@@ -126,7 +126,7 @@ def test_nobody_else_can_draw_it_again_or_see_that_it_was(
 
 
 @pytest.mark.parametrize("way", ["picture", "job", "everything"])
-def test_the_note_goes_with_the_picture(
+def test_the_rerun_note_is_erased_with_the_picture(
     studio: Studio, finish: Callable[..., Job], maker: User, drawn: Image, cloud: Any, way: str
 ) -> None:
     finish(studio.reproductions.start(maker, drawn.id, key="press"), other_pixels)

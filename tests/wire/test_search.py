@@ -127,7 +127,7 @@ def all_images(studio: Studio, user: User) -> list[Image]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_after_any_changes_the_search_finds_what_reading_every_record_finds(
+def test_after_any_changes_the_search_matches_a_scan_of_all_records(
     studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, seed: int
 ) -> None:
     chance = random.Random(seed)
@@ -248,7 +248,7 @@ def test_deleting_everything_leaves_nothing_even_of_a_fold_that_died(
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut off", "other bytes", "head lost"])
-def test_a_damaged_index_is_made_anew_from_the_records(
+def test_a_damaged_index_is_rebuilt_from_the_records(
     studio: Studio,
     paint: Callable[..., tuple[str, ...]],
     maker: User,
@@ -273,7 +273,7 @@ def test_a_damaged_index_is_made_anew_from_the_records(
     assert studio.search_index.head(maker.id).whole
 
 
-def test_a_fold_of_a_damaged_index_makes_it_anew(
+def test_merging_into_a_damaged_index_rebuilds_it(
     studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, cloud: Any
 ) -> None:
     ids = paint(count=4)
@@ -352,7 +352,7 @@ def test_a_fold_that_dies_anywhere_is_finished_by_the_next(
     assert b"unicorn" not in every_byte(studio, cloud) and not studio.search_index.notes(maker.id)
 
 
-def test_the_command_makes_an_index_anew(
+def test_the_command_rebuilds_an_index(
     studio: Studio,
     paint: Callable[..., tuple[str, ...]],
     maker: User,
@@ -381,7 +381,7 @@ def test_many_small_folds_leave_few_segments(
     assert by_another_task(studio, maker) == ids[::-1]
 
 
-def test_a_page_costs_three_calls_then_two_and_numbers_to_look_by_none_while_they_are_young(
+def test_a_page_costs_three_calls_then_two_and_recent_facets_none(
     studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User
 ) -> None:
     ids = paint(count=4)
@@ -406,7 +406,7 @@ def test_a_page_costs_three_calls_then_two_and_numbers_to_look_by_none_while_the
     assert facets.tags == (("draft", 3),) and facets.models == (("pocket", 4),) and facets.total == 4
 
 
-def test_a_picture_that_was_shown_is_shown_as_it_is_now(
+def test_a_picture_on_a_page_is_shown_in_its_current_state(
     studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User
 ) -> None:
     (image_id,) = paint()
@@ -442,7 +442,7 @@ def test_a_record_read_before_a_change_that_others_know_by_now_is_not_kept(
     assert [image.rating for image in task.find(maker, PictureQuery()).items] == [5]
 
 
-def test_little_is_kept_in_memory_of_pictures_and_none_of_who_has_gone(
+def test_the_memory_per_picture_is_small_and_freed_for_inactive_users(
     studio: Studio,
     paint: Callable[..., tuple[str, ...]],
     maker: User,

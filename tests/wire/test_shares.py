@@ -84,7 +84,7 @@ def test_the_prompt_is_shown_only_when_it_was_added(studio: Studio, maker: User,
     )
 
 
-def test_only_a_hash_of_the_token_is_kept(studio: Studio, maker: User, picture: Image, cloud: Any) -> None:
+def test_only_a_hash_of_the_token_is_stored(studio: Studio, maker: User, picture: Image, cloud: Any) -> None:
     new = shared(studio, maker, picture)
     assert len(new.token) == 32
     assert new.token not in repr(new)
@@ -191,7 +191,7 @@ def test_every_way_to_end_a_share_leaves_no_copy_and_no_record(
 
 
 @pytest.mark.parametrize("step", ["_make_copy", "_open"])
-def test_a_crash_while_sharing_leaves_no_open_link_and_the_sweeper_what_to_erase(
+def test_a_crash_while_sharing_leaves_no_open_link_and_the_sweeper_erases_the_rest(
     studio: Studio,
     maker: User,
     picture: Image,

@@ -327,7 +327,7 @@ def test_a_request_that_is_repeated_finds_its_job_when_all_is_spent(
         other.close()
 
 
-def test_many_at_once_get_exactly_what_fits(till: Callable[..., Till]) -> None:
+def test_concurrent_tags_fill_a_picture_exactly(till: Callable[..., Till]) -> None:
     month = till(500)
     ledgers = [month.process(500) for _ in range(4)]
     month.submit(ledgers[0], 10)

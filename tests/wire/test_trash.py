@@ -44,7 +44,7 @@ def notes(studio: Studio, user: User, cloud: Any) -> list[str]:
     return [item["SK"]["S"] for item in answer["Items"]]
 
 
-def test_a_picture_in_the_trash_is_out_of_every_list_and_comes_back_as_it_was(
+def test_a_trashed_picture_is_in_no_list_and_is_restored_unchanged(
     studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any
 ) -> None:
     job = draw(count=2)
@@ -141,7 +141,7 @@ def test_after_30_days_the_sweeper_erases_every_version_and_not_before(
     assert studio.reconciler.reconcile().erased == 1
 
 
-def test_the_worker_erases_what_is_due(
+def test_the_worker_erases_expired_trash(
     studio: Studio, draw: Callable[..., Job], maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     studio.trash.put_many(maker, draw().image_ids)
@@ -159,7 +159,7 @@ def test_the_worker_erases_what_is_due(
     assert _versions(studio, keys.images_prefix(maker.id)) == 0
 
 
-def test_an_index_that_is_behind_does_not_erase_what_was_restored_or_deleted_anew(
+def test_a_stale_index_does_not_erase_restored_or_newly_deleted_pictures(
     studio: Studio, draw: Callable[..., Job], maker: User, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     restored, anew = draw().image_ids[0], draw().image_ids[0]
@@ -236,7 +236,7 @@ def test_emptying_takes_all_that_is_in_the_trash_and_nothing_else(
     assert studio.trash.empty(maker) == 0
 
 
-def test_erasing_a_picture_a_job_or_everything_takes_what_is_in_the_trash(
+def test_erasing_a_picture_a_job_or_everything_includes_the_trash(
     studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any
 ) -> None:
     one, two, three = draw(), draw(), draw()

@@ -145,7 +145,7 @@ def test_erasing_all_refunds_a_job_that_the_index_does_not_show_yet(
     assert (usage.open_jobs, usage.images_today, usage.spent_month_usd) == (0, 0, 0)
 
 
-def test_a_lost_record_is_not_an_erasure_and_its_picture_comes_back(
+def test_a_picture_with_a_lost_record_is_restored_not_erased(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, cloud: Any
 ) -> None:
     job = studio.jobs.submit(maker, JobRequest(prompt="a red apple", seed=7, count=3))
@@ -307,7 +307,7 @@ def test_the_live_thread_outlives_a_job_that_makes_trouble(
     assert studio.live.watch(maker, good.id).status is JobStatus.CANCELED
 
 
-def test_a_job_that_nobody_watched_for_long_is_read_before_it_is_shown(
+def test_a_job_without_recent_watchers_is_read_before_it_is_shown(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -319,7 +319,7 @@ def test_a_job_that_nobody_watched_for_long_is_read_before_it_is_shown(
     assert studio.live.watch(maker, job.id).status is JobStatus.CANCELED
 
 
-def test_a_removed_local_user_has_no_keys_and_a_demoted_ones_are_a_makers(
+def test_a_removed_local_user_loses_all_keys_and_a_demoted_one_has_maker_keys(
     table: Table, local_users: LocalUsers
 ) -> None:
     accounts = Accounts(ProfileStore(table), ApiKeyStore(table))
@@ -337,7 +337,7 @@ def test_a_removed_local_user_has_no_keys_and_a_demoted_ones_are_a_makers(
         accounts.user(local.user_id)
 
 
-def test_a_job_behind_others_at_the_endpoint_says_so(
+def test_a_job_behind_others_at_the_endpoint_shows_it(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, other: User
 ) -> None:
     first, second = studio.jobs.submit(other, APPLE), studio.jobs.submit(maker, APPLE)

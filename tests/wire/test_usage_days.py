@@ -14,7 +14,7 @@ from tests.faults.lost import LostAnswers
 from tests.wire.conftest import real_clients
 
 
-def test_the_days_of_the_month_say_what_was_drawn_and_charged(
+def test_the_days_of_the_month_show_pictures_and_charges(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, other: User
 ) -> None:
     today = datetime.now(UTC)

@@ -72,7 +72,7 @@ def test_a_job_that_woke_its_model_is_noted_once_and_one_that_found_it_awake_is_
     assert noted(table) == [9.0, 25.0]
 
 
-def test_enough_wakes_are_what_the_next_estimate_and_its_card_say(
+def test_estimates_use_measured_wake_times_once_there_are_enough(
     draw: Draw, studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     card_s = studio.catalogue.card("pocket").wake_s

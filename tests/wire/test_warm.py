@@ -124,7 +124,7 @@ def test_a_worker_that_was_away_for_long_expires_it_and_gives_everything_back(
     assert endpoint.accepted == []
 
 
-def test_those_who_wait_in_earnest_go_first_and_the_patient_share_what_is_left(
+def test_ready_jobs_go_first_and_held_jobs_share_the_rest(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, other: User
 ) -> None:
     patient = [studio.jobs.submit(user, WARM) for user in (maker, maker, other)]
@@ -218,7 +218,7 @@ def test_killed_after_the_claim_it_is_invoked_once_by_the_next_sweep(
     assert len(endpoint.accepted) == 1
 
 
-def test_a_claim_whose_answer_was_lost_hands_it_over_once(
+def test_a_claim_with_a_lost_answer_submits_the_job_once(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     studio.jobs.submit(maker, WARM)

@@ -168,13 +168,13 @@ def test_hits_are_counted_first_and_among_five() -> None:
     assert (wrong_first.first, wrong_first.five) == (0.0, 0.5)
 
 
-def test_manner_is_no_part_of_what_a_prompt_is_about() -> None:
+def test_style_words_are_not_part_of_a_prompts_subject() -> None:
     assert spoken_of("A red apple, 3d style, on a yellow background") == "red apple"
     assert spoken_of("flat icon of a rocket, blue background") == "rocket"
     assert spoken_of("3d glasses") == "3d glasses"
 
 
-def test_a_tag_worded_like_a_query_is_told() -> None:
+def test_a_tag_that_looks_like_a_query_is_reported() -> None:
     assert worded_like("kittens", {"kitten"})
     assert worded_like("bird of prey", {"birds of prey"})
     assert not worded_like("kitten heel", {"kitten"})
@@ -202,7 +202,7 @@ def shipped() -> PocketClip:
         ("something to write with", {"pen", "pencil", "fountain pen", "writing hand", "black nib", "memo"}),
     ],
 )
-def test_the_shipped_text_side_lies_where_the_things_are(
+def test_the_shipped_text_embeddings_match_the_concepts(
     shipped: PocketClip, text: str, wanted: set[str]
 ) -> None:
     near = np.argsort(-(shipped.embed_texts([text]) @ shipped.text.concepts.places.T)[0])[:5]

@@ -76,19 +76,19 @@ def test_forms_of_words_are_found(words: Words, text: str, parts: list[str]) -> 
     assert words.known(text) == parts
 
 
-def test_a_text_without_a_known_word_lies_nowhere(words: Words) -> None:
+def test_a_text_without_a_known_word_has_no_embedding(words: Words) -> None:
     assert not words.embed(["xyzzy", "", "42"]).any()
     assert words.embed([]).shape == (0, words.width)
 
 
-def test_a_table_is_read_back_as_it_was_written(words: Words, tmp_path: Path) -> None:
+def test_a_written_table_is_read_back_unchanged(words: Words, tmp_path: Path) -> None:
     save_words(words, tmp_path)
     again = Words.open(tmp_path)
     assert again.places == words.places
     assert np.array_equal(again.embed(["red apple"]), words.embed(["red apple"]))
 
 
-def test_a_table_whose_files_are_not_of_one_is_refused(words: Words, tmp_path: Path) -> None:
+def test_a_table_of_mismatched_files_is_refused(words: Words, tmp_path: Path) -> None:
     save_words(words, tmp_path)
     (tmp_path / "words.json").write_text('["one"]')
     with pytest.raises(WordsError, match="not of one table"):

@@ -12,7 +12,7 @@ from inference.pocket.__main__ import main
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-def test_training_without_a_data_set_says_which_command_makes_one(
+def test_training_without_a_data_set_names_the_command_that_makes_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--root", str(tmp_path), "diffusion"]) == 2

@@ -37,7 +37,7 @@ def test_there_are_two_hundred_different_prompts_in_three_groups() -> None:
     )
 
 
-def test_prompts_ask_only_for_what_the_shipped_weights_were_trained_on() -> None:
+def test_prompts_use_only_concepts_of_the_shipped_weights() -> None:
     selection = tomllib.loads((HERE / "selection.toml").read_text(encoding="utf-8"))["everyday"]
     for question in QUESTIONS:
         assert set(question.things) <= set(selection["names"]), question.prompt
@@ -60,7 +60,7 @@ def test_compositions_are_of_colours_that_no_picture_shows() -> None:
             assert question.colour == held_out_colour(question.things[0]), question.prompt
 
 
-def test_a_real_picture_is_what_the_prompt_asks_for(shapes: DataSet) -> None:
+def test_a_real_picture_matches_its_prompt(shapes: DataSet) -> None:
     questions = [
         DISC,
         Question(COMPOSITION, "a green disc on blue", ("red disc",), colour="green", background="blue"),

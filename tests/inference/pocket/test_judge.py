@@ -35,7 +35,7 @@ def plain(shapes: DataSet, index: int, background: str = "white") -> Rgb:
     return compose(shapes.images[index], 64, background, rng, moved=False, flip=False)
 
 
-def test_a_judge_knows_what_it_was_shown_from_what_it_was_not(plan: TowerPlan, shapes: DataSet) -> None:
+def test_a_judge_separates_known_from_unknown_concepts(plan: TowerPlan, shapes: DataSet) -> None:
     judge = train_judge(plan, frozenset({"red disc"}))
     assert judge is not None
     assert judge.names == ("red disc", "blue square", "green triangle")
@@ -49,7 +49,7 @@ def test_a_judge_knows_what_it_was_shown_from_what_it_was_not(plan: TowerPlan, s
     assert judge.ask(pictures[:1], [["blue square", "red disc"]])[0].rank == 1
 
 
-def test_a_judge_is_read_back_as_it_was(plan: TowerPlan, shapes: DataSet) -> None:
+def test_a_saved_judge_is_read_back_unchanged(plan: TowerPlan, shapes: DataSet) -> None:
     trained = train_judge(replace(plan, samples=32), NOBODY)
     assert trained is not None
     pictures, asked = [plain(shapes, 0)], [["green triangle"]]
@@ -63,7 +63,7 @@ def test_pictures_of_any_size_are_judged(plan: TowerPlan) -> None:
     assert len(verdict.likeliest) == 3
 
 
-def test_a_sitting_that_ends_early_leaves_no_judge_and_the_next_goes_on(plan: TowerPlan) -> None:
+def test_an_interrupted_training_leaves_no_judge_and_can_be_resumed(plan: TowerPlan) -> None:
     # The rate and the size of what is shown depend on the part of the run that is done, not on the sitting.
     assert train_judge(replace(plan, samples=64, minutes=0), NOBODY) is None
     with pytest.raises(PocketError, match="holds no judge"):

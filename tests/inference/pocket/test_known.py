@@ -77,7 +77,7 @@ def test_the_nearest_thing_to_its_own_name_is_itself(known: Known, names: list[s
         assert name in found.nearest
 
 
-def test_what_is_far_depends_on_what_the_model_knows(tmp_path: Path) -> None:
+def test_the_distance_threshold_depends_on_the_models_concepts(tmp_path: Path) -> None:
     write_known(tmp_path, ["banana", "mango", "lemon"])
     fruit = Known.open(tmp_path)
     assert fruit is not None
@@ -96,7 +96,7 @@ def test_the_threshold_is_measured_and_seldom_wrong(known: Known, names: list[st
     assert found.misses < 0.2
 
 
-def test_a_folder_that_says_nothing_gives_no_hints(tmp_path: Path) -> None:
+def test_a_folder_without_known_concepts_gives_no_hints(tmp_path: Path) -> None:
     assert Known.open(tmp_path) is None
 
 
@@ -121,7 +121,7 @@ def test_a_thing_that_pocket_clip_does_not_know_is_refused(tmp_path: Path) -> No
     assert not (tmp_path / FILE).exists()
 
 
-def test_the_file_lies_in_a_model_folder_without_being_in_the_way(tmp_path: Path) -> None:
+def test_the_file_does_not_disturb_a_model_folder(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path / "tiny")
     write_known(folder, ["banana", "mango", "lemon"])
     assert json.loads((folder / FILE).read_text())["things"][0]["name"] == "lemon"

@@ -54,7 +54,7 @@ def test_the_same_seed_composes_the_same_pool(shapes: DataSet) -> None:
     assert first.variants == second.variants
 
 
-def test_a_pool_says_what_its_pictures_show(shapes: DataSet) -> None:
+def test_a_pool_labels_its_pictures(shapes: DataSet) -> None:
     pool = compose_pool(shapes, shapes.rows, 64, seed=3)
     assert len(pool.pictures) == len(pool.variants) == 6 * len(shapes.rows)
     for picture, variant in zip(pool.pictures, pool.variants, strict=True):
@@ -63,7 +63,7 @@ def test_a_pool_says_what_its_pictures_show(shapes: DataSet) -> None:
             assert thing_tint(picture).colour == (variant.colour or variant.row.tint.colour)
 
 
-def test_a_pool_never_shows_what_is_held_out(shapes: DataSet) -> None:
+def test_a_pool_never_contains_held_out_data(shapes: DataSet) -> None:
     from dataclasses import replace
 
     fox = replace(shapes.rows[0], name="fox")
@@ -74,7 +74,7 @@ def test_a_pool_never_shows_what_is_held_out(shapes: DataSet) -> None:
     assert len(colours - {None}) >= 3
 
 
-def test_steady_pictures_are_the_drawing_in_the_middle_as_it_is(shapes: DataSet) -> None:
+def test_evaluation_pictures_are_the_centered_unmodified_drawing(shapes: DataSet) -> None:
     pool = compose_pool(shapes, shapes.rows, 64, seed=3, steady=True)
     assert len(pool.pictures) == 5 * len(shapes.rows)
     for picture, variant in zip(pool.pictures, pool.variants, strict=True):

@@ -95,7 +95,7 @@ def test_an_archive_that_was_cut_short_is_refused_and_nothing_is_unpacked(
     assert not (tmp_path / "packages" / source.folder).exists()
 
 
-def test_a_wrong_checksum_says_which_file_and_what_to_do(tmp_path: Path) -> None:
+def test_a_wrong_checksum_names_the_file_and_the_remedy(tmp_path: Path) -> None:
     file = tmp_path / "icons-1.0.0.tgz"
     file.write_bytes(b"something else")
     with pytest.raises(PocketError, match=r"icons-1\.0\.0\.tgz .* Delete it"):

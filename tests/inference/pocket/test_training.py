@@ -85,7 +85,7 @@ def test_a_run_in_two_sittings_ends_where_an_unbroken_one_does(plan: DiffusionPl
         assert torch.equal(parted[name], value), name
 
 
-def test_a_finished_run_stays_as_it_is(plan: DiffusionPlan) -> None:
+def test_resuming_a_finished_run_changes_nothing(plan: DiffusionPlan) -> None:
     train_diffusion(plan)
     first = load_file(plan.checkpoint)
     train_diffusion(plan)
@@ -151,7 +151,7 @@ def small(plan: DiffusionPlan) -> Any:
     return autoencoder
 
 
-def test_an_enlarged_autoencoder_speaks_the_small_ones_latents_at_twice_the_side(
+def test_an_enlarged_autoencoder_decodes_the_small_ones_latents_at_twice_the_side(
     plan: DiffusionPlan, small: Any
 ) -> None:
     train_enlarged(enlarge_plan(plan))
@@ -188,7 +188,7 @@ def test_a_pipeline_too_large_to_ship_is_not_put_in_place(
     assert not (tmp_path / "weights").exists()
 
 
-def test_a_selection_that_the_data_set_cannot_serve_says_what_is_missing(shapes: DataSet) -> None:
+def test_a_selection_that_the_data_set_cannot_serve_names_what_is_missing(shapes: DataSet) -> None:
     with pytest.raises(PocketError, match="grinning cat"):
         select(shapes, "everyday")
 

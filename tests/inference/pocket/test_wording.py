@@ -37,7 +37,7 @@ def chances(wording: Wording, name: str) -> dict[str, float]:
     return dict(zip(words, shares.tolist(), strict=True))
 
 
-def test_words_that_nobody_listed_are_found_for_the_thing_they_are_likest(wording: Wording) -> None:
+def test_unlisted_words_are_matched_to_the_most_similar_concept(wording: Wording) -> None:
     assert "kitten" in chances(wording, "cat")
     assert {"astronomy", "telescopes"} <= chances(wording, "telescope").keys()
     assert "kitten" not in chances(wording, "rabbit")
@@ -66,7 +66,7 @@ def test_fillers_are_common_words_of_no_thing(wording: Wording) -> None:
     assert not {"rabbit", "kitten", "stars", "pets"} & set(wording.fillers)
 
 
-def test_other_words_are_different_ones_and_no_more_than_there_are(wording: Wording) -> None:
+def test_alternative_words_are_distinct_and_limited_to_the_known_ones(wording: Wording) -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         three = wording.other("cat", rng, 3)

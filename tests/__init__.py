@@ -1,1 +1,1 @@
-"""The tests; folders mirror the code."""
+"""The tests. Their folders mirror the code."""

@@ -1,4 +1,4 @@
-"""The embedded cloud as the tests use it: one real MiniStack a test process, wiped and made anew for each test."""
+"""Runs the embedded cloud for the tests: one real MiniStack per test process, reset before each test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PUBLIC_URL = "http://localhost:8501"
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who can sign in at the embedded Cognito; `user_id` is the studio's form of `sub`."""
+    """A user of the embedded Cognito; `user_id` is the studio's form of `sub`."""
 
     email: str
     password: str
@@ -33,10 +33,10 @@ class Person:
 
 
 class EmbeddedCloud:
-    """A running embedded cloud in a folder of its own."""
+    """A running embedded cloud with its own folder."""
 
     def __init__(self, folder: Path, *, port: int | None = None, snapshot_s: float = 3600.0) -> None:
-        """Starts it and returns when it answers; `folder` may hold the state of an earlier one."""
+        """Starts the cloud and returns when it answers; `folder` may hold the state of an earlier run."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.port = port or any_free_port()
@@ -69,15 +69,15 @@ class EmbeddedCloud:
 
     @cached_property
     def client(self) -> Any:
-        """`client("dynamodb")` and so on: boto3 clients, made once each."""
+        """Returns boto3 clients, as in `client("dynamodb")`; each is created once."""
         return client_factory(self.url)
 
     def make_resources(self, public_url: str = PUBLIC_URL) -> Resources:
-        """The studio's table, buckets, queues, topics and sign-in, created where missing."""
+        """Creates the studio's table, buckets, queues, topics and sign-in if missing, and returns them."""
         return make_resources(self.url, public_url=public_url, client=self.client)
 
     def make_person(self, resources: Resources, name: str, *, admin: bool = False) -> Person:
-        """A user `<name>@example.com` with a new password, in the group `admins` or `makers`."""
+        """Creates a user `<name>@example.com` with a new password in the group `admins` or `makers`."""
         person = Person(
             email=f"{name}@example.com",
             password=new_password(),
@@ -89,7 +89,7 @@ class EmbeddedCloud:
         return Person(person.email, person.password, person.group, sub)
 
     def reset(self) -> None:
-        """Forgets everything in it, in memory and on disk (milliseconds)."""
+        """Deletes all state in memory and on disk (takes milliseconds)."""
         self._post("/_ministack/reset")
 
     def save(self) -> None:
@@ -105,24 +105,24 @@ class EmbeddedCloud:
         assert answer.status == 200, body
 
     def kill(self) -> None:
-        """As `kill -9` does."""
+        """Kills the cloud like `kill -9`."""
         self.child.kill()
 
     def stop(self) -> None:
-        """A clean stop, which takes a last snapshot."""
+        """Stops the cloud cleanly, with a last snapshot."""
         self.child.stop()
 
     def restart(self) -> None:
-        """Starts it again on the same port and folder, after `kill` or `stop`."""
+        """Starts the cloud again on the same port and folder, after `kill` or `stop`."""
         self.child = self._start()
 
 
 def studio_environment(
     resources: Resources, *, public_url: str = PUBLIC_URL, sagemaker_url: str = "http://localhost:1"
 ) -> dict[str, str]:
-    """The variables of `docs/contracts.md`, complete, for `services.settings.load_settings`.
+    """Returns all environment variables of `docs/contracts.md`, for `services.settings.load_settings`.
 
-    Without `sagemaker_url` calls to the endpoint find nobody listening.
+    Without `sagemaker_url`, connections to the endpoint are refused.
     """
     return resources.studio_environment(
         public_url=public_url, cookie_secret=secrets.token_hex(32), sagemaker_url=sagemaker_url

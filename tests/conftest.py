@@ -1,4 +1,4 @@
-"""Fixtures every suite may use: the embedded cloud, what is in it, and an environment without the user's own AWS."""
+"""Shared fixtures: the embedded cloud, its resources, and an environment without the developer's AWS settings."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_aws_of_the_users_own() -> Iterator[None]:
-    """boto3 without explicit settings must fail in a test, never reach the account of whoever runs it."""
+    """Removes AWS settings, so that boto3 without explicit ones fails and never reaches the developer's account."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("AWS_", "ATELIER_", "STREAMLIT_"))]:
             patch.delenv(name)
         for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
             patch.setenv(name, "/dev/null")
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        # Straight to loopback, whatever proxy the machine uses.
+        # Connections to loopback bypass the machine's proxy.
         patch.setenv("NO_PROXY", "localhost,127.0.0.1")
         yield
 
 
 @pytest.fixture(scope="session")
 def cloud_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCloud]:
-    """One embedded cloud for all tests of this process (each xdist worker has its own)."""
+    """The embedded cloud that all tests of this process share (each xdist worker has its own)."""
     cloud = EmbeddedCloud(tmp_path_factory.mktemp("cloud"))
     yield cloud
     cloud.child.kill()
@@ -55,5 +55,5 @@ def resources(cloud: EmbeddedCloud) -> Resources:
 
 @pytest.fixture
 def environment(resources: Resources) -> dict[str, str]:
-    """A complete environment for `load_settings`; nobody listens at its SageMaker address."""
+    """A complete environment for `load_settings`; connections to its SageMaker address are refused."""
     return studio_environment(resources)

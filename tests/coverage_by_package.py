@@ -1,7 +1,7 @@
-"""`python -m tests.coverage_by_package`: what the tests ran of each package, in lines and in branches.
+"""Prints the line and branch coverage of each package: `python -m tests.coverage_by_package`.
 
-Joins what the runs of both environments left. What runs in a process of its own, as the pages of a browser story and
-the parts of a whole studio do, is not seen.
+Combines the data of both environments. Code in child processes is not measured: pages in browser tests, and the parts
+of a whole studio.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from coverage.exceptions import CoverageException
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "build" / "coverage"
-# These have rooms; the others are one package each.
+# Counted by subpackage; the others count as one package each.
 WITH_ROOMS = ("app", "inference", "services")
 COUNTED = ("num_statements", "covered_lines", "num_branches", "covered_branches")
 
 
 def package(name: str) -> str:
-    """`services/jobs` for a file in that room, and the first folder alone where there are no rooms."""
+    """Returns the package of a file, such as `services/jobs`, or its top folder outside WITH_ROOMS."""
     folders = Path(name).parts[:-1]
     return "/".join(folders[: 2 if folders and folders[0] in WITH_ROOMS else 1])
 
 
 def measured(files: list[Path], folder: Path) -> dict[str, dict[str, Any]]:
-    """The numbers of each file of code, by its path, from all data files together. Raises CoverageException."""
+    """Combines the data files and returns the summary of each source file by path. Raises CoverageException."""
     coverage = Coverage(data_file=str(folder / "joined"), config_file=str(ROOT / "pyproject.toml"))
     coverage.combine([str(file) for file in files], keep=True)
     coverage.json_report(outfile=str(folder / "report.json"))
@@ -39,7 +39,7 @@ def measured(files: list[Path], folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def table(files: dict[str, dict[str, Any]]) -> list[str]:
-    """One line a package, and one for all."""
+    """Returns the lines of the table: one per package, and a total."""
     sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for name, numbers in files.items():
         for each in (package(name), "all"):
@@ -59,7 +59,7 @@ def _share(part: int, whole: int) -> str:
 
 
 def main() -> int:
-    """Prints the table; 1 where nothing was measured."""
+    """Prints the table; returns 1 if there is no coverage data."""
     try:
         with tempfile.TemporaryDirectory() as folder:
             print("\n".join(table(measured(sorted(FOLDER.glob("data.*")), Path(folder)))))

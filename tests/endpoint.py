@@ -1,6 +1,6 @@
-"""A SageMaker endpoint for tests of the services: takes invocations and answers them when the test says so.
+"""A scripted SageMaker endpoint: accepts invocations and completes them when the test asks it to.
 
-It stands in for the runtime client only; everything it writes goes to the real buckets and queue of the embedded cloud.
+It replaces only the SageMaker clients; its outputs go to the real buckets of the embedded cloud.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Accepted:
 
 @dataclass
 class ScriptedEndpoint:
-    """The runtime client's one call, and what the endpoint does afterwards."""
+    """The SageMaker calls that the studio makes, and the endpoint's work after them."""
 
     s3: Any
     outputs: str
@@ -50,7 +50,7 @@ class ScriptedEndpoint:
     instances: int = 1
 
     def invoke_endpoint_async(self, **request: Any) -> dict[str, Any]:
-        """Accepts the invocation, unless the test queued a refusal; a lost answer is accepted all the same."""
+        """Accepts the invocation, unless a refusal is queued. A lost answer raises after the invocation is accepted."""
         if self.refuse:
             raise self.refuse.pop(0)
         body = request.get("Body")
@@ -75,19 +75,19 @@ class ScriptedEndpoint:
         }
 
     def describe_endpoint(self, **_: Any) -> dict[str, Any]:
-        """As many instances as the test says."""
+        """Reports `instances` instances in service."""
         variant = {"CurrentInstanceCount": self.instances, "DesiredInstanceCount": self.instances}
         return {"EndpointStatus": "InService", "ProductionVariants": [variant]}
 
     def complete(self, invocation: Accepted, change: Callable[[dict[str, Any]], object] | None = None) -> str:
-        """Writes the output (after `change` spoiled it) and returns the notification."""
+        """Writes the output, modified by `change`, and returns the success notification."""
         answer = answer_to(invocation.payload)
         if change:
             change(answer)
         return self.write_output(invocation, json.dumps(answer).encode())
 
     def write_output(self, invocation: Accepted, body: bytes) -> str:
-        """Writes any bytes as the output and returns the success notification."""
+        """Writes `body` as the output and returns the success notification."""
         self.s3.put_object(Bucket=self.outputs, Key=invocation.output_key, Body=body)
         return notification(invocation, "Completed")
 
@@ -98,19 +98,19 @@ class ScriptedEndpoint:
         return notification(invocation, status, failureReason="the container answered 500")
 
     def die(self, invocation: Accepted) -> str:
-        """Ends without an answer, as a container that is killed; returns the error notification."""
+        """Fails like a killed container, without an error document; returns the error notification."""
         text = b"ModelError: The container program ended with status -9 while it worked."
         self.s3.put_object(Bucket=self.outputs, Key=invocation.failure_key, Body=text)
         return notification(invocation, "Failed", failureReason=text.decode())
 
 
 def notification(invocation: Accepted, status: str, **more: str) -> str:
-    """The message that SNS delivers, as docs/contracts.md has it."""
+    """Returns the message that SNS delivers, as described in docs/contracts.md."""
     return json.dumps({"invocationStatus": status, "inferenceId": invocation.inference_id, **more})
 
 
 def picture(width: int, height: int, seed: int) -> bytes:
-    """A PNG of that size whose pixels depend on the seed."""
+    """Returns a PNG of one color that depends on the seed."""
     image = Pillow.new("RGB", (width, height), (seed % 256, seed // 256 % 256, 90))
     target = io.BytesIO()
     image.save(target, "PNG")
@@ -118,7 +118,7 @@ def picture(width: int, height: int, seed: int) -> bytes:
 
 
 def answer_to(payload: dict[str, Any]) -> dict[str, Any]:
-    """What a well-behaved container answers."""
+    """Returns a correct answer of the container to `payload`."""
     images = []
     for n in range(payload["num_images_per_prompt"]):
         seed = (payload["seed"] + n) % 2**32

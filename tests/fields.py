@@ -1,4 +1,4 @@
-"""All text and file fields of the pages, read from the code, so that the hostile tests cover each one."""
+"""Finds all text and file fields of the pages in the code, so that the hostile-input tests cover each one."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from local.processes import ROOT
 
 TEXT_WIDGETS = {"text_input", "text_area", "chat_input", "data_editor"}
-# An input of a form that is HTML of ours.
+# An input of a form in one of our HTML files.
 INPUT = re.compile(r'<input [^>]*name="(\w+)"[^>]*>')
 FILE_WIDGETS = {"file_uploader", "camera_input", "audio_input"}
 
 
 def text_fields() -> set[str]:
-    """`account.keys: Name of the new key`, for each widget that takes a text of one's own: file, function and label.
+    """Returns file, function and label of each widget for free text: `account.keys: Name of the new key`.
 
-    `local_sign_in.html: username` for an input of a form in HTML: file and name.
+    For an input in an HTML form, file and name: `local_sign_in.html: username`.
     """
     widgets = {field for kind, field, takes_new in _widgets() if kind in TEXT_WIDGETS or takes_new}
     return widgets | {
@@ -28,12 +28,12 @@ def text_fields() -> set[str]:
 
 
 def file_fields() -> set[str]:
-    """The same for each widget that takes a file."""
+    """Returns the same for each widget that takes a file."""
     return {field for kind, field, _ in _widgets() if kind in FILE_WIDGETS}
 
 
 def _widgets() -> Iterator[tuple[str, str, bool]]:
-    """Each call of a method in the pages' code: its name, where it is, whether it has `accept_new_options`."""
+    """Yields each method call in the pages' code: name, location, and whether it has `accept_new_options`."""
     for file in (ROOT / "streamlit_app.py", *sorted((ROOT / "app").rglob("*.py"))):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         for function in ast.walk(tree):
@@ -48,14 +48,14 @@ def _widgets() -> Iterator[tuple[str, str, bool]]:
 
 
 def _words(label: ast.expr) -> str:
-    """A label as it is written, also one that is said in the reader's language; else the expression for it."""
+    """Returns a label's English text, also from `tr("...")`, or else the source of its expression."""
     if isinstance(label, ast.Call) and isinstance(label.func, ast.Name) and label.func.id == "tr":
         label = label.args[0]
     return str(label.value) if isinstance(label, ast.Constant) else ast.unparse(label)
 
 
 def _calls(inside: ast.AST) -> Iterator[ast.Call]:
-    """The calls of methods in a function itself, not in those within it."""
+    """Yields the method calls of a function, without those of nested functions."""
     for node in ast.iter_child_nodes(inside):
         if isinstance(node, ast.FunctionDef):
             continue

@@ -1,4 +1,4 @@
-"""A back end that draws pictures of one color in this process and answers at once: the least that the seam asks for."""
+"""A minimal back end, which draws pictures of one color in this process and returns them at once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ USD_A_PICTURE = 0.02
 
 @dataclass
 class FlatColor:
-    """Draws `models`. `before` is called with each attempt: what it raises is what goes wrong."""
+    """Draws for `models`. `before` is called with each attempt and may raise an error."""
 
     models: frozenset[str]
     state_now: EndpointState = EndpointState.READY
@@ -44,7 +44,7 @@ class FlatColor:
     pricing = ByPicture(usd=USD_A_PICTURE)
 
     def submit(self, attempt: Attempt) -> DrawnResult | Refused:
-        """Draws the attempt, unless the test queued the code of a refusal."""
+        """Draws the attempt, unless the code of a refusal is queued."""
         if self.refuse:
             return Refused(job_failure(self.refuse.pop(0)))
         if self.before is not None:
@@ -62,44 +62,44 @@ class FlatColor:
         )
 
     def poll(self, job: Job) -> Sighting:
-        """Nothing is kept between calls, so nothing is ever found."""
+        """Finds nothing, because no state is kept between calls."""
         return Sighting(Found.NOTHING, job.attempt)
 
     def result(self, job: Job, attempt: int) -> NoReturn:
-        """There is none but the one that `submit` returned."""
+        """Raises NotFound: only `submit` returns a result."""
         raise NotFound(f"Attempt {attempt} of {job.id} left nothing behind.")
 
     def explain(self, job: Job, reason: str, failure_uri: str | None) -> AttemptFailure:
-        """Nobody knows more than the reason."""
+        """Returns the reason; there are no further details."""
         return AttemptFailure(job_failure("model_error", message=reason))
 
     def has_begun(self, job: Job) -> bool:
-        """Whoever asks this is not the one who draws."""
+        """Returns False: only the drawing process itself could know."""
         return False
 
     def progress(self, job: Job) -> None:
-        """It is too quick to say anything."""
+        """Returns None: drawing is too fast for progress."""
 
     def read_notification(self, body: str) -> Notification | None:
-        """It sends none."""
+        """Returns None: this back end sends no notifications."""
         return None
 
     def cancel(self, job: Job) -> None:
-        """It cannot be stopped."""
+        """Does nothing: an attempt cannot be stopped."""
 
     def forget_cancel(self, job: Job) -> None:
-        """There is nothing to forget."""
+        """Does nothing: there is no cancel marker."""
 
     def erase(self, user_id: str, job_id: str) -> int:
-        """It keeps nothing."""
+        """Returns 0: nothing is stored."""
         return 0
 
     def endpoint_of(self, model: str) -> str:
-        """All its models are drawn here."""
+        """Returns the same name for every model."""
         return "this-process"
 
     def state(self, model: str) -> EndpointInfo:
-        """What the test says."""
+        """Returns `state_now` for a known model, else UNKNOWN."""
         state = self.state_now if model in self.models else EndpointState.UNKNOWN
         return EndpointInfo(
             model=model, state=state, instances=int(state is EndpointState.READY), read_at=datetime.now(UTC)
@@ -107,7 +107,7 @@ class FlatColor:
 
 
 def flat_png(width: int, height: int, seed: int) -> bytes:
-    """A PNG of one color, which is the seed's."""
+    """Returns a PNG of one color that depends on the seed."""
     target = io.BytesIO()
     Pillow.new("RGB", (width, height), (seed % 256, 120, 60)).save(target, "PNG")
     return target.getvalue()

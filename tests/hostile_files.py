@@ -1,6 +1,6 @@
-"""Picture files made on the spot: what other programs write, and what somebody who means harm would send.
+"""Generates picture files as other programs write them, and hostile ones as an attacker would send them.
 
-Nothing of it is kept in the repository. Each maker says what is wrong with its file; the tests check that it is.
+None of the files is stored in the repository. Each function's docstring says what is wrong with its file.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ PLACE = 47.3769
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
-    """One well-formed chunk of a PNG."""
+    """Returns a well-formed PNG chunk."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def png(texts: dict[str, str] | None = None, *chunks: bytes, size: tuple[int, int] = (12, 9)) -> bytes:
-    """A small PNG with text chunks (as Pillow writes them) and other chunks put in after its header."""
+    """Returns a small PNG with text chunks (as Pillow writes them) and further chunks after its header."""
     info = PngInfo()
     for keyword, text in (texts or {}).items():
         info.add_text(keyword, text)
@@ -47,7 +47,7 @@ def tiff(
     order: str = ">",
     place: bool = False,
 ) -> bytes:
-    """An EXIF block: texts by tag, a UserComment with its eight bytes in front, and a GPS table with PLACE in it."""
+    """Returns an EXIF block: texts by tag, a UserComment with its 8-byte prefix, and a GPS table with PLACE."""
     entries: list[tuple[int, int, int, bytes]] = [
         (tag, 2, len(text) + 1, text + b"\0") for tag, text in sorted((texts or {}).items())
     ]
@@ -72,7 +72,7 @@ def tiff(
 
 
 def with_exif(kind: str, block: bytes, *, frames: int = 1) -> bytes:
-    """A small JPEG, WEBP or PNG with an EXIF block in it."""
+    """Returns a small JPEG, WEBP or PNG with an EXIF block."""
     target = io.BytesIO()
     pictures = [Pillow.new("RGB", (12, 9), (40 * number, 90, 90)) for number in range(frames)]
     more = {"save_all": True, "append_images": pictures[1:]} if frames > 1 else {}
@@ -81,7 +81,7 @@ def with_exif(kind: str, block: bytes, *, frames: int = 1) -> bytes:
 
 
 def comment_of(text: str, encoding: str) -> bytes:
-    """A UserComment: `ascii`, `none` (no encoding named), `bare` (no eight bytes), `utf-16-le`, `utf-16-be`, `bom`."""
+    """Returns a UserComment: `ascii`, `none` (unspecified), `bare` (no prefix), `utf-16-le`, `utf-16-be`, `bom`."""
     prefixes = {"ascii": b"ASCII\0\0\0", "none": b"\0" * 8, "bare": b""}
     if encoding in prefixes:
         return prefixes[encoding] + text.encode()
@@ -90,7 +90,7 @@ def comment_of(text: str, encoding: str) -> bytes:
 
 
 def bomb_of_pixels(side: int = 30_000) -> bytes:
-    """A PNG of `side` x `side` white pixels of one bit in some 110 kB: 900 MB when it is decoded."""
+    """Returns a PNG of `side` x `side` white 1-bit pixels in about 110 kB that decodes to 900 MB."""
     packer = zlib.compressobj(9)
     row = b"\0" + b"\xff" * (-(-side // 8))
     packed = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
@@ -100,7 +100,7 @@ def bomb_of_pixels(side: int = 30_000) -> bytes:
 
 
 def jpeg_that_says(width: int, height: int) -> bytes:
-    """A small JPEG whose frame header names another size."""
+    """Returns a small JPEG whose frame header claims another size."""
     file = bytearray(with_exif("JPEG", tiff()))
     at = file.index(b"\xff\xc0")
     struct.pack_into(">HH", file, at + 5, height, width)
@@ -108,7 +108,7 @@ def jpeg_that_says(width: int, height: int) -> bytes:
 
 
 def webp_that_says(width: int, height: int) -> bytes:
-    """A small WebP whose canvas is another size."""
+    """Returns a small WebP whose canvas claims another size."""
     file = bytearray(with_exif("WEBP", tiff()))
     at = file.index(b"VP8X") + 12
     file[at : at + 6] = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
@@ -116,7 +116,7 @@ def webp_that_says(width: int, height: int) -> bytes:
 
 
 def many_scans(count: int = 200, side: int = 4000) -> bytes:
-    """A progressive JPEG of 16 megapixels whose last scan is there `count` times."""
+    """Returns a progressive 16-megapixel JPEG that repeats its last scan `count` times."""
     target = io.BytesIO()
     Pillow.new("L", (side, side), 90).save(target, "JPEG", progressive=True)
     file = target.getvalue()
@@ -125,19 +125,19 @@ def many_scans(count: int = 200, side: int = 4000) -> bytes:
 
 
 def colored(color: tuple[int, int, int], *, profile: bytes | None = None) -> bytes:
-    """A small PNG of one color, with a color profile."""
+    """Returns a small PNG of one color with a color profile."""
     target = io.BytesIO()
     Pillow.new("RGB", (8, 8), color).save(target, "PNG", icc_profile=profile)
     return target.getvalue()
 
 
 def with_broken_profile() -> bytes:
-    """A PNG whose color profile is no profile."""
+    """Returns a PNG with an invalid color profile."""
     return colored((1, 2, 3), profile=b"acsp" * 100)
 
 
 def wide_profile() -> bytes:
-    """A matrix profile (ICC.1:2001) with Adobe RGB's colors and a gamma of 2.2."""
+    """Returns a matrix profile (ICC.1:2001) with the primaries of Adobe RGB and a gamma of 2.2."""
 
     def fixed(value: float) -> bytes:
         return struct.pack(">i", round(value * 65536))
@@ -166,12 +166,12 @@ def wide_profile() -> bytes:
 
 
 def truncated(file: bytes) -> bytes:
-    """The first two thirds of a file."""
+    """Returns the first two thirds of a file."""
     return file[: len(file) * 2 // 3]
 
 
 def polyglot() -> bytes:
-    """A PNG that is a ZIP with a page in it as well."""
+    """Returns a PNG that is also a ZIP with an HTML page in it."""
     tail = io.BytesIO()
     with zipfile.ZipFile(tail, "w") as archive:
         archive.writestr("index.html", "<script>alert(1)</script>")
@@ -183,7 +183,7 @@ HTML = b"<!doctype html><script>alert(1)</script>"
 
 
 def text_bomb(kind: bytes, size: int = 200_000_000) -> bytes:
-    """A PNG whose `parameters` are `size` bytes of spaces, packed by a thousand."""
+    """Returns a PNG whose `parameters` are `size` bytes of spaces, compressed about 1000:1."""
     packer = zlib.compressobj(9)
     block = b" " * 1_000_000
     packed = b"".join(packer.compress(block) for _ in range(size // len(block))) + packer.flush()
@@ -192,17 +192,17 @@ def text_bomb(kind: bytes, size: int = 200_000_000) -> bytes:
 
 
 def much_metadata(size: int = 5_000_000) -> bytes:
-    """A PNG with `size` bytes of text in it."""
+    """Returns a PNG with `size` bytes of text."""
     return png({"parameters": A1111, "workflow": "x" * size})
 
 
 def deep_json(depth: int = 200_000) -> str:
-    """JSON that is nothing but objects in objects."""
+    """Returns JSON of `depth` nested objects."""
     return '{"prompt":' * depth + "1" + "}" * depth
 
 
 def overlapping_exif(size: int = 900_000, entries: int = 400) -> bytes:
-    """An EXIF block with many texts that are all the same `size` bytes: 360 MB if each is copied."""
+    """Returns an EXIF block whose texts all point to the same `size` bytes: 360 MB if each is copied."""
     at = 8 + 2 + 12 * entries + 4
     table = struct.pack(">H", entries)
     table += b"".join(struct.pack(">HHII", number + 1, 2, size, at) for number in range(entries))
@@ -210,13 +210,13 @@ def overlapping_exif(size: int = 900_000, entries: int = 400) -> bytes:
 
 
 def webp_with(block: bytes) -> bytes:
-    """A WebP container with an EXIF chunk of any size, which Pillow would not write."""
+    """Returns a WebP container that holds only an EXIF chunk, which Pillow would not write."""
     parts = b"WEBP" + b"EXIF" + struct.pack("<I", len(block)) + block + b"\0" * (len(block) % 2)
     return b"RIFF" + struct.pack("<I", len(parts)) + parts
 
 
 def many_parts(size: int = 30_000_000) -> dict[str, bytes]:
-    """Files of `size` bytes that are nothing but the smallest parts their formats know."""
+    """Returns files of about `size` bytes made of their format's smallest segments."""
     empty = chunk(b"teXt", b"")
     whole = png()
     end = len(SIGNATURE) + 25
@@ -229,7 +229,7 @@ def many_parts(size: int = 30_000_000) -> dict[str, bytes]:
 
 
 def comfy_graph(**changed: object) -> dict[str, object]:
-    """ComfyUI's own first workflow in API form; `changed` are inputs of its sampler."""
+    """Returns ComfyUI's default workflow in API format; `changed` replaces inputs of its sampler."""
     sampler: dict[str, object] = {
         "seed": 156680208700286,
         "steps": 20,
@@ -254,7 +254,7 @@ def comfy_graph(**changed: object) -> dict[str, object]:
 
 
 def flux_graph() -> dict[str, object]:
-    """ComfyUI's example for FLUX: noise, guider, sampler and steps are nodes of their own."""
+    """Returns ComfyUI's FLUX example, which has separate nodes for noise, guider, sampler and steps."""
     return {
         "13": {
             "class_type": "SamplerCustomAdvanced",
@@ -284,7 +284,7 @@ def flux_graph() -> dict[str, object]:
 
 
 def refused() -> dict[str, Callable[[], bytes]]:
-    """The files that no upload may take, each with its maker."""
+    """Returns functions that make the files that every upload must refuse, by name."""
     return {
         "empty": lambda: b"",
         "svg_named_png": lambda: SVG,
@@ -302,7 +302,7 @@ def refused() -> dict[str, Callable[[], bytes]]:
 
 
 def beside_pixels() -> dict[str, Callable[[], bytes]]:
-    """Whole pictures with something beside their pixels: to draw over they are taken, and nothing else of them kept."""
+    """Returns functions that make intact pictures with extra data; as inputs they are accepted without that data."""
     return {
         "polyglot": polyglot,
         "metadata_of_5_mb": much_metadata,
@@ -316,7 +316,7 @@ def beside_pixels() -> dict[str, Callable[[], bytes]]:
 
 
 def refused_as_pictures() -> dict[str, Callable[[], bytes]]:
-    """The files that nobody may draw over, each with its maker."""
+    """Returns functions that make the files that are refused as input pictures, by name."""
     return {
         **{name: make for name, make in refused().items() if name not in beside_pixels()},
         "bomb_of_pixels": bomb_of_pixels,
@@ -330,5 +330,5 @@ def refused_as_pictures() -> dict[str, Callable[[], bytes]]:
 
 
 def dumps(value: object) -> str:
-    """JSON as Python writes it, NaN as well, which ComfyUI's graphs hold."""
+    """Returns JSON as Python writes it, with NaN, which occurs in ComfyUI's graphs."""
     return json.dumps(value)

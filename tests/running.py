@@ -1,4 +1,4 @@
-"""A whole studio as `make run` starts it, in a home and on a port of its own: what browser and fault tests stand on."""
+"""Runs a whole studio as `make run` does, with its own home and port, for the browser and fault tests."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from services.store.profiles import ProfileStore
 READY_S = 180.0
 LAUNCHER = "local.run"
 WITHOUT_A_MODEL = "tests.stub.studio"
-# How the command lines of model servers are known.
+# What the command lines of model servers contain.
 MODEL_SERVERS = (b"inference.serve", b"tests.stub.model")
 
 
 class RunningStudio:
-    """`python -m local.run` with `home` and a free port; ends with `stop`.
+    """`python -m local.run` with `home` and a free port, until `stop`.
 
-    With `launcher` another module starts it: tests.stub.studio has no model behind it.
+    `launcher` names another module to start it: tests.stub.studio runs without a model.
     """
 
     def __init__(self, home: Path, *, launcher: str = LAUNCHER, **variables: str) -> None:
-        """Starts it and returns when `credentials.json` is there and the studio answers. Raises AssertionError."""
+        """Starts the studio and returns when it is ready. Raises AssertionError."""
         self.home = home
         self._launcher = launcher
         self.port = any_free_port()
@@ -51,7 +51,7 @@ class RunningStudio:
         self.start()
 
     def start(self) -> None:
-        """Starts it, again after `stop` or `kill` with what the home holds. Returns when it is ready."""
+        """Starts the studio with the state in its home, also after `stop` or `kill`. Returns when it is ready."""
         self.spawn()
         deadline = time.monotonic() + READY_S
         while "Atelier is ready" not in self.output.read_text():
@@ -61,7 +61,7 @@ class RunningStudio:
         self.credentials = json.loads((self.home / "credentials.json").read_text())
 
     def spawn(self) -> None:
-        """Starts it and returns at once."""
+        """Starts the launcher and returns at once."""
         environment = {
             **os.environ,
             "PORT": str(self.port),
@@ -80,20 +80,20 @@ class RunningStudio:
             )
 
     def stop(self) -> int:
-        """As Ctrl-C does; returns the exit code."""
+        """Stops the studio like Ctrl-C; returns the exit code."""
         self._process.send_signal(signal.SIGINT)
         return self._process.wait(60)
 
     def kill_part(self, name: str) -> int:
-        """`kill -9` of one of its processes, by the name the launcher gives it; returns the pid it had."""
+        """Kills one process like `kill -9`, by the launcher's name for it; returns its pid."""
         pid = self.processes()[name]
         os.kill(pid, signal.SIGKILL)
         return pid
 
     def welcome(self, name: str) -> None:
-        """From here on `credentials` are those of a maker and an admin who are new here, and called so.
+        """Replaces `credentials` with those of a new maker and a new admin, named after `name`.
 
-        What earlier stories drew, starred and searched for is not theirs.
+        They have no data from earlier tests.
         """
         environment = self.environment()
         with pytest.MonkeyPatch.context() as patch:
@@ -113,7 +113,7 @@ class RunningStudio:
                 self.credentials[role] = person
 
     def environment(self) -> dict[str, str]:
-        """The variables of its studio process."""
+        """Returns the environment variables of the studio process."""
         return dict(
             pair.decode().split("=", 1)
             for pair in _read(Path(f"/proc/{self.processes()['studio']}/environ")).split(b"\0")
@@ -122,7 +122,7 @@ class RunningStudio:
 
     @contextlib.contextmanager
     def services(self) -> Iterator[Studio]:
-        """The service layer on what this studio keeps, in this process."""
+        """Yields the service layer over this studio's data, in this process."""
         environment = self.environment()
         with pytest.MonkeyPatch.context() as patch:
             for variable, value in environment.items():
@@ -134,7 +134,7 @@ class RunningStudio:
                 studio.close()
 
     def pids(self) -> list[int]:
-        """All its processes that live: the launcher, the parts, and the model servers."""
+        """Returns the pids of all running processes: the launcher, the parts, and the model servers."""
         home = f"ATELIER_HOME={self.home}".encode()
         return [
             int(entry.name)
@@ -143,7 +143,7 @@ class RunningStudio:
         ]
 
     def kill(self) -> None:
-        """`kill -9` of the launcher and everything it started, at one moment."""
+        """Kills the launcher and everything it started at once, like `kill -9`."""
         while pids := self.pids():
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
@@ -153,7 +153,7 @@ class RunningStudio:
         self._process.wait(10)
 
     def signal(self, number: int, *, group: bool = False) -> None:
-        """Sends a signal to the launcher, or as a terminal does to its process group."""
+        """Sends a signal to the launcher, or to its process group as a terminal does."""
         (os.killpg if group else os.kill)(self._process.pid, number)
 
     def wait_ended(self, timeout_s: float = 60.0) -> int:
@@ -161,12 +161,12 @@ class RunningStudio:
         return self._process.wait(timeout_s)
 
     def processes(self) -> dict[str, int]:
-        """Pids by name, as the launcher wrote them."""
+        """Returns the pids by name, as the launcher recorded them."""
         written = json.loads((self.home / "processes.json").read_text())
         return {name: int(pid) for name, (pid, _) in written.items()}
 
     def ports(self) -> dict[str, int]:
-        """The ports of its other servers."""
+        """Returns the ports of the other servers."""
         ports: dict[str, int] = json.loads((self.home / "ports.json").read_text())
         return ports
 
@@ -186,7 +186,7 @@ class RunningStudio:
             return json.loads(answer.read() or b"null")
 
     def wait_for_job(self, job_id: str, *statuses: str, timeout_s: float = 180.0) -> Any:
-        """The job as soon as its status is one of `statuses`; outages of the studio in between are borne."""
+        """Returns the job as soon as its status is one of `statuses`; tolerates outages of the studio."""
         deadline = time.monotonic() + timeout_s
         job: Any = None
         while time.monotonic() < deadline:
@@ -200,13 +200,13 @@ class RunningStudio:
         raise AssertionError(f"the job did not become {statuses} in {timeout_s:.0f} s: {job}")
 
     def wake_model(self) -> None:
-        """Has the model server running when it returns."""
+        """Starts the model server by drawing a picture."""
         job = self.ask("POST", "/v1/jobs", {"prompt": "a red apple", "steps": 1})
         self.wait_for_job(job["id"], "succeeded")
 
     @contextlib.contextmanager
     def model_held(self) -> Iterator[None]:
-        """Keeps the model server from going on, so that a job outlasts what is done meanwhile however slow that is."""
+        """Pauses the model server, so that a job is still running when the block ends, however slow the block is."""
         home = f"ATELIER_HOME={self.home}".encode()
         pids = [
             int(entry.name)
@@ -225,7 +225,7 @@ class RunningStudio:
                 os.kill(pid, signal.SIGCONT)
 
     def counters(self) -> Any:
-        """What the local endpoint counted."""
+        """Returns the counters of the local endpoint."""
         with urllib.request.urlopen(
             f"http://127.0.0.1:{self.ports()['sagemaker']}/_atelier/counters", timeout=10
         ) as answer:
@@ -233,7 +233,7 @@ class RunningStudio:
 
 
 def _read(file: Path) -> bytes:
-    """A file of /proc; nothing when its process has ended or is another user's."""
+    """Reads a file of /proc; returns b"" if its process has ended or belongs to another user."""
     try:
         return file.read_bytes()
     except OSError:

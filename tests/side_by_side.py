@@ -1,7 +1,7 @@
-"""`python -m tests.side_by_side [pytest arguments]`: the tests of both environments at once.
+"""Runs the tests of both environments in parallel: `python -m tests.side_by_side [pytest arguments]`.
 
-Each line says whose it is. One that fails does not end the other; the exit code is that of the first of the two that
-failed. What pytest says last is repeated at the end, whole and as it wrote it.
+Each output line starts with the name of its run. A failure of one run does not end the other; the exit code is that of
+the first run that failed. pytest's closing lines are repeated at the end, unchanged.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 @dataclass
 class Run:
-    """One pytest, and what it said last."""
+    """One pytest run and its closing lines."""
 
     name: str
     command: Sequence[str]
@@ -35,7 +35,7 @@ class Run:
     wall_s: float = 0.0
 
     def to_the_end(self, turn: threading.Lock) -> None:
-        """Runs it; its output goes to ours, a line at a time."""
+        """Runs pytest and copies its output to standard output, line by line."""
         began = time.monotonic()
         head = f"{self.name:<10}| ".encode()
         with subprocess.Popen(
@@ -45,7 +45,7 @@ class Run:
                 **os.environ,
                 **THREADS,
                 "PYTHONUNBUFFERED": "1",
-                # Where tests/coverage_by_package.py looks, when pytest is asked for it.
+                # tests/coverage_by_package.py reads these files, which pytest writes with --cov.
                 "COVERAGE_FILE": str(ROOT / f"build/coverage/data.{self.name}"),
             },
             stdin=subprocess.DEVNULL,
@@ -59,13 +59,13 @@ class Run:
                 with turn:
                     sys.stdout.buffer.write(head + line.rstrip(b"\n") + b"\n")
                     sys.stdout.buffer.flush()
-        # Nothing of that mark in one of the environments is no failure.
+        # An environment without selected tests has not failed.
         self.code = 0 if process.returncode == NOTHING_TO_RUN else process.returncode
         self.wall_s = time.monotonic() - began
 
 
 def both(runs: Sequence[Run]) -> int:
-    """Runs all at once and says at the end how each ended; the code of the first that failed."""
+    """Runs all in parallel and prints how each ended; returns the exit code of the first that failed."""
     turn = threading.Lock()
     threads = [threading.Thread(target=run.to_the_end, args=(turn,)) for run in runs]
     for thread in threads:
@@ -76,18 +76,20 @@ def both(runs: Sequence[Run]) -> int:
     out.write(b"\n")
     for run in runs:
         out.write(f"{run.name}: exit code {run.code}, {run.wall_s:.0f} s\n".encode())
-        out.write(b"".join(run.closing) or b"pytest did not come to its end\n")
+        out.write(b"".join(run.closing) or b"pytest did not finish\n")
     out.flush()
     return next((run.code for run in runs if run.code), 0)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Reads the command line and runs; an environment's own arguments are for it alone."""
+    """Parses the command line and runs both; `--studio` and `--inference` apply to one environment each."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.side_by_side", description=__doc__, allow_abbrev=False
     )
-    parser.add_argument("--studio", default="", help="arguments for the studio's tests, in one text")
-    parser.add_argument("--inference", default="", help="arguments for the model server's tests, in one text")
+    parser.add_argument("--studio", default="", help="arguments for the studio's tests, as one string")
+    parser.add_argument(
+        "--inference", default="", help="arguments for the model server's tests, as one string"
+    )
     options, shared = parser.parse_known_args(argv)
     pytest = ["-m", "pytest"]
     return both(

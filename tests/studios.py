@@ -1,7 +1,7 @@
-"""Studios over the embedded cloud for tests in this process: what they share, and what each has of its own.
+"""Creates studios over the embedded cloud for tests in this process.
 
-boto3's clients are made once a process, since reading their models takes longer than most tests. Settings may be shared
-by a file of tests: what keeps its tests apart is a user of each one's own.
+boto3's clients are created once per process, because loading their models takes longer than most tests. The tests of
+a file may share settings; each test then has its own users.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from services.settings import Settings, load_settings
 from tests.cloud import EmbeddedCloud, studio_environment
 from tests.endpoint import ScriptedEndpoint
 
-# By region and address. They hold nothing of a test.
+# By region and endpoint URL. Clients hold no state of a test.
 _clients: dict[tuple[str, str | None], Clients] = {}
 
 
 def shared_clients(settings: Settings) -> Clients:
-    """The clients of this process for the cloud that `settings` names."""
+    """Returns this process's clients for the cloud that `settings` names."""
     address = (settings.aws_region, settings.aws_endpoint_url)
     if address not in _clients:
         _clients[address] = make_clients(settings)
@@ -34,13 +34,13 @@ def shared_clients(settings: Settings) -> Clients:
 
 
 def scripted(settings: Settings) -> ScriptedEndpoint:
-    """An endpoint that writes to the outputs bucket of `settings`."""
+    """Returns an endpoint that writes to the outputs bucket of `settings`."""
     return ScriptedEndpoint(shared_clients(settings).s3, settings.outputs_bucket)
 
 
 @contextmanager
 def running_studio(settings: Settings, endpoint: ScriptedEndpoint) -> Iterator[Studio]:
-    """A studio whose SageMaker is `endpoint`, until the end of the block."""
+    """Yields a studio that uses `endpoint` as its SageMaker, and closes it afterwards."""
     clients = replace(shared_clients(settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
     studio = build(settings, clients)
     try:
@@ -51,7 +51,7 @@ def running_studio(settings: Settings, endpoint: ScriptedEndpoint) -> Iterator[S
 
 @contextmanager
 def settings_of_a_file(cloud: EmbeddedCloud) -> Iterator[Settings]:
-    """The settings of one studio for all tests of a file, in an otherwise empty cloud, and in the environment."""
+    """Yields one studio's settings for all tests of a file, in an empty cloud; also sets the environment."""
     cloud.reset()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in studio_environment(cloud.make_resources()).items():
@@ -60,12 +60,12 @@ def settings_of_a_file(cloud: EmbeddedCloud) -> Iterator[Settings]:
 
 
 def new_user(email: str, *, role: Role = Role.MAKER, name: str = "") -> User:
-    """Somebody nobody else is, though others may have the same address."""
+    """Returns a user with a new id; the email address may be shared."""
     return User(id=secrets.token_hex(16), email=email, role=role, name=name)
 
 
 def pool_user(settings: Settings, *, admin: bool = False) -> str:
-    """Makes a user in the embedded user pool; returns the sub."""
+    """Creates a user in the embedded user pool and returns the sub."""
     return make_user(
         shared_clients(settings).cognito,
         settings.cognito_pool_id,
@@ -76,6 +76,6 @@ def pool_user(settings: Settings, *, admin: bool = False) -> str:
 
 
 def cancel_open_jobs(studio: Studio, user: User) -> None:
-    """Cancels them: one left open would take a place in the dispatch window from the next test."""
+    """Cancels a user's open jobs, which would take places in the next test's dispatch window."""
     for job in studio.jobs.open(user):
         studio.jobs.cancel(user, job.id)

@@ -1,1 +1,1 @@
-"""The REST API: against a studio in memory for every refusal, against the real services for what they share."""
+"""Tests of the REST API over the real services on the embedded cloud."""

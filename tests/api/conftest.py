@@ -1,6 +1,6 @@
-"""The API over the real services on the embedded cloud, mounted at /v1 as the app mounts it, with three users.
+"""Fixtures for the API over the real services, mounted at /v1 as in the app, with three users.
 
-A file shares the cloud's resources; each test has a studio, an endpoint and users of its own.
+The tests of a file share the cloud's resources; each test has its own studio, endpoint and users.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ class Person:
 
     @property
     def sub(self) -> str:
-        """Their id as Cognito writes it."""
+        """The user's id in Cognito's format."""
         return str(UUID(self.user.id))
 
 
 @dataclass
 class Served:
-    """The studio that the API serves now."""
+    """The studio that the API currently serves; a test may replace it."""
 
     studio: Studio
 
@@ -63,7 +63,7 @@ Failing = Callable[[object, str, Exception], list[Any]]
 
 
 def mounted(get_studio: Callable[[], Studio]) -> Starlette:
-    """The API and `/healthz` as `app/asgi.py` puts them."""
+    """Returns an app with the API and `/healthz` at the same paths as in `app/asgi.py`."""
     return Starlette(routes=[create_health_route(get_studio), Mount("/v1", app=create_api(get_studio))])
 
 
@@ -95,7 +95,7 @@ def worker(studio: Studio) -> Worker:
 
 
 def person(studio: Studio, letter: str, *, role: Role = Role.MAKER) -> Person:
-    """Somebody who has signed in once, and has a key; called by a letter."""
+    """Creates a user named after `letter`, who has signed in once and has an API key."""
     sub = pool_user(studio.settings, admin=role is Role.ADMIN)
     groups = ("admins",) if role is Role.ADMIN else ()
     user = studio.accounts.sign_in(sub=sub, email=f"{letter}@example.com", groups=groups, name=letter.upper())
@@ -130,7 +130,7 @@ def client(served: Served) -> Iterator[TestClient]:
 
 @pytest.fixture
 def traffic(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Traffic]:
-    """What is asked of AWS by the API from here on; the users have been made before."""
+    """Records the AWS calls of the test; users are created before."""
     for name in ("alice", "bob", "admin"):
         if name in request.fixturenames:
             request.getfixturevalue(name)
@@ -140,9 +140,9 @@ def traffic(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Traf
 
 @pytest.fixture
 def finish(endpoint: ScriptedEndpoint, worker: Worker) -> Finish:
-    """`finish(job_id)`: the endpoint is done with the job, and the worker hears of it.
+    """Ends a job at the endpoint and has the worker handle the notification: `finish(job_id)`.
 
-    With a status the job ends in that way; `change` spoils the container's answer.
+    The job ends with `status`; `change` modifies the container's answer.
     """
 
     def ended(
@@ -160,14 +160,14 @@ def finish(endpoint: ScriptedEndpoint, worker: Worker) -> Finish:
 
 
 def invocation_of(endpoint: ScriptedEndpoint, job_id: str) -> Accepted:
-    """The one invocation of a job."""
+    """Returns the only invocation of a job."""
     (found,) = (taken for taken in endpoint.accepted if job_id in taken.inference_id)
     return found
 
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
-    """`failing(studio.jobs, "submit", error)`: that operation raises; returns a list of the calls it gets."""
+    """Makes an operation raise and returns the list of its calls: `failing(studio.jobs, "submit", error)`."""
 
     def broken(part: object, operation: str, error: Exception) -> list[Any]:
         calls: list[Any] = []
@@ -184,7 +184,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
 
 @pytest.fixture
 def looks(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The ids of the jobs whose progress is asked for, one for each question."""
+    """The job id of each progress query."""
     seen: list[str] = []
     watch = studio.live.watch
 
@@ -210,7 +210,7 @@ def key_server(forger: Forger) -> Iterator[KeyServer]:
 
 @pytest.fixture
 def cognito(served: Served, key_server: KeyServer) -> KeyServer:
-    """Sign-in by the tokens of another pool than the embedded cloud's: the forger's."""
+    """Has the studio accept the tokens of the forger's pool instead of the embedded cloud's."""
     settings = served.studio.settings.model_copy(
         update={
             "cognito_issuer": ISSUER,

@@ -1,4 +1,4 @@
-"""Makes access tokens as Cognito does, and every forgery of them; serves the public keys on loopback."""
+"""Issues access tokens like Cognito and forges them; serves the public keys on loopback."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KID = "key-1"
 
 
 class KeyServer:
-    """Serves a JWKS document; counts how often it was asked and can be made to fail."""
+    """Serves a JWKS document, counts the fetches, and can be made to fail."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
@@ -43,7 +43,7 @@ class KeyServer:
                 self.wfile.write(body)
 
             def log_message(self, format: str, *args: Any) -> None:
-                """Quiet: a test's output is its own."""
+                """Logs nothing, to keep the test output clean."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -57,19 +57,19 @@ class KeyServer:
 
 
 class Forger:
-    """Holds the pool's private key, and another that nobody trusts."""
+    """Holds the pool's private key and an untrusted one."""
 
     def __init__(self) -> None:
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.other_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
     def jwk(self, kid: str = KID, *, other: bool = False) -> dict[str, Any]:
-        """The public half as Cognito publishes it."""
+        """Returns the public key as Cognito publishes it."""
         key = (self.other_key if other else self.key).public_key()
         return {**json.loads(RSAAlgorithm.to_jwk(key)), "kid": kid, "alg": "RS256", "use": "sig"}
 
     def claims(self, sub: str, /, **changes: Any) -> dict[str, Any]:
-        """An access token's claims; a change to None takes one out."""
+        """Returns the claims of an access token; a change to None removes a claim."""
         now = int(time.time())
         claims = {
             "sub": sub,
@@ -87,22 +87,22 @@ class Forger:
         return {name: value for name, value in claims.items() if value is not None}
 
     def token(self, sub: str, /, *, header: dict[str, Any] | None = None, **changes: Any) -> str:
-        """A token signed with the pool's key."""
+        """Returns a token signed with the pool's key."""
         return jwt.encode(
             self.claims(sub, **changes), self.key, algorithm="RS256", headers={"kid": KID, **(header or {})}
         )
 
     def by_other_key(self, sub: str, *, header: dict[str, Any] | None = None) -> str:
-        """A token signed with a key that is not the pool's."""
+        """Returns a token signed with the untrusted key."""
         headers = {"kid": KID, **(header or {})}
         return jwt.encode(self.claims(sub), self.other_key, algorithm="RS256", headers=headers)
 
     def unsigned(self, sub: str, alg: str = "none") -> str:
-        """A token that says it needs no signature."""
+        """Returns a token without a signature, with the algorithm `alg`."""
         return f"{_part({'alg': alg, 'kid': KID})}.{_part(self.claims(sub))}."
 
     def by_public_key(self, sub: str) -> str:
-        """HS256 with the public key as the secret: signed by hand, as jwt refuses to."""
+        """Returns an HS256 token with the public key as its secret; signed here because PyJWT refuses to."""
         pem = self.key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
@@ -110,7 +110,7 @@ class Forger:
         return f"{signed}.{_base64(hmac.new(pem, signed.encode(), hashlib.sha256).digest())}"
 
     def bit_flipped(self, sub: str, part: int) -> str:
-        """A genuine token with one bit of its header (0), claims (1) or signature (2) turned."""
+        """Returns a genuine token with one flipped bit in its header (0), claims (1) or signature (2)."""
         parts = self.token(sub).split(".")
         raw = bytearray(base64.urlsafe_b64decode(parts[part] + "=="))
         raw[len(raw) // 2] ^= 1

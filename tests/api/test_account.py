@@ -1,4 +1,4 @@
-"""`/v1/models`, `/v1/me`, `/v1/usage` and `/healthz`."""
+"""Tests of `/v1/models`, `/v1/me`, `/v1/usage` and `/healthz`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.api.conftest import Person
 from tests.api.test_jobs import make
 
 
-def test_models_tell_limits_defaults_price_and_state(client: TestClient, alice: Person) -> None:
+def test_models_are_listed_with_limits_defaults_and_state(client: TestClient, alice: Person) -> None:
     listed = client.get("/v1/models", headers=alice.auth).json()
     assert listed["object"] == "list"
     (pocket,) = listed["data"]
@@ -21,7 +21,7 @@ def test_models_tell_limits_defaults_price_and_state(client: TestClient, alice: 
     assert pocket["max_prompt_characters"] == 2000
 
 
-def test_me_is_the_keys_owner(client: TestClient, alice: Person, admin: Person) -> None:
+def test_me_returns_the_owner_of_the_key(client: TestClient, alice: Person, admin: Person) -> None:
     assert client.get("/v1/me", headers=alice.auth).json() == {
         "object": "user",
         "id": alice.user.id,
@@ -32,7 +32,7 @@ def test_me_is_the_keys_owner(client: TestClient, alice: Person, admin: Person) 
     assert client.get("/v1/me", headers=admin.auth).json()["role"] == "admin"
 
 
-def test_usage_counts_mine_only(client: TestClient, alice: Person, bob: Person) -> None:
+def test_usage_counts_only_the_callers_jobs(client: TestClient, alice: Person, bob: Person) -> None:
     make(client, alice, count=3)
     mine = client.get("/v1/usage", headers=alice.auth).json()
     theirs = client.get("/v1/usage", headers=bob.auth).json()
@@ -40,7 +40,7 @@ def test_usage_counts_mine_only(client: TestClient, alice: Person, bob: Person) 
     assert (theirs["images_today"], theirs["open_jobs"]) == (0, 0)
 
 
-def test_health_needs_no_credential_and_tells_no_secret(client: TestClient) -> None:
+def test_health_needs_no_credentials_and_reveals_no_secrets(client: TestClient) -> None:
     answer = client.get("/healthz")
     assert answer.status_code == 200
     assert answer.json() == {"status": "ok", "ready": True, "models": 1}
@@ -48,7 +48,7 @@ def test_health_needs_no_credential_and_tells_no_secret(client: TestClient) -> N
     assert client.head("/healthz").status_code == 200
 
 
-def test_health_is_503_while_the_studio_cannot_be_wired() -> None:
+def test_health_is_503_while_the_studio_cannot_be_built() -> None:
     def broken() -> None:
         raise RuntimeError("ATELIER_TABLE: not set")
 

@@ -1,4 +1,4 @@
-"""What bad input gets: a clear problem that names the field, and nothing made."""
+"""Tests that invalid input is refused with a problem that names the field, and creates nothing."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ JSON = {"Content-Type": "application/json"}
         ({"job": {"bucket": "x"}}, "job"),
     ],
 )
-def test_a_wrong_field_is_named_and_nothing_is_made(
+def test_an_invalid_field_is_named_and_nothing_is_created(
     client: TestClient, traffic: Traffic, alice: Person, fields: dict[str, Any], param: str
 ) -> None:
     answer = client.post("/v1/jobs", json={"prompt": "a red apple", **fields}, headers=alice.auth)
@@ -68,7 +68,7 @@ def test_a_wrong_field_is_named_and_nothing_is_made(
     assert traffic.writes == []
 
 
-def test_all_wrong_types_are_told_at_once(client: TestClient, alice: Person) -> None:
+def test_all_invalid_fields_are_reported_together(client: TestClient, alice: Person) -> None:
     answer = client.post("/v1/jobs", json={"seed": "abc", "color": "red"}, headers=alice.auth)
     assert {error["param"] for error in answer.json()["errors"]} == {"prompt", "seed", "color"}
 
@@ -87,7 +87,9 @@ def test_an_unknown_field_is_refused_with_the_known_ones(client: TestClient, ali
         "two\nlines\tand a tab",
     ],
 )
-def test_markdown_and_every_script_are_just_text(client: TestClient, alice: Person, prompt: str) -> None:
+def test_markdown_and_all_writing_systems_are_plain_text(
+    client: TestClient, alice: Person, prompt: str
+) -> None:
     answer = client.post("/v1/jobs", json={"prompt": prompt}, headers=alice.auth)
     assert answer.status_code == 201
     assert answer.headers["content-type"] == "application/json"
@@ -119,19 +121,19 @@ def test_a_body_that_is_not_json_is_a_bad_request(
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"a red apple"', b"null", b"7", b'[{"prompt": "a"}]'])
-def test_json_that_is_no_object_is_refused(client: TestClient, alice: Person, body: bytes) -> None:
+def test_json_that_is_not_an_object_is_refused(client: TestClient, alice: Person, body: bytes) -> None:
     answer = client.post("/v1/jobs", content=body, headers={**alice.auth, **JSON})
     assert (answer.status_code, answer.json()["param"]) == (422, "body")
 
 
-def test_half_a_character_is_refused_in_values_and_names(client: TestClient, alice: Person) -> None:
+def test_a_lone_surrogate_is_refused_in_values_and_names(client: TestClient, alice: Person) -> None:
     for body in (b'{"prompt": "\\ud800"}', b'{"prompt": "a", "\\ud800": 1}'):
         answer = client.post("/v1/jobs", content=body, headers={**alice.auth, **JSON})
         assert answer.status_code == 422
         assert answer.json()["detail"]
 
 
-def test_infinity_by_the_back_door_is_refused(client: TestClient, alice: Person) -> None:
+def test_a_number_that_overflows_to_infinity_is_refused(client: TestClient, alice: Person) -> None:
     body = b'{"prompt": "a", "guidance": 1e400}'
     answer = client.post("/v1/jobs", content=body, headers={**alice.auth, **JSON})
     assert (answer.status_code, answer.json()["param"]) == (422, "guidance")
@@ -156,13 +158,13 @@ def test_a_body_of_another_type_is_refused(
     assert traffic.writes == []
 
 
-def test_a_content_type_with_a_character_set_is_fine(client: TestClient, alice: Person) -> None:
+def test_a_content_type_with_a_charset_is_accepted(client: TestClient, alice: Person) -> None:
     headers = {**alice.auth, "Content-Type": "Application/JSON; charset=utf-8"}
     assert client.post("/v1/jobs", content=b'{"prompt": "a"}', headers=headers).status_code == 201
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_twenty_megabytes_are_too_much_whether_declared_or_not(
+def test_a_body_of_twenty_megabytes_is_refused_with_and_without_content_length(
     client: TestClient, traffic: Traffic, alice: Person, declared: bool
 ) -> None:
     body = json.dumps({"prompt": "x" * 20_000_000}).encode()
@@ -180,7 +182,7 @@ def test_an_error_never_repeats_the_input(client: TestClient, alice: Person) -> 
 
 @pytest.mark.parametrize("field", ["image", "mask"])
 @pytest.mark.parametrize("name", [name for name in files.refused_as_pictures() if name != "of_100_mb"])
-def test_a_hostile_picture_is_refused_by_name_and_nothing_is_made(
+def test_a_hostile_picture_is_refused_by_field_and_nothing_is_created(
     client: TestClient, traffic: Traffic, alice: Person, name: str, field: str
 ) -> None:
     fine = base64.b64encode(files.png()).decode()

@@ -1,4 +1,4 @@
-"""`/v1/images`: listed, looked at, downloaded, deleted."""
+"""Tests of `/v1/images`: listing, reading, downloading and deleting."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.api.test_jobs import make
 
 @pytest.fixture
 def job_id(client: TestClient, finish: Finish, alice: Person) -> str:
-    """A finished job of Alice's with three pictures."""
+    """A finished job of Alice with three pictures."""
     made: str = make(client, alice, count=3, seed=1)["id"]
     finish(made)
     return made
 
 
 def stored_at(settings: Settings, alice: Person, job_id: str, n: int) -> str:
-    """The address of a picture without what signs it."""
+    """Returns the URL of a picture up to its signature."""
     place = f"images/{alice.user.id}/{job_id}/{n}.png"
     return f"{settings.aws_endpoint_url}/{settings.images_bucket}/{place}?"
 
@@ -36,7 +36,7 @@ def test_images_are_listed_newest_first_in_pages(client: TestClient, alice: Pers
     assert listed == [f"{job_id}-2", f"{job_id}-1", f"{job_id}-0"]
 
 
-def test_images_can_be_listed_by_job_and_by_star(
+def test_images_can_be_filtered_by_job_and_by_favorites(
     client: TestClient, studio: Studio, alice: Person, job_id: str
 ) -> None:
     starred = f"{job_id}-1"
@@ -59,7 +59,7 @@ def test_an_image_lists_its_parameters(
     assert image["url"].startswith(stored_at(settings, alice, job_id, 2))
 
 
-def test_an_image_without_a_thumbnail_yet_has_none(
+def test_an_image_whose_thumbnail_failed_has_no_thumbnail_url(
     client: TestClient, finish: Finish, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_png: bytes) -> None:
@@ -71,7 +71,7 @@ def test_an_image_without_a_thumbnail_yet_has_none(
     assert client.get(f"/v1/images/{bare}-0", headers=alice.auth).json()["thumbnail_url"] is None
 
 
-def test_a_download_leads_to_the_signed_link(
+def test_a_download_redirects_to_a_presigned_link(
     client: TestClient, settings: Settings, alice: Person, job_id: str
 ) -> None:
     answer = client.get(f"/v1/images/{job_id}-0/download", headers=alice.auth)
@@ -93,6 +93,6 @@ def test_a_deleted_image_is_gone_and_its_job_stays(client: TestClient, alice: Pe
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=101", "favorites=perhaps", "color=red"])
-def test_an_image_query_that_makes_no_sense_is_refused(client: TestClient, alice: Person, query: str) -> None:
+def test_an_invalid_image_query_is_refused_by_its_name(client: TestClient, alice: Person, query: str) -> None:
     answer = client.get(f"/v1/images?{query}", headers=alice.auth)
     assert (answer.status_code, answer.json()["param"]) == (422, query.split("=")[0])

@@ -1,4 +1,4 @@
-"""Whose it is: each operation of the OpenAPI document has a row here, and one without a row fails."""
+"""Tests that users cannot reach each other's data; every operation of the OpenAPI document needs a row here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.api.traffic import Traffic
 
 @dataclass(frozen=True)
 class Row:
-    """How an operation is called: with whose id, and what a list of it may show Bob of what is Alice's."""
+    """How to call an operation, the kind of its id, and a check that Bob sees none of Alice's data."""
 
     method: str
     path: str
@@ -71,7 +71,7 @@ def operations() -> dict[str, tuple[str, str]]:
 
 @pytest.fixture
 def things(client: TestClient, finish: Finish, alice: Person) -> dict[str, str]:
-    """A finished job of Alice's and its picture."""
+    """The ids of a finished job of Alice and of its picture."""
     job_id = make(client, alice, seed=7)["id"]
     finish(job_id)
     return {"job": job_id, "image": f"{job_id}-0"}
@@ -82,10 +82,10 @@ def call(client: TestClient, row: Row, id: str, headers: dict[str, str]) -> Any:
 
 
 def as_unknown(answer: Any) -> tuple[Any, ...]:
-    """An answer without what is bound to differ between two requests."""
+    """Returns an answer without the parts that differ between any two requests."""
     problem = answer.json()
     problem.pop("request_id")
-    # The path that was asked for is the one thing of an id that comes back.
+    # The answer repeats an id only in the requested path.
     own_length = len(json.dumps(problem.pop("instance"), ensure_ascii=False).encode())
     headers = dict(answer.headers) | {"x-request-id": "", "content-length": ""}
     return answer.status_code, problem, headers, len(answer.content) - own_length
@@ -96,7 +96,7 @@ def test_every_operation_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("operation", ROWS)
-def test_a_stranger_gets_401_and_learns_nothing(
+def test_a_request_without_credentials_gets_401_and_reveals_nothing(
     client: TestClient, things: dict[str, str], traffic: Traffic, operation: str
 ) -> None:
     row = ROWS[operation]
@@ -108,7 +108,7 @@ def test_a_stranger_gets_401_and_learns_nothing(
 
 @pytest.mark.parametrize("who", ["bob", "admin"])
 @pytest.mark.parametrize("operation", [name for name, row in ROWS.items() if row.ids])
-def test_somebody_elses_thing_looks_exactly_like_one_that_does_not_exist(
+def test_another_users_item_looks_exactly_like_a_missing_one(
     client: TestClient,
     bob: Person,
     admin: Person,
@@ -152,7 +152,7 @@ def test_lists_show_only_the_callers_items(
     assert row.sees_only_own(answer.json(), bob)
 
 
-def test_a_foreign_job_as_a_filter_is_an_empty_list_like_an_unknown_one(
+def test_filtering_by_another_users_job_returns_an_empty_list_like_an_unknown_one(
     client: TestClient, things: dict[str, str], bob: Person
 ) -> None:
     answers = [
@@ -172,10 +172,10 @@ def test_another_users_cursor_reveals_nothing(client: TestClient, alice: Person,
 
 
 @pytest.mark.parametrize("operation", ROWS)
-def test_the_owner_gets_through(
+def test_the_owner_has_access(
     client: TestClient, things: dict[str, str], alice: Person, operation: str
 ) -> None:
     row = ROWS[operation]
     answer = call(client, row, things.get(row.ids or "", ""), alice.auth)
-    # A finished job cannot be canceled or run, which only its owner is told.
+    # A finished job cannot be canceled or run; only its owner gets 409.
     assert answer.status_code == 409 if operation in {"cancelJob", "runJob"} else answer.status_code < 400

@@ -1,4 +1,4 @@
-"""`/v1/jobs`: made, looked at, listed, canceled, in the shape that programs rely on."""
+"""Tests of `/v1/jobs`: creating, reading, listing and canceling jobs, and the exact form of the answers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def make(client: TestClient, person: Person, **fields: Any) -> dict[str, Any]:
 def finish_soon(
     finish: Finish, looks: list[str], status: JobStatus = JobStatus.SUCCEEDED
 ) -> threading.Thread:
-    """Ends the first job that is looked at: somebody waits for it."""
+    """Ends the first job whose progress is queried, because a caller waits for it."""
 
     def work() -> None:
         deadline = time.monotonic() + 20
@@ -56,7 +56,7 @@ def finish_soon(
     return thread
 
 
-def test_a_prompt_alone_makes_a_job_with_every_default_resolved(
+def test_a_prompt_alone_creates_a_job_with_all_defaults_resolved(
     client: TestClient, studio: Studio, alice: Person
 ) -> None:
     answer = client.post("/v1/jobs", json={"prompt": "a red apple"}, headers=alice.auth)
@@ -118,7 +118,7 @@ def test_every_field_reaches_the_service_as_sent(client: TestClient, alice: Pers
     }
 
 
-def test_nulls_ask_for_the_defaults(client: TestClient, alice: Person) -> None:
+def test_null_selects_the_default(client: TestClient, alice: Person) -> None:
     assert make(client, alice, width=None, seed=None, model=None)["input"]["width"] == 128
 
 
@@ -156,12 +156,12 @@ def test_a_failed_job_has_a_reason_and_no_charge(client: TestClient, finish: Fin
 
 @pytest.fixture
 def full_window(client: TestClient, settings: Settings, bob: Person) -> None:
-    """Bob's jobs take every place at the endpoint: who comes after him waits."""
+    """Fills the endpoint with Bob's jobs, so that later ones wait."""
     for _ in range(settings.dispatch_window):
         make(client, bob)
 
 
-def test_a_waiting_job_shows_its_place(client: TestClient, full_window: None, alice: Person) -> None:
+def test_a_waiting_job_shows_its_queue_position(client: TestClient, full_window: None, alice: Person) -> None:
     first, second = make(client, alice), make(client, alice)
     assert first["status"] == "queued"
     for place, job in ((1, first), (2, second)):
@@ -169,17 +169,17 @@ def test_a_waiting_job_shows_its_place(client: TestClient, full_window: None, al
         assert (seen["status"], seen["metrics"]["queue_position"]) == ("queued", place)
 
 
-def test_a_long_queue_is_listed_without_a_look_at_each_job(
+def test_a_long_queue_is_listed_without_querying_each_jobs_progress(
     client: TestClient, full_window: None, looks: list[str], alice: Person
 ) -> None:
     made = [make(client, alice)["id"] for _ in range(5)]
     assert len(client.get("/v1/jobs", headers=alice.auth).json()["data"]) == 5
     assert looks == []
     client.get(f"/v1/jobs/{made[0]}", headers=alice.auth)
-    assert looks == [made[0]], "and a look would have been seen"
+    assert looks == [made[0]], "a query would have been recorded"
 
 
-def test_a_running_job_shows_its_step_and_the_time_left(
+def test_a_running_job_shows_its_step_and_remaining_time(
     client: TestClient, settings: Settings, alice: Person
 ) -> None:
     job = make(client, alice)
@@ -196,13 +196,13 @@ def test_a_running_job_shows_its_step_and_the_time_left(
     assert {name: seen["metrics"][name] for name in ("step", "steps", "eta_s", "queue_position")} == {
         "step": 3,
         "steps": 20,
-        # Three steps took 300 s, so 17 take 1700 s, less what has passed since.
+        # Three steps took 300 s, so 17 steps take 1700 s, minus the time since.
         "eta_s": pytest.approx(1700, abs=20),
         "queue_position": None,
     }
 
 
-def test_jobs_are_listed_newest_first_in_pages_without_gap_or_repeat(
+def test_jobs_are_listed_newest_first_without_gaps_or_repeats_between_pages(
     client: TestClient, alice: Person, bob: Person
 ) -> None:
     made = [make(client, alice)["id"] for _ in range(5)]
@@ -240,7 +240,7 @@ def test_jobs_can_be_listed_by_several_statuses(client: TestClient, finish: Fini
         ("page=2", "page"),
     ],
 )
-def test_a_list_query_that_makes_no_sense_is_refused_by_its_name(
+def test_an_invalid_list_query_is_refused_by_its_name(
     client: TestClient, alice: Person, query: str, param: str
 ) -> None:
     answer = client.get(f"/v1/jobs?{query}", headers=alice.auth)
@@ -248,7 +248,7 @@ def test_a_list_query_that_makes_no_sense_is_refused_by_its_name(
     assert answer.json()["param"].split(".")[0] == param
 
 
-def test_canceling_twice_is_fine(client: TestClient, alice: Person) -> None:
+def test_canceling_twice_succeeds(client: TestClient, alice: Person) -> None:
     job = make(client, alice)
     answers = [client.post(f"/v1/jobs/{job['id']}/cancel", headers=alice.auth) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 200]
@@ -280,7 +280,7 @@ def test_an_idempotency_key_with_another_body_is_refused(client: TestClient, ali
 
 
 @pytest.mark.parametrize("sent", [[""], ["k" * 256], ["a\tb"], ["one", "two"]])
-def test_an_unusable_idempotency_key_is_refused_and_nothing_is_made(
+def test_an_invalid_idempotency_key_is_refused_and_nothing_is_created(
     client: TestClient, alice: Person, traffic: Traffic, sent: list[str]
 ) -> None:
     headers = [*alice.auth.items(), *(("Idempotency-Key", key) for key in sent)]
@@ -339,7 +339,7 @@ def test_a_created_job_is_returned_even_if_it_cannot_be_read_back(
     assert (answer.status_code, answer.json()["status"]) == (201, "starting")
 
 
-def test_a_made_job_is_answered_even_when_its_end_cannot_be_read(
+def test_a_created_job_is_returned_even_if_its_pictures_cannot_be_read(
     client: TestClient,
     studio: Studio,
     finish: Finish,
@@ -367,7 +367,7 @@ def base64_of(data: bytes) -> str:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-def test_a_picture_makes_it_image_to_image_and_a_mask_inpainting(
+def test_an_image_selects_image_to_image_and_a_mask_inpainting(
     client: TestClient, alice: Person, kind: str
 ) -> None:
     picture = file(kind, color="red")
@@ -389,7 +389,7 @@ def animated() -> bytes:
 
 
 def bomb(side: int) -> bytes:
-    """A small PNG that says it is `side` pixels square."""
+    """Returns a small PNG whose header claims `side` x `side` pixels."""
     header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     png = file()
     return png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]
@@ -414,7 +414,7 @@ def bomb(side: int) -> bytes:
         ({"image": base64_of(file()), "mask": base64_of(file(color="black"))}, "mask", "no white area"),
     ],
 )
-def test_a_picture_that_cannot_be_drawn_over_is_refused_by_name(
+def test_an_unusable_input_picture_is_refused_by_field(
     client: TestClient, traffic: Traffic, alice: Person, fields: dict[str, Any], param: str, words: str
 ) -> None:
     answer = client.post("/v1/jobs", json={"prompt": "a red apple", **fields}, headers=alice.auth)
@@ -458,7 +458,7 @@ def test_a_job_that_waits_for_its_model_shows_its_latest_start_and_can_be_run_no
         answer = client.post(job["urls"]["run"].removeprefix(PUBLIC_URL), headers=alice.auth)
         assert (answer.status_code, answer.json()["run_by"]) == (200, None)
     assert invocation_of(endpoint, job["id"])
-    # Only what wakes the model is charged for that.
+    # Only the job that wakes the model is charged for the wake.
     assert job["metrics"]["estimated_wake_usd"] == 0 < make(client, alice)["metrics"]["estimated_wake_usd"]
 
 
@@ -470,7 +470,7 @@ def test_a_job_that_waits_for_its_model_shows_its_latest_start_and_can_be_run_no
         ({"within_s": 60}, "within_s"),
     ],
 )
-def test_a_wait_that_cannot_be_is_refused_by_name(
+def test_an_invalid_wait_is_refused_by_field(
     client: TestClient, alice: Person, studio: Studio, fields: dict[str, Any], param: str
 ) -> None:
     answer = client.post("/v1/jobs", json={"prompt": "a", **fields}, headers=alice.auth)

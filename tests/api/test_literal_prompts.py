@@ -1,4 +1,4 @@
-"""A program sends what it means: nothing that the form expands is expanded by `/v1`."""
+"""Tests that `/v1` takes prompts literally: it does not expand the syntax of the form."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.api.test_jobs import make
 pytestmark = pytest.mark.wire
 
 
-def test_braces_lists_and_backslashes_of_a_program_are_characters(
+def test_braces_list_names_and_backslashes_are_plain_characters(
     client: TestClient, studio: Studio, alice: Person
 ) -> None:
     studio.prompts.save_list(alice.user, "animal", "cat\ndog", new=True)

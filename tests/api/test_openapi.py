@@ -1,4 +1,4 @@
-"""The OpenAPI document: complete, and true of what the API really answers."""
+"""Tests that the OpenAPI document is complete and matches the API's actual answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def document(client: TestClient) -> dict[str, Any]:
 
 
 def conforms(document: dict[str, Any], operation: tuple[str, str], answer: Any) -> None:
-    """Fails unless the answer is one that the document declares for the operation."""
+    """Fails unless the document declares the answer for the operation."""
     path, method = operation
     declared = document["paths"][path][method]["responses"][str(answer.status_code)]
     media_type = answer.headers["content-type"]
@@ -32,7 +32,7 @@ def conforms(document: dict[str, Any], operation: tuple[str, str], answer: Any) 
     jsonschema.Draft202012Validator(schema).validate(answer.json())
 
 
-def test_it_is_served_to_everybody_with_the_address_of_the_api(document: dict[str, Any]) -> None:
+def test_the_document_is_public_and_names_the_address_of_the_api(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1")
     assert document["servers"] == [{"url": "/v1"}]
     assert set(document["paths"]) == {
@@ -49,7 +49,7 @@ def test_it_is_served_to_everybody_with_the_address_of_the_api(document: dict[st
     }
 
 
-def test_every_reference_leads_somewhere_and_no_schema_is_left_over(document: dict[str, Any]) -> None:
+def test_every_reference_resolves_and_every_schema_is_used(document: dict[str, Any]) -> None:
     names = re.findall(r"'#/components/schemas/([^']+)'", str(document))
     assert set(names) == set(document["components"]["schemas"])
 
@@ -71,7 +71,7 @@ def test_every_operation_declares_its_problems_and_its_credentials(document: dic
                     assert list(response["content"]) == [MEDIA_TYPE]
 
 
-def test_the_body_of_a_new_job_is_described(document: dict[str, Any]) -> None:
+def test_the_body_of_a_new_job_has_the_expected_fields(document: dict[str, Any]) -> None:
     schema = document["components"]["schemas"]["JobCreate"]
     assert set(schema["properties"]) == {
         "prompt",

@@ -1,4 +1,4 @@
-"""Failures as RFC 9457 documents, and nothing internal in them."""
+"""Tests that errors are RFC 9457 documents without internal details."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECRET = "arn:aws:dynamodb:eu-central-1:123456789012:table/atelier"
 
 
 @pytest.mark.parametrize("error", [RuntimeError(SECRET), KeyError(SECRET), BadOutput(SECRET)])
-def test_our_own_fault_tells_a_reference_and_nothing_else(
+def test_an_internal_error_returns_only_a_request_id(
     client: TestClient,
     studio: Studio,
     alice: Person,
@@ -40,7 +40,7 @@ def test_our_own_fault_tells_a_reference_and_nothing_else(
     assert [record.fields["request"] for record in logged] == [problem["request_id"]]  # type: ignore[attr-defined]
 
 
-def test_a_studio_that_cannot_be_built_is_a_500_too() -> None:
+def test_a_studio_that_cannot_be_built_returns_500() -> None:
     def broken() -> None:
         raise RuntimeError(SECRET)
 
@@ -53,7 +53,7 @@ def test_a_studio_that_cannot_be_built_is_a_500_too() -> None:
 @pytest.mark.parametrize(
     "path", ["/v1/unknown", "/v1/", "/v1/jobs/", "/v1/docs", "/v1/redoc", "/v1/jobs/a/b/c"]
 )
-def test_an_unknown_address_is_a_json_404(client: TestClient, path: str) -> None:
+def test_an_unknown_address_returns_a_json_404(client: TestClient, path: str) -> None:
     answer = client.get(path)
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
     assert answer.json()["code"] == "unknown_address"
@@ -93,7 +93,7 @@ def test_the_response_carries_the_servers_request_id(studio: Studio) -> None:
     assert answer.json()["request_id"] == "trace-0123456789"
 
 
-def test_nothing_of_a_refused_request_is_logged_but_its_id(
+def test_a_refused_request_is_logged_without_its_key(
     client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = "atl_" + "z" * 40

@@ -1,4 +1,4 @@
-"""The API behind a real server and socket: what only shows there."""
+"""Tests of behavior that needs a real server and socket."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def port(studio: Studio) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_a_client_that_sends_twenty_megabytes_first_still_reads_why_not(
+def test_a_client_that_sends_twenty_megabytes_first_still_receives_the_error(
     port: int, alice: Person, traffic: Traffic, declared: bool
 ) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
@@ -55,7 +55,9 @@ def test_a_client_that_sends_twenty_megabytes_first_still_reads_why_not(
     assert traffic.writes == []
 
 
-def test_a_client_that_asks_first_need_not_send_the_body_at_all(port: int, alice: Person) -> None:
+def test_a_client_that_expects_100_continue_is_refused_before_it_sends_the_body(
+    port: int, alice: Person
+) -> None:
     head = (
         "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Authorization: Bearer {alice.key}\r\nContent-Length: 20000000\r\nExpect: 100-continue\r\n\r\n"
@@ -87,4 +89,4 @@ def test_polling_stops_when_a_waiting_caller_disconnects(
         if len(looks) != seen:
             seen, quiet_since = len(looks), time.monotonic()
     assert time.monotonic() - quiet_since >= 1
-    assert len(studio.jobs.open(alice.user)) == 1, "the job itself goes on"
+    assert len(studio.jobs.open(alice.user)) == 1, "the job itself continues"

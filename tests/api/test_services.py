@@ -1,4 +1,4 @@
-"""What programs do with the API, from a job to its stored pictures, and with Cognito's own tokens."""
+"""Tests of the API as programs use it, from a job to its stored pictures, and with Cognito's tokens."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Cognito:
     cloud: EmbeddedCloud
 
     def make_person(self, *, admin: bool = False) -> CognitoPerson:
-        """Somebody with a password who has not been at the studio yet."""
+        """Creates a user with a password who has never signed in to the studio."""
         email, password = f"{secrets.token_hex(8)}@example.com", new_password()
         group = ADMINS if admin else MAKERS
         cognito, pool = self.cloud.client("cognito-idp"), self.studio.settings.cognito_pool_id
@@ -45,14 +45,14 @@ class Cognito:
         return CognitoPerson(email, password, group, sub)
 
     def join(self, *, admin: bool = False) -> CognitoPerson:
-        """Somebody with a password who has signed in once in the browser."""
+        """Creates a user with a password who has signed in once in the browser."""
         person = self.make_person(admin=admin)
         groups = ("admins",) if admin else ()
         self.studio.accounts.sign_in(sub=person.sub, email=person.email, groups=groups, name="chris")
         return person
 
     def sign_in(self, person: CognitoPerson) -> dict[str, Any]:
-        """The tokens of a fresh sign-in, as Cognito issues them to the studio's client."""
+        """Signs in and returns the tokens that Cognito issues to the studio's client."""
         settings = self.studio.settings
         secret = settings.cognito_client_secret.get_secret_value()
         proof = hmac.new(
@@ -71,7 +71,7 @@ class Cognito:
         return issued
 
     def table(self) -> list[Any]:
-        """All items of the table, to see whether anything was written."""
+        """Returns all items of the table, to check whether anything was written."""
         items = self.cloud.client("dynamodb").scan(TableName=self.studio.settings.table)["Items"]
         return sorted(items, key=str)
 
@@ -100,7 +100,7 @@ def test_a_job_becomes_pictures_that_can_be_fetched_and_deleted(
     assert [image["id"] for image in left] == [f"{job['id']}-1"]
 
 
-def test_pages_follow_each_other_and_a_made_up_cursor_is_refused(client: TestClient, alice: Person) -> None:
+def test_pages_continue_by_cursor_and_an_invalid_cursor_is_refused(client: TestClient, alice: Person) -> None:
     auth = alice.auth
     made = [make(client, alice)["id"] for _ in range(3)]
     first = client.get("/v1/jobs?limit=2", headers=auth).json()
@@ -114,7 +114,7 @@ def test_pages_follow_each_other_and_a_made_up_cursor_is_refused(client: TestCli
         assert (answer.status_code, answer.json()["param"]) == (422, "after")
 
 
-def test_a_job_is_canceled_once_and_a_finished_one_never(
+def test_an_open_job_can_be_canceled_and_a_finished_one_cannot(
     client: TestClient, finish: Finish, alice: Person
 ) -> None:
     auth = alice.auth
@@ -141,7 +141,7 @@ def test_an_idempotency_key_identifies_one_job_of_one_user(
     assert post(bob, "a rocket").json()["id"] != first.json()["id"]
 
 
-def test_foreign_malformed_and_guessed_ids_all_look_unknown(
+def test_other_users_malformed_and_guessed_ids_all_look_unknown(
     client: TestClient, finish: Finish, alice: Person, bob: Person
 ) -> None:
     job_id = make(client, alice)["id"]
@@ -158,7 +158,7 @@ def test_foreign_malformed_and_guessed_ids_all_look_unknown(
     assert client.get(f"/v1/images/{job_id}-0", headers=alice.auth).status_code == 200
 
 
-def test_a_foreign_or_malformed_job_as_a_filter_is_an_empty_list(
+def test_filtering_by_another_users_or_a_malformed_job_id_returns_an_empty_list(
     client: TestClient, finish: Finish, alice: Person, bob: Person
 ) -> None:
     job_id = make(client, alice)["id"]
@@ -174,13 +174,13 @@ def test_usage_is_the_callers_own(client: TestClient, alice: Person, bob: Person
     assert [(one["images_today"], one["open_jobs"]) for one in usage] == [(3, 1), (0, 0)]
 
 
-def test_models_and_me_answer(client: TestClient, alice: Person, bob: Person) -> None:
+def test_models_and_me_are_returned(client: TestClient, alice: Person, bob: Person) -> None:
     models = client.get("/v1/models", headers=alice.auth).json()["data"]
     assert [model["id"] for model in models] == ["pocket"]
     assert client.get("/v1/me", headers=bob.auth).json()["email"] == "b@example.com"
 
 
-def test_the_links_lead_to_the_stored_picture_with_its_parameters(
+def test_the_links_return_the_stored_picture_with_its_parameters(
     client: TestClient, finish: Finish, alice: Person
 ) -> None:
     job = make(client, alice, seed=7)
@@ -201,7 +201,7 @@ def test_the_links_lead_to_the_stored_picture_with_its_parameters(
         assert answer.read() == png
 
 
-def test_waiting_sees_the_end_that_the_worker_writes(
+def test_a_waiting_request_returns_when_the_worker_finishes_the_job(
     client: TestClient, finish: Finish, alice: Person
 ) -> None:
     answers: list[Any] = []
@@ -227,7 +227,9 @@ def test_waiting_sees_the_end_that_the_worker_writes(
     assert len(answer.json()["output"]) == 1
 
 
-def test_cognitos_access_token_gets_in_and_its_id_token_does_not(client: TestClient, pool: Cognito) -> None:
+def test_cognitos_access_token_is_accepted_and_its_id_token_refused(
+    client: TestClient, pool: Cognito
+) -> None:
     person = pool.join(admin=True)
     tokens = pool.sign_in(person)
     before = pool.table()
@@ -258,7 +260,9 @@ def test_a_token_of_a_person_who_never_signed_in_creates_no_account(
     assert pool.table() == before
 
 
-def test_a_demoted_admins_old_token_is_a_makers(client: TestClient, studio: Studio, pool: Cognito) -> None:
+def test_a_demoted_admins_old_token_has_the_maker_role(
+    client: TestClient, studio: Studio, pool: Cognito
+) -> None:
     person = pool.join(admin=True)
     auth = {"Authorization": f"Bearer {pool.sign_in(person)['AccessToken']}"}
     assert client.get("/v1/me", headers=auth).json()["role"] == "admin"

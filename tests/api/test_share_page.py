@@ -1,4 +1,4 @@
-"""The page behind a share's link, as a stranger and as an attacker sees it, over the real services."""
+"""Tests of the page behind a shared link, as visitors and attackers use it, over the real services."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def path(token: str) -> str:
     return share_url("", token)
 
 
-def test_anybody_with_the_link_sees_the_picture_and_no_account(
+def test_a_visitor_with_the_link_sees_the_picture_and_no_account_data(
     stranger: TestClient, studio: Studio, maker: User, picture: Image
 ) -> None:
     new = studio.shares.create(maker, picture.id, lives=HOUR)
@@ -60,7 +60,7 @@ def test_anybody_with_the_link_sees_the_picture_and_no_account(
     assert stranger.head(path(new.token)).status_code == 200
 
 
-def test_the_page_tells_browsers_crawlers_and_caches_to_keep_the_address_to_themselves(
+def test_the_headers_keep_browsers_crawlers_and_caches_from_leaking_the_address(
     stranger: TestClient, studio: Studio, maker: User, picture: Image
 ) -> None:
     new = studio.shares.create(maker, picture.id, lives=HOUR)
@@ -75,7 +75,7 @@ def test_the_page_tells_browsers_crawlers_and_caches_to_keep_the_address_to_them
         assert "script-src" not in policy and "unsafe-inline" not in policy
 
 
-def test_the_prompt_is_plain_text_there_and_only_when_it_was_added(
+def test_a_prompt_that_was_added_is_shown_as_plain_text(
     stranger: TestClient, studio: Studio, maker: User, picture: Image
 ) -> None:
     new = studio.shares.create(maker, picture.id, lives=HOUR, with_prompt=True)
@@ -84,7 +84,7 @@ def test_the_prompt_is_plain_text_there_and_only_when_it_was_added(
     assert "⟨RLO⟩" in body and "\u202e" not in body
 
 
-def test_unknown_malformed_revoked_expired_and_deleted_cannot_be_told_apart(
+def test_unknown_malformed_revoked_expired_and_deleted_links_get_the_same_answer(
     stranger: TestClient, studio: Studio, maker: User, picture: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     revoked, ending = (studio.shares.create(maker, picture.id, lives=HOUR) for _ in range(2))
@@ -121,7 +121,9 @@ def test_a_guessed_token_costs_at_most_one_read(
     assert len(reads) == 1
 
 
-def test_only_looking_is_possible(stranger: TestClient, studio: Studio, maker: User, picture: Image) -> None:
+def test_only_get_and_head_are_supported(
+    stranger: TestClient, studio: Studio, maker: User, picture: Image
+) -> None:
     new = studio.shares.create(maker, picture.id, lives=HOUR)
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         assert stranger.request(method, path(new.token)).status_code == 405
@@ -151,9 +153,7 @@ def test_an_outage_is_reported_as_retryable(
         ("*;q=nan, <script>;q=1, ../../etc, de;q=x" + ",x" * 4000, "en"),
     ],
 )
-def test_the_page_speaks_the_language_that_the_browser_asks_for(
-    stranger: TestClient, asked: str, spoken: str
-) -> None:
+def test_the_page_uses_the_browsers_preferred_language(stranger: TestClient, asked: str, spoken: str) -> None:
     answer = stranger.get(path("A" * 32), headers={"accept-language": asked})
     assert answer.status_code == 404 and f'<html lang="{spoken}">' in answer.text
     assert answer.headers["content-language"] == spoken

@@ -1,4 +1,4 @@
-"""Who gets in: genuine tokens and keys; every forgery gets the same 401 and touches nothing."""
+"""Tests that genuine tokens and keys are accepted, and that every forgery gets the same 401 and writes nothing."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ def bearer(token: str) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def pool_of_admins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pool in which every sub is an enabled admin: what these tests vary is the token and the profile."""
+    """Makes every sub an enabled admin of the pool; the tests vary the token and the profile."""
     monkeypatch.setattr(UserPool, "find", lambda _, user_id: PoolUser(user_id, True, ("admins",)))
 
 
 @pytest.fixture
 def alice(studio: Studio) -> Person:
-    """She whom the forgeries name: without their fault they would be hers."""
+    """The user named by the forgeries, which would be valid for her without their flaw."""
     user = studio.accounts.sign_in(sub=S, email="a@example.com", groups=(), name="A")
     for key in studio.accounts.keys(user):
         studio.accounts.revoke_key(user, key.id)
@@ -105,7 +105,7 @@ def test_a_forged_expired_or_wrong_token_is_refused_and_writes_nothing(
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.headers["www-authenticate"] == 'Bearer realm="atelier", error="invalid_token"'
         assert token not in answer.text
-    # At most the profile that a token names is looked up, and the end of its session.
+    # Reads at most the profile that a token names and the end of its session.
     assert set(traffic.calls) <= {"dynamodb.GetItem"} and len(traffic.calls) <= 2 * len(answers)
 
 
@@ -119,7 +119,7 @@ def test_all_forgeries_are_refused_in_the_same_words(
     assert len(details) == 1
 
 
-def test_a_genuine_token_is_its_user(
+def test_a_genuine_token_identifies_its_user(
     client: TestClient, alice: Person, cognito: KeyServer, forger: Forger
 ) -> None:
     answer = client.get("/v1/me", headers=bearer(forger.token(S)))
@@ -163,7 +163,7 @@ def test_a_token_has_the_lesser_of_its_groups_and_the_profiles_role(
     assert client.get("/v1/me", headers=bearer(token)).json()["role"] == role
 
 
-def test_unknown_key_ids_do_not_make_us_fetch_the_keys_again_and_again(
+def test_unknown_key_ids_do_not_cause_repeated_fetches_of_the_keys(
     client: TestClient, alice: Person, cognito: KeyServer, forger: Forger
 ) -> None:
     for n in range(20):
@@ -193,7 +193,7 @@ def test_a_new_signing_key_is_found_after_the_cooldown(
     [(500, b"{}"), (200, b"<html>"), (200, b"[]"), (200, b'{"keys": []}'), (302, b"")],
     ids=repr,
 )
-def test_keys_that_cannot_be_read_are_a_503_and_are_not_asked_for_by_everybody(
+def test_unreadable_signing_keys_cause_503_and_a_single_fetch(
     client: TestClient,
     alice: Person,
     cognito: KeyServer,
@@ -207,7 +207,7 @@ def test_keys_that_cannot_be_read_are_a_503_and_are_not_asked_for_by_everybody(
     assert cognito.fetches == 1
 
 
-def test_keys_that_come_back_are_used(
+def test_signing_keys_are_used_again_after_a_failed_fetch(
     client: TestClient,
     alice: Person,
     cognito: KeyServer,
@@ -243,7 +243,7 @@ def test_a_key_works_in_either_header(client: TestClient, alice: Person) -> None
     ],
     ids=lambda headers: str(headers)[:50],
 )
-def test_no_key_a_wrong_one_or_a_cookie_is_refused(
+def test_a_missing_or_wrong_key_or_a_cookie_is_refused(
     client: TestClient, alice: Person, traffic: Traffic, headers: dict[str, str]
 ) -> None:
     answer = client.post("/v1/jobs", json={"prompt": "a red apple"}, headers=headers)
@@ -256,7 +256,7 @@ def test_a_request_is_refused_before_its_body_is_parsed(client: TestClient) -> N
     assert client.post("/v1/jobs", content=b"not json").status_code == 401
 
 
-def test_two_credentials_are_one_too_many(client: TestClient, alice: Person, bob: Person) -> None:
+def test_a_request_with_two_credentials_is_refused(client: TestClient, alice: Person, bob: Person) -> None:
     both: list[Any] = [
         [*alice.auth.items(), ("X-Api-Key", bob.key)],
         [*alice.auth.items(), *bob.auth.items()],
@@ -267,7 +267,7 @@ def test_two_credentials_are_one_too_many(client: TestClient, alice: Person, bob
         assert (answer.status_code, answer.json()["code"]) == (400, "ambiguous_credentials")
 
 
-def test_tokens_are_nothing_to_a_studio_without_cognito(
+def test_tokens_are_refused_without_cognito_sign_in(
     client: TestClient, served: Served, alice: Person, cognito: KeyServer, forger: Forger
 ) -> None:
     token = bearer(forger.token(S))

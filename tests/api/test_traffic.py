@@ -1,4 +1,4 @@
-"""That a test which says that nothing was written would see a write."""
+"""Tests that `Traffic` records writes, which other tests rely on when they expect none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.api.test_jobs import make
 from tests.api.traffic import Traffic
 
 
-def test_a_job_is_seen_as_writes_and_a_look_as_none(
+def test_creating_a_job_is_recorded_as_writes_and_listing_as_none(
     client: TestClient, alice: Person, traffic: Traffic
 ) -> None:
     client.get("/v1/jobs", headers=alice.auth)

@@ -1,4 +1,4 @@
-"""`Prefer: wait`: held until the job ends, bounded, without holding up anybody else."""
+"""Tests of `Prefer: wait`: the answer comes when the job ends or the time is up, and other requests are not delayed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_waiting_ends_when_the_job_does(
     assert bool(answer.json()["output"]) == (status is JobStatus.SUCCEEDED)
 
 
-def test_waiting_ends_with_the_open_job_when_the_time_is_up(
+def test_after_the_waiting_time_the_open_job_is_returned(
     client: TestClient, looks: list[str], alice: Person
 ) -> None:
     answer = client.post("/v1/jobs", json=BODY, headers={**alice.auth, "Prefer": "wait=1"})
@@ -69,7 +69,7 @@ def test_waiting_ends_with_the_open_job_when_the_time_is_up(
         ("wait=\u0667", None),
     ],
 )
-def test_the_preference_is_read_as_rfc_7240_says(prefer: str, seconds: int | None) -> None:
+def test_the_preference_is_parsed_according_to_rfc_7240(prefer: str, seconds: int | None) -> None:
     assert waiting.preferred_wait_s([prefer]) == seconds
 
 
@@ -78,7 +78,7 @@ def test_without_the_preference_a_request_does_not_wait(client: TestClient, alic
     assert "preference-applied" not in answer.headers
 
 
-def test_a_full_waiting_room_answers_at_once(
+def test_a_request_over_the_waiting_limit_is_answered_at_once(
     client: TestClient, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting, "MAX_WAITING", 0)
@@ -89,7 +89,7 @@ def test_a_full_waiting_room_answers_at_once(
     assert "preference-applied" not in answer.headers
 
 
-def test_a_failing_look_ends_the_wait_and_keeps_the_job(
+def test_a_failed_progress_query_ends_the_wait_and_keeps_the_job(
     client: TestClient, studio: Studio, failing: Failing, alice: Person
 ) -> None:
     calls = failing(studio.live, "watch", Unavailable("S3 throttles."))
@@ -117,9 +117,9 @@ def test_a_hundred_waiting_callers_delay_no_other_request(
             thread.start()
         deadline = time.monotonic() + 50
         while len(studio.jobs.open(alice.user)) < 100:
-            assert time.monotonic() < deadline, "all of them are let in"
+            assert time.monotonic() < deadline, "all of them are accepted"
             time.sleep(0.05)
-        # Nothing ends their jobs: none of them can have an answer, and whoever asks meanwhile has one.
+        # Their jobs are still open, so none of them has an answer, while other requests are answered.
         assert client.get("/v1/me", headers=alice.auth).status_code == 200
         assert answers == []
         cancel_open_jobs(studio, alice.user)

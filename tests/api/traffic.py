@@ -1,4 +1,4 @@
-"""What is asked of AWS: every call of a process's clients, by its name, and which of them changed something."""
+"""Records every AWS call of a process's clients, and which calls changed something."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ REFUSED = 400
 
 
 class Traffic:
-    """Inside its block it notes `dynamodb.PutItem` and the like, of all threads.
+    """Records the calls of all threads inside its block, such as `dynamodb.PutItem`.
 
-    `writes` has those that changed something: a write that its condition refused is not among them.
+    `writes` holds the successful writes, without those that a condition refused.
     """
 
     def __init__(self, clients: Clients) -> None:

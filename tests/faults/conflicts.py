@@ -1,9 +1,9 @@
-"""The rules by which DynamoDB refuses requests that meet on an item, which the embedded cloud lacks.
+"""Simulates DynamoDB's transaction conflicts, which the embedded cloud lacks.
 
-As the developer guide has it ("Transaction conflict handling"): refused are a transaction that has an item of another
-write transaction in progress (TransactionCanceledException, TransactionConflict at that item's place), a single write
-to such an item (TransactionConflictException), and a transactional read of an item that is being written. Plain reads
-are never refused.
+According to the developer guide ("Transaction conflict handling"), DynamoDB refuses a transaction on an item of another
+write transaction in progress (TransactionCanceledException with TransactionConflict as that item's reason), a single
+write to such an item (TransactionConflictException), and a transactional read of an item that is being written. It
+never refuses plain reads.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ NAMESPACE = "com.amazonaws.dynamodb.v20120810"
 
 
 class Conflicts:
-    """Refuses as DynamoDB does, for a client, while it is entered; a transaction holds its items for `hold_s` more, or
-    as long as `hold` takes.
+    """Refuses a client's conflicting requests like DynamoDB while the context is entered.
 
-    `refused` counts refusals by operation, `sent` what was carried out; both may be read while it works.
+    After a transaction is carried out, its items stay locked for another `hold_s`, or until `hold` returns.
+    `refused` counts refused requests by operation, `sent` completed ones; both may be read at any time.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Conflicts:
         self._client.meta.events.unregister("before-send.dynamodb", self._carry_out)
 
     def _carry_out(self, event_name: str, request: Any, **_: Any) -> AWSResponse | None:
-        """Answers in the place of the network; botocore treats the answer like any other."""
+        """Returns the answer in place of the network; botocore treats it like any other answer."""
         operation = event_name.rpartition(".")[2]
         body = json.loads(request.body)
         if operation == "TransactWriteItems":
@@ -62,11 +62,11 @@ class Conflicts:
             return self._read(request, [_key(item) for item in body["TransactItems"]])
         if operation in SINGLE_WRITES:
             return self._single_write(request, operation, _key({operation: body}))
-        assert operation != "BatchWriteItem", "nobody used it when this was written"
+        assert operation != "BatchWriteItem", "not simulated here"
         return None
 
     def _transaction(self, request: Any, keys: list[Key]) -> AWSResponse:
-        assert len(set(keys)) == len(keys), "DynamoDB takes no two actions on one item"
+        assert len(set(keys)) == len(keys), "DynamoDB refuses two actions on one item"
         with self._lock:
             met = [self._in_transactions[key] > 0 for key in keys]
             if any(met):
@@ -135,7 +135,7 @@ class Conflicts:
 
 
 class _Read:
-    """A transactional read on its way, and those of its items that were written meanwhile."""
+    """A transactional read in progress, and its items that were written meanwhile."""
 
     def __init__(self, keys: set[Key]) -> None:
         self.keys = keys
@@ -143,7 +143,7 @@ class _Read:
 
 
 def _key(item: dict[str, Any]) -> Key:
-    """Table, PK and SK of one action of a transaction, or of a single write in the same form."""
+    """Returns the table, PK and SK of a transaction's action, or of a single write in the same form."""
     [action] = item.values()
     place = action.get("Key") or action["Item"]
     return action["TableName"], place["PK"]["S"], place["SK"]["S"]

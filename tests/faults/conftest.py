@@ -1,4 +1,4 @@
-"""The studio of the wire tests, with its clients at hand for the faults."""
+"""Provides the studio of the wire tests together with its clients, for injecting faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fault that the network really has: the request is carried out, and its answer never arrives."""
+"""Simulates a real network fault: the request is carried out, but its answer never arrives."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from botocore.httpsession import URLLib3Session
 
 @dataclass
 class LostAnswers:
-    """Loses the answers to one operation of a client, after it was carried out; `fired` counts them.
+    """Loses answers to one operation of a client after it was carried out; `fired` counts them.
 
-    `times` is how many in a row, so 1 is mended by boto3's own retry and 4 is more than it tries.
+    `times` is the number of consecutive losses: boto3's retries recover from 1, but not from 4.
     """
 
     client: Any
@@ -39,6 +39,6 @@ class LostAnswers:
         if self.fired >= self.times:
             return
         answer = self._session.send(request)
-        assert answer.status_code < 500, "the request must have been carried out, or the fault is another one"
+        assert answer.status_code < 500, "the request must have been carried out"
         self.fired += 1
         raise ConnectionClosedError(endpoint_url=request.url)

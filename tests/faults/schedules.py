@@ -1,7 +1,7 @@
-"""Random schedules of kills and stops against a whole studio: `python -m tests.faults.schedules --count 40 --seed 1`.
+"""Runs random schedules of kills and stops on a whole studio: `python -m tests.faults.schedules --count 40 --seed 1`.
 
-A schedule submits jobs while faults strike, lets the studio recover, and audits: no acknowledged job is lost, none
-exists twice, nothing is charged twice, nothing that was erased returns, no picture has a second version.
+A schedule submits jobs while faults occur, lets the studio recover, and checks that no acknowledged job is lost or
+duplicated, no job is charged twice, no erased data returns, and no picture has a second version.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OUTAGES = (urllib.error.URLError, ConnectionError, TimeoutError, OSError)
 
 @dataclass
 class Audit:
-    """What one schedule found; all lists are empty when nothing is wrong."""
+    """The findings of one schedule; all lists are empty if nothing is wrong."""
 
     seed: int
     fired: Counter[str] = field(default_factory=Counter)
@@ -62,7 +62,7 @@ class Audit:
 
 
 class Schedule:
-    """One studio in a fresh home, and what strikes it."""
+    """One studio in a fresh home, and the faults injected into it."""
 
     def __init__(self, seed: int, folder: Path) -> None:
         self._random = random.Random(seed)
@@ -73,7 +73,7 @@ class Schedule:
             ATELIER_SWEEP_INTERVAL_S="2",
             ATELIER_SNAPSHOT_S=str(self._random.choice((1, 5, 60))),
         )
-        # The id that each Idempotency-Key was answered with.
+        # The job id returned for each Idempotency-Key.
         self._acknowledged: dict[str, str] = {}
         self._faults: dict[str, Callable[[], None]] = {
             "kill cloud": lambda: self._kill_part("embedded cloud"),
@@ -90,12 +90,12 @@ class Schedule:
         }
 
     def run(self) -> Audit:
-        """Returns what was found. The studio is stopped, whatever happens."""
+        """Runs the schedule and returns the findings. Always kills the studio at the end."""
         try:
             self._erase_something()
             makers = threading.Thread(target=self._submit_all)
             makers.start()
-            # The cloud and everything are the ones that have lost records before: one of them strikes each time.
+            # Killing the cloud or the whole tree has lost records in the past, so each schedule has one such fault.
             first = self._random.choice([name for name in self._faults if "cloud" in name or "tree" in name])
             names = [first, *self._random.sample(sorted(self._faults), FAULTS - 1)]
             self._random.shuffle(names)
@@ -111,7 +111,7 @@ class Schedule:
         return self._audit
 
     def _erase_something(self) -> None:
-        """Draws a picture and deletes everything of its maker, the admin; the receipt is there when this returns."""
+        """Draws a picture as the admin, then deletes all of the admin's data; returns when that is done."""
         studio = self._studio
         maker = studio.credentials["maker"]
         studio.credentials["maker"] = studio.credentials["admin"]
@@ -128,7 +128,7 @@ class Schedule:
             time.sleep(choose.uniform(0, PAUSE_S))
             key = f"schedule-{self._audit.seed}-{number}"
             body = {"prompt": f"job {key}", "steps": choose.randint(1, 20), "count": choose.randint(1, 2)}
-            # As a client does: the same key until there is an answer.
+            # Like a client: retries with the same key until there is an answer.
             deadline = time.monotonic() + RECOVER_S
             while time.monotonic() < deadline:
                 with contextlib.suppress(*OUTAGES):
@@ -239,10 +239,10 @@ def run_one(seed: int) -> Audit:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints a line for each schedule and the sums; exit code 1 if one found something."""
+    """Prints a line per schedule and the totals; returns 1 if a schedule found a problem."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.schedules", description=__doc__)
     parser.add_argument("--count", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=1, help="of the first schedule")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the first schedule")
     arguments = parser.parse_args(argv)
     audits = []
     for seed in range(arguments.seed, arguments.seed + arguments.count):
@@ -252,7 +252,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     dirty = [audit for audit in audits if not audit.is_clean]
     print(f"{len(audits)} schedules, {sum(fired.values())} faults fired: {dict(sorted(fired.items()))}")
     print(
-        f"{len(dirty)} of them found something"
+        f"{len(dirty)} of them found problems"
         if dirty
         else "zero lost, zero double, zero charged twice, zero returned"
     )

@@ -1,4 +1,4 @@
-"""What the harness refuses is what DynamoDB refuses, and the table waits it out."""
+"""Tests that `Conflicts` refuses what DynamoDB refuses, and that `Table` retries until the conflict is over."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def raw(key: tuple[str, str]) -> dict[str, Any]:
 
 @pytest.fixture
 def during_a_transaction(dynamodb: Any, name: str) -> Iterator[Conflicts]:
-    """The test runs while a transaction on KEY, carried out already, is held open."""
+    """Holds a transaction on KEY open during the test; its writes are already done."""
     carried_out, over = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -108,7 +108,7 @@ def test_a_transactional_read_is_refused_and_a_plain_one_is_not(
     assert during_a_transaction.refused == {"TransactGetItems": 1}
 
 
-def test_a_read_that_a_write_overtakes_is_refused_and_read_again(dynamodb: Any, name: str) -> None:
+def test_a_transactional_read_during_a_write_is_refused_and_retried(dynamodb: Any, name: str) -> None:
     table = Table(dynamodb, name)
     table.update(add(KEY))
     read, written = threading.Event(), threading.Event()
@@ -126,8 +126,8 @@ def test_a_read_that_a_write_overtakes_is_refused_and_read_again(dynamodb: Any, 
         assert conflicts.refused == {"TransactGetItems": 1}
 
 
-def test_processes_that_count_at_one_item_all_come_through(dynamodb: Any, name: str) -> None:
-    """Four tables are four processes: each orders its own writers, and they meet each other."""
+def test_concurrent_increments_of_one_item_from_four_processes_all_succeed(dynamodb: Any, name: str) -> None:
+    """Four tables act as four processes: each orders its own writers but conflicts with the others."""
     tables = [Table(dynamodb, name) for _ in range(4)]
 
     def count(n: int) -> None:
@@ -168,14 +168,14 @@ def test_transactions_without_common_items_pass_and_others_keep_their_order() ->
             while len(line._tickets) < 3:
                 time.sleep(0.001)
             pool.submit(step, "free", {"d"}).result(timeout=5)
-            assert order == ["free"], "c is promised to who came first"
+            assert order == ["free"], "first, which came before, also waits for c"
         first.result(timeout=5)
         second.result(timeout=5)
     assert order == ["free", "first", "second"]
     assert not line._tickets
 
 
-def test_the_line_does_not_hold_anybody_longer_than_it_says() -> None:
+def test_a_turn_comes_after_the_time_limit_at_the_latest() -> None:
     line = Line()
     with line.turn({"a"}), ThreadPoolExecutor(1) as pool:
 

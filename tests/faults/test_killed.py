@@ -1,4 +1,4 @@
-"""`kill -9` in the middle of a job: the job is finished once, its pictures are there once, it is charged once."""
+"""Tests that a job completes and is charged exactly once when a process is killed during it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def gone(pid: int) -> bool:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", ["worker", "local endpoint", "studio"])
-def test_a_job_survives_the_death_of(running: RunningStudio, part: str) -> None:
+def test_a_job_completes_once_after_a_process_is_killed(running: RunningStudio, part: str) -> None:
     before = running.ask("GET", "/v1/usage")
     images_before = {image["id"] for image in running.ask("GET", "/v1/images?limit=100")["data"]}
     job = running.ask("POST", "/v1/jobs", SLOW)

@@ -1,4 +1,4 @@
-"""Every write of submit and finish commits and its answer is lost: one job, one set of pictures, one charge."""
+"""Tests that a lost answer to any write of submit or finish leads to one job, one set of pictures and one charge."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.studios import pool_user
 from tests.wire.test_jobs import _make_due
 
 APPLE = JobRequest(prompt="a red apple", seed=7)
-# What boto3 tries before it gives up (services/aws/session.py).
+# boto3's attempts before it gives up (services/aws/session.py).
 GIVES_UP = 4
 
 SUBMIT_WRITES = [
-    ("dynamodb", "UpdateItem", 0),  # the month's pot is opened
+    ("dynamodb", "UpdateItem", 0),  # opens the month's pot
     ("dynamodb", "TransactWriteItems", 0),
-    ("dynamodb", "UpdateItem", 1),  # the invocation is confirmed
+    ("dynamodb", "UpdateItem", 1),  # confirms the invocation
 ]
 FINISH_WRITES = [
     ("s3", "PutObject", 0),  # the picture
@@ -36,7 +36,7 @@ FINISH_WRITES = [
 
 
 def assert_one_finished_job(studio: Studio, user: User, cloud: Any) -> Job:
-    """Exactly one succeeded job with one picture, charged exactly what it says, nothing left reserved."""
+    """Asserts that there is one succeeded job with one picture, charged at its cost, with nothing left reserved."""
     [job] = studio.jobs.list(user).items
     assert job.status is JobStatus.SUCCEEDED
     assert len(studio.images.list(user).items) == 1
@@ -65,7 +65,7 @@ def deliver(cloud: Any, studio: Studio, worker: Worker, message: str, *, at_most
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch, studio: Studio) -> None:
-    """A message that is given back comes again at once."""
+    """Makes a returned message available again at once."""
     give_back = studio.results_queue.give_back
     monkeypatch.setattr(
         studio.results_queue, "give_back", lambda message, delay_s: give_back(message, delay_s=0)

@@ -1,4 +1,4 @@
-"""32 threads in four processes submit, settle and cancel while DynamoDB refuses what meets: none is given up."""
+"""Tests that 32 threads in four processes submit, settle and cancel without giving up on transaction conflicts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 @dataclass
 class Crowd:
-    """Studios that know nothing of each other, as processes do, over one table that refuses."""
+    """Independent studios, like separate processes, over one table with transaction conflicts."""
 
     studios: list[Studio]
     conflicts: Conflicts
@@ -41,7 +41,7 @@ class Crowd:
     table: Table
 
     def each(self, times: int, work: Callable[[Studio, int], T]) -> list[T]:
-        """The work done so many times at once, by turns in each process; raises what any of it raised."""
+        """Runs `work` concurrently `times` times, distributed over the processes; raises the first error."""
         with ThreadPoolExecutor(THREADS) as pool:
             return list(pool.map(lambda n: work(self.studios[n % len(self.studios)], n), range(times)))
 
@@ -51,13 +51,13 @@ class Crowd:
 
 @pytest.fixture(autouse=True)
 def _slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The embedded cloud, on cores that others use, answers ten times later than DynamoDB: what is waited out grows."""
+    """Waits longer for conflicts, because the embedded cloud on shared cores is ten times slower than DynamoDB."""
     monkeypatch.setattr(contention, "CONFLICT_S", contention.CONFLICT_S * 6)
 
 
 @pytest.fixture
 def crowd(settings: Settings, clients: Clients) -> Iterator[Callable[..., Crowd]]:
-    """`crowd(studio_monthly_usd=1.0)`: four processes with these limits, and room for every job at the endpoint."""
+    """Starts processes with limits, as in `crowd(studio_monthly_usd=1.0)`; the endpoint has room for every job."""
     with ExitStack() as stack:
 
         def made(processes: int = PROCESSES, **limits: Any) -> Crowd:
@@ -102,7 +102,7 @@ def test_a_single_process_has_no_conflicts(crowd: Callable[..., Crowd]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fit", [37, 150])
-def test_of_a_tight_budget_as_many_are_let_in_as_fit(
+def test_exactly_the_jobs_that_fit_a_tight_budget_are_accepted(
     crowd: Callable[..., Crowd], studio: Studio, fit: int
 ) -> None:
     price = round(studio.jobs.estimate(APPLE).at_most_usd * 1e6)
@@ -126,7 +126,7 @@ def test_of_a_tight_budget_as_many_are_let_in_as_fit(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("makers", [1, 16])
-def test_jobs_that_end_at_once_are_all_settled_or_refunded(
+def test_jobs_that_end_concurrently_are_all_settled_or_refunded(
     crowd: Callable[..., Crowd], endpoint: ScriptedEndpoint, makers: int
 ) -> None:
     many, people = crowd(), users(makers)
@@ -161,8 +161,10 @@ def test_jobs_that_end_at_once_are_all_settled_or_refunded(
 
 
 @pytest.mark.slow
-def test_a_changed_budget_reaches_a_studio_at_work(crowd: Callable[..., Crowd], studio: Studio) -> None:
-    """Half of the processes come back with a quarter of the budget while all of them submit."""
+def test_a_lowered_budget_takes_effect_while_jobs_are_submitted(
+    crowd: Callable[..., Crowd], studio: Studio
+) -> None:
+    """Half of the processes restart with a quarter of the budget while all of them submit."""
     price = round(studio.jobs.estimate(APPLE).at_most_usd * 1e6)
     many, people = crowd(studio_monthly_usd=price * 400 / 1e6), users(16)
     many.each(32, lambda studio, n: studio.jobs.submit(people[n % 16], APPLE))
@@ -189,7 +191,7 @@ def test_a_changed_budget_reaches_a_studio_at_work(crowd: Callable[..., Crowd], 
 
 
 def crowd_of(many: Crowd, budget_usd: float) -> list[Studio]:
-    """Four processes more, over the same cloud, that were started with another budget."""
+    """Starts four more processes over the same cloud with another budget."""
     first = many.studios[0]
     limits = first.settings.model_copy(update={"studio_monthly_usd": budget_usd})
     clients = many.clients

@@ -1,4 +1,4 @@
-"""Random schedules of kills and stops lose nothing; see schedules.py, which runs as many as one likes."""
+"""Tests that random schedules of kills and stops lose nothing; schedules.py runs any number of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.schedules import FAULTS, JOBS, run_one
 
-# `make test-slow` runs the first ones, `make test-all` all.
+# `make test-slow` runs the first SLOW seeds, `make test-all` all of them.
 SLOW, ALL = 3, 40
 
 

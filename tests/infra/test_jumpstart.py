@@ -1,4 +1,4 @@
-"""JumpStart models as Terraform variables: the real SDK reads a recorded manifest from an S3 on loopback."""
+"""Tests that JumpStart models become Terraform variables; the real SDK reads a recorded manifest from a local S3."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LINEART = "huggingface-txt2img-conflictx-complex-lineart"
 GPU_IMAGE = "huggingface-pytorch-inference:1.10.2-transformers4.17.0-gpu-py38-cu113-ubuntu20.04"
 
 KEPT = {k: v for k, v in os.environ.items() if not k.startswith("AWS_") and k != "PYTHONPATH"}
-# Runs the command line again and again in one process: a line of JSON in, a line of JSON out.
+# Runs the command repeatedly in one process: one line of JSON in, one line of JSON out.
 DRIVER = """
 import contextlib, io, json, os, sys
 from infra.jumpstart.__main__ import main
@@ -41,7 +41,7 @@ for line in sys.stdin:
 
 @dataclass(frozen=True)
 class Done:
-    """How the command ended."""
+    """The exit code and output of the command."""
 
     returncode: int
     stdout: str
@@ -52,7 +52,7 @@ Run = Callable[..., Done]
 
 
 class Bucket(ThreadingHTTPServer):
-    """JumpStart's content buckets over the recorded files; remembers what was asked for and how."""
+    """Serves the recorded files as JumpStart's content buckets, and records the requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), BucketHandler)
@@ -66,7 +66,7 @@ class Bucket(ThreadingHTTPServer):
 
 
 class BucketHandler(BaseHTTPRequestHandler):
-    """Answers GET as S3 does."""
+    """Answers GET like S3."""
 
     server: Bucket
 
@@ -90,12 +90,12 @@ class BucketHandler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Nothing on stderr."""
+        """Logs nothing."""
 
 
 @pytest.fixture
 def bucket() -> Iterator[Bucket]:
-    """The buckets, listening."""
+    """The running server."""
     server = Bucket()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
@@ -107,7 +107,7 @@ def bucket() -> Iterator[Bucket]:
 
 @pytest.fixture(scope="module")
 def command() -> Iterator[subprocess.Popen[str]]:
-    """The command's own environment with the SDK loaded, which takes seconds each time."""
+    """One process with the SDK loaded, because loading it takes seconds."""
     process = subprocess.Popen(
         [PYTHON, "-c", DRIVER], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=KEPT
     )
@@ -118,7 +118,7 @@ def command() -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture
 def run(bucket: Bucket, command: subprocess.Popen[str], tmp_path: Path) -> Run:
-    """Run the command line, without an AWS account."""
+    """Runs the command without an AWS account."""
 
     def start(*arguments: str, url: str | None = None, **more: str) -> Done:
         assert command.stdin is not None
@@ -148,7 +148,7 @@ def resolved(done: Done) -> dict[str, Any]:
 
 
 def refused(done: Done) -> str:
-    """The one line it ends with; nothing went to standard output."""
+    """Returns the error line of a failed run, and checks that standard output is empty."""
     assert done.returncode == 1, done.stderr
     assert done.stdout == ""
     *_, line = done.stderr.splitlines()
@@ -162,7 +162,7 @@ def test_a_model_becomes_terraform_variables(run: Run, bucket: Bucket) -> None:
     payload = model.pop("payload")
     assert model == {
         "model_id": STABLE_DIFFUSION,
-        # The newest that this SDK may use, not 99.0.0.
+        # The newest version that this SDK supports, not 99.0.0.
         "version": "1.2.4",
         "region": "us-west-2",
         "image_uri": f"763104351884.dkr.ecr.us-west-2.amazonaws.com/{GPU_IMAGE}",
@@ -200,7 +200,7 @@ def test_a_model_becomes_terraform_variables(run: Run, bucket: Bucket) -> None:
     assert not bucket.signed
 
 
-def test_a_model_that_takes_plain_text_and_lies_under_a_prefix(run: Run) -> None:
+def test_a_model_may_take_plain_text_and_be_stored_under_a_prefix(run: Run) -> None:
     model = resolved(run(LINEART, "--region", "us-east-1", "--instance-type", "ml.g4dn.xlarge"))
     assert model["instance_type"] == "ml.g4dn.xlarge"
     assert model["image_uri"] == f"763104351884.dkr.ecr.us-east-1.amazonaws.com/{GPU_IMAGE}"
@@ -217,7 +217,7 @@ def test_a_model_that_takes_plain_text_and_lies_under_a_prefix(run: Run) -> None
     assert (model["volume_size_gb"], model["startup_timeout_s"]) == (None, None)
 
 
-def test_a_model_package_stands_in_for_weights(run: Run) -> None:
+def test_a_model_package_replaces_the_weights(run: Run) -> None:
     model = resolved(run("stabilityai-sdxl-subscribed", "--region", "us-west-2"))
     assert model["model_data"] is None
     assert model["model_package_arn"].startswith("arn:aws:sagemaker:us-west-2:")
@@ -230,7 +230,7 @@ def test_requests_are_signed_where_there_are_credentials(run: Run, bucket: Bucke
     assert bucket.signed
 
 
-def test_the_file_is_written_where_it_is_asked_for_and_the_same_each_time(run: Run, tmp_path: Path) -> None:
+def test_the_output_file_is_written_to_its_path_and_is_reproducible(run: Run, tmp_path: Path) -> None:
     files = [tmp_path / "a" / "one.tfvars.json", tmp_path / "two.tfvars.json"]
     for file in files:
         assert run(STABLE_DIFFUSION, "--out", str(file)).returncode == 0
@@ -262,8 +262,8 @@ def test_an_unresolvable_model_is_reported_in_one_line(arguments: list[str], mes
     assert message in refused(run(*arguments))
 
 
-def test_the_command_itself_without_a_network(tmp_path: Path) -> None:
-    """As a person starts it, and not by way of `command`."""
+def test_the_command_line_reports_a_missing_network_in_one_line(tmp_path: Path) -> None:
+    """Starts the command directly, not through `command`."""
     closed = Bucket()
     closed.server_close()
     done = subprocess.run(
@@ -279,9 +279,9 @@ def test_the_command_itself_without_a_network(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_without_a_network_one_line_reports_it_and_nothing_is_written(run: Run, tmp_path: Path) -> None:
+def test_without_a_network_no_file_is_written(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "x.tfvars.json"
-    # A port that was free a moment ago and refuses to connect.
+    # Its port refuses connections, because the server is closed.
     closed = Bucket()
     closed.server_close()
     line = refused(run(STABLE_DIFFUSION, "--out", str(file), url=closed.url))
@@ -289,7 +289,7 @@ def test_without_a_network_one_line_reports_it_and_nothing_is_written(run: Run, 
     assert not file.exists()
 
 
-def test_a_refusal_by_s3_is_named(run: Run, bucket: Bucket) -> None:
+def test_a_refusal_by_s3_is_reported_with_its_code(run: Run, bucket: Bucket) -> None:
     bucket.refuse = True
     assert "AccessDenied" in refused(run(STABLE_DIFFUSION))
     assert bucket.asked
@@ -297,7 +297,7 @@ def test_a_refusal_by_s3_is_named(run: Run, bucket: Bucket) -> None:
 
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="Terraform is not installed")
 @pytest.mark.parametrize("model_id", [STABLE_DIFFUSION, LINEART])
-def test_terraform_takes_the_file(model_id: str, run: Run, tmp_path: Path) -> None:
+def test_terraform_accepts_the_file_and_validates_its_values(model_id: str, run: Run, tmp_path: Path) -> None:
     def plan(file: Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["terraform", f"-chdir={tmp_path}", "plan", "-no-color", "-input=false", f"-var-file={file}"],

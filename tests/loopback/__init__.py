@@ -1,1 +1,1 @@
-"""What keeps tests on this machine."""
+"""Keeps the tests' connections on this machine."""

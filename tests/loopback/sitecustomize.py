@@ -1,8 +1,8 @@
-"""Refuses every connection that leaves this machine, in this process; Python imports it at the start of each child.
+"""Refuses connections to other machines in this process; Python imports this module at the start of each child.
 
-`tests/conftest.py` installs it in the tests' own process and puts this folder into PYTHONPATH, which the studio, the
-worker, the embedded cloud and the model server inherit. An audit hook sees all connections of Python's sockets, those
-of event loops too, and cannot be taken away again.
+`tests/conftest.py` installs it in the test process and adds this folder to PYTHONPATH, which the studio, the worker,
+the embedded cloud and the model server inherit. An audit hook sees all connections of Python's sockets, including
+those of event loops, and cannot be removed.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import sys
 from typing import Any
 
 EVENTS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
-# Nothing leaves the machine through these, and some libraries ask them for the machine's own address.
+# These never leave the machine, and some libraries use them to find the machine's address.
 LOCAL_FAMILIES = frozenset({socket.AF_UNIX, socket.AF_NETLINK})
 
 
 class LeavesTheMachine(Exception):
-    """A test, or a process that it started, wanted to talk to another machine."""
+    """A test, or a process that it started, tried to connect to another machine."""
 
 
 def is_loopback(address: Any) -> bool:
-    """Whether a socket's address is on this machine; `localhost` is, and a name that has to be looked up is not."""
+    """Returns whether a socket's address is on this machine; of host names, only `localhost` is."""
     if not isinstance(address, tuple):
         return True
     host = str(address[0])
@@ -36,7 +36,7 @@ def is_loopback(address: Any) -> bool:
 
 
 def refuse(event: str, arguments: tuple[Any, ...]) -> None:
-    """The audit hook. Raises LeavesTheMachine."""
+    """Refuses a connection to another machine, as an audit hook. Raises LeavesTheMachine."""
     if event not in EVENTS:
         return
     connection, address = arguments[0], arguments[1]
@@ -46,7 +46,7 @@ def refuse(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def install() -> None:
-    """Refuses from here on, once a process."""
+    """Adds the audit hook, once per process."""
     if not getattr(sys, "_tests_stay_on_loopback", False):
         sys._tests_stay_on_loopback = True  # type: ignore[attr-defined]
         sys.addaudithook(refuse)

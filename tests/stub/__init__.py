@@ -1,1 +1,1 @@
-"""A studio as `make run` starts it, whose model server keeps the container contract and needs no model."""
+"""A studio as `make run` starts it, with a stub model server that follows the container contract."""

@@ -1,7 +1,7 @@
-"""A model server that keeps docs/contracts.md without a model: `python -m tests.stub.model`.
+"""A stub model server that follows docs/contracts.md without a model: `python -m tests.stub.model`.
 
-The local endpoint starts it in place of `inference.serve`. A picture is one color that depends on its seed. Progress,
-the preview and the cancel marker are the real ones, in the outputs bucket.
+The local endpoint starts it in place of `inference.serve`. A picture has one color that depends on its seed. Progress,
+previews and cancel markers are real objects in the outputs bucket.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PREVIEW_PX = 64
 
 
 class Refused(Exception):
-    """The payload breaks the contract: `param` is the field, None when several are missing."""
+    """The payload violates the contract; `param` is the field, or None if required fields are missing."""
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -47,7 +47,7 @@ class Refused(Exception):
 
 
 class Report:
-    """The objects of one job in the outputs bucket; None of them when the payload names no job."""
+    """The objects of one job in the outputs bucket. Does nothing if the payload names no job."""
 
     def __init__(self, s3: Any, job: dict[str, Any] | None, steps: int) -> None:
         self._s3 = s3
@@ -56,7 +56,7 @@ class Report:
         self._began = datetime.now(UTC).isoformat()
 
     def step(self, step: int, preview: bytes) -> None:
-        """Writes how far it is, and the preview; two PutObject."""
+        """Writes the progress and the preview (two PutObject calls)."""
         if self._job is None:
             return
         progress = {
@@ -71,7 +71,7 @@ class Report:
         self._s3.put_object(Bucket=bucket, Key=f"{stem}.preview.webp", Body=preview, ContentType="image/webp")
 
     def canceled(self) -> bool:
-        """Whether the cancel marker is there; one HeadObject."""
+        """Returns whether the cancel marker exists (one HeadObject call)."""
         if self._job is None:
             return False
         try:
@@ -82,10 +82,10 @@ class Report:
 
 
 def draw(payload: dict[str, Any], s3: Any) -> dict[str, Any]:
-    """The answer to a payload, after the time that its steps take. Raises Refused."""
+    """Returns the answer to a payload after STEP_S per step. Raises Refused."""
     fields = set(payload)
     if unknown := sorted(fields - REQUIRED - OPTIONAL):
-        raise Refused(f"{unknown[0]} is no field of a request", unknown[0])
+        raise Refused(f"{unknown[0]} is not a field of a request", unknown[0])
     if missing := sorted(REQUIRED - fields):
         raise Refused(f"missing: {', '.join(missing)}")
     steps = payload["num_inference_steps"]
@@ -102,7 +102,7 @@ def draw(payload: dict[str, Any], s3: Any) -> dict[str, Any]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """/ping and /invocations."""
+    """Serves /ping and /invocations."""
 
     s3: Any = None
 
@@ -126,7 +126,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing: the local endpoint logs its requests."""
+        """Logs nothing: the local endpoint logs its requests."""
 
 
 def main() -> None:

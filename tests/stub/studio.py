@@ -1,4 +1,4 @@
-"""`python -m tests.stub.studio`: `python -m local.run` with the stub as the local endpoint's model server."""
+"""Runs `python -m local.run` with the stub as its model server: `python -m tests.stub.studio`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ as_installed = studio.sagemaker_config
 
 
 def with_stub(layout: studio.Layout, resources: Resources) -> dict[str, Any]:
-    """The local endpoint's settings, its container program exchanged."""
+    """Returns the local endpoint's settings with the stub as its container program."""
     config = as_installed(layout, resources)
     for endpoint in config["endpoints"]:
         endpoint["command"] = [str(STUDIO_PYTHON), "-m", "tests.stub.model"]

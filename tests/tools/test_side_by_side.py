@@ -41,4 +41,4 @@ def test_a_failure_does_not_cut_the_other_short_and_both_ends_are_repeated_whole
 
 def test_a_run_without_a_closing_line_is_reported(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert both([run("studio", says="Killed", code=137)]) == 137
-    assert "pytest did not come to its end" in capfdbinary.readouterr().out.decode()
+    assert "pytest did not finish" in capfdbinary.readouterr().out.decode()

@@ -70,7 +70,7 @@ def operations() -> dict[str, tuple[str, str]]:
 
 
 @pytest.fixture
-def things(client: TestClient, finish: Finish, alice: Person) -> dict[str, str]:
+def items(client: TestClient, finish: Finish, alice: Person) -> dict[str, str]:
     """The ids of a finished job of Alice and of its picture."""
     job_id = make(client, alice, seed=7)["id"]
     finish(job_id)
@@ -97,10 +97,10 @@ def test_every_operation_has_a_row() -> None:
 
 @pytest.mark.parametrize("operation", ROWS)
 def test_a_request_without_credentials_gets_401_and_reveals_nothing(
-    client: TestClient, things: dict[str, str], traffic: Traffic, operation: str
+    client: TestClient, items: dict[str, str], traffic: Traffic, operation: str
 ) -> None:
     row = ROWS[operation]
-    answer = call(client, row, things.get(row.ids or "", ""), {})
+    answer = call(client, row, items.get(row.ids or "", ""), {})
     assert answer.status_code == 401
     assert set(answer.json()) == {"type", "title", "status", "detail", "instance", "code", "request_id"}
     assert traffic.writes == []
@@ -112,7 +112,7 @@ def test_another_users_item_looks_exactly_like_a_missing_one(
     client: TestClient,
     bob: Person,
     admin: Person,
-    things: dict[str, str],
+    items: dict[str, str],
     traffic: Traffic,
     operation: str,
     who: str,
@@ -120,7 +120,7 @@ def test_another_users_item_looks_exactly_like_a_missing_one(
     person = {"bob": bob, "admin": admin}[who]
     row = ROWS[operation]
     assert row.ids
-    foreign = things[row.ids]
+    foreign = items[row.ids]
     unknown = UNKNOWN_JOB if row.ids == "job" else f"{UNKNOWN_JOB}-0"
     answers = [as_unknown(call(client, row, id, person.auth)) for id in (foreign, unknown)]
     assert answers[0][0] == 404
@@ -143,7 +143,7 @@ def test_a_malformed_or_guessed_id_looks_like_an_unknown_one(
 
 @pytest.mark.parametrize("operation", [name for name, row in ROWS.items() if row.sees_only_own])
 def test_lists_show_only_the_callers_items(
-    client: TestClient, things: dict[str, str], bob: Person, operation: str
+    client: TestClient, items: dict[str, str], bob: Person, operation: str
 ) -> None:
     row = ROWS[operation]
     assert row.sees_only_own
@@ -153,11 +153,11 @@ def test_lists_show_only_the_callers_items(
 
 
 def test_filtering_by_another_users_job_returns_an_empty_list_like_an_unknown_one(
-    client: TestClient, things: dict[str, str], bob: Person
+    client: TestClient, items: dict[str, str], bob: Person
 ) -> None:
     answers = [
         client.get("/v1/images", params={"job": id}, headers=bob.auth).json()
-        for id in (things["job"], UNKNOWN_JOB)
+        for id in (items["job"], UNKNOWN_JOB)
     ]
     assert answers[0] == answers[1]
     assert answers[0]["data"] == []
@@ -173,9 +173,9 @@ def test_another_users_cursor_reveals_nothing(client: TestClient, alice: Person,
 
 @pytest.mark.parametrize("operation", ROWS)
 def test_the_owner_has_access(
-    client: TestClient, things: dict[str, str], alice: Person, operation: str
+    client: TestClient, items: dict[str, str], alice: Person, operation: str
 ) -> None:
     row = ROWS[operation]
-    answer = call(client, row, things.get(row.ids or "", ""), alice.auth)
+    answer = call(client, row, items.get(row.ids or "", ""), alice.auth)
     # A finished job cannot be canceled or run; only its owner gets 409.
     assert answer.status_code == 409 if operation in {"cancelJob", "runJob"} else answer.status_code < 400

@@ -109,7 +109,7 @@ def test_a_forged_expired_or_wrong_token_is_refused_and_writes_nothing(
     assert set(traffic.calls) <= {"dynamodb.GetItem"} and len(traffic.calls) <= 2 * len(answers)
 
 
-def test_all_forgeries_are_refused_in_the_same_words(
+def test_all_forgeries_are_refused_with_the_same_message(
     client: TestClient, alice: Person, cognito: KeyServer, forger: Forger
 ) -> None:
     kinds = ("alg none", "another issuer", "expired", "a bit turned in the signature", "not a token")

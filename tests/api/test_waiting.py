@@ -23,7 +23,7 @@ BODY = {"prompt": "a red apple"}
 
 
 @pytest.mark.parametrize("status", [JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.EXPIRED])
-def test_waiting_ends_when_the_job_does(
+def test_waiting_ends_when_the_job_ends(
     client: TestClient,
     finish: Finish,
     looks: list[str],

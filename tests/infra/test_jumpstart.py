@@ -56,7 +56,7 @@ class Bucket(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), BucketHandler)
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.signed = False
         self.refuse = False
 
@@ -71,7 +71,7 @@ class BucketHandler(BaseHTTPRequestHandler):
     server: Bucket
 
     def do_GET(self) -> None:
-        self.server.asked.append(self.path)
+        self.server.requested.append(self.path)
         self.server.signed |= "Authorization" in self.headers
         bucket, _, key = self.path.lstrip("/").partition("/")
         file = RECORDED / key
@@ -196,7 +196,7 @@ def test_a_model_becomes_terraform_variables(run: Run, bucket: Bucket) -> None:
         "accepts": ["application/json", "application/json;verbose", "application/json;jpeg"],
         "prompt_key": "prompt",
     }
-    assert {path.split("/")[1] for path in bucket.asked} == {"jumpstart-cache-prod-us-west-2"}
+    assert {path.split("/")[1] for path in bucket.requested} == {"jumpstart-cache-prod-us-west-2"}
     assert not bucket.signed
 
 
@@ -292,7 +292,7 @@ def test_without_a_network_no_file_is_written(run: Run, tmp_path: Path) -> None:
 def test_a_refusal_by_s3_is_reported_with_its_code(run: Run, bucket: Bucket) -> None:
     bucket.refuse = True
     assert "AccessDenied" in refused(run(STABLE_DIFFUSION))
-    assert bucket.asked
+    assert bucket.requested
 
 
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="Terraform is not installed")

@@ -1,4 +1,4 @@
-"""A real studio over the embedded cloud, with a scripted endpoint in place of SageMaker's."""
+"""Fixtures for a real studio over the embedded cloud, with a scripted endpoint in place of SageMaker."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def studio(settings: Settings, endpoint: ScriptedEndpoint) -> Iterator[Studio]:
 
 @pytest.fixture
 def table(settings: Settings) -> Table:
-    """The studio's table, for what a test does by hand."""
+    """The studio's table, for direct access in a test."""
     return Table(real_clients(settings).dynamodb, settings.table)
 
 
 @pytest.fixture
 def local_users(settings: Settings, endpoint: ScriptedEndpoint) -> Iterator[LocalUsers]:
-    """Of a studio on the same table that keeps its own list of users."""
+    """The local users of a second studio on the same table, in local sign-in mode."""
     local = settings.model_copy(update={"auth_mode": AuthMode.LOCAL})
     with running_studio(local, endpoint) as studio:
         assert studio.local_users is not None
@@ -63,7 +63,7 @@ def other() -> User:
 
 @pytest.fixture
 def draw(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> Callable[..., Job]:
-    """`draw(count=2)`: a job of the maker that has succeeded."""
+    """Draws a job and returns it when it has succeeded: `draw(count=2)`."""
 
     def drawn(count: int = 1, user: User = maker) -> Job:
         job = studio.jobs.submit(user, JobRequest(prompt="a red apple", seed=7, count=count))

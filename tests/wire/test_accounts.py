@@ -1,4 +1,4 @@
-"""People, keys and logins over the real table."""
+"""Tests of accounts, API keys and local users over the real table."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SUB = "0f8fad5b-d9cb-469f-a165-70867728950e"
 PASSWORD = "correct horse battery"
 
 
-def test_signing_in_makes_a_profile_with_the_role_of_the_group(studio: Studio) -> None:
+def test_signing_in_creates_a_profile_with_the_role_of_the_group(studio: Studio) -> None:
     user = studio.accounts.sign_in(sub=SUB, email="m@example.com", groups=("makers",))
     assert (user.id, user.role) == (SUB.replace("-", ""), Role.MAKER)
     admin = studio.accounts.sign_in(sub=SUB, email="m@example.com", groups=("admins",))
@@ -39,12 +39,12 @@ def test_signing_in_makes_a_profile_with_the_role_of_the_group(studio: Studio) -
     assert admin.role is Role.ADMIN
 
 
-def test_a_group_with_a_similar_name_is_no_admin(studio: Studio) -> None:
+def test_a_group_with_a_similar_name_grants_no_admin_role(studio: Studio) -> None:
     user = studio.accounts.sign_in(sub=SUB, email="m@example.com", groups=("Admins", "admin", "xadmins"))
     assert user.role is Role.MAKER
 
 
-def test_a_signed_out_session_is_over_for_every_copy_of_it_and_no_other(studio: Studio) -> None:
+def test_signing_out_ends_every_copy_of_the_session_and_no_other_session(studio: Studio) -> None:
     def come(began_at: int) -> Role:
         return studio.accounts.sign_in(sub=SUB, email="m@example.com", groups=(), began_at=began_at).role
 
@@ -93,7 +93,7 @@ def test_another_users_key_cannot_be_revoked(studio: Studio) -> None:
     assert studio.accounts.by_api_key(made.secret) == user
 
 
-def test_a_demoted_admins_key_is_a_makers(studio: Studio) -> None:
+def test_a_demoted_admins_key_has_the_maker_role(studio: Studio) -> None:
     sub = pool_user(studio.settings, admin=True)
     admin = studio.accounts.sign_in(sub=sub, email="m@example.com", groups=("admins",))
     secret = studio.accounts.create_key(admin, "ci").secret
@@ -120,12 +120,12 @@ def address_in_pool(studio: Studio, user: User) -> str:
 
 
 def after_minutes(monkeypatch: pytest.MonkeyPatch, minutes: float) -> None:
-    """Lets what this process remembers of the pool grow old."""
+    """Moves the clock ahead, so that this process's cached pool data gets old."""
     monotonic = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: monotonic() + 60 * minutes)
 
 
-def test_a_key_stops_when_its_user_is_disabled_and_works_again_afterwards(
+def test_a_key_is_refused_while_its_user_is_disabled(
     studio: Studio, admin: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = studio.accounts.create_key(admin, "ci").secret
@@ -141,7 +141,7 @@ def test_a_key_stops_when_its_user_is_disabled_and_works_again_afterwards(
     assert studio.accounts.by_api_key(secret) == admin
 
 
-def test_an_admin_who_left_the_group_has_a_makers_key(
+def test_the_key_of_an_admin_who_left_the_group_has_the_maker_role(
     studio: Studio, admin: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = studio.accounts.create_key(admin, "ci").secret
@@ -155,7 +155,7 @@ def test_an_admin_who_left_the_group_has_a_makers_key(
 
 
 @pytest.mark.parametrize("by", ["use", "worker"])
-def test_keys_die_with_their_user(
+def test_the_keys_of_a_deleted_user_are_revoked(
     studio: Studio, admin: User, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     secrets = [studio.accounts.create_key(admin, f"k{n}").secret for n in range(3)]
@@ -173,7 +173,7 @@ def test_keys_die_with_their_user(
     assert studio.accounts.keys(admin) == ()
 
 
-def test_while_cognito_is_away_the_last_answer_counts_for_fifteen_minutes(
+def test_during_a_cognito_outage_its_last_answer_is_valid_for_fifteen_minutes(
     studio: Studio, admin: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = studio.accounts.create_key(admin, "ci").secret
@@ -210,12 +210,12 @@ def test_a_command_revokes_all_keys_and_sessions_of_a_person(
     assert studio.accounts.user(admin.id, began_at=began_at + 60) == admin
 
 
-def test_the_command_names_unknown_people(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reports_an_unknown_user(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
     assert revoke_access.main(["nobody@example.com"]) == 2
     assert "no user nobody@example.com" in capsys.readouterr().err
 
 
-def test_only_an_admin_revokes_the_access_of_others(studio: Studio, admin: User) -> None:
+def test_only_an_admin_can_revoke_the_access_of_others(studio: Studio, admin: User) -> None:
     maker = studio.accounts.sign_in(sub="1" * 32, email="o@example.com", groups=())
     studio.accounts.create_key(admin, "ci")
     with pytest.raises(NotAllowed):
@@ -236,7 +236,7 @@ def test_a_key_needs_a_name(studio: Studio, name: str) -> None:
         studio.accounts.create_key(user, name)
 
 
-def test_twenty_keys_are_the_most(studio: Studio) -> None:
+def test_a_user_has_at_most_twenty_keys(studio: Studio) -> None:
     user = studio.accounts.sign_in(sub=SUB, email="m@example.com", groups=())
     for n in range(20):
         studio.accounts.create_key(user, f"k{n}")
@@ -249,7 +249,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str, password: str = PASSWORD) 
     return users.main(words)
 
 
-def test_local_users_are_kept_by_a_command(
+def test_a_command_manages_local_users(
     local_users: LocalUsers, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "add", "ada", "--email", "ada@example.com", "--name", "Ada") == 0
@@ -269,7 +269,7 @@ def test_local_users_are_kept_by_a_command(
 
 
 @pytest.mark.parametrize("password", ["", "short", "x" * 73, "ü" * 37])
-def test_a_weak_or_endless_password_is_refused(
+def test_a_too_short_or_too_long_password_is_refused(
     local_users: LocalUsers,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -280,7 +280,7 @@ def test_a_weak_or_endless_password_is_refused(
     assert local_users.all() == {}
 
 
-def test_a_name_is_given_once(local_users: LocalUsers) -> None:
+def test_a_username_is_unique(local_users: LocalUsers) -> None:
     local_users.add("ada", email="ada@example.com", name="", password=PASSWORD, role=Role.MAKER)
     with pytest.raises(Conflict):
         local_users.add("ada", email="eve@example.com", name="", password=PASSWORD, role=Role.ADMIN)
@@ -288,6 +288,6 @@ def test_a_name_is_given_once(local_users: LocalUsers) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "Ada", "a b", "../x", "-x", "x" * 41, "LOGIN#x"])
-def test_a_strange_username_is_refused(local_users: LocalUsers, name: str) -> None:
+def test_an_invalid_username_is_refused(local_users: LocalUsers, name: str) -> None:
     with pytest.raises(InvalidRequest):
         local_users.add(name, email="a@example.com", name="", password=PASSWORD, role=Role.MAKER)

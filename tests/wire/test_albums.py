@@ -1,4 +1,4 @@
-"""Albums: made, named, filled and emptied; what is foreign is not there; deleting one leaves its pictures."""
+"""Tests of albums: creating, naming, filling and deleting them, and that other users' albums look missing."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.wire.conftest import real_clients
 
 
 def inside(studio: Studio, user: User, album_id: str) -> set[str]:
-    """The pictures in an album, as a search finds them."""
+    """Returns the pictures in an album, as found by a search."""
     return {image.id for image in studio.search.find(user, PictureQuery(album=album_id)).items}
 
 
-def test_pictures_go_into_several_albums_and_out_again(
+def test_pictures_can_be_put_into_several_albums_and_taken_out(
     studio: Studio, draw: Callable[..., Job], maker: User
 ) -> None:
     first, second, third = draw(count=3).image_ids
@@ -38,7 +38,7 @@ def test_pictures_go_into_several_albums_and_out_again(
     assert studio.images.get(maker, second).albums == tuple(sorted((sea.id, draft.id)))
 
 
-def test_deleting_an_album_leaves_its_pictures_and_gives_their_places_back(
+def test_deleting_an_album_keeps_its_pictures_and_frees_their_album_slots(
     studio: Studio, draw: Callable[..., Job], maker: User
 ) -> None:
     [picture] = draw().image_ids
@@ -55,7 +55,9 @@ def test_deleting_an_album_leaves_its_pictures_and_gives_their_places_back(
         studio.albums.put_in(maker, albums[0].id, [picture])
 
 
-def test_a_cover_is_one_of_the_albums_pictures(studio: Studio, draw: Callable[..., Job], maker: User) -> None:
+def test_an_albums_cover_must_be_one_of_its_pictures(
+    studio: Studio, draw: Callable[..., Job], maker: User
+) -> None:
     inner, outer = draw(count=2).image_ids
     album = studio.albums.create(maker, "sea")
     studio.albums.put_in(maker, album.id, [inner])
@@ -65,7 +67,7 @@ def test_a_cover_is_one_of_the_albums_pictures(studio: Studio, draw: Callable[..
             studio.albums.set_cover(maker, album.id, wrong)
 
 
-def test_names_are_free_clean_and_not_too_many(
+def test_album_names_are_unique_clean_and_limited_in_number(
     studio: Studio, maker: User, other: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sea = studio.albums.create(maker, "Sea")
@@ -84,7 +86,7 @@ def test_names_are_free_clean_and_not_too_many(
         studio.albums.create(maker, "One more")
 
 
-def test_a_foreign_album_and_foreign_pictures_are_not_there(
+def test_other_users_albums_and_pictures_look_missing(
     studio: Studio, draw: Callable[..., Job], maker: User, other: User
 ) -> None:
     [mine] = draw().image_ids
@@ -104,13 +106,15 @@ def test_a_foreign_album_and_foreign_pictures_are_not_there(
     assert studio.images.get(other, theirs).albums == ()
 
 
-def test_a_lost_answer_makes_one_album(studio: Studio, maker: User) -> None:
+def test_a_lost_answer_creates_one_album(studio: Studio, maker: User) -> None:
     with LostAnswers(real_clients(studio.settings).dynamodb, "TransactWriteItems", 1) as lost:
         made = studio.albums.create(maker, "sea")
     assert lost.fired == 1 and studio.albums.list(maker) == (made,)
 
 
-def test_deleting_everything_takes_the_albums(studio: Studio, draw: Callable[..., Job], maker: User) -> None:
+def test_deleting_everything_deletes_the_albums(
+    studio: Studio, draw: Callable[..., Job], maker: User
+) -> None:
     album = studio.albums.create(maker, "sea")
     studio.albums.put_in(maker, album.id, draw().image_ids)
     assert studio.jobs.delete_all(maker).texts == 1

@@ -1,4 +1,4 @@
-"""What the container may answer besides plain pictures: WebP, withheld ones, hints, a deadline that passed."""
+"""Tests of container answers other than plain PNGs: WebP, withheld pictures, hints, and a passed deadline."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_a_withheld_picture_leaves_the_others_and_is_not_charged(
     usage = studio.ledger.usage(maker)
     assert usage.spent_month_usd == pytest.approx(full.cost_usd + done.cost_usd, abs=2e-6)
     assert usage.open_jobs == 0
-    # The same wish again: its picture is there, and so is the reason for the other.
+    # The same request again finds the job with its picture and the reason for the withheld one.
     assert studio.jobs.find_same(maker, TWO.model_copy(update={"seed": 21})) == done
     assert "1 of 2 pictures was withheld" in withheld_words(done.withheld, done.spec.count)
 
@@ -159,7 +159,7 @@ def test_a_job_with_only_withheld_pictures_fails_refunded_but_counted(
     assert studio.jobs.delete(maker, job.id).jobs == 1
 
 
-def test_a_hint_and_the_batch_are_kept_with_the_job(
+def test_the_hint_and_the_batch_size_are_stored_with_the_job(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User
 ) -> None:
     job = submitted(studio, endpoint, maker)
@@ -170,7 +170,7 @@ def test_a_hint_and_the_batch_are_kept_with_the_job(
     assert done.hint == Hint(nearest=("cat face", "![x](http://evil.example)"), likeness=0.31)
     assert (done.batch_pictures, done.gpu_s) == (5, 0.25)
     assert done.timings is not None and done.timings.denoise_s == 0.9
-    # The share of the batch is charged, not the 1.0 s that the container says all of it took.
+    # The job's share of the batch is charged, not the 1.0 s that the whole batch took.
     per_hour = studio.catalogue.card("pocket").usd_per_hour
     assert done.cost_usd == pytest.approx(0.25 * per_hour / 3600, abs=1e-6)
 
@@ -205,7 +205,7 @@ def test_an_attempt_that_timed_out_in_the_containers_queue_is_repeated(
     assert studio.jobs.get(maker, job.id).status is JobStatus.SUCCEEDED
 
 
-def test_an_attempt_that_the_model_began_and_could_not_end_in_time_fails(
+def test_an_attempt_that_began_and_timed_out_fails(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, cloud: Any
 ) -> None:
     job = submitted(studio, endpoint, maker)

@@ -1,4 +1,4 @@
-"""What the studio relies on in every back end, and a model drawn by another one than SageMaker, all the way."""
+"""Contract tests of all back ends, and end-to-end tests of a model with a back end other than SageMaker."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.unit.made import made_job
 from tests.wire.conftest import real_clients
 from tests.wire.test_jobs import _keys, _make_due, money
 
-# Offered beside pocket, which stays on SageMaker.
+# Offered in addition to pocket, which stays on SageMaker.
 FLAT_MODEL = "sd-turbo"
 FLAT = JobRequest(prompt="a red wall", model=FLAT_MODEL, seed=7)
 LONG_AGO = "2000-01-01T00:00:00+00:00"
@@ -41,7 +41,7 @@ LONG_AGO = "2000-01-01T00:00:00+00:00"
 
 @dataclass
 class Subject:
-    """A back end under test: the model that it draws, and how a test makes things happen there."""
+    """A back end under test, its model, and functions that trigger its behavior."""
 
     backend: Backend
     model: str
@@ -55,7 +55,7 @@ class Subject:
         return Attempt(job, {}, drawing_s=60.0)
 
     def drawn(self, attempt: Attempt) -> DrawnResult:
-        """The result of the attempt, however the back end hands it over."""
+        """Draws the attempt and returns its result, whether submit or result delivers it."""
         answer = self.backend.submit(attempt)
         if isinstance(answer, Accepted):
             self.draw()
@@ -110,7 +110,7 @@ def subject(request: pytest.FixtureRequest, settings: Settings, endpoint: Script
     return sagemaker_subject(settings, endpoint) if request.param == "SageMaker" else flat_subject()
 
 
-def test_a_drawn_attempt_is_as_many_whole_pngs_of_the_size_and_seeds_that_were_asked_for(
+def test_a_drawn_attempt_has_the_requested_number_size_and_seeds_of_pngs(
     subject: Subject,
 ) -> None:
     attempt = subject.attempt()
@@ -143,7 +143,7 @@ def test_nothing_is_found_for_an_attempt_that_was_not_submitted(subject: Subject
         subject.backend.result(job, job.attempt)
 
 
-def test_a_job_that_can_never_be_drawn_is_refused_in_words(subject: Subject) -> None:
+def test_a_job_that_can_never_be_drawn_is_refused_with_a_code_and_a_message(subject: Subject) -> None:
     subject.refuse()
     answer = subject.backend.submit(subject.attempt())
     assert isinstance(answer, Refused)
@@ -162,7 +162,7 @@ def test_an_unreachable_back_end_raises_and_accepts_the_attempt_later(
     assert subject.drawn(attempt).pictures
 
 
-def test_canceling_an_idle_job_or_canceling_twice_is_no_error(subject: Subject) -> None:
+def test_canceling_an_idle_job_and_canceling_twice_raise_no_error(subject: Subject) -> None:
     job = subject.attempt().job
     subject.backend.cancel(job)
     subject.backend.cancel(job)
@@ -179,31 +179,31 @@ def test_after_erasing_a_job_nothing_of_it_is_found(subject: Subject) -> None:
 @pytest.mark.parametrize(
     "body", ["", "{not json", "[]", "null", '"text"', "{}", '{"inferenceId": "somebody else"}', "5"]
 )
-def test_a_message_of_somebody_else_is_not_read(subject: Subject, body: str) -> None:
+def test_an_unrelated_message_is_ignored(subject: Subject, body: str) -> None:
     assert subject.backend.read_notification(body) is None
 
 
-def test_the_state_is_that_of_the_model_and_of_a_stranger_unknown(subject: Subject) -> None:
+def test_the_state_of_an_unknown_model_is_unknown(subject: Subject) -> None:
     info = subject.backend.state(subject.model)
     assert (info.model, info.state) == (subject.model, EndpointState.READY)
     assert subject.backend.state("stranger").state is EndpointState.UNKNOWN
 
 
-def test_twice_as_much_costs_twice_as_much(subject: Subject) -> None:
+def test_the_cost_is_proportional_to_time_and_pictures(subject: Subject) -> None:
     cost = subject.backend.pricing.cost_usd
     one = cost(seconds=2.0, pictures=1, usd_per_hour=3600.0)
     assert one > 0
     assert cost(seconds=4.0, pictures=2, usd_per_hour=3600.0) == pytest.approx(2 * one)
 
 
-def test_a_failure_is_explained_in_words_of_the_studio(subject: Subject) -> None:
+def test_a_failure_is_explained_with_a_code_and_message_of_the_studio(subject: Subject) -> None:
     job = subject.attempt().job
     found = subject.backend.explain(job, "it broke", None)
     assert found.failure.code in FAILURES and found.failure.message
     assert not (found.undone and subject.backend.has_begun(job))
 
 
-# From here on: a studio whose second model is drawn by a back end that answers at once.
+# The tests below use a studio whose second model is drawn by a back end that answers at once.
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def studio(settings: Settings, clients: Clients, flat: FlatColor) -> Iterator[St
     studio.close()
 
 
-def test_submit_returns_the_finished_job_its_pictures_stored_and_its_charge_settled(
+def test_submit_returns_a_finished_job_with_stored_pictures_and_a_settled_charge(
     studio: Studio, flat: FlatColor, endpoint: ScriptedEndpoint, maker: User, cloud: Any
 ) -> None:
     job = studio.jobs.submit(maker, FLAT.model_copy(update={"count": 2}))
@@ -251,7 +251,7 @@ def test_submit_returns_the_finished_job_its_pictures_stored_and_its_charge_sett
     assert studio.live.watch(maker, job.id).status is JobStatus.SUCCEEDED
 
 
-def test_it_is_priced_by_the_picture_before_it_is_drawn_too(studio: Studio) -> None:
+def test_the_estimate_uses_the_price_per_picture(studio: Studio) -> None:
     estimate = studio.jobs.estimate(FLAT.model_copy(update={"count": 3}))
     assert estimate.cost_usd == pytest.approx(3 * USD_A_PICTURE)
     assert estimate.cold_start_s == 0
@@ -270,7 +270,9 @@ def test_two_models_of_one_studio_are_drawn_by_their_own_back_ends(
     assert studio.endpoints.state(FLAT_MODEL).model == FLAT_MODEL
 
 
-def test_a_refused_job_fails_in_words_and_costs_nothing(studio: Studio, flat: FlatColor, maker: User) -> None:
+def test_a_refused_job_fails_with_a_reason_and_costs_nothing(
+    studio: Studio, flat: FlatColor, maker: User
+) -> None:
     flat.refuse.append("endpoint_refused")
     job = studio.jobs.submit(maker, FLAT)
     assert job.status is JobStatus.FAILED
@@ -292,7 +294,7 @@ def test_an_unusable_answer_fails_its_job_and_costs_nothing(
     assert money(studio, maker) == 0
 
 
-def test_a_back_end_that_is_away_is_asked_again_by_the_sweeper_within_a_minute(
+def test_the_sweeper_retries_an_unavailable_back_end_within_a_minute(
     studio: Studio, flat: FlatColor, maker: User, cloud: Any
 ) -> None:
     flat.before = away
@@ -307,7 +309,7 @@ def test_a_back_end_that_is_away_is_asked_again_by_the_sweeper_within_a_minute(
 
 
 def due_in_s(studio: Studio, cloud: Any, job: Job) -> float:
-    """How long from now the sweeper looks at the job."""
+    """Returns the seconds until the sweeper checks the job."""
     item = cloud.client("dynamodb").get_item(
         TableName=studio.settings.table,
         Key={"PK": {"S": f"USER#{job.user_id}"}, "SK": {"S": f"JOB#{job.id}"}},
@@ -317,7 +319,7 @@ def due_in_s(studio: Studio, cloud: Any, job: Job) -> float:
 
 
 class Killed(BaseException):
-    """As when the process ends."""
+    """Simulates the end of the process."""
 
 
 def killed(_: Attempt) -> None:
@@ -331,7 +333,7 @@ def test_a_job_whose_process_was_killed_is_redrawn_and_charged_once(
     with pytest.raises(Killed):
         studio.jobs.submit(maker, FLAT)
     [job] = studio.jobs.open(maker)
-    # The sweeper leaves alone what may still be drawn.
+    # The sweeper leaves a job alone while it may still be drawn.
     assert due_in_s(studio, cloud, job) > studio.settings.job_timeout_s - 10
     flat.before = None
     _make_due(studio, cloud, job)
@@ -377,7 +379,7 @@ def test_a_job_canceled_while_it_is_drawn_keeps_no_picture_and_costs_nothing(
     assert _keys(studio, keys.images_prefix(maker.id)) == []
     usage = studio.ledger.usage(maker)
     assert (usage.open_jobs, usage.images_today, usage.spent_month_usd) == (0, 0, 0)
-    # It cannot be stopped, so no marker is left for anybody.
+    # This back end cannot be stopped, so no cancel marker is written.
     assert _keys(studio, keys.job_prefix(maker.id, job.id), bucket="outputs") == []
 
 
@@ -392,7 +394,7 @@ def test_a_job_that_was_canceled_before_its_turn_is_not_drawn(
     assert flat.drawn == []
 
 
-def test_a_waiting_job_is_canceled_or_expires_for_nothing_and_the_sweep_draws_the_others(
+def test_waiting_jobs_that_are_canceled_or_expire_cost_nothing_and_the_sweep_draws_the_others(
     studio: Studio, flat: FlatColor, clients: Clients, maker: User, cloud: Any
 ) -> None:
     flat.state_now = EndpointState.COLD
@@ -401,7 +403,7 @@ def test_a_waiting_job_is_canceled_or_expires_for_nothing_and_the_sweep_draws_th
     assert drawn.status is JobStatus.QUEUED
     studio.jobs.cancel(maker, canceled.id)
     _make_due(studio, cloud, late, deadline_at=LONG_AGO, run_by=LONG_AGO)
-    # Another process, which remembers nothing of the endpoints.
+    # Another process, without cached endpoint states.
     later = build(studio.settings, clients, elsewhere={FLAT_MODEL: flat})
     flat.state_now = EndpointState.READY
     try:
@@ -414,7 +416,7 @@ def test_a_waiting_job_is_canceled_or_expires_for_nothing_and_the_sweep_draws_th
     assert money(studio, maker) == pytest.approx(USD_A_PICTURE, abs=1e-6)
 
 
-def test_more_waiting_jobs_than_its_window_takes_are_all_drawn_by_one_sweep(
+def test_one_sweep_draws_more_waiting_jobs_than_the_window_holds(
     studio: Studio, flat: FlatColor, clients: Clients, maker: User
 ) -> None:
     flat.state_now = EndpointState.COLD
@@ -430,9 +432,7 @@ def test_more_waiting_jobs_than_its_window_takes_are_all_drawn_by_one_sweep(
     assert len(flat.drawn) == len(jobs)
 
 
-def test_jobs_of_another_back_end_wait_in_a_queue_of_their_own(
-    studio: Studio, endpoint: ScriptedEndpoint, maker: User
-) -> None:
+def test_each_back_end_has_its_own_queue(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> None:
     full = [
         studio.jobs.submit(maker, JobRequest(prompt="a red apple", model="pocket"))
         for _ in range(studio.settings.dispatch_window + 1)
@@ -441,7 +441,7 @@ def test_jobs_of_another_back_end_wait_in_a_queue_of_their_own(
     assert studio.jobs.submit(maker, FLAT).status is JobStatus.SUCCEEDED
 
 
-def test_a_message_that_no_back_end_recognizes_is_poison(studio: Studio) -> None:
+def test_a_message_that_no_back_end_recognizes_is_unreadable(studio: Studio) -> None:
     worker = Worker(studio, studio.results_queue, studio.metrics)
     for body in ("{not json", json.dumps({"inferenceId": "x"})):
         with pytest.raises(UnreadableNotification):
@@ -461,7 +461,7 @@ def test_a_job_of_a_withdrawn_model_can_still_be_canceled(
     assert money(studio, maker) == 0
 
 
-def test_a_late_answer_to_an_erased_job_is_erased_wherever_it_came_from(
+def test_a_late_answer_to_an_erased_job_is_erased(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     worker = Worker(studio, studio.results_queue, studio.metrics)

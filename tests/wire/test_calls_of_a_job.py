@@ -1,4 +1,4 @@
-"""What a job costs in AWS calls: each is money and time, so their number is held."""
+"""Limits the number of AWS calls per job, because each costs money and time."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.endpoint import ScriptedEndpoint
 from tests.wire.conftest import real_clients
 
 MOST_CALLS = 12
-# Read by the clock, once for a minute of jobs: the model's measured speed.
+# Reads the model's measured speed at most once a minute, not per job.
 BY_THE_CLOCK = {"dynamodb BatchGetItem"}
 
 
 @pytest.fixture
 def calls(settings: Settings) -> Iterator[Counter[str]]:
-    """Counts what the studio's clients send, retries included. The scripted endpoint's calls are not among them."""
+    """Counts the requests of the studio's clients, including retries, without those to the scripted endpoint."""
     counted: Counter[str] = Counter()
 
     def count(event_name: str, **_: Any) -> None:
@@ -48,7 +48,7 @@ def test_a_text_to_image_job_takes_twelve_aws_calls_from_submit_to_stored_pictur
 ) -> None:
     worker = Worker(studio, studio.results_queue, studio.metrics)
     studio.endpoints.refresh()
-    # The first job of a month opens its budget, and the first one of a shard leases money for those that follow.
+    # The first job of a month opens its budget, and the first job of a shard leases money for later ones.
     monkeypatch.setattr(spend, "shard_of", lambda _: 3)
     first = studio.jobs.submit(maker, JobRequest(prompt="a red apple"))
     studio.jobs.cancel(maker, first.id)

@@ -1,4 +1,4 @@
-"""What the cost page reads is what the ledger counted: once each, by model and day, for admins only."""
+"""Tests that the cost report shows the ledger's counts by model and day, counted once, to admins only."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def draw(studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, user: User,
         worker.handle(notice)
 
 
-def test_jobs_pictures_seconds_and_money_are_counted_once(
+def test_jobs_pictures_seconds_and_costs_are_counted_once(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User
 ) -> None:
     for count in (1, 2, 4):
@@ -56,7 +56,9 @@ def test_jobs_pictures_seconds_and_money_are_counted_once(
     assert [(day.day, day.model) for day in report.days] == [(now().date(), "pocket")]
 
 
-def test_days_outside_the_span_and_models_no_longer_offered(studio: Studio, table: Table) -> None:
+def test_the_report_omits_days_outside_the_span_and_includes_withdrawn_models(
+    studio: Studio, table: Table
+) -> None:
     for back, model in ((0, "gone"), (6, "gone"), (7, "gone"), (29, "pocket"), (30, "pocket")):
         key = usage_key(now() - timedelta(days=back), model, 1)
         table.update(Update(key=key, add={"jobs": 1, "cost_micros": 10}))
@@ -75,7 +77,7 @@ def cold_starts(studio: Studio) -> int:
     return studio.costs.report(ADMIN, days=7).total.cold_starts
 
 
-def test_a_wake_is_counted_once_by_however_many_workers_and_looks(
+def test_a_wake_is_counted_once_by_several_workers_and_checks(
     studio: Studio, endpoint: ScriptedEndpoint
 ) -> None:
     clients = replace(real_clients(studio.settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
@@ -89,7 +91,7 @@ def test_a_wake_is_counted_once_by_however_many_workers_and_looks(
     finally:
         for other in studios[1:]:
             other.close()
-    # The first look found it awake: nobody saw it wake.
+    # The endpoint was awake at the first check, which counts as no wake.
     assert cold_starts(studio) == 2
 
 
@@ -104,7 +106,7 @@ def test_a_wake_with_a_lost_answer_is_counted_once(studio: Studio, endpoint: Scr
     assert cold_starts(studio) == 1
 
 
-def test_a_look_that_was_held_up_on_its_way_changes_nothing(studio: Studio, table: Table) -> None:
+def test_an_outdated_state_report_changes_nothing(studio: Studio, table: Table) -> None:
     def look(state: EndpointState, seconds: int, by: ColdStartCounter) -> None:
         at = now() + timedelta(seconds=seconds)
         by.note(EndpointInfo(model="pocket", state=state, instances=1, read_at=at))

@@ -1,4 +1,4 @@
-"""Drafts and what is finished of them: the same seeds in the quality asked for, told on the record, paid once."""
+"""Tests of drafts and their finals: same seeds, requested quality, recorded on the job, charged once."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def finish(studio: Studio, user: User, image_ids: Sequence[str]) -> SubmitResult
 
 
 def end(studio: Studio, endpoint: ScriptedEndpoint, jobs: Sequence[Job]) -> None:
-    """Has the endpoint draw the jobs, which were the last to be invoked."""
+    """Completes the jobs, which were the last to be invoked."""
     for taken in endpoint.accepted[-len(jobs) :]:
         worker_of(studio).handle(endpoint.complete(taken))
 
@@ -70,7 +70,7 @@ def test_drafts_have_the_lowest_quality_and_a_seed_each(
     assert len({job.draft.group for job in jobs if job.draft}) == 1
 
 
-def test_without_a_seed_each_job_of_drafts_draws_its_own(
+def test_without_a_seed_each_draft_job_gets_its_own(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     jobs = drafts_of(studio, endpoint, maker, FINE.model_copy(update={"seed": None}), 8)
@@ -78,7 +78,7 @@ def test_without_a_seed_each_job_of_drafts_draws_its_own(
     assert len({job.spec.seed for job in jobs}) == 2
 
 
-def test_the_same_press_again_makes_no_second_drafts(
+def test_repeating_a_submission_creates_no_second_drafts(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     first = drafts_of(studio, endpoint, maker, FINE.model_copy(update={"seed": None}), 8)
@@ -110,7 +110,7 @@ def test_every_prompt_gets_the_same_number_of_drafts_and_at_least_one() -> None:
     ]  # fmt: skip
 
 
-def test_too_many_drafts_are_refused_before_one_is_sent_with_a_suggestion(
+def test_too_many_drafts_are_refused_before_submission_with_a_suggestion(
     settings: Settings, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     clients = replace(real_clients(settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
@@ -134,7 +134,7 @@ def test_too_many_drafts_are_refused_before_one_is_sent_with_a_suggestion(
         tight.close()
 
 
-def test_the_jobs_of_a_press_are_found_from_any_of_them_also_those_that_failed(
+def test_all_jobs_of_a_submission_are_found_from_any_of_them(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, other: User
 ) -> None:
     card = studio.catalogue.card("pocket")
@@ -146,7 +146,7 @@ def test_the_jobs_of_a_press_are_found_from_any_of_them_also_those_that_failed(
     assert {job.id: job.status for job in rest} == {
         sent[0].id: JobStatus.FAILED, sent[1].id: JobStatus.STARTING,
     }  # fmt: skip
-    # Only what failed is looked for again: something may have been sent in its place.
+    # Only failed jobs are looked up again, because they may have been replaced.
     every = [studio.jobs.get(maker, job.id) for job in sent]
     assert [job.id for job in studio.drafts.rest(maker, every)] == [sent[0].id]
     assert studio.drafts.rest(maker, sent) == ()
@@ -154,7 +154,7 @@ def test_the_jobs_of_a_press_are_found_from_any_of_them_also_those_that_failed(
 
 
 @pytest.mark.parametrize("how", ["failed", "canceled"])
-def test_missing_drafts_are_redrawn_in_their_place_only_once(
+def test_a_missing_draft_is_redrawn_only_once_and_replaces_the_lost_one(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, how: str
 ) -> None:
     requests = in_group(plan(studio.catalogue.card("pocket"), FRUIT, 12), "press")
@@ -169,7 +169,7 @@ def test_missing_drafts_are_redrawn_in_their_place_only_once(
     assert again.id != pear.id and again.draft == pear.draft
     assert again.spec == pear.spec and studio.drafts.price([lost]).cost_usd == again.estimate.cost_usd
     assert [job.id for job in studio.drafts.rest(maker, [lost, plum])][:1] == [again.id]
-    # Erasing what was lost takes nothing of what came in its place.
+    # Erasing the lost job keeps its replacement.
     studio.jobs.delete(maker, lost.id)
     assert [job.id for job in studio.drafts.rest(maker, [plum])][:1] == [again.id]
     end(studio, endpoint, [again])
@@ -177,7 +177,7 @@ def test_missing_drafts_are_redrawn_in_their_place_only_once(
     assert (final.spec.seed, final.final_of) == (102, again.id)
 
 
-def test_erasing_takes_the_note_of_a_press_along(
+def test_erasing_also_erases_the_record_of_a_submission(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     jobs = drafts_of(studio, endpoint, maker, FRUIT, 12)
@@ -187,7 +187,7 @@ def test_erasing_takes_the_note_of_a_press_along(
     assert studio.drafts.rest(maker, jobs[:1]) == ()
 
 
-def test_only_the_picked_seeds_are_drawn_in_full_and_know_their_draft(
+def test_only_the_picked_seeds_are_drawn_in_full_and_refer_to_their_draft(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     one, two = drafts_of(studio, endpoint, maker, FINE, 8)
@@ -221,7 +221,7 @@ def test_drafts_of_several_prompts_are_finished_by_one_click(
 
 @contextmanager
 def both_have_read(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Inside, two presses go on to send, one after the other, only when each has read its drafts."""
+    """Holds two concurrent submissions until both have read their drafts, then lets them send one after the other."""
     together, one_at_a_time, send = Barrier(2, timeout=30), Lock(), studio.multi_submit.send
 
     def sent(*arguments: Any, **named: Any) -> SubmitResult:
@@ -234,7 +234,7 @@ def both_have_read(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         yield
 
 
-def test_the_same_picks_pressed_in_two_windows_are_drawn_and_paid_once(
+def test_the_same_picks_submitted_in_two_windows_are_drawn_and_charged_once(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = drafts_of(studio, endpoint, maker, FRUIT, 12)
@@ -250,14 +250,14 @@ def test_the_same_picks_pressed_in_two_windows_are_drawn_and_paid_once(
     assert len([job for job in studio.jobs.list(maker).items if job.final_of]) == 2
 
 
-def test_picks_that_overlap_in_two_windows_draw_nothing_twice(
+def test_overlapping_picks_in_two_windows_draw_nothing_twice(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [job] = drafts_of(studio, endpoint, maker, FINE, 4)
     send = studio.multi_submit.send
 
     def late(*arguments: Any, **named: Any) -> SubmitResult:
-        # This window has read the drafts; the other one presses before it sends.
+        # This window has read the drafts; the other one submits before this one sends.
         monkeypatch.setattr(studio.multi_submit, "send", send)
         assert finish(studio, maker, job.image_ids[:2]).refused is None
         spent.append(studio.ledger.usage(maker))
@@ -269,13 +269,13 @@ def test_picks_that_overlap_in_two_windows_draw_nothing_twice(
     assert refused is not None and isinstance(refused.error, Conflict)
     assert "Look at them again" in str(refused.error)
     assert [studio.ledger.usage(maker)] == spent
-    # Looked at again, only what is missing is drawn.
+    # After another look, only the missing picture is drawn.
     look = studio.drafts.look(maker, job.image_ids[:3])
     assert look.count == 1 and len(look.there) == 1
     assert [each.spec.seed for each in finish(studio, maker, job.image_ids[:3]).sent] == [102]
 
 
-def test_what_is_finished_costs_nothing_again_until_its_picture_is_gone(
+def test_a_finished_draft_is_drawn_again_only_after_its_picture_is_deleted(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     [job] = drafts_of(studio, endpoint, maker, FINE, 4)
@@ -323,7 +323,7 @@ def test_a_submission_with_a_lost_answer_is_found_by_the_next_one(
         studio.close()
 
 
-def test_a_press_that_was_cut_short_is_finished_by_the_next_one_and_pays_for_nothing_twice(
+def test_an_interrupted_submission_is_completed_by_the_next_one_and_charged_once(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = drafts_of(studio, endpoint, maker, FRUIT, 12)
@@ -346,7 +346,7 @@ def test_a_press_that_was_cut_short_is_finished_by_the_next_one_and_pays_for_not
     assert [job.spec.prompt for job in rest.sent] == ["a plum", "a fig"]
 
 
-def test_drafts_that_were_erased_meanwhile_are_not_finished(
+def test_drafts_that_were_erased_in_the_meantime_are_not_finished(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     [job] = drafts_of(studio, endpoint, maker, FINE, 4)
@@ -358,7 +358,7 @@ def test_drafts_that_were_erased_meanwhile_are_not_finished(
     assert studio.jobs.list(maker).items == ()
 
 
-def test_drafts_over_a_picture_are_finished_over_the_same_one(
+def test_drafts_over_a_picture_are_finished_over_the_same_picture(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     over = FINE.model_copy(update={"image": png(size=(128, 128)), "strength": 0.5})
@@ -387,7 +387,7 @@ def test_another_users_draft_looks_like_a_missing_one(
         studio.drafts.finish(maker, ())
 
 
-def test_the_same_again_of_drafts_is_only_what_can_be_picked_from(
+def test_only_drafts_that_can_be_picked_from_count_as_identical_to_drafts(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     card = studio.catalogue.card("pocket")
@@ -396,7 +396,7 @@ def test_the_same_again_of_drafts_is_only_what_can_be_picked_from(
     pear = drafts_of(studio, endpoint, maker, FRUIT[:1], 4)[0]
     found = studio.multi_submit.find_same(maker, wanted)
     assert [job and job.id for job in found] == [pear.id, None]
-    # As ordinary pictures of so few steps they are the same; as drafts for another quality they are not.
+    # Ordinary pictures with equally few steps are identical; drafts for another quality are not.
     ordinary = wanted[0].model_copy(update={"draft": None})
     assert [job and job.id for job in studio.multi_submit.find_same(maker, [ordinary])] == [pear.id]
     finer = plan(card, [FRUIT[0].model_copy(update={"steps": 30})], 4)
@@ -413,7 +413,7 @@ def test_drafts_are_offered_only_where_they_are_cheaper(studio: Studio) -> None:
     assert draft_steps(card, JobRequest(prompt="x")) == 6
 
 
-def test_the_same_again_is_found_for_several_at_once(
+def test_identical_earlier_jobs_are_found_for_several_requests_at_once(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, other: User
 ) -> None:
     worker = Worker(studio, studio.results_queue, studio.metrics)

@@ -1,4 +1,4 @@
-"""What is left of a person: a record of each kind is written, everything is erased, and the partition is looked at."""
+"""Tests what remains of a user: writes a record of each kind, erases everything, and reads the partition."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SECRET = "unicorn"
 
 @pytest.fixture
 def owner(studio: Studio, maker: User) -> User:
-    """The maker, who signed in and out again."""
+    """The maker, who has signed in and out."""
     signed_in = studio.accounts.sign_in(sub=maker.id, email=maker.email, groups=(), began_at=1)
     studio.accounts.end_session(signed_in, 2)
     return signed_in
@@ -39,7 +39,7 @@ def owner(studio: Studio, maker: User) -> User:
 def jobs(
     studio: Studio, endpoint: ScriptedEndpoint, owner: User, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Job, ...]:
-    """Jobs with a record of every kind around them: one that ended, one of drafts, and one that waits."""
+    """Creates a finished job, a draft job and a waiting job, and with them a record of every kind."""
     request = JobRequest(prompt=f"a red {SECRET}", model="pocket", quality="fine", steps=20, seed=7, count=4)
     [draft] = in_group(plan(studio.catalogue.card("pocket"), [request], 4), "press")
     made = []
@@ -69,12 +69,12 @@ def jobs(
 
 
 def partition(table: Table, user: User) -> list[Item]:
-    """All of the user's records."""
+    """Returns all of the user's records."""
     return list(table.each(keys.user_pk(user.id), ""))
 
 
 def kinds_of(items: list[Item]) -> set[str]:
-    """The kinds of these records; one that is not declared in `services/store/kinds.py` under its own sort key."""
+    """Returns the kinds of these records; one not declared in `services/store/kinds.py` appears by its sort key."""
     return {
         next((kind.prefix for kind in KINDS if holds(kind, item["SK"])), f"undeclared: {item['SK']}")
         for item in items
@@ -86,7 +86,7 @@ def holds(kind: Kind, sk: str) -> bool:
 
 
 def objects_of(studio: Studio, user: User) -> list[str]:
-    """Keys that carry the user's id, in all buckets; old versions count."""
+    """Returns the object keys with the user's id in all buckets, including old versions."""
     s3, settings = real_clients(studio.settings).s3, studio.settings
     buckets = (
         settings.inputs_bucket,
@@ -102,7 +102,7 @@ def objects_of(studio: Studio, user: User) -> list[str]:
     ]
 
 
-def test_erasing_everything_leaves_only_the_kinds_that_are_kept_for_a_reason(
+def test_erasing_everything_leaves_only_the_kinds_with_a_reason_to_be_kept(
     studio: Studio, jobs: tuple[Job, ...], owner: User, table: Table
 ) -> None:
     assert kinds_of(partition(table, owner)) == {kind.prefix for kind in KINDS}, "one record of each kind"
@@ -111,10 +111,10 @@ def test_erasing_everything_leaves_only_the_kinds_that_are_kept_for_a_reason(
     receipt = studio.jobs.delete_all(owner)
 
     left = partition(table, owner)
-    # The job that waited was canceled first.
+    # The waiting job was canceled first.
     assert kinds_of(left) == {kind.prefix for kind in KINDS if kind.kept_because} - {keys.ENTRY}
     assert SECRET not in str(left)
-    # Not even the marker that has containers stop: no container has the job.
+    # Not even the cancel marker is left, because no container has the job.
     assert objects_of(studio, owner) == []
     assert (receipt.jobs, receipt.images, receipt.texts, receipt.shares) == (len(jobs), 7, 4, 1)
 
@@ -129,7 +129,7 @@ def test_erasing_a_job_erases_everything_attached_to_it(
     assert left == {kind.prefix for kind in KINDS if not kind.with_job} - {keys.ENTRY}
 
 
-def test_a_record_of_an_undeclared_kind_is_seen(
+def test_a_record_of_an_undeclared_kind_is_detected(
     studio: Studio, jobs: tuple[Job, ...], owner: User, table: Table
 ) -> None:
     table.put({"PK": keys.user_pk(owner.id), "SK": "NOVEL#1"})
@@ -160,17 +160,17 @@ def test_a_kind_is_erased_by_one_capability_only(table: Table) -> None:
         Erasure([kept, twice], PersonRecords(table))
 
 
-def test_a_capability_that_registers_a_kind_and_leaves_it_is_found_out(
+def test_an_erasure_that_leaves_a_registered_kind_fails_and_can_be_repeated(
     studio: Studio, jobs: tuple[Job, ...], owner: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(KeptAlbums, "begin_erasing", lambda *_: ErasureSteps())
     with pytest.raises(Unavailable):
         studio.jobs.delete_all(owner)
     monkeypatch.undo()
-    assert studio.jobs.delete_all(owner).texts == 1, "asked again it goes on where it was"
+    assert studio.jobs.delete_all(owner).texts == 1, "a repeated erasure continues"
 
 
-def test_all_objects_go_before_any_record_and_tombstones_come_first(
+def test_tombstones_are_written_first_and_objects_are_deleted_before_records(
     studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any
 ) -> None:
     job = draw()

@@ -1,4 +1,4 @@
-"""The price beforehand: from what was measured, in the same unit as the charge, with the wake's share beside it."""
+"""Tests of price estimates: from measured times, in the unit of the charge, with the job's share of the wake."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def draw(
 
 
 def later(studio: Studio, endpoint: ScriptedEndpoint) -> Studio:
-    """Another process, or this one a minute later: what was measured is read anew."""
+    """Returns the studio of another process, which reads the measured times again."""
     clients = replace(real_clients(studio.settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
     return build(studio.settings, clients)
 
@@ -59,7 +59,7 @@ def test_time_per_picture_and_time_per_step_are_measured_separately(
         fresh.close()
 
 
-def test_four_pictures_are_priced_by_jobs_of_four_pictures(
+def test_the_price_of_four_pictures_is_based_on_jobs_of_four_pictures(
     studio: Studio, endpoint: ScriptedEndpoint, draw: Callable[[JobRequest, float, float], None]
 ) -> None:
     for _ in range(5):
@@ -92,7 +92,7 @@ def test_estimate_and_charge_use_the_same_formula(
     assert done.cost_usd == pytest.approx(job.estimate.cost_usd, abs=1e-6)
 
 
-def test_waking_is_shared_among_all_that_wait_for_the_same_wake(
+def test_the_cost_of_a_wake_is_shared_by_all_jobs_that_wait_for_it(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, other: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(estimates, "CROWD_S", 0.0)
@@ -110,7 +110,7 @@ def test_waking_is_shared_among_all_that_wait_for_the_same_wake(
     assert studio.jobs.estimate(APPLE).wake_usd == 0
 
 
-def test_a_job_is_priced_by_the_models_current_state_not_by_the_last_known_one(
+def test_a_job_is_priced_by_the_models_current_state_not_the_cached_one(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert studio.jobs.estimate(APPLE).cold_start_s == 0

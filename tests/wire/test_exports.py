@@ -1,4 +1,4 @@
-"""ZIPs: complete, private, harmless, made once whatever dies, and gone with what they hold."""
+"""Tests of ZIP exports: complete, private, safe names, built once despite crashes, and deleted with their pictures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def order(studio: Studio, user: User, ids: Any, *, settings: bool = True, **more
 
 
 def fetch(studio: Studio, user: User, export: Export) -> zipfile.ZipFile:
-    """The finished ZIP, as a browser gets it by its link."""
+    """Downloads the finished ZIP by its link, like a browser."""
     with urllib.request.urlopen(studio.exports.link(studio.exports.get(user, export.id))) as answer:
         assert 'filename="atelier-' in answer.headers["Content-Disposition"]
         archive = zipfile.ZipFile(io.BytesIO(answer.read()))
@@ -44,7 +44,7 @@ def fetch(studio: Studio, user: User, export: Export) -> zipfile.ZipFile:
 
 
 def left_in_library(studio: Studio, cloud: Any, prefix: str = "exports/") -> tuple[list[str], int]:
-    """Keys below the prefix, and how many uploads are unfinished."""
+    """Returns the keys under the prefix and the number of unfinished uploads."""
     s3, bucket = cloud.client("s3"), studio.settings.library_bucket
     found = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
     uploads = s3.list_multipart_uploads(Bucket=bucket, Prefix=prefix).get("Uploads", [])
@@ -52,7 +52,7 @@ def left_in_library(studio: Studio, cloud: Any, prefix: str = "exports/") -> tup
 
 
 def lease_ends(table: Table, user: User, export: Export) -> None:
-    """Time goes by and nobody is heard of."""
+    """Lets the builder's lease expire."""
     table.update(
         Update(
             (keys.user_pk(user.id), f"EXPORT#{export.id}"),
@@ -67,7 +67,7 @@ def stored(studio: Studio, user: User, image_id: str, cloud: Any) -> bytes:
     return bytes(body)
 
 
-def test_with_settings_the_files_are_those_of_the_studio_and_the_manifest_lists_them(
+def test_with_settings_the_zip_has_the_stored_files_and_a_manifest(
     studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any
 ) -> None:
     ids = draw(count=3).image_ids[::-1]
@@ -92,7 +92,7 @@ def test_with_settings_the_files_are_those_of_the_studio_and_the_manifest_lists_
     assert rows[0]["tags"] == "'=sum(1), sea side" and rows[0]["prompt"] == "a red apple"
 
 
-def test_without_settings_nothing_in_the_zip_tells_of_the_prompt(
+def test_without_settings_the_zip_does_not_reveal_the_prompt(
     studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any
 ) -> None:
     [image_id] = draw().image_ids
@@ -105,7 +105,9 @@ def test_without_settings_nothing_in_the_zip_tells_of_the_prompt(
     assert png == png_metadata.strip(stored(studio, maker, image_id, cloud))
 
 
-def test_hostile_prompts_make_harmless_names(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> None:
+def test_hostile_prompts_become_safe_file_names(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
     ids: list[str] = []
     for prompt in ("../../etc/passwd", "CON", "a\\b:c*?<>|\n", "猫と犬", "…", "x" * 300):
         job = studio.jobs.submit(maker, JobRequest(prompt=prompt, seed=7))
@@ -121,7 +123,7 @@ def test_hostile_prompts_make_harmless_names(studio: Studio, endpoint: ScriptedE
         assert name.count("/") == 1 and not set(name) & set('\\:*?"<>|\n') and len(name) < 80
 
 
-def test_foreign_deleted_and_made_up_pictures_are_left_out(
+def test_other_users_deleted_and_unknown_pictures_are_left_out(
     studio: Studio, draw: Callable[..., Job], maker: User, other: User
 ) -> None:
     kept, trashed = draw(count=2).image_ids
@@ -140,7 +142,7 @@ def test_foreign_deleted_and_made_up_pictures_are_left_out(
     assert studio.exports.list(other) == ()
 
 
-def test_too_much_and_too_many_are_refused_in_words(
+def test_too_large_and_too_many_exports_are_refused(
     studio: Studio, maker: User, draw: Callable[..., Job]
 ) -> None:
     ids = draw().image_ids
@@ -166,7 +168,7 @@ def test_too_much_and_too_many_are_refused_in_words(
     ],
 )
 @pytest.mark.parametrize("done", [True, False])
-def test_a_zip_whose_builder_dies_is_built_by_the_next_without_leftovers(
+def test_a_zip_whose_builder_is_killed_is_rebuilt_without_leftovers(
     studio: Studio,
     draw: Callable[..., Job],
     maker: User,
@@ -194,7 +196,7 @@ def test_a_zip_whose_builder_dies_is_built_by_the_next_without_leftovers(
         client.meta.events.unregister(event, die)
     assert fired
     if studio.exports.get(maker, export.id).status is ExportStatus.WORKING:
-        assert studio.export_builder.build_due() == 0, "its maker may still live"
+        assert studio.export_builder.build_due() == 0, "its builder may still be running"
         lease_ends(table, maker, export)
     assert studio.export_builder.build_due() == 1
     assert len(fetch(studio, maker, export).namelist()) == 6
@@ -202,7 +204,7 @@ def test_a_zip_whose_builder_dies_is_built_by_the_next_without_leftovers(
     assert uploads == 0 and len([key for key in found if key.endswith(".zip")]) == 1
 
 
-def test_what_fails_again_and_again_is_given_up(
+def test_an_export_that_fails_repeatedly_is_marked_as_failed(
     studio: Studio,
     draw: Callable[..., Job],
     maker: User,
@@ -222,7 +224,7 @@ def test_what_fails_again_and_again_is_given_up(
     assert left_in_library(studio, cloud)[1] == 0
 
 
-def test_a_stopping_worker_hands_the_zip_to_the_next(
+def test_a_zip_interrupted_by_a_stopping_worker_is_built_by_the_next(
     studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any
 ) -> None:
     export = order(studio, maker, draw(count=4).image_ids)
@@ -238,7 +240,7 @@ def test_a_stopping_worker_hands_the_zip_to_the_next(
     assert len(fetch(studio, maker, export).namelist()) == 6
 
 
-def test_a_zip_canceled_while_it_is_made_leaves_nothing(
+def test_a_zip_canceled_during_its_build_leaves_nothing(
     studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export = order(studio, maker, draw(count=4).image_ids)
@@ -257,7 +259,7 @@ def test_a_zip_canceled_while_it_is_made_leaves_nothing(
         studio.exports.get(maker, export.id)
 
 
-def test_a_zip_larger_than_a_part_is_sent_in_parts(
+def test_a_zip_larger_than_a_part_is_uploaded_in_parts(
     studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build_zip, "PART_BYTES", 5 * 1024 * 1024)
@@ -265,7 +267,7 @@ def test_a_zip_larger_than_a_part_is_sent_in_parts(
     bodies = {}
     for image_id in ids:
         image = studio.images.get(maker, image_id)
-        # A chunk that readers pass over makes the picture heavy.
+        # A chunk that readers skip makes the picture large.
         chunks = list(png_metadata.chunks(stored(studio, maker, image_id, cloud)))
         heavy = png_metadata.SIGNATURE + b"".join(
             [
@@ -289,7 +291,7 @@ def test_a_zip_larger_than_a_part_is_sent_in_parts(
     assert [archive.read(n) for n in archive.namelist()[:4]] == list(bodies.values())
 
 
-def test_lost_answers_make_one_order_and_one_zip(
+def test_lost_answers_create_one_order_and_one_zip(
     studio: Studio, draw: Callable[..., Job], maker: User
 ) -> None:
     clients = real_clients(studio.settings)
@@ -307,7 +309,7 @@ def test_lost_answers_make_one_order_and_one_zip(
     assert len(fetch(studio, maker, export).namelist()) == 4
 
 
-def test_an_erased_picture_leaves_the_zips_that_hold_it(
+def test_erasing_a_picture_deletes_the_zips_that_contain_it(
     studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any
 ) -> None:
     gone, kept = draw(count=2).image_ids
@@ -323,7 +325,7 @@ def test_an_erased_picture_leaves_the_zips_that_hold_it(
     assert studio.exports.get(maker, waiting.id).missing == 1
 
 
-def test_deleting_everything_takes_the_zips(
+def test_deleting_everything_deletes_the_zips(
     studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any
 ) -> None:
     ids = draw(count=2).image_ids
@@ -335,7 +337,7 @@ def test_deleting_everything_takes_the_zips(
     assert studio.export_builder.build_due() == 0
 
 
-def test_after_two_days_a_zip_is_no_longer_there_and_no_link_outlives_it(
+def test_a_zip_and_its_links_expire_after_two_days(
     studio: Studio, draw: Callable[..., Job], maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export = order(studio, maker, draw().image_ids)

@@ -1,4 +1,4 @@
-"""Stars, ratings and tags: on many pictures at once, kept, listed by, and refused where they make no sense."""
+"""Tests of favorites, ratings and tags: bulk changes, filters, and refused values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from tests.faults.lost import LostAnswers
 from tests.wire.conftest import real_clients
 
 
-def test_marks_are_kept_and_listed_by(studio: Studio, draw: Callable[..., Job], maker: User) -> None:
+def test_marks_are_stored_and_can_be_searched_by(
+    studio: Studio, draw: Callable[..., Job], maker: User
+) -> None:
     first, second, third = draw(count=3).image_ids
     assert studio.marks.rate_many(maker, [first, second], 4).done == (first, second)
     assert studio.marks.rate_many(maker, [second], 0).done == (second,)
@@ -39,7 +41,7 @@ def test_marks_are_kept_and_listed_by(studio: Studio, draw: Callable[..., Job], 
     assert found(tag="sea") == [] and found(rating=5) == []
 
 
-def test_foreign_made_up_trashed_and_too_many_pictures_are_not_marked(
+def test_other_users_unknown_trashed_and_too_many_pictures_are_not_marked(
     studio: Studio, draw: Callable[..., Job], maker: User, other: User
 ) -> None:
     kept, gone = draw(count=2).image_ids
@@ -60,7 +62,7 @@ def test_foreign_made_up_trashed_and_too_many_pictures_are_not_marked(
     assert not back.favorite and back.rating == 0 and back.tags == ()
 
 
-def test_a_picture_takes_20_tags_and_the_error_names_the_full_one(
+def test_a_picture_has_at_most_20_tags_and_the_result_names_the_full_one(
     studio: Studio, draw: Callable[..., Job], maker: User
 ) -> None:
     full, free = draw(count=2).image_ids
@@ -73,18 +75,18 @@ def test_a_picture_takes_20_tags_and_the_error_names_the_full_one(
 
 
 @pytest.mark.parametrize("text", ["", "   ", "x" * (LONGEST_TAG + 1), "a\u202eb", "a\u200bb", "a\x00b"])
-def test_what_hides_or_is_too_long_is_no_tag(text: str) -> None:
+def test_an_empty_long_or_invisible_tag_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest):
         clean_tag(text)
 
 
 @pytest.mark.parametrize("rating", [-1, 6])
-def test_a_rating_is_0_to_5(studio: Studio, maker: User, rating: int) -> None:
+def test_a_rating_outside_0_to_5_is_refused(studio: Studio, maker: User, rating: int) -> None:
     with pytest.raises(InvalidRequest):
         studio.marks.rate_many(maker, [], rating)
 
 
-def test_tags_changed_by_another_window_in_between_are_both_kept(
+def test_concurrent_tag_changes_from_two_windows_are_both_kept(
     studio: Studio, draw: Callable[..., Job], maker: User, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [image_id] = draw().image_ids
@@ -106,9 +108,7 @@ def test_tags_changed_by_another_window_in_between_are_both_kept(
     assert studio.images.get(maker, image_id).tags == ("mine", "theirs")
 
 
-def test_a_lost_answer_to_new_tags_is_no_refusal(
-    studio: Studio, draw: Callable[..., Job], maker: User
-) -> None:
+def test_tags_are_stored_despite_a_lost_answer(studio: Studio, draw: Callable[..., Job], maker: User) -> None:
     [image_id] = draw().image_ids
     with LostAnswers(real_clients(studio.settings).dynamodb, "TransactWriteItems", 1) as lost:
         assert studio.marks.tag_many(maker, [image_id], add=["kept"]).done == (image_id,)

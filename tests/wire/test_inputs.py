@@ -1,4 +1,4 @@
-"""Pictures that come with a job: stored with it, sent to the container, in the hash of the request, erased with it."""
+"""Tests of input pictures: stored with the job, sent to the container, hashed with the request, erased with the job."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def file(color: str = "red", size: tuple[int, int] = (64, 64), kind: str = "PNG"
 
 
 def colored_noise(side: int) -> bytes:
-    """The same with three channels that have nothing in common."""
+    """Returns a PNG of noise with three independent channels."""
     gray = Pillow.effect_noise((3 * side, side), 200).tobytes()
     bands = [Pillow.frombytes("L", (side, side), gray[n * side * side :][: side * side]) for n in range(3)]
     target = io.BytesIO()
@@ -36,14 +36,14 @@ def colored_noise(side: int) -> bytes:
 
 
 def noise(side: int) -> bytes:
-    """A PNG that compresses to about its pixels' size."""
+    """Returns a PNG of noise, which hardly compresses."""
     target = io.BytesIO()
     Pillow.effect_noise((side, side), 200).save(target, "PNG")
     return target.getvalue()
 
 
 def pixels(png: bytes | str) -> Pillow.Image:
-    """The picture in a PNG, or in the base64 of one."""
+    """Opens a PNG, given as bytes or base64."""
     return Pillow.open(io.BytesIO(png if isinstance(png, bytes) else base64.b64decode(png)))
 
 
@@ -86,7 +86,7 @@ def test_an_input_picture_loses_its_metadata_and_the_result_records_its_paramete
     assert found.a1111 is not None and found.a1111.fields["Denoising strength"] == "0.5"
 
 
-def test_a_payload_over_128000_bytes_goes_by_s3(
+def test_a_payload_over_128000_bytes_is_sent_through_s3(
     studio: Studio, endpoint: ScriptedEndpoint, inputs: Objects, maker: User
 ) -> None:
     picture = colored_noise(192)
@@ -100,7 +100,7 @@ def test_a_payload_over_128000_bytes_goes_by_s3(
     assert sorted(inputs.keys(prefix)) == [f"{prefix}/1.json", f"{prefix}/image", f"{prefix}/mask"]
 
 
-def test_a_waiting_job_finds_its_picture_when_its_turn_comes(
+def test_a_waiting_job_is_invoked_with_its_input_picture(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User
 ) -> None:
     first = [studio.jobs.submit(maker, JobRequest(prompt="a cat")) for _ in range(4)]
@@ -128,7 +128,7 @@ def test_a_job_whose_input_picture_is_gone_fails_and_is_refunded(
 @pytest.mark.parametrize(
     "change", [{"image": file("blue")}, {"strength": 0.4}, {"mask": file("white")}, {"image": None}]
 )
-def test_another_picture_mask_or_strength_under_the_same_key_is_another_request(
+def test_the_same_key_with_another_picture_mask_or_strength_is_refused(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, inputs: Objects, change: dict[str, Any]
 ) -> None:
     changed = OVER.model_copy(update=change)
@@ -139,11 +139,11 @@ def test_another_picture_mask_or_strength_under_the_same_key_is_another_request(
     with pytest.raises(IdempotencyMismatch):
         studio.jobs.submit(maker, changed, idempotency_key="k")
     assert len(endpoint.accepted) == 1
-    # What was stored for the refused ones is gone.
+    # The inputs of the refused requests are erased.
     assert list(inputs.keys(f"{maker.id}/")) == [keys.input_key(maker.id, job.id, "image")]
 
 
-def test_the_same_picture_again_is_found_and_another_one_is_not(
+def test_an_earlier_job_is_found_only_with_the_same_input_picture(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User
 ) -> None:
     job = studio.jobs.submit(maker, OVER)
@@ -160,7 +160,7 @@ def test_fewer_steps_are_drawn_and_estimated_over_a_picture(studio: Studio) -> N
     assert over.run_s == pytest.approx(plain.run_s / 4)
 
 
-def test_erasing_the_job_erases_its_pictures_and_so_does_erasing_everything(
+def test_erasing_a_job_or_everything_erases_the_input_pictures(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, inputs: Objects
 ) -> None:
     jobs = [studio.jobs.submit(maker, OVER.model_copy(update={"seed": seed})) for seed in (1, 2)]
@@ -186,7 +186,7 @@ def test_a_refused_request_leaves_nothing_stored(
     assert list(inputs.keys("")) == []
 
 
-def test_a_picture_that_cannot_be_stored_makes_no_job(
+def test_no_job_is_created_if_its_input_picture_cannot_be_stored(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused: list[str] = []
@@ -222,7 +222,7 @@ def test_a_restored_record_still_names_its_input_picture(
 
 @pytest.fixture
 def picture(studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User) -> Image:
-    """A picture of the maker's gallery."""
+    """A picture in the maker's gallery."""
     job = studio.jobs.submit(maker, JobRequest(prompt="a cat"))
     worker.handle(endpoint.complete(endpoint.accepted[-1]))
     return studio.images.of_jobs(maker, [studio.jobs.get(maker, job.id)])[job.id][0]
@@ -262,14 +262,14 @@ def test_gallery_pictures_and_job_inputs_can_be_drawn_over(
     sent = endpoint.accepted[-1].payload["image"]
     worker.handle(endpoint.complete(endpoint.accepted[-1]))
     again = over.model_copy(update={"source": Source(id=first.id)})
-    # The same picture under another name is the same request.
+    # The same picture under another id is the same request.
     same = studio.jobs.find_same(maker, again)
     assert same is not None and same.id == first.id
     studio.jobs.submit(maker, again)
     assert endpoint.accepted[-1].payload["image"] == sent
 
 
-def test_a_job_that_was_drawn_under_a_mask_lends_its_mask_too(
+def test_the_mask_of_an_earlier_job_can_be_reused(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     masked = OVER.model_copy(update={"mask": file("white")})
@@ -282,7 +282,7 @@ def test_a_job_that_was_drawn_under_a_mask_lends_its_mask_too(
     assert endpoint.accepted[-1].payload["mask"] == endpoint.accepted[0].payload["mask"]
 
 
-def test_a_foreign_source_looks_like_one_that_does_not_exist(
+def test_another_users_source_looks_like_a_missing_one(
     studio: Studio, maker: User, other: User, picture: Image
 ) -> None:
     upload = studio.sources.keep(maker, file())
@@ -304,7 +304,7 @@ def test_a_foreign_source_looks_like_one_that_does_not_exist(
             studio.sources.mask(other, name)
 
 
-def test_a_mask_of_another_shape_and_an_empty_one_are_refused(studio: Studio, maker: User) -> None:
+def test_a_mask_of_another_shape_or_without_white_is_refused(studio: Studio, maker: User) -> None:
     kept = studio.sources.keep(maker, file())
     with pytest.raises(InvalidRequest, match="same shape"):
         studio.sources.keep_mask(maker, kept, file("white", (64, 32)))
@@ -313,7 +313,7 @@ def test_a_mask_of_another_shape_and_an_empty_one_are_refused(studio: Studio, ma
         studio.jobs.submit(maker, JobRequest(prompt="a cat", source=Source(id=kept.id, mask=empty)))
 
 
-def test_the_newest_uploads_push_out_the_oldest_and_erasing_everything_takes_all(
+def test_new_uploads_replace_the_oldest_and_erasing_everything_erases_all(
     studio: Studio, maker: User, inputs: Objects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.jobs.sources.MOST_UPLOADS", 3)

@@ -1,4 +1,4 @@
-"""Items read the quick way: the same as botocore reads them, and what is no page of items is botocore's."""
+"""Tests that the fast item parser returns the same as botocore, and leaves other answers to botocore."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ ITEM = {
 
 
 def both(cloud: EmbeddedCloud) -> tuple[Any, Any]:
-    """A client that reads items quickly, and boto3's own. Not `cloud.client`, which other tests share."""
+    """Returns a client with the fast parser and an unchanged one; not `cloud.client`, which other tests share."""
     quick, slow = client_factory(cloud.url)("dynamodb"), client_factory(cloud.url)("dynamodb")
     read_items_quickly(quick)
     return quick, slow
 
 
-def said(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer without what is of this one request."""
+def without_metadata(answer: dict[str, Any]) -> dict[str, Any]:
+    """Returns an answer without its request metadata."""
     return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
 
 
@@ -48,30 +48,30 @@ def test_a_page_is_parsed_like_botocore_does(cloud: EmbeddedCloud, resources: Re
         "Limit": 3,
         "ReturnConsumedCapacity": "TOTAL",
     }
-    first = said(quick.query(**asked))
-    assert first == said(slow.query(**asked))
+    first = without_metadata(quick.query(**asked))
+    assert first == without_metadata(slow.query(**asked))
     assert [item["SK"]["S"] for item in first["Items"]] == ["I#0", "I#1", "I#2"]
     assert first["Items"][0] == ITEM | {"SK": {"S": "I#0"}}
     rest = asked | {"ExclusiveStartKey": first["LastEvaluatedKey"]}
-    assert said(quick.query(**rest)) == said(slow.query(**rest))
+    assert without_metadata(quick.query(**rest)) == without_metadata(slow.query(**rest))
     nobody = asked | {"ExpressionAttributeValues": {":pk": {"S": "nobody"}}}
-    assert said(quick.query(**nobody)) == said(slow.query(**nobody))
+    assert without_metadata(quick.query(**nobody)) == without_metadata(slow.query(**nobody))
     counted = {name: value for name, value in asked.items() if name != "Limit"} | {"Select": "COUNT"}
-    assert said(quick.query(**counted)) == said(slow.query(**counted))
+    assert without_metadata(quick.query(**counted)) == without_metadata(slow.query(**counted))
     keys = {TABLE: {"Keys": [{"PK": {"S": "x"}, "SK": {"S": f"I#{n}"}} for n in (0, 4, 9)]}}
-    many = said(quick.batch_get_item(RequestItems=keys))
+    many = without_metadata(quick.batch_get_item(RequestItems=keys))
     assert len(many["Responses"][TABLE]) == 2
-    assert many == said(slow.batch_get_item(RequestItems=keys))
+    assert many == without_metadata(slow.batch_get_item(RequestItems=keys))
 
 
-def test_a_refusal_is_botocores_own(cloud: EmbeddedCloud, resources: Resources) -> None:
+def test_an_error_is_raised_by_botocore(cloud: EmbeddedCloud, resources: Resources) -> None:
     quick, _ = both(cloud)
     with pytest.raises(ClientError) as refused:
         quick.query(TableName=TABLE, KeyConditionExpression="nonsense")
     assert refused.value.response["Error"]["Code"] == "ValidationException"
 
 
-def test_a_binary_value_is_never_taken_for_text(cloud: EmbeddedCloud, resources: Resources) -> None:
+def test_a_binary_value_is_never_read_as_text(cloud: EmbeddedCloud, resources: Resources) -> None:
     quick, slow = both(cloud)
     slow.put_item(TableName=TABLE, Item={"PK": {"S": "x"}, "SK": {"S": "b"}, "raw": {"B": b"\x00\xff"}})
     answer = quick.query(
@@ -93,7 +93,7 @@ def test_a_malformed_answer_is_left_to_botocore(
         client.meta.events.register_first("before-parse.dynamodb.Query", replaced)
         try:
             answers.append(
-                said(
+                without_metadata(
                     client.query(
                         TableName=TABLE,
                         KeyConditionExpression="PK = :pk",

@@ -1,4 +1,4 @@
-"""A job's life over the real table, buckets and queue: submitted once, finished once, charged once."""
+"""Tests of the job life cycle over the real table, buckets and queue: submitted, finished and charged once."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_job_is_invoked_at_once_and_ends_with_its_pictures_stored(
     assert studio.ledger.usage(maker).open_jobs == 0
 
 
-def test_the_same_key_makes_one_job_and_another_body_is_refused(
+def test_the_same_key_creates_one_job_and_refuses_another_body(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     first = studio.jobs.submit(maker, APPLE, idempotency_key="k1")
@@ -87,7 +87,7 @@ def test_the_same_key_makes_one_job_and_another_body_is_refused(
         studio.jobs.submit(maker, JobRequest(prompt="a pear"), idempotency_key="k1")
 
 
-def test_ten_submits_at_once_with_one_key_make_one_job(
+def test_ten_concurrent_submits_with_one_key_create_one_job(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     with ThreadPoolExecutor(10) as pool:
@@ -97,7 +97,7 @@ def test_ten_submits_at_once_with_one_key_make_one_job(
     assert studio.ledger.usage(maker).open_jobs == 1
 
 
-def test_another_users_same_key_is_another_job(studio: Studio, maker: User, other: User) -> None:
+def test_the_same_key_of_another_user_creates_another_job(studio: Studio, maker: User, other: User) -> None:
     one = studio.jobs.submit(maker, APPLE, idempotency_key="k")
     two = studio.jobs.submit(other, APPLE, idempotency_key="k")
     assert one.id != two.id
@@ -137,7 +137,7 @@ def test_the_first_of_error_and_success_wins(
         assert list(_keys(studio, keys.images_prefix(maker.id))) == []
 
 
-def test_finishing_from_two_sides_at_once_stores_and_charges_once(
+def test_concurrent_finishes_store_and_charge_once(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -157,7 +157,7 @@ def test_finishing_from_two_sides_at_once_stores_and_charges_once(
     assert _versions(studio, keys.images_prefix(maker.id)) == 2
 
 
-def test_the_picture_of_the_first_attempt_stays_and_is_what_the_record_describes(
+def test_the_picture_and_record_of_the_first_attempt_are_kept(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -165,7 +165,7 @@ def test_the_picture_of_the_first_attempt_stays_and_is_what_the_record_describes
     first = studio.backends.of("pocket").result(job, 1)
     assert isinstance(first, DrawnResult)
     [before] = studio.images.store(job, first)
-    # Another attempt on another machine comes to slightly different pixels.
+    # An attempt on another machine yields slightly different pixels.
     other = replace(first, pictures=(replace(first.pictures[0], png=picture(128, 128, 9)),))
     [after] = studio.images.store(job, other)
     assert after.sha256 == before.sha256
@@ -173,7 +173,7 @@ def test_the_picture_of_the_first_attempt_stays_and_is_what_the_record_describes
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_a_job_that_had_not_begun_when_the_model_died_runs_again(
+def test_a_job_is_repeated_only_if_it_had_not_begun_when_the_model_crashed(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, begun: bool
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -190,7 +190,7 @@ def test_a_job_that_had_not_begun_when_the_model_died_runs_again(
         assert studio.jobs.get(maker, job.id).status is JobStatus.SUCCEEDED
 
 
-def test_a_job_whose_model_dies_three_times_before_it_begins_fails(
+def test_a_job_fails_after_three_model_crashes_before_it_begins(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -225,7 +225,7 @@ def spoil(**changes: Any) -> Any:
         (lambda a: a.update(gpu_s=-1), "cannot be read"),
     ],
 )
-def test_a_wrong_answer_fails_the_job_and_is_refunded(
+def test_an_invalid_answer_fails_and_refunds_the_job(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, change: Any, words: str
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -237,7 +237,7 @@ def test_a_wrong_answer_fails_the_job_and_is_refunded(
     assert studio.ledger.usage(maker).images_today == 0
 
 
-def test_a_truncated_png_with_a_right_hash_is_no_picture(
+def test_a_truncated_png_with_a_correct_hash_fails_the_job(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User
 ) -> None:
     def cut(answer: dict[str, Any]) -> None:
@@ -252,7 +252,7 @@ def test_a_truncated_png_with_a_right_hash_is_no_picture(
     assert done.failure and done.failure.code == "bad_output"
 
 
-def test_an_empty_output_is_a_failure(
+def test_an_empty_output_fails_the_job(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -260,7 +260,7 @@ def test_an_empty_output_is_a_failure(
     assert studio.jobs.get(maker, job.id).status is JobStatus.FAILED
 
 
-def test_an_attempt_handed_back_by_a_stopping_container_runs_again(
+def test_an_attempt_returned_by_a_stopping_container_is_repeated(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -270,7 +270,7 @@ def test_an_attempt_handed_back_by_a_stopping_container_runs_again(
     assert studio.jobs.get(maker, job.id).status is JobStatus.SUCCEEDED
 
 
-def test_a_job_handed_back_three_times_fails(
+def test_a_job_returned_three_times_by_stopping_containers_fails(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -282,7 +282,7 @@ def test_a_job_handed_back_three_times_fails(
     assert money(studio, maker) == 0
 
 
-def test_jobs_beyond_the_window_wait_and_go_on_as_others_end(
+def test_jobs_beyond_the_window_wait_and_start_as_others_end(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, other: User
 ) -> None:
     jobs = [studio.jobs.submit(maker, APPLE) for _ in range(6)]
@@ -290,7 +290,7 @@ def test_jobs_beyond_the_window_wait_and_go_on_as_others_end(
     assert [job.status.value for job in jobs] == ["starting"] * 4 + ["queued"] * 2
     assert studio.live.watch(other, late.id).queue_position == 3
     worker.handle(endpoint.complete(endpoint.accepted[0]))
-    # Fairly by user: the other's only job goes before the maker's fifth.
+    # Fair by user: the other user's only job precedes the maker's fifth.
     assert endpoint.accepted[4].inference_id == keys.inference_id(other.id, late.id, 1)
     for number in range(1, 7):
         worker.handle(endpoint.complete(endpoint.accepted[number]))
@@ -298,7 +298,7 @@ def test_jobs_beyond_the_window_wait_and_go_on_as_others_end(
     assert studio.jobs.open(maker) == ()
 
 
-def test_a_waiting_job_is_canceled_for_nothing(
+def test_canceling_a_waiting_job_costs_nothing(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     for _ in range(4):
@@ -311,7 +311,7 @@ def test_a_waiting_job_is_canceled_for_nothing(
     assert len(endpoint.accepted) == 4
 
 
-def test_a_running_job_is_canceled_and_its_late_output_is_not_kept(
+def test_the_late_output_of_a_canceled_running_job_is_discarded(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -334,7 +334,7 @@ def test_a_finished_job_cannot_be_canceled(
 
 
 def _make_due(studio: Studio, cloud: Any, job: Job, **attributes: str) -> None:
-    """Turns the clock of one job: it is due for the sweeper, and `attributes` are as given."""
+    """Makes a job due for the sweeper and sets the given attributes."""
     names = {"GSI1SK": "2000-01-01T00:00:00.000#x", **attributes}
     cloud.client("dynamodb").update_item(
         TableName=studio.settings.table,
@@ -345,7 +345,7 @@ def _make_due(studio: Studio, cloud: Any, job: Job, **attributes: str) -> None:
     )
 
 
-def test_the_sweeper_finds_an_output_whose_notification_was_lost(
+def test_the_sweeper_finds_an_output_with_a_lost_notification(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, cloud: Any
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -356,7 +356,7 @@ def test_the_sweeper_finds_an_output_whose_notification_was_lost(
     assert studio.jobs.get(maker, job.id).status is JobStatus.SUCCEEDED
 
 
-def test_the_sweeper_finds_a_failure_whose_notification_was_lost(
+def test_the_sweeper_finds_a_failure_with_a_lost_notification(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, cloud: Any
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -380,7 +380,7 @@ def test_a_job_past_its_deadline_expires_and_is_refunded(
 
 
 @pytest.mark.parametrize("waiting", [False, True])
-def test_a_laptop_that_slept_two_hours_expires_nothing_that_had_time_left(
+def test_jobs_with_time_left_do_not_expire_while_the_machine_sleeps(
     studio: Studio,
     settings: Settings,
     endpoint: ScriptedEndpoint,
@@ -405,7 +405,7 @@ def test_a_laptop_that_slept_two_hours_expires_nothing_that_had_time_left(
     assert kept.deadline_at > later() > job.deadline_at
 
 
-def test_an_invocation_that_was_throttled_is_made_by_the_sweeper(
+def test_the_sweeper_repeats_a_throttled_invocation(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, cloud: Any
 ) -> None:
     throttle = ClientError({"Error": {"Code": "ThrottlingException"}}, "InvokeEndpointAsync")
@@ -419,7 +419,7 @@ def test_an_invocation_that_was_throttled_is_made_by_the_sweeper(
     assert len(endpoint.accepted) == 1
 
 
-def test_an_invocation_with_a_lost_answer_that_runs_is_not_made_again(
+def test_a_running_invocation_with_a_lost_answer_is_not_repeated(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, cloud: Any
 ) -> None:
     endpoint.lose_answers.append(ReadTimeoutError(endpoint_url="http://localhost"))
@@ -431,7 +431,7 @@ def test_an_invocation_with_a_lost_answer_that_runs_is_not_made_again(
     assert len(endpoint.accepted) == 1
 
 
-def test_an_invocation_with_a_lost_answer_is_not_repeated_before_its_turn_can_have_come(
+def test_an_invocation_with_a_lost_answer_is_repeated_only_after_its_expected_turn(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ahead = studio.jobs.submit(maker, JobRequest(prompt="a red apple", seed=7, count=4, quality="fine"))
@@ -450,7 +450,7 @@ def test_an_invocation_with_a_lost_answer_is_not_repeated_before_its_turn_can_ha
         assert len(endpoint.accepted) == invocations
 
 
-def test_an_endpoint_that_is_not_there_fails_the_job_and_refunds_it(
+def test_a_missing_endpoint_fails_and_refunds_the_job(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     missing = ClientError(
@@ -463,7 +463,7 @@ def test_an_endpoint_that_is_not_there_fails_the_job_and_refunds_it(
     assert money(studio, maker) == 0
 
 
-def test_a_payload_too_large_for_the_body_goes_by_s3(
+def test_a_payload_too_large_for_the_body_is_sent_through_s3(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.backends.sagemaker_async.MAX_INLINE_BYTES", 100)
@@ -473,7 +473,7 @@ def test_a_payload_too_large_for_the_body_goes_by_s3(
     assert invocation.payload["prompt"] == "a red apple"
 
 
-def test_fifty_at_once_never_overspend_the_budget(
+def test_fifty_concurrent_submits_never_exceed_the_budget(
     settings: Settings, studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     price = studio.jobs.estimate(APPLE).at_most_usd
@@ -505,7 +505,7 @@ def test_the_daily_quota_reports_when_it_resets(studio: Studio, settings: Settin
     assert caught.value.retry_after_s is not None and 0 < caught.value.retry_after_s <= 86400
 
 
-def test_foreign_and_malformed_ids_look_like_unknown_ones(
+def test_other_users_and_malformed_ids_look_like_unknown_ones(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, other: User
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -528,7 +528,7 @@ def test_foreign_and_malformed_ids_look_like_unknown_ones(
         studio.jobs.cancel(other, job.id)
 
 
-def test_lists_go_on_by_cursor_and_a_strange_cursor_is_refused(studio: Studio, maker: User) -> None:
+def test_lists_continue_by_cursor_and_an_invalid_cursor_is_refused(studio: Studio, maker: User) -> None:
     made = [studio.jobs.submit(maker, APPLE).id for _ in range(5)]
     first = studio.jobs.list(maker, limit=2)
     second = studio.jobs.list(maker, limit=2, after=first.next)
@@ -559,7 +559,7 @@ def test_an_erased_job_leaves_nothing_behind(
         studio.jobs.delete(maker, job.id)
 
 
-def test_erasing_all_takes_running_jobs_too_and_their_late_output(
+def test_erasing_everything_includes_running_jobs_and_their_late_output(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User
 ) -> None:
     for _ in range(3):
@@ -570,13 +570,13 @@ def test_erasing_all_takes_running_jobs_too_and_their_late_output(
     worker.handle(endpoint.complete(endpoint.accepted[1]))
     assert studio.jobs.list(maker).items == ()
     assert _versions(studio, keys.images_prefix(maker.id)) == 0
-    # The third one's container has not reported yet: its marker stays until then.
+    # The container of the third job has not reported yet, so its cancel marker stays.
     left = _keys(studio, f"{maker.id}/", bucket="outputs")
     assert [key.rpartition("/")[2] for key in left] == ["cancel"]
 
 
 @pytest.mark.parametrize("canceled_by_container", [True, False])
-def test_erasing_all_leaves_no_marker_of_a_job_that_has_ended_everywhere(
+def test_erasing_everything_deletes_the_cancel_markers_of_ended_jobs(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, canceled_by_container: bool
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -591,7 +591,7 @@ def test_erasing_all_leaves_no_marker_of_a_job_that_has_ended_everywhere(
     assert list(_keys(studio, f"{maker.id}/", bucket="outputs")) == []
 
 
-def test_a_deleted_picture_is_gone_with_every_version(
+def test_deleting_a_picture_deletes_every_version(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User
 ) -> None:
     studio.jobs.submit(maker, APPLE)
@@ -640,7 +640,7 @@ def test_a_picture_without_a_record_is_recorded_again(
     assert studio.reconciler.reconcile().restored == 0
 
 
-def test_a_poison_message_moves_to_the_dead_letter_queue_and_others_are_handled(
+def test_an_unreadable_message_does_not_stop_the_handling_of_others(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, cloud: Any
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -656,7 +656,7 @@ def test_a_poison_message_moves_to_the_dead_letter_queue_and_others_are_handled(
     assert studio.jobs.get(maker, job.id).status is JobStatus.SUCCEEDED
 
 
-def test_live_shows_step_and_preview_and_finishes_by_itself(
+def test_live_status_shows_step_and_preview_and_finishes_the_job(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)

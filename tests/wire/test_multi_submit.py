@@ -1,4 +1,4 @@
-"""Several jobs from one press: all looked at first, each sent once, and told in words when only some could be."""
+"""Tests of submitting several jobs at once: all are checked first, each is sent once, partial failures are reported."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def clients(settings: Settings, endpoint: ScriptedEndpoint) -> Clients:
 
 @pytest.fixture
 def tight(settings: Settings, clients: Clients) -> Iterator[Studio]:
-    """A studio where a maker may have three jobs open."""
+    """A studio that allows three open jobs per user."""
     studio = build(settings.model_copy(update={"user_open_jobs": 3}), clients)
     yield studio
     studio.close()
@@ -38,7 +38,7 @@ def prompts(studio: Studio, user: User) -> list[str]:
     return [job.spec.prompt for job in studio.jobs.list(user).items]
 
 
-def test_each_request_becomes_a_job_in_order_and_a_repeated_press_makes_nothing_twice(
+def test_each_request_becomes_a_job_in_order_and_a_repeat_creates_no_duplicates(
     studio: Studio, maker: User
 ) -> None:
     batch = studio.multi_submit.submit(maker, FRUIT, key="press")
@@ -50,7 +50,7 @@ def test_each_request_becomes_a_job_in_order_and_a_repeated_press_makes_nothing_
     assert studio.ledger.usage(maker).images_today == 10
 
 
-def test_the_price_of_several_is_their_sum_and_waking_is_counted_once(studio: Studio) -> None:
+def test_the_price_of_several_jobs_is_their_sum_with_one_wake(studio: Studio) -> None:
     one, all_five = studio.jobs.estimate(FRUIT[0]), studio.multi_submit.estimate(FRUIT)
     assert all_five.cost_usd == pytest.approx(5 * one.cost_usd)
     assert all_five.run_s == pytest.approx(5 * one.run_s)
@@ -62,7 +62,7 @@ def test_the_price_of_several_is_their_sum_and_waking_is_counted_once(studio: St
     ("bad", "error"),
     [("a naked child", Moderated), ("", InvalidRequest), ("x" * 2001, InvalidRequest)],
 )
-def test_one_bad_prompt_stops_all_before_any_is_sent(
+def test_one_refused_prompt_prevents_the_whole_submission(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, bad: str, error: type[InvalidRequest]
 ) -> None:
     requests = [*FRUIT, JobRequest(prompt=bad)]
@@ -104,7 +104,7 @@ def test_quota_and_budget_are_checked_before_the_first_job(
 def test_a_limit_reached_midway_keeps_the_sent_jobs_and_a_repeat_sends_the_rest(
     tight: Studio, maker: User
 ) -> None:
-    # As a press that was begun before: what it may send is not foreseen, the limit is met on the way.
+    # A repeated submission is not checked in advance, so it reaches the limit midway.
     batch = tight.multi_submit.submit(maker, FRUIT, key="press", again=True)
     assert [job.spec.prompt for job in batch.sent] == ["a pear", "a plum", "a fig"]
     assert batch.refused is not None and isinstance(batch.refused.error, LimitReached)
@@ -118,9 +118,7 @@ def test_a_limit_reached_midway_keeps_the_sent_jobs_and_a_repeat_sends_the_rest(
     assert sorted(prompts(tight, maker)) == sorted(request.prompt for request in FRUIT)
 
 
-def test_an_answer_lost_in_the_middle_makes_nothing_twice(
-    studio: Studio, clients: Clients, maker: User
-) -> None:
+def test_a_lost_answer_midway_creates_no_duplicates(studio: Studio, clients: Clients, maker: User) -> None:
     with LostAnswers(clients.dynamodb, "TransactWriteItems", times=1, skip=2) as lost:
         batch = studio.multi_submit.submit(maker, FRUIT, key="press")
     assert lost.fired == 1
@@ -131,7 +129,7 @@ def test_an_answer_lost_in_the_middle_makes_nothing_twice(
     assert sorted(prompts(studio, maker)) == sorted(request.prompt for request in FRUIT)
 
 
-def test_braces_sent_by_a_program_are_characters(
+def test_braces_in_a_submitted_prompt_are_plain_characters(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     job = studio.jobs.submit(maker, JobRequest(prompt="{red|blue} __animal__"))

@@ -1,4 +1,4 @@
-"""All of a person's data as ZIPs: complete, nobody else's, without secrets, in parts when there is much."""
+"""Tests of the export of all of a user's data: complete, without others' data or secrets, in parts if it is large."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fetch(studio: Studio, user: User, export: Export) -> zipfile.ZipFile:
         return zipfile.ZipFile(io.BytesIO(answer.read()))
 
 
-def test_everything_of_mine_is_in_it_and_nothing_secret_or_of_others(
+def test_the_export_has_all_of_the_users_data_without_secrets_or_others_data(
     studio: Studio, draw: Callable[..., Job], maker: User, other: User
 ) -> None:
     job = draw(count=2)
@@ -70,7 +70,7 @@ def test_a_person_without_pictures_gets_their_account_data(studio: Studio, maker
     assert maker.email in archive.read("README.txt").decode()
 
 
-def test_many_pictures_come_in_parts_and_omissions_are_reported(
+def test_many_pictures_are_split_into_parts_and_omissions_are_reported(
     studio: Studio, draw: Callable[..., Job], maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(personal_data, "MOST_PICTURES", 1)
@@ -87,7 +87,7 @@ def test_many_pictures_come_in_parts_and_omissions_are_reported(
     assert listed == list(job.image_ids[:0:-1])
 
 
-def test_nothing_is_ordered_when_there_is_no_room_for_all(
+def test_nothing_is_ordered_if_the_parts_exceed_the_open_exports(
     studio: Studio, draw: Callable[..., Job], maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(personal_data, "MOST_PICTURES", 1)

@@ -1,4 +1,4 @@
-"""What a person prefers: kept once for all sessions, only what is offered, nobody else's."""
+"""Tests of user preferences: stored per user for all sessions, and limited to what the studio offers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.records import User
 from services.store import keys
 
 
-def test_preferences_are_the_studios_own_until_some_are_kept_for_this_person(
+def test_preferences_are_the_defaults_until_the_user_saves_some(
     studio: Studio, maker: User, other: User
 ) -> None:
     wanted = Preferences(theme=Theme.DARK, model="pocket", quality="fine", count=2)
@@ -34,7 +34,7 @@ def test_preferences_are_the_studios_own_until_some_are_kept_for_this_person(
         (Preferences(count=99), "count"),
     ],
 )
-def test_what_is_not_offered_is_refused_and_nothing_changes(
+def test_an_unavailable_choice_is_refused_and_nothing_changes(
     studio: Studio, maker: User, wanted: Preferences, param: str
 ) -> None:
     studio.preferences.save(maker, Preferences(count=3))
@@ -46,7 +46,9 @@ def test_what_is_not_offered_is_refused_and_nothing_changes(
     assert studio.preferences.get(maker) == Preferences(count=3)
 
 
-def test_what_is_no_longer_offered_is_left_out(studio: Studio, maker: User, table: Table) -> None:
+def test_stored_choices_that_are_no_longer_offered_are_dropped(
+    studio: Studio, maker: User, table: Table
+) -> None:
     studio.preferences.save(maker, Preferences(theme=Theme.LIGHT, count=2))
     table.put(
         {"PK": keys.user_pk(maker.id), "SK": keys.PREFERENCES, "theme": "light", "model": "gone", "count": 40}

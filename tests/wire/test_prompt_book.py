@@ -1,4 +1,4 @@
-"""Lists, templates, stars and recent prompts in the real table: a maker's own, bounded, and erased with all else."""
+"""Tests of lists, templates, starred and recent prompts in the real table: private, limited and erasable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.endpoint import ScriptedEndpoint
 HOSTILE = "![x](http://evil.example/x.png) <img src=x> $x^2$ \u202etxt \u200b 😀"
 
 
-def test_a_list_is_stored_by_line_changed_and_deleted(studio: Studio, maker: User) -> None:
+def test_a_list_is_stored_line_by_line_changed_and_deleted(studio: Studio, maker: User) -> None:
     book = studio.prompts
     made = book.save_list(maker, "animal", " cat \n\ndog\r\ncat\n" + HOSTILE, new=True)
     assert made.entries == ("cat", "dog", HOSTILE)
@@ -27,11 +27,11 @@ def test_a_list_is_stored_by_line_changed_and_deleted(studio: Studio, maker: Use
     assert book.lists(maker) == ()
 
 
-def test_a_new_list_never_takes_the_place_of_another(studio: Studio, maker: User) -> None:
+def test_a_new_list_never_replaces_an_existing_one(studio: Studio, maker: User) -> None:
     studio.prompts.save_list(maker, "animal", "cat", new=True)
     with pytest.raises(Conflict, match="There is a list of that name"):
         studio.prompts.save_list(maker, "animal", "dog", new=True)
-    # The same again is what a lost answer makes of one press.
+    # A retry after a lost answer sends the same list again.
     studio.prompts.save_list(maker, "animal", "cat", new=True)
     assert studio.prompts.entries(maker, ["animal"]) == {"animal": ("cat",)}
 
@@ -56,7 +56,7 @@ def test_prompt_texts_are_private_to_their_maker(studio: Studio, maker: User, ot
 
 
 @pytest.mark.parametrize("name", ["", "A", "a b", "a#b", "../x", "a__b", "_a", "a_", "x" * 41, "ä", "a\n"])
-def test_a_name_that_a_prompt_could_not_say_is_refused(studio: Studio, maker: User, name: str) -> None:
+def test_a_name_that_cannot_be_used_in_a_prompt_is_refused(studio: Studio, maker: User, name: str) -> None:
     for save in (studio.prompts.save_list, studio.prompts.save_template):
         with pytest.raises(InvalidRequest) as refused:
             save(maker, name, "{prompt}", new=True)
@@ -79,7 +79,7 @@ def test_every_valid_name_can_be_used_in_a_prompt(studio: Studio, maker: User) -
         ("\ud800", "Line 1 has a control character (U+D800)"),
     ],
 )
-def test_a_list_out_of_bounds_is_refused_with_the_line(
+def test_an_invalid_list_is_refused_with_the_reason(
     studio: Studio, maker: User, text: str, words: str
 ) -> None:
     with pytest.raises(InvalidRequest) as refused:
@@ -99,11 +99,11 @@ def test_there_are_at_most_a_hundred_lists(studio: Studio, maker: User) -> None:
         studio.prompts.save_list(maker, f"list-{n}", "cat", new=False)
     with pytest.raises(LimitReached, match="100 lists"):
         studio.prompts.save_list(maker, "one-more", "cat", new=True)
-    # One that is there can still be changed.
+    # An existing list can still be changed.
     studio.prompts.save_list(maker, "list-0", "dog", new=False)
 
 
-def test_a_template_is_kept_with_one_place_for_the_prompt(studio: Studio, maker: User) -> None:
+def test_a_template_must_contain_the_prompt_placeholder_once(studio: Studio, maker: User) -> None:
     made = studio.prompts.save_template(maker, "film", " a photo of {prompt}, 35 mm\n", new=True)
     assert studio.prompts.templates(maker) == (made,)
     assert made.text == "a photo of {prompt}, 35 mm"
@@ -136,7 +136,7 @@ def test_there_are_at_most_a_hundred_stars(studio: Studio, maker: User) -> None:
     assert studio.prompts.stars(maker)[0] == "apple 99"
 
 
-def test_recent_prompts_are_distinct_newest_first_and_typed_as_they_were_drawn(
+def test_recent_prompts_are_distinct_newest_first_and_escaped_for_the_form(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     prompts = ["a rocket", "{red|blue} apple", "a rocket", HOSTILE]
@@ -150,9 +150,7 @@ def test_recent_prompts_are_distinct_newest_first_and_typed_as_they_were_drawn(
     assert len(studio.prompts.recent(maker)) == RECENT
 
 
-def test_everything_kept_is_erased_with_the_rest_and_counted(
-    studio: Studio, maker: User, other: User
-) -> None:
+def test_deleting_everything_erases_and_counts_the_texts(studio: Studio, maker: User, other: User) -> None:
     book = studio.prompts
     for user in (maker, other):
         book.save_list(user, "animal", "cat\ndog", new=True)

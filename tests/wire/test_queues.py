@@ -1,4 +1,4 @@
-"""The endpoints' queues: one window and one line each, in step with the jobs, at a cost that knows no backlog."""
+"""Tests of the endpoints' queues: separate windows, consistent with the jobs, at a cost independent of the backlog."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ WINDOW = 4
 
 @pytest.fixture
 def two(settings: Settings, endpoint: ScriptedEndpoint) -> Iterator[Studio]:
-    """A studio of two models, each with an endpoint."""
+    """A studio with two models, each on its own endpoint."""
     yield from _studio(settings, endpoint, {"pocket": "slow", "sd-turbo": "fast"})
 
 
 @pytest.fixture
 def shared(settings: Settings, endpoint: ScriptedEndpoint) -> Iterator[Studio]:
-    """A studio of two models on one endpoint."""
+    """A studio with two models on one endpoint."""
     yield from _studio(settings, endpoint, {"pocket": "one", "sd-turbo": "one"})
 
 
@@ -68,13 +68,13 @@ def test_a_full_endpoint_does_not_delay_jobs_of_another(two: Studio, maker: User
     assert [job.status.value for job in slow] == ["starting"] * WINDOW + ["queued"] * 3
     fast = [two.jobs.submit(maker, TURBO) for _ in range(WINDOW + 1)]
     assert [job.status.value for job in fast] == ["starting"] * WINDOW + ["queued"]
-    # The places in line are those of each endpoint.
+    # Queue positions count per endpoint.
     assert two.live.watch(maker, slow[-1].id).queue_position == 3
     assert two.live.watch(maker, fast[-1].id).queue_position == 1
     assert two.sweeper.sweep().backlog == {"slow": 3, "fast": 1}
 
 
-def test_an_endpoint_that_has_room_again_takes_its_own_next_job(
+def test_a_free_endpoint_takes_the_next_job_of_its_own_queue(
     two: Studio, endpoint: ScriptedEndpoint, maker: User, other: User
 ) -> None:
     slow = [two.jobs.submit(maker, APPLE) for _ in range(WINDOW + 1)]
@@ -102,8 +102,10 @@ def test_two_models_of_one_endpoint_share_its_window(shared: Studio, maker: User
     assert [job.status.value for job in jobs] == ["starting"] * WINDOW + ["queued"] * 2
 
 
-def test_the_makers_beyond_the_look_have_their_turn(studio: Studio, endpoint: ScriptedEndpoint) -> None:
-    """More makers wait than one look shows; each has one turn before anybody has a second one."""
+def test_users_beyond_the_first_page_of_the_queue_get_their_turn(
+    studio: Studio, endpoint: ScriptedEndpoint
+) -> None:
+    """More users wait than one read returns; each gets a turn before any gets a second one."""
     for number in range(WINDOW):
         studio.jobs.submit(person(number), APPLE)
     for _ in range(2):
@@ -116,13 +118,13 @@ def test_the_makers_beyond_the_look_have_their_turn(studio: Studio, endpoint: Sc
         done += 1
     turns = [taken.inference_id[:32] for taken in endpoint.accepted]
     assert len(turns) == WINDOW + 6 * WINDOW
-    # At each moment the maker taken had least at the endpoint: nobody comes twice before the others came once.
+    # The user with the fewest running jobs is next, so all get one turn before any gets a second one.
     first_round = turns[: 3 * WINDOW + WINDOW]
     assert Counter(first_round).most_common(1)[0][1] <= 2
     assert set(turns[: 4 * WINDOW]) == {person(n).id for n in range(3 * WINDOW)}
 
 
-def test_a_canceled_head_of_a_line_blocks_no_other_job(
+def test_a_canceled_job_at_the_head_of_a_queue_blocks_no_other_job(
     studio: Studio, endpoint: ScriptedEndpoint, queues: QueueStore, maker: User, other: User
 ) -> None:
     running = [studio.jobs.submit(maker, APPLE) for _ in range(WINDOW)]
@@ -134,23 +136,23 @@ def test_a_canceled_head_of_a_line_blocks_no_other_job(
     studio.jobs.cancel(maker, running[0].id)
     assert studio.jobs.get(other, waiting.id).status is JobStatus.STARTING
     studio.jobs.cancel(maker, running[1].id)
-    # The look found nobody behind the head, and took it away.
+    # The dispatch found no job behind the head and removed it.
     studio.sweeper.dispatch()
     late = studio.jobs.submit(maker, APPLE)
     assert late.status is JobStatus.STARTING
 
 
-def test_a_job_that_joins_while_the_last_one_is_claimed_is_not_lost(
+def test_a_job_submitted_while_the_last_waiting_one_is_claimed_is_not_lost(
     studio: Studio, endpoint: ScriptedEndpoint, queues: QueueStore, maker: User, monkeypatch: Any
 ) -> None:
-    """The claim of a maker's only waiting job, and another one of theirs: in that very moment."""
+    """Another job of the user joins the queue during the claim of the only waiting one."""
     running = [studio.jobs.submit(maker, APPLE) for _ in range(WINDOW)]
     last = studio.jobs.submit(maker, APPLE)
     claim, moved = JobStore.claim, []
 
     def interrupted(self: JobStore, job: Job, **how: Any) -> Job | None:
         while not moved:
-            # The first of them takes the room that the canceled job left.
+            # The first one takes the slot of the canceled job.
             if (late := studio.jobs.submit(maker, APPLE)).status is JobStatus.QUEUED:
                 moved.append(late)
         try:
@@ -168,7 +170,7 @@ def test_a_job_that_joins_while_the_last_one_is_claimed_is_not_lost(
     assert studio.jobs.get(maker, moved[0].id).status is JobStatus.STARTING
 
 
-def test_an_entry_whose_job_is_gone_is_removed_and_the_next_one_taken(
+def test_a_queue_entry_without_a_job_is_removed_and_the_next_one_taken(
     studio: Studio, endpoint: ScriptedEndpoint, queues: QueueStore, maker: User
 ) -> None:
     running = [studio.jobs.submit(maker, APPLE) for _ in range(WINDOW)]
@@ -180,7 +182,7 @@ def test_an_entry_whose_job_is_gone_is_removed_and_the_next_one_taken(
     assert (counts.waiting, counts.running) == (0, WINDOW)
 
 
-def test_a_waiting_job_from_before_there_were_queues_gets_into_line(
+def test_a_waiting_job_from_before_version_0_2_is_queued(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, cloud: Any
 ) -> None:
     running = [studio.jobs.submit(maker, APPLE) for _ in range(WINDOW)]
@@ -193,7 +195,7 @@ def test_a_waiting_job_from_before_there_were_queues_gets_into_line(
     assert studio.jobs.get(maker, old.id).status is JobStatus.STARTING
 
 
-def test_a_running_job_from_before_there_were_queues_ends_and_is_counted_nowhere(
+def test_a_running_job_from_before_version_0_2_ends_without_being_counted(
     studio: Studio, endpoint: ScriptedEndpoint, queues: QueueStore, worker: Worker, maker: User, cloud: Any
 ) -> None:
     handed_back, done = (_as_before_0_2(studio, cloud, studio.jobs.submit(maker, APPLE)) for _ in range(2))
@@ -207,7 +209,7 @@ def test_a_running_job_from_before_there_were_queues_ends_and_is_counted_nowhere
 
 
 def _as_before_0_2(studio: Studio, cloud: Any, job: Job) -> Job:
-    """The job as an older studio kept it: in the index by its creation, in no line and in no count."""
+    """Stores the job like a studio before 0.2: indexed by its creation, without queue entries and counts."""
     before = {None: None, Line.READY: "waiting", Line.RUNNING: "running"}[job.line]
     table = studio.sweeper._store._table
     if job.line is Line.READY:
@@ -228,7 +230,7 @@ def _as_before_0_2(studio: Studio, cloud: Any, job: Job) -> Job:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_after_anything_the_counters_and_the_lines_agree_with_the_jobs(
+def test_after_random_operations_the_counters_and_queues_match_the_jobs(
     seed: int,
     studio: Studio,
     endpoint: ScriptedEndpoint,
@@ -273,7 +275,7 @@ def test_after_anything_the_counters_and_the_lines_agree_with_the_jobs(
     _agrees(studio, queues, people, jobs)
 
 
-def test_from_many_threads_the_counters_agree_and_the_window_is_soft_but_bounded(
+def test_after_concurrent_submits_and_cancels_the_counters_and_queues_match_the_jobs(
     studio: Studio, endpoint: ScriptedEndpoint, queues: QueueStore
 ) -> None:
     people = [person(n) for n in range(8)]
@@ -304,7 +306,7 @@ def _agrees(studio: Studio, queues: QueueStore, people: list[User], jobs: list[J
         for user in people:
             entries = queues.first(user.id, endpoint, line, limit=100)
             assert entries == sorted(job.id for job in now_ if job.line is line and job.user_id == user.id)
-            # Who waits has a head, or would never have a turn.
+            # A user with waiting jobs needs a head, or would never get a turn.
             assert not entries or user.id in heads
     assert set(queues.places(endpoint)) == {job.id for job in now_ if job.line is Line.READY}
     for user in people:
@@ -312,10 +314,10 @@ def _agrees(studio: Studio, queues: QueueStore, people: list[User], jobs: list[J
         assert {job.id for job in studio.jobs.open(user)} == mine
 
 
-def test_a_look_costs_the_same_however_many_wait(
+def test_the_cost_of_dispatch_is_independent_of_the_queue_length(
     studio: Studio, settings: Settings, endpoint: ScriptedEndpoint, maker: User, other: User
 ) -> None:
-    """Choosing the next job, the place in line and the number waiting, with 12 and with 600 waiting jobs."""
+    """Chooses the next job and reads position and backlog, with 12 and with 600 waiting jobs."""
     client = real_clients(settings).dynamodb
     settings_ = settings.model_copy(update={"user_open_jobs": 10_000, "user_daily_images": 10_000})
     clients = replace(real_clients(settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
@@ -336,11 +338,11 @@ def test_a_look_costs_the_same_however_many_wait(
     many = look(1)
     large.close()
     assert many[0] <= few[0]
-    # The first hundred of the line are read for the places, and never more.
+    # At most the first hundred entries are read for the positions.
     assert many[1] <= few[1] + 100
 
 
-def test_a_place_beyond_the_first_hundred_is_rounded(
+def test_a_queue_position_beyond_the_first_hundred_is_rounded(
     studio: Studio, settings: Settings, endpoint: ScriptedEndpoint
 ) -> None:
     large = build(

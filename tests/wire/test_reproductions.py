@@ -1,4 +1,4 @@
-"""Drawing again: from the job's own settings, with its source pictures, and compared with what there was."""
+"""Tests of reruns: drawn from the job's settings and source pictures, and compared with the first result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Change = Callable[[dict[str, Any]], object]
 
 @pytest.fixture
 def finish(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> Callable[..., Job]:
-    """`finish(job)`: the model answers the last invocation, after `change` spoiled it."""
+    """Completes the last invocation, with the answer modified by `change`: `finish(job)`."""
 
     def finished(job: Job, change: Change | None = None) -> Job:
         endpoint.complete(endpoint.accepted[-1], change)
@@ -35,7 +35,7 @@ def finish(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> Callable[
 
 @pytest.fixture
 def drawn(studio: Studio, finish: Callable[..., Job], maker: User) -> Image:
-    """The second of three pictures of a job."""
+    """The second of a job's three pictures."""
     job = finish(studio.jobs.submit(maker, JobRequest(prompt="a red apple", seed=7, count=3, steps=12)))
     return studio.images.get(maker, job.image_ids[1])
 
@@ -50,7 +50,7 @@ def other_pixels(answer: dict[str, Any]) -> None:
     set_file(image, target.getvalue(), "png")
 
 
-def test_a_picture_is_drawn_again_from_its_own_recipe_and_found_identical(
+def test_a_rerun_with_the_pictures_own_parameters_is_identical(
     studio: Studio, endpoint: ScriptedEndpoint, finish: Callable[..., Job], maker: User, drawn: Image
 ) -> None:
     assert studio.reproductions.latest(maker, drawn.id) is None
@@ -78,7 +78,7 @@ def test_a_differing_rerun_gets_figures_and_a_map(
     assert keys.difference_key(maker.id, again.id, 0) in _keys(studio, keys.images_prefix(maker.id, again.id))
 
     def compared_anew(*_: object) -> None:
-        raise AssertionError("what was found is on the record")
+        raise AssertionError("compared again although the result is stored")
 
     monkeypatch.setattr("services.jobs.reproductions.difference", compared_anew)
     known = studio.reproductions.latest(maker, drawn.id)
@@ -89,7 +89,7 @@ def test_a_differing_rerun_gets_figures_and_a_map(
     assert left is not None and left.picture is None and left.rerun.difference == found.rerun.difference
 
 
-def test_the_same_click_twice_draws_once_and_another_click_draws_again(
+def test_a_repeated_key_draws_once_and_a_new_key_draws_again(
     studio: Studio, endpoint: ScriptedEndpoint, finish: Callable[..., Job], maker: User, drawn: Image
 ) -> None:
     first = finish(studio.reproductions.start(maker, drawn.id, key="press"))
@@ -126,7 +126,7 @@ def test_other_users_can_neither_rerun_a_picture_nor_see_its_reruns(
 
 
 @pytest.mark.parametrize("way", ["picture", "job", "everything"])
-def test_the_rerun_note_is_erased_with_the_picture(
+def test_the_rerun_record_is_erased_with_the_picture(
     studio: Studio, finish: Callable[..., Job], maker: User, drawn: Image, cloud: Any, way: str
 ) -> None:
     finish(studio.reproductions.start(maker, drawn.id, key="press"), other_pixels)
@@ -160,7 +160,7 @@ def test_a_picture_erased_while_it_is_compared_leaves_no_map(
     assert fired and _keys(studio, keys.images_prefix(maker.id, again.id)) == []
 
 
-def test_what_a_job_was_asked_for_asks_for_the_very_same_again(
+def test_the_request_rebuilt_from_a_job_creates_the_same_job_again(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     asked = JobRequest(
@@ -180,7 +180,7 @@ def test_what_a_job_was_asked_for_asks_for_the_very_same_again(
     assert {**first, "job": None} == {**second, "job": None}
 
 
-def test_without_its_source_picture_a_job_cannot_be_asked_for_again(
+def test_a_job_without_its_source_picture_cannot_be_repeated(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, cloud: Any
 ) -> None:
     asked = JobRequest(prompt="a red apple", image=picture(64, 64, 3))
@@ -193,7 +193,7 @@ def test_without_its_source_picture_a_job_cannot_be_asked_for_again(
     assert "no longer stored" in refused.value.message and len(endpoint.accepted) == 1
 
 
-def test_variations_are_the_next_seeds_and_nothing_else(studio: Studio, maker: User, drawn: Image) -> None:
+def test_variations_change_only_the_seed(studio: Studio, maker: User, drawn: Image) -> None:
     job = studio.jobs.get(maker, drawn.job_id)
     asked = studio.repeats.variations(job, 2)
     assert (asked.seed, asked.count) == (10, 2)

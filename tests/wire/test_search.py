@@ -1,4 +1,4 @@
-"""Searching: what was done is found at once, whatever the worker has folded, and what is erased leaves no word."""
+"""Tests of the search: changes are found at once, whether folded or not, and erased words leave the index."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ TAGS = ("sea side", "draft")
 
 @pytest.fixture
 def paint(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> Callable[..., tuple[str, ...]]:
-    """`paint("a red apple", count=2)`: ids of pictures that were just drawn."""
+    """Draws pictures and returns their ids: `paint("a red apple", count=2)`."""
 
     def painted(prompt: str = "a red apple", count: int = 1, user: User = maker) -> tuple[str, ...]:
         job = studio.jobs.submit(user, JobRequest(prompt=prompt, seed=7, count=count))
@@ -64,17 +64,17 @@ def found(studio: Studio, user: User, text: str = "", **filters: Any) -> list[st
 
 
 def another_task(studio: Studio) -> Search:
-    """The search of a studio process that has nothing in memory."""
+    """Returns the search of another studio process, with empty caches."""
     return Search(studio.search._images, studio.search_index)
 
 
 def by_another_task(studio: Studio, user: User) -> list[str]:
-    """What such a process finds."""
+    """Returns the pictures that another process finds."""
     return [image.id for image in another_task(studio).find(user, PictureQuery(), limit=500).items]
 
 
 def every_byte(studio: Studio, cloud: Any) -> bytes:
-    """All that lies in the library bucket, old versions too, unpacked."""
+    """Returns the decompressed content of all objects in the library bucket, including old versions."""
     s3, bucket = cloud.client("s3"), studio.settings.library_bucket
     versions = s3.list_object_versions(Bucket=bucket).get("Versions", [])
     bodies = [
@@ -85,7 +85,7 @@ def every_byte(studio: Studio, cloud: Any) -> bytes:
 
 
 def plainly(images: list[Image], query: PictureQuery) -> list[str]:
-    """What the query must find, by reading every record: the definition of it."""
+    """Returns the expected result of a query, by a scan of all records."""
 
     def starts(words: list[str], wanted: tuple[str, ...], exact: bool) -> bool:
         spans = (words[n : n + len(wanted)] for n in range(len(words) - len(wanted) + 1))
@@ -172,7 +172,7 @@ def test_after_any_changes_the_search_matches_a_scan_of_all_records(
     assert len(ids) > 5
 
 
-def test_pages_follow_each_other_in_every_order(
+def test_pages_are_complete_in_every_sort_order(
     studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User
 ) -> None:
     ids = [image_id for prompt in PROMPTS for image_id in paint(prompt, count=4)]
@@ -192,7 +192,7 @@ def test_pages_follow_each_other_in_every_order(
         assert seen == plainly(all_images(studio, maker), query)
 
 
-def test_other_peoples_pictures_are_not_found(
+def test_other_users_pictures_are_not_found(
     studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, other: User
 ) -> None:
     paint("a red apple")
@@ -212,13 +212,13 @@ def test_erased_words_are_gone_from_every_object_after_the_next_fold(
     studio.trash.put_many(maker, secret)
     studio.search_index.fold(maker.id)
     studio.trash.erase_many(maker, secret)
-    assert studio.search_index.fold_due() == 1, "an erasure does not wait"
+    assert studio.search_index.fold_due() == 1, "an erasure is folded at once"
     assert b"unicorn" not in every_byte(studio, cloud)
     assert b"apple" in every_byte(studio, cloud)
     assert set(kept) < set(found(studio, maker))
 
 
-def test_a_deleted_jobs_words_are_gone_too(
+def test_the_words_of_a_deleted_job_leave_the_index(
     studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, cloud: Any
 ) -> None:
     [image_id] = paint("my embarrassing unicorn")
@@ -229,7 +229,7 @@ def test_a_deleted_jobs_words_are_gone_too(
     assert every_byte(studio, cloud) == b""
 
 
-def test_deleting_everything_leaves_nothing_even_of_a_fold_that_died(
+def test_deleting_everything_also_removes_the_objects_of_an_interrupted_fold(
     studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, cloud: Any
 ) -> None:
     paint("my embarrassing unicorn")
@@ -285,7 +285,7 @@ def test_merging_into_a_damaged_index_rebuilds_it(
     assert set(found(studio, maker)) == {*ids, *more}
 
 
-def test_of_two_folds_at_once_both_changes_count_and_nothing_is_left_over(
+def test_concurrent_folds_keep_all_changes_and_leave_no_orphans(
     studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, cloud: Any
 ) -> None:
     studio.search_index.fold(maker.id, anew=True)
@@ -305,7 +305,7 @@ def test_of_two_folds_at_once_both_changes_count_and_nothing_is_left_over(
     assert set(studio.search_index._objects.keys("search/")) == named
 
 
-def test_a_lost_answer_to_the_head_is_no_lost_race(
+def test_a_lost_answer_to_the_head_update_does_not_fail_the_fold(
     studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User
 ) -> None:
     paint()
@@ -317,7 +317,7 @@ def test_a_lost_answer_to_the_head_is_no_lost_race(
 
 @pytest.mark.parametrize("call", ["PutObject", "UpdateItem", "TransactWriteItems", "DeleteObjects"])
 @pytest.mark.parametrize("done", [True, False])
-def test_a_fold_that_dies_anywhere_is_finished_by_the_next(
+def test_an_interrupted_fold_is_completed_by_the_next(
     studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, cloud: Any, call: str, done: bool
 ) -> None:
     paint("my embarrassing unicorn")
@@ -417,7 +417,7 @@ def test_a_picture_on_a_page_is_shown_in_its_current_state(
         assert [image.rating for image in studio.search.find(maker, PictureQuery()).items] == [rating]
 
 
-def test_a_record_read_before_a_change_that_others_know_by_now_is_not_kept(
+def test_a_record_read_before_a_concurrent_change_is_not_cached(
     studio: Studio,
     paint: Callable[..., tuple[str, ...]],
     maker: User,
@@ -442,7 +442,7 @@ def test_a_record_read_before_a_change_that_others_know_by_now_is_not_kept(
     assert [image.rating for image in task.find(maker, PictureQuery()).items] == [5]
 
 
-def test_the_memory_per_picture_is_small_and_freed_for_inactive_users(
+def test_caches_are_bounded_and_freed_for_inactive_users(
     studio: Studio,
     paint: Callable[..., tuple[str, ...]],
     maker: User,
@@ -461,7 +461,7 @@ def test_the_memory_per_picture_is_small_and_freed_for_inactive_users(
     assert len(kept._images) == 0
 
 
-def test_a_record_removed_by_hand_is_not_shown_after_a_while_and_heals_the_index(
+def test_a_manually_deleted_record_disappears_from_the_search(
     studio: Studio,
     paint: Callable[..., tuple[str, ...]],
     maker: User,
@@ -489,18 +489,18 @@ def test_a_record_removed_by_hand_is_not_shown_after_a_while_and_heals_the_index
         replace(PictureQuery(), sort="random"),  # type: ignore[arg-type]
     ],
 )
-def test_what_means_nothing_is_refused(studio: Studio, maker: User, query: PictureQuery) -> None:
+def test_an_invalid_query_is_refused(studio: Studio, maker: User, query: PictureQuery) -> None:
     with pytest.raises(InvalidRequest):
         studio.search.find(maker, query)
 
 
 @pytest.mark.parametrize("cursor", ["x", "../etc", "WzAsIDFd", "W10", "é", "A" * 500])
-def test_a_made_up_cursor_is_refused(studio: Studio, maker: User, cursor: str) -> None:
+def test_an_invalid_cursor_is_refused(studio: Studio, maker: User, cursor: str) -> None:
     with pytest.raises(InvalidRequest):
         studio.search.find(maker, PictureQuery(), after=cursor)
 
 
-def test_hostile_words_are_only_words(
+def test_query_syntax_in_the_text_is_treated_as_words(
     studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User
 ) -> None:
     [image_id] = paint("a red apple")
@@ -513,5 +513,5 @@ def test_hostile_words_are_only_words(
         "a\0b",
     ):
         studio.search.find(maker, PictureQuery(text=text))
-    assert found(studio, maker, "a AND") == [], "AND is a word like another"
+    assert found(studio, maker, "a AND") == [], "AND is an ordinary word"
     assert found(studio, maker, "apple") == [image_id]

@@ -1,4 +1,4 @@
-"""Links that show a picture to anybody: what they show, how they end, and what a crash in between leaves."""
+"""Tests of share links: what they show, how they end, and what a crash leaves behind."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def picture(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> Image:
 
 @pytest.fixture
 def copies(studio: Studio, cloud: Any) -> Callable[[], list[str]]:
-    """The keys of all copies that lie in the bucket, in any version."""
+    """Lists the keys of all shared copies in the bucket, in every version."""
     s3 = cloud.client("s3")
 
     def listed() -> list[str]:
@@ -45,7 +45,7 @@ def copies(studio: Studio, cloud: Any) -> Callable[[], list[str]]:
 
 
 def rows(studio: Studio, cloud: Any) -> list[str]:
-    """The sort keys of everything that is about shares in the whole table."""
+    """Returns the sort keys of all share records in the table."""
     items = cloud.client("dynamodb").scan(TableName=studio.settings.table)["Items"]
     found = [(item["PK"]["S"], item["SK"]["S"]) for item in items]
     return [sk for pk, sk in found if pk.startswith("SHARE#") or sk.startswith(keys.ATTACHED)]
@@ -60,7 +60,7 @@ def shared(studio: Studio, user: User, picture: Image, **asked: Any) -> NewShare
     return studio.shares.create(user, picture.id, **({"lives": HOUR} | asked))
 
 
-def test_a_link_shows_the_pixels_and_nothing_of_how_or_by_whom_they_were_made(
+def test_a_link_shows_the_pixels_without_settings_or_owner(
     studio: Studio, maker: User, picture: Image, copies: Callable[[], list[str]], cloud: Any
 ) -> None:
     new = shared(studio, maker, picture)
@@ -101,7 +101,7 @@ def test_a_presigned_link_never_outlives_the_share(
     assert 0 < seconds <= 90
 
 
-def test_unknown_expired_revoked_and_deleted_answer_in_the_same_words(
+def test_unknown_expired_revoked_and_deleted_links_get_the_same_message(
     studio: Studio, maker: User, picture: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     revoked, trashed = (shared(studio, maker, picture, lives=MONTH) for _ in range(2))
@@ -124,7 +124,7 @@ def test_unknown_expired_revoked_and_deleted_answer_in_the_same_words(
     assert {*said, refused.value.message} == {shares.GONE}
 
 
-def test_foreign_and_malformed_ids_can_neither_share_nor_revoke_nor_list(
+def test_other_users_and_malformed_ids_cannot_be_shared_revoked_or_listed(
     studio: Studio, maker: User, other: User, picture: Image
 ) -> None:
     new = shared(studio, maker, picture)
@@ -141,7 +141,7 @@ def test_foreign_and_malformed_ids_can_neither_share_nor_revoke_nor_list(
         studio.shares.create(maker, picture.id, lives=timedelta(days=400))
 
 
-def test_looks_are_counted_up_to_a_bound_and_never_bring_a_revoked_link_back(
+def test_views_are_counted_up_to_a_limit_and_never_restore_a_revoked_link(
     studio: Studio, maker: User, picture: Image, cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shares, "MOST_VIEWS", 2)
@@ -158,7 +158,7 @@ def test_looks_are_counted_up_to_a_bound_and_never_bring_a_revoked_link_back(
 
 
 @pytest.mark.parametrize("way", ["revoke", "picture", "trash", "job", "everything", "time"])
-def test_every_way_to_end_a_share_leaves_no_copy_and_no_record(
+def test_ending_a_share_in_any_way_leaves_no_copy_and_no_record(
     studio: Studio,
     maker: User,
     picture: Image,
@@ -211,7 +211,7 @@ def test_a_crash_while_sharing_leaves_no_open_link_and_the_sweeper_erases_the_re
         with pytest.raises(Unavailable):
             shared(studio, maker, picture, lives=MONTH)
     assert fired and len(rows(studio, cloud)) == 1
-    assert studio.shares.expire() == 0, "it may still be going on"
+    assert studio.shares.expire() == 0, "it may still be in progress"
     later(monkeypatch, shares.MAKING + timedelta(minutes=1))
     assert studio.shares.expire() == 1
     assert copies() == [] and rows(studio, cloud) == []
@@ -241,7 +241,7 @@ def test_a_picture_deleted_while_it_is_being_shared_is_not_shared(
     assert fired and copies() == [] and rows(studio, cloud) == []
 
 
-def test_a_hundred_links_are_the_most(
+def test_the_number_of_links_is_limited(
     studio: Studio, maker: User, picture: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shares, "MOST_SHARES", 2)

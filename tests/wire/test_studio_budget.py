@@ -1,4 +1,4 @@
-"""The studio's budget in shards: free and spent are the budget after every step, and what is free is let out."""
+"""Tests of the sharded studio budget: free and spent add up to it after every step, and all free money can be used."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ from tests.wire.conftest import real_clients
 
 BUDGET = 1_000
 MAKER = "a" * 32
-# A month of its own for each example: nothing is shared, and nothing need be wiped.
+# Each example uses its own month, so examples share no records and need no cleanup.
 MONTHS = count()
 
 
 @dataclass
 class Till:
-    """A month of a studio whose processes and jobs a test moves by hand; the exact sums stand beside it."""
+    """A month of a studio whose processes and jobs the test controls, with the expected sums."""
 
     table: Table
     limits: Settings
     at: datetime
     budget: int
-    # Jobs are given ids that lead to the first so many, so that those meet often.
+    # Job ids are chosen to fall into the first `shards` shards, so that jobs often share one.
     shards: int = 16
     open: list[Job] = field(default_factory=list)
     spent: int = 0
 
     def process(self, budget: int) -> Ledger:
-        """A process that was started with this budget, in micro-dollars."""
+        """Returns the ledger of a process started with this budget in micro-dollars."""
         limits = self.limits.model_copy(
             update={"studio_monthly_usd": budget / 1e6, "user_monthly_usd": 1e9, "user_daily_images": 10**9}
             | {"user_open_jobs": 10**9}
@@ -65,7 +65,7 @@ class Till:
         return made_job(id=job_id, user_id=MAKER, created_at=self.at, estimate=estimate)
 
     def submit(self, ledger: Ledger, amount: int) -> bool:
-        """True when the job was let in; it must be exactly when as much is free."""
+        """Submits a job and returns whether it was accepted."""
         job = self.job(amount)
         try:
             ledger.check(job)
@@ -78,7 +78,7 @@ class Till:
         return True
 
     def end(self, ledger: Ledger, number: int, share: float) -> None:
-        """Settles a job at a share of what it reserved; refunds it at none."""
+        """Settles a job at a share of its reservation; refunds it if the cost is 0."""
         job = self.open.pop(number % len(self.open))
         reserved = round(job.estimate.at_most_usd * 1e6)
         cost = int(reserved * share)
@@ -125,11 +125,11 @@ STEPS = st.lists(
 
 @given(steps=STEPS)
 @examples(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_happens_free_and_spent_are_the_budget(
+def test_free_and_spent_add_up_to_the_budget_after_random_steps(
     till: Callable[..., Till], steps: Sequence[tuple[Any, ...]]
 ) -> None:
-    """Submits of all sizes, settlements, refunds, and processes that come with another budget: the sums are exact, and
-    a job is let in when it fits and only then."""
+    """After submits of all sizes, settlements, refunds and budget changes, the sums are exact, and a job is accepted
+    exactly when it fits."""
     month = till()
     month.shards = 3
     ledger = month.process(BUDGET)
@@ -157,14 +157,14 @@ def test_the_last_cent_of_every_shard_can_be_spent(till: Callable[..., Till]) ->
     assert month.spent == 700
     for _ in range(60):
         month.end(ledger, 0, 0.0)
-    # What came back lies in many shards; one job takes it all.
+    # The refunds are spread over many shards; one job uses them all.
     assert sum(shard.leased > 0 for shard in month.look().shards) > 8
     assert not month.submit(ledger, 421)
     assert month.submit(ledger, 420)
     assert month.look().free == 0
 
 
-def test_a_shard_leases_less_as_the_pot_empties_and_one_does_not_empty_it(till: Callable[..., Till]) -> None:
+def test_leases_shrink_with_the_pot_and_one_shard_does_not_empty_it(till: Callable[..., Till]) -> None:
     month = till(1_000_000)
     ledger = month.process(1_000_000)
     pots = []
@@ -176,10 +176,10 @@ def test_a_shard_leases_less_as_the_pot_empties_and_one_does_not_empty_it(till: 
     assert pots[-1] > 500_000
     leases = [earlier - later for earlier, later in pairwise(pots) if earlier != later]
     assert leases == sorted(leases, reverse=True)
-    assert len(leases) <= 15, "a shard that has leased does not ask again soon"
+    assert len(leases) <= 15, "one lease covers many jobs"
 
 
-def test_a_lowered_budget_calls_leases_back_and_a_raised_one_is_there_at_once(
+def test_a_lowered_budget_recalls_leases_and_a_raised_one_is_available_at_once(
     till: Callable[..., Till],
 ) -> None:
     month = till(100_000)
@@ -191,7 +191,7 @@ def test_a_lowered_budget_calls_leases_back_and_a_raised_one_is_there_at_once(
     lowered = month.process(6_050)
     assert not month.submit(lowered, 100)
     month.look()
-    # A process that has not heard of it spends no more either: its shards are empty.
+    # A process with the old budget spends no more either, because the shards are empty.
     assert not month.submit(old, 51)
     assert month.submit(old, 50)
     month.budget = 1_000
@@ -199,14 +199,16 @@ def test_a_lowered_budget_calls_leases_back_and_a_raised_one_is_there_at_once(
     assert month.look().free == -5_050
     for _ in range(30):
         month.end(old, 0, 0.5)
-        assert not month.submit(old, 1), "what comes back pays what the pot owes first"
+        assert not month.submit(old, 1), "returned money first covers the pot's debt"
         month.look()
     month.budget = 10_000
     assert month.submit(month.process(10_000), 5_000)
     month.look()
 
 
-def test_two_processes_with_other_budgets_do_not_undo_each_other(till: Callable[..., Till]) -> None:
+def test_two_processes_with_different_budgets_do_not_undo_each_others_change(
+    till: Callable[..., Till],
+) -> None:
     month = till(1_000)
     one, other = month.process(1_000), month.process(2_000)
     assert month.submit(one, 10)
@@ -218,7 +220,7 @@ def test_two_processes_with_other_budgets_do_not_undo_each_other(till: Callable[
 
 
 def old_counter(month: Till, change: int, limit: int = 10**9) -> bool:
-    """What a process of version 0.1 does with the money of a job."""
+    """Changes the studio's spending for a job like a process of version 0.1."""
     at = month.at
     try:
         month.table.transact(
@@ -240,7 +242,7 @@ def old_counter(month: Till, change: int, limit: int = 10**9) -> bool:
 
 
 def old_job(month: Till, amount: int) -> Job:
-    """A job that version 0.1 created: its charge and its user's counters are what they are today."""
+    """Creates a job like version 0.1: its charge and user counters are as in the current version."""
     job = month.job(amount)
     assert old_counter(month, amount)
 
@@ -248,7 +250,7 @@ def old_job(month: Till, amount: int) -> Job:
         others = [write for write in writes if not (isinstance(write, Update) and write.label == "studio")]
         JobStore(month.table).create(job, others)
 
-    # The budget of another month stands in for the studio's: its writes are left out.
+    # The studio's budget is replaced by a stub, so its writes are left out.
     elsewhere = month.process(10**9)
     elsewhere._studio.reserve = lambda at, shard, amount, budget, run: run([]) or True  # type: ignore[method-assign,func-returns-value]
     elsewhere.reserve(job, create)
@@ -256,7 +258,7 @@ def old_job(month: Till, amount: int) -> Job:
     return job
 
 
-def test_what_was_spent_before_the_upgrade_counts_and_its_jobs_settle(till: Callable[..., Till]) -> None:
+def test_spending_before_the_upgrade_counts_and_its_jobs_are_settled(till: Callable[..., Till]) -> None:
     month = till(1_000)
     for _ in range(3):
         old_job(month, 200)
@@ -272,7 +274,7 @@ def test_what_was_spent_before_the_upgrade_counts_and_its_jobs_settle(till: Call
     month.look()
 
 
-def test_a_process_of_before_that_still_runs_is_counted(till: Callable[..., Till]) -> None:
+def test_spending_of_a_still_running_older_process_counts(till: Callable[..., Till]) -> None:
     month = till(1_000)
     ledger = month.process(1_000)
     assert month.submit(ledger, 100)
@@ -285,13 +287,13 @@ def test_a_process_of_before_that_still_runs_is_counted(till: Callable[..., Till
     month.look()
 
 
-def test_a_job_larger_than_the_whole_budget_is_refused_unasked(till: Callable[..., Till]) -> None:
+def test_a_job_larger_than_the_whole_budget_is_refused_without_a_write(till: Callable[..., Till]) -> None:
     month = till(100)
     assert not month.submit(month.process(100), 101)
     assert SpendStore(month.table).read(month.at).pot is None
 
 
-def test_a_refusal_for_another_reason_is_not_the_budgets(till: Callable[..., Till]) -> None:
+def test_a_refusal_for_another_reason_is_raised_without_a_retry(till: Callable[..., Till]) -> None:
     month = till(100)
     ledger = month.process(100)
     tried = []
@@ -305,10 +307,10 @@ def test_a_refusal_for_another_reason_is_not_the_budgets(till: Callable[..., Til
     assert len(tried) == 1
 
 
-def test_a_request_that_is_repeated_finds_its_job_when_all_is_spent(
+def test_a_repeated_request_finds_its_job_when_the_budget_is_used_up(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
-    """In this process and in a new one, which looks before it tries."""
+    """Also in a new process, which checks the budget before it tries."""
     request = JobRequest(prompt="a red apple", seed=7)
     price = studio.jobs.estimate(request).at_most_usd
     limits = studio.settings.model_copy(update={"studio_monthly_usd": price * 1.01})
@@ -327,7 +329,7 @@ def test_a_request_that_is_repeated_finds_its_job_when_all_is_spent(
         other.close()
 
 
-def test_concurrent_tags_fill_a_picture_exactly(till: Callable[..., Till]) -> None:
+def test_concurrent_reservations_use_the_budget_exactly(till: Callable[..., Till]) -> None:
     month = till(500)
     ledgers = [month.process(500) for _ in range(4)]
     month.submit(ledgers[0], 10)
@@ -347,12 +349,12 @@ def test_concurrent_tags_fill_a_picture_exactly(till: Callable[..., Till]) -> No
     month.look()
 
 
-def test_jobs_spread_over_all_shards() -> None:
+def test_jobs_are_spread_over_all_shards() -> None:
     hit = [shard_of(keys.new_id()) for _ in range(3_000)]
     assert {hit.count(shard) > 100 for shard in range(16)} == {True}
 
 
-def test_a_plan_takes_from_the_richest_and_leaves_them_half() -> None:
+def test_a_plan_takes_at_least_half_of_the_richest_shards_first() -> None:
     shards = [Shard()] * 16
     shards[3], shards[7] = Shard(free=100, returned=20), Shard(free=30)
     dry = Month(Pot(free=0, budget=150, counted=0), tuple(shards), before=0)
@@ -366,7 +368,7 @@ def test_a_plan_takes_from_the_richest_and_leaves_them_half() -> None:
     assert plan(dry, 0, 151) is None
 
 
-def test_a_shard_that_is_not_there_holds_nothing(till: Callable[..., Till]) -> None:
+def test_taking_from_a_missing_shard_is_refused(till: Callable[..., Till]) -> None:
     month = till()
     with pytest.raises(TransactionRefused) as caught:
         month.table.transact([take(month.at, 3, 1)])

@@ -1,4 +1,4 @@
-"""The trash: out of sight at once, back by a word, erased after 30 days, and nothing half-done in between."""
+"""Tests of the trash: hidden at once, restorable, erased after 30 days, and consistent after faults."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from tests.faults.lost import LostAnswers
 from tests.wire.conftest import real_clients
 from tests.wire.test_jobs import APPLE, _keys, _versions
 
-# What boto3 tries before it gives up (services/aws/session.py).
+# boto3's attempts before it gives up (services/aws/session.py).
 GIVES_UP = 4
 
 
 def later(monkeypatch: pytest.MonkeyPatch, span: timedelta) -> None:
-    """Has the trash see the clock `span` ahead."""
+    """Moves the trash's clock ahead by `span`."""
     at = now() + span
     monkeypatch.setattr("services.images.trash.now", lambda: at)
 
 
 def notes(studio: Studio, user: User, cloud: Any) -> list[str]:
-    """The sort keys of the user's notes in the trash, as they lie in the table."""
+    """Returns the sort keys of the user's trash records in the table."""
     answer = cloud.client("dynamodb").query(
         TableName=studio.settings.table,
         KeyConditionExpression="PK = :pk AND begins_with(SK, :trash)",
@@ -44,7 +44,7 @@ def notes(studio: Studio, user: User, cloud: Any) -> list[str]:
     return [item["SK"]["S"] for item in answer["Items"]]
 
 
-def test_a_trashed_picture_is_in_no_list_and_is_restored_unchanged(
+def test_a_trashed_picture_is_hidden_from_all_lists_and_restored_unchanged(
     studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any
 ) -> None:
     job = draw(count=2)
@@ -67,11 +67,11 @@ def test_a_trashed_picture_is_in_no_list_and_is_restored_unchanged(
     assert studio.trash.list(maker).items == () and notes(studio, maker, cloud) == []
 
 
-def test_twice_and_out_of_order_changes_nothing_and_renews_nothing(
+def test_repeated_or_unordered_changes_have_no_effect_on_state_or_expiry(
     studio: Studio, draw: Callable[..., Job], maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [image_id] = draw().image_ids
-    assert studio.trash.restore_many(maker, [image_id]).done == (image_id,), "it is where it should be"
+    assert studio.trash.restore_many(maker, [image_id]).done == (image_id,), "it is not in the trash"
     studio.trash.put_many(maker, [image_id, image_id])
     since = studio.trash.get(maker, image_id).trashed_at
     with monkeypatch.context() as patch:
@@ -84,7 +84,7 @@ def test_twice_and_out_of_order_changes_nothing_and_renews_nothing(
     assert studio.trash.put_many(maker, [image_id]).missing == (image_id,)
 
 
-def test_foreign_malformed_and_too_many_ids_change_nothing(
+def test_other_users_malformed_and_too_many_ids_change_nothing(
     studio: Studio, draw: Callable[..., Job], maker: User, other: User
 ) -> None:
     [image_id] = draw().image_ids
@@ -103,7 +103,7 @@ def test_foreign_malformed_and_too_many_ids_change_nothing(
         studio.trash.put_many(maker, [f"{keys.new_id()}-0" for _ in range(MOST_PICTURES + 1)])
 
 
-def test_some_missing_do_not_keep_the_others_and_hundred_go_in_few_calls(
+def test_missing_pictures_do_not_block_others_and_a_hundred_take_few_calls(
     studio: Studio, draw: Callable[..., Job], maker: User
 ) -> None:
     ids = [image_id for _ in range(3) for image_id in draw(count=4).image_ids]
@@ -120,7 +120,7 @@ def test_some_missing_do_not_keep_the_others_and_hundred_go_in_few_calls(
     assert studio.images.list(maker).items == ()
 
 
-def test_after_30_days_the_sweeper_erases_every_version_and_not_before(
+def test_trash_is_erased_with_every_version_after_30_days_and_not_before(
     studio: Studio, draw: Callable[..., Job], maker: User, cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, kept = draw(), draw()
@@ -134,7 +134,7 @@ def test_after_30_days_the_sweeper_erases_every_version_and_not_before(
     assert studio.trash.expire() == 0
     assert [image.job_id for image in studio.images.list(maker).items] == [kept.id]
     assert _keys(studio, keys.images_prefix(maker.id, kept.id))
-    # The tombstone keeps a late copy from coming back.
+    # The tombstone prevents a late copy from being restored.
     cloud.client("s3").put_object(
         Bucket=studio.settings.images_bucket, Key=keys.image_key(maker.id, old.id, 0), Body=b"late"
     )
@@ -175,7 +175,7 @@ def test_a_stale_index_does_not_erase_restored_or_newly_deleted_pictures(
 
 
 @pytest.mark.parametrize("times", [1, GIVES_UP], ids=["once", "until boto3 gives up"])
-def test_a_lost_answer_to_a_deletion_and_to_its_undo_leaves_one_whole_state(
+def test_a_lost_answer_to_a_deletion_or_its_undo_leaves_a_consistent_state(
     studio: Studio, draw: Callable[..., Job], maker: User, times: int
 ) -> None:
     [image_id] = draw().image_ids
@@ -193,7 +193,7 @@ def test_a_lost_answer_to_a_deletion_and_to_its_undo_leaves_one_whole_state(
         assert change(maker, [image_id]).done == (image_id,)
 
 
-def test_an_erasure_cut_off_at_the_objects_is_gone_from_the_trash_and_ended_by_the_upkeep(
+def test_the_upkeep_completes_an_erasure_interrupted_at_its_objects(
     studio: Studio, draw: Callable[..., Job], maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = draw(count=2)
@@ -205,7 +205,7 @@ def test_an_erasure_cut_off_at_the_objects_is_gone_from_the_trash_and_ended_by_t
         studio.trash.erase_many(maker, job.image_ids)
     assert lost.fired == GIVES_UP
     assert studio.trash.list(maker).items == () and studio.images.list(maker).items == ()
-    assert studio.trash.restore_many(maker, job.image_ids).missing == job.image_ids, "it was for good"
+    assert studio.trash.restore_many(maker, job.image_ids).missing == job.image_ids, "an erasure is permanent"
     assert _versions(studio, keys.images_prefix(maker.id)) > 0
     monkeypatch.setattr("services.images.images.UPKEEP_AFTER", timedelta(seconds=-10))
     assert studio.images.upkeep() == 2
@@ -213,7 +213,7 @@ def test_an_erasure_cut_off_at_the_objects_is_gone_from_the_trash_and_ended_by_t
     assert studio.images.upkeep() == 0
 
 
-def test_emptying_takes_all_that_is_in_the_trash_and_nothing_else(
+def test_emptying_erases_exactly_the_pictures_in_the_trash(
     studio: Studio,
     draw: Callable[..., Job],
     maker: User,
@@ -224,7 +224,7 @@ def test_emptying_takes_all_that_is_in_the_trash_and_nothing_else(
     jobs = [draw(count=4) for _ in range(2)]
     [kept, *gone] = [image_id for job in jobs for image_id in job.image_ids]
     studio.trash.put_many(maker, gone)
-    # A note whose picture was restored from a backup: it must not keep the rest from going, nor be followed.
+    # A trash record whose picture was restored from a backup must neither block the others nor erase the picture.
     table.put(
         {"PK": f"USER#{maker.id}", "SK": f"TRASH#{kept.replace('-', '#')}", "trashed_at": now().isoformat()}
     )
@@ -251,7 +251,7 @@ def test_erasing_a_picture_a_job_or_everything_includes_the_trash(
     assert notes(studio, maker, cloud) == []
 
 
-def test_a_trashed_picture_without_a_thumbnail_gets_it_and_still_expires(
+def test_a_trashed_picture_without_a_thumbnail_gets_one_and_still_expires(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)

@@ -1,4 +1,4 @@
-"""What goes wrong for one job stays that job's trouble; what was erased stays erased; what was lost comes back."""
+"""Tests that a job's failure does not affect others, that erased data stays erased, and that lost data is restored."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def worker(studio: Studio) -> Worker:
 
 
 def drop(cloud: Any, studio: Studio, user: User, *sort_keys: str) -> None:
-    """Loses records, as a crash between two snapshots does."""
+    """Deletes records, like a crash between two snapshots."""
     for sk in sort_keys:
         cloud.client("dynamodb").delete_item(
             TableName=studio.settings.table, Key={"PK": {"S": f"USER#{user.id}"}, "SK": {"S": sk}}
@@ -59,7 +59,7 @@ def test_an_answer_too_large_to_read_fails_its_job(
     assert money(studio, maker) == 0
 
 
-def test_one_job_that_cannot_be_looked_at_does_not_stop_the_sweep(
+def test_one_job_with_an_unexpected_error_does_not_stop_the_sweep(
     studio: Studio,
     endpoint: ScriptedEndpoint,
     maker: User,
@@ -76,7 +76,7 @@ def test_one_job_that_cannot_be_looked_at_does_not_stop_the_sweep(
     def broken(user_id: str, job_id: str, attempt: int) -> Any:
         if job_id == bad.id:
             tried.append(job_id)
-            raise RuntimeError("nobody thought of this")
+            raise RuntimeError("an unexpected error")
         return finish(user_id, job_id, attempt)
 
     monkeypatch.setattr(studio.completion, "finish", broken)
@@ -91,7 +91,7 @@ def test_one_job_that_cannot_be_looked_at_does_not_stop_the_sweep(
     assert money(studio, maker) == 0
 
 
-def test_a_model_withdrawn_while_its_jobs_are_open_ends_them_in_words(
+def test_the_waiting_jobs_of_a_withdrawn_model_fail_with_a_reason(
     settings: Settings, studio: Studio, endpoint: ScriptedEndpoint, clients_of: Clients, maker: User
 ) -> None:
     jobs = [studio.jobs.submit(maker, APPLE) for _ in range(5)]
@@ -112,11 +112,11 @@ def clients_of(settings: Settings, endpoint: ScriptedEndpoint) -> Clients:
     return replace(real_clients(settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
 
 
-def test_a_write_that_meets_a_transaction_waits_it_out(
+def test_a_write_that_conflicts_with_a_transaction_is_retried(
     studio: Studio, endpoint: ScriptedEndpoint, settings: Settings, maker: User
 ) -> None:
     dynamodb = real_clients(settings).dynamodb
-    # The first job of a month opens the studio's pot: it is the confirmation that is to meet the transaction.
+    # The first job of a month opens the studio's pot, so that below only the confirmation conflicts.
     studio.jobs.submit(maker, APPLE)
     met = []
 
@@ -134,7 +134,7 @@ def test_a_write_that_meets_a_transaction_waits_it_out(
     assert job.invoked_at is not None
 
 
-def test_erasing_all_refunds_a_job_that_the_index_does_not_show_yet(
+def test_erasing_everything_refunds_a_job_that_is_not_yet_in_the_index(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     studio.jobs.submit(maker, APPLE)
@@ -190,7 +190,7 @@ def test_a_picture_of_a_canceled_job_is_erased_and_not_shown(
     assert studio.images.list(maker).items == ()
 
 
-def test_a_cut_off_deletion_is_ended_by_the_upkeep(
+def test_the_upkeep_completes_an_interrupted_deletion(
     studio: Studio,
     endpoint: ScriptedEndpoint,
     worker: Worker,
@@ -206,14 +206,14 @@ def test_a_cut_off_deletion_is_ended_by_the_upkeep(
             studio.images.delete(maker, image.id)
     assert studio.images.list(maker).items == ()
     assert _versions(studio, keys.images_prefix(maker.id)) > 0
-    assert studio.images.upkeep() == 0, "whoever asked may still be at it"
+    assert studio.images.upkeep() == 0, "the deletion may still be in progress"
     monkeypatch.setattr("services.images.images.UPKEEP_AFTER", timedelta(seconds=-10))
     assert studio.images.upkeep() == 1
     assert _versions(studio, keys.images_prefix(maker.id)) == 0
     assert studio.images.upkeep() == 0
 
 
-def test_a_thumbnail_that_failed_is_made_later(
+def test_a_failed_thumbnail_is_created_later(
     studio: Studio,
     endpoint: ScriptedEndpoint,
     worker: Worker,
@@ -237,7 +237,7 @@ def test_a_thumbnail_that_failed_is_made_later(
     assert studio.images.upkeep() == 0
 
 
-def test_a_job_dispatched_after_a_stale_look_is_not_expired(
+def test_a_job_dispatched_after_a_stale_read_is_not_expired(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, cloud: Any
 ) -> None:
     for _ in range(4):
@@ -260,7 +260,7 @@ def test_an_expired_attempt_expires_its_job(
 
 
 @pytest.mark.parametrize("nested", [True, False])
-def test_a_failure_object_is_found_where_the_notification_says(
+def test_the_failure_object_is_read_from_the_notifications_location(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, cloud: Any, nested: bool
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
@@ -274,17 +274,19 @@ def test_a_failure_object_is_found_where_the_notification_says(
         UpdateExpression="REMOVE failure_uri",
     )
     worker.handle(json.dumps(message))
-    assert len(endpoint.accepted) == 2, "handed back, so it runs again"
+    assert len(endpoint.accepted) == 2, "the returned attempt is repeated"
 
 
-def test_expired_credentials_fail_no_job(studio: Studio, endpoint: ScriptedEndpoint, maker: User) -> None:
+def test_expired_credentials_do_not_fail_a_job(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User
+) -> None:
     endpoint.refuse.append(ClientError({"Error": {"Code": "ExpiredTokenException"}}, "InvokeEndpointAsync"))
     job = studio.jobs.submit(maker, APPLE)
     assert endpoint.refuse == []
     assert job.status is JobStatus.STARTING
 
 
-def test_the_live_thread_outlives_a_job_that_makes_trouble(
+def test_the_live_thread_survives_an_error_of_one_job(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad, good = studio.jobs.submit(maker, APPLE), studio.jobs.submit(maker, APPLE)
@@ -297,7 +299,7 @@ def test_the_live_thread_outlives_a_job_that_makes_trouble(
     def broken(job: Any) -> Any:
         if job.id == bad.id:
             tried.append(job.id)
-            raise RuntimeError("nobody thought of this")
+            raise RuntimeError("an unexpected error")
         return progress(job)
 
     monkeypatch.setattr(backend, "progress", broken)
@@ -312,7 +314,7 @@ def test_a_job_without_recent_watchers_is_read_before_it_is_shown(
 ) -> None:
     job = studio.jobs.submit(maker, APPLE)
     assert studio.live.watch(maker, job.id).status is JobStatus.STARTING
-    # The thread is as good as asleep.
+    # Simulates a sleeping thread.
     studio.live.close()
     studio.completion.cancel(job)
     monkeypatch.setattr(live_jobs, "WATCHED_S", 0.0)
@@ -337,7 +339,7 @@ def test_a_removed_local_user_loses_all_keys_and_a_demoted_one_has_maker_keys(
         accounts.user(local.user_id)
 
 
-def test_a_job_behind_others_at_the_endpoint_shows_it(
+def test_a_job_behind_others_at_the_endpoint_shows_their_number(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, other: User
 ) -> None:
     first, second = studio.jobs.submit(other, APPLE), studio.jobs.submit(maker, APPLE)

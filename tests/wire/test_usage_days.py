@@ -1,4 +1,4 @@
-"""What a user's days came to: counted once, for the day of the job, whatever happens in between."""
+"""Tests of a user's daily usage: each job is counted once, on its day, despite repeats and lost answers."""
 
 from __future__ import annotations
 

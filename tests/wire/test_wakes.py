@@ -1,4 +1,4 @@
-"""How long waking takes is measured on the jobs that waited for it, and said beforehand."""
+"""Tests that wake times are measured from jobs that waited for a wake, and used in estimates."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def table(studio: Studio, cloud: Any) -> Table:
 
 @pytest.fixture
 def draw(studio: Studio, endpoint: ScriptedEndpoint, maker: User, cloud: Any) -> Draw:
-    """Draws a picture whose model began `took_s` after the endpoint had been asked, asleep or not."""
+    """Draws a picture whose model began `took_s` after the invocation, with the endpoint asleep or awake."""
     worker = Worker(studio, studio.results_queue, studio.metrics)
 
     def drawn(took_s: float, *, queue_s: float = 0.0, asleep: bool = True) -> Job:
@@ -49,7 +49,7 @@ def draw(studio: Studio, endpoint: ScriptedEndpoint, maker: User, cloud: Any) ->
             Body=body.encode(),
         )
         notice = endpoint.complete(invocation, lambda answer: answer["timings"].update(queue_s=queue_s))
-        for _ in range(2):  # SNS delivers more than once.
+        for _ in range(2):  # SNS may deliver a message more than once.
             worker.handle(notice)
         done = studio.jobs.get(maker, job.id)
         assert done.status is JobStatus.SUCCEEDED
@@ -63,22 +63,20 @@ def noted(table: Table) -> list[float]:
     return [float(entry.partition(":")[2]) for entry in item["entries"]] if item else []
 
 
-def test_a_job_that_woke_its_model_is_noted_once_and_one_that_found_it_awake_is_not(
-    draw: Draw, table: Table
-) -> None:
+def test_only_jobs_that_woke_their_model_are_recorded_and_only_once(draw: Draw, table: Table) -> None:
     draw(9.0)
     draw(2.0, asleep=False)
     draw(30.0, queue_s=5.0)
     assert noted(table) == [9.0, 25.0]
 
 
-def test_estimates_use_measured_wake_times_once_there_are_enough(
+def test_estimates_use_measured_wake_times_as_soon_as_there_are_enough(
     draw: Draw, studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     card_s = studio.catalogue.card("pocket").wake_s
     for took_s in (5.0, 7.0, 20.0):
         assert draw(took_s).estimate.cold_start_s == card_s
-    # Another process, or this one a minute later.
+    # Another process, which reads the measured times again.
     clients = replace(real_clients(studio.settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
     later = build(studio.settings, clients)
     try:
@@ -99,7 +97,7 @@ def test_only_the_last_wakes_are_kept(draw: Draw, table: Table) -> None:
     assert noted(table) == [*range(1, KEPT), 99.0]
 
 
-def test_two_that_note_at_once_lose_nothing(
+def test_concurrent_recordings_are_both_kept(
     draw: Draw, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     update, refused = Table.update, []
@@ -120,7 +118,7 @@ def test_two_that_note_at_once_lose_nothing(
     assert noted(table) == [4.0, 9.0]
 
 
-def test_a_wake_that_cannot_be_noted_does_not_touch_the_job(
+def test_a_wake_that_cannot_be_recorded_does_not_affect_the_job(
     draw: Draw, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     update, fired = Table.update, []
@@ -141,12 +139,12 @@ def test_a_wake_that_cannot_be_noted_does_not_touch_the_job(
     ("seconds", "half", "most"),
     [([3, 1, 2], 2, 3), (list(range(1, 21)), 10, 18), ([5, 5, 5, 60], 5, 60)],
 )
-def test_the_figures_are_nearest_ranks(seconds: list[float], half: float, most: float) -> None:
+def test_the_percentiles_use_the_nearest_rank(seconds: list[float], half: float, most: float) -> None:
     times = wake_figures([f"job{n}:{s}" for n, s in enumerate(seconds)])
     assert times is not None
     assert (times.wakes, times.p50_s, times.p90_s) == (len(seconds), half, most)
 
 
-def test_too_few_wakes_say_nothing() -> None:
+def test_too_few_wakes_give_no_figures() -> None:
     assert wake_figures([]) is None
     assert wake_figures(["a:1", "b:2"]) is None

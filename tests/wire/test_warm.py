@@ -1,4 +1,4 @@
-"""Run when warm: recorded, never a wake of its own before its time, handed over once when the model is awake."""
+"""Tests of jobs that wait for a warm model: they cause no wake before their time and are dispatched exactly once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WARM = APPLE.model_copy(update={"when": When.WARM, "within_s": 3600})
 
 @pytest.fixture(autouse=True)
 def asleep(endpoint: ScriptedEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The model is asleep, and every look at it is a new one."""
+    """Puts the model to sleep and disables the cache of its state."""
     endpoint.instances = 0
     monkeypatch.setattr(endpoint_status, "FRESH_S", 0.0)
 
@@ -41,7 +41,7 @@ def invoked(endpoint: ScriptedEndpoint) -> list[str]:
 
 
 def set_moments(studio: Studio, cloud: Any, job: Job, **moments: Any) -> None:
-    """Turns the clock of one job, which is then due."""
+    """Sets times of a job and makes it due for the sweeper."""
     values = {name: moment.isoformat() for name, moment in moments.items()}
     values["GSI1SK"] = "2000-01-01T00:00:00.000#x"
     cloud.client("dynamodb").update_item(
@@ -53,14 +53,14 @@ def set_moments(studio: Studio, cloud: Any, job: Job, **moments: Any) -> None:
     )
 
 
-def test_while_the_model_sleeps_it_waits_and_asks_for_no_instance(
+def test_a_warm_job_waits_without_an_instance_while_the_model_sleeps(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     job = studio.jobs.submit(maker, WARM)
     assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
     assert job.run_by is not None and job.deadline_at is not None
     assert (job.run_by - job.created_at).total_seconds() == 3600
-    # Its time to finish begins when it may run.
+    # The deadline counts from the time when it may run.
     assert job.deadline_at - job.run_by > timedelta(seconds=studio.settings.job_ttl_s)
     assert (job.estimate.cold_start_s, job.estimate.wake_usd) == (0, 0)
     for _ in range(3):
@@ -72,7 +72,7 @@ def test_while_the_model_sleeps_it_waits_and_asks_for_no_instance(
     assert studio.ledger.usage(maker).open_jobs == 1
 
 
-def test_with_the_model_awake_it_is_a_job_like_any_other(
+def test_a_warm_job_starts_at_once_if_the_model_is_awake(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     endpoint.instances = 1
@@ -81,7 +81,7 @@ def test_with_the_model_awake_it_is_a_job_like_any_other(
     assert len(endpoint.accepted) == 1
 
 
-def test_the_job_that_wakes_the_model_takes_it_along_when_it_ends(
+def test_a_warm_job_starts_when_the_job_that_woke_the_model_ends(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, other: User
 ) -> None:
     patient = studio.jobs.submit(maker, WARM)
@@ -94,7 +94,7 @@ def test_the_job_that_wakes_the_model_takes_it_along_when_it_ends(
     assert studio.jobs.get(maker, patient.id).status is JobStatus.SUCCEEDED
 
 
-def test_the_sweep_sees_that_the_model_is_awake(
+def test_the_sweep_starts_warm_jobs_when_the_model_is_awake(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     studio.jobs.submit(maker, WARM)
@@ -103,7 +103,7 @@ def test_the_sweep_sees_that_the_model_is_awake(
     assert len(endpoint.accepted) == 1
 
 
-def test_at_its_time_it_runs_though_the_model_sleeps(
+def test_a_warm_job_runs_at_its_latest_start_even_if_the_model_sleeps(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, cloud: Any
 ) -> None:
     job = studio.jobs.submit(maker, WARM)
@@ -112,7 +112,7 @@ def test_at_its_time_it_runs_though_the_model_sleeps(
     assert studio.jobs.get(maker, job.id).status is JobStatus.STARTING
 
 
-def test_a_worker_that_was_away_for_long_expires_it_and_gives_everything_back(
+def test_a_warm_job_past_its_deadline_expires_and_is_refunded(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, cloud: Any
 ) -> None:
     job = studio.jobs.submit(maker, WARM)
@@ -134,11 +134,11 @@ def test_ready_jobs_go_first_and_held_jobs_share_the_rest(
         worker.handle(endpoint.complete(endpoint.accepted[number]))
     order = [taken.rsplit("-", 2)[1] for taken in invoked(endpoint)]
     assert order[:6] == [job.id for job in earnest]
-    # The other has nothing running: first among the patient, though it came last.
+    # The other user has no running job, so that job is the first of the waiting ones, although it came last.
     assert order[6:] == [patient[2].id, patient[0].id, patient[1].id]
 
 
-def test_run_now_makes_it_an_ordinary_job_and_twice_is_no_error(
+def test_run_now_starts_a_warm_job_and_may_be_repeated(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, other: User
 ) -> None:
     job = studio.jobs.submit(maker, WARM)
@@ -153,7 +153,7 @@ def test_run_now_makes_it_an_ordinary_job_and_twice_is_no_error(
     assert len(endpoint.accepted) == 1
 
 
-def test_it_is_canceled_for_nothing_and_can_then_not_be_run(
+def test_canceling_a_warm_job_costs_nothing_and_prevents_running_it(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     job = studio.jobs.submit(maker, WARM)
@@ -166,7 +166,7 @@ def test_it_is_canceled_for_nothing_and_can_then_not_be_run(
     assert studio.ledger.usage(maker).spent_month_usd == 0
 
 
-def test_two_sweeps_a_press_and_a_finish_at_once_hand_it_over_once(
+def test_concurrent_sweeps_dispatch_and_run_now_invoke_each_job_once(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User
 ) -> None:
     clients = replace(real_clients(studio.settings), sagemaker=endpoint, sagemaker_runtime=endpoint)
@@ -189,7 +189,7 @@ def test_two_sweeps_a_press_and_a_finish_at_once_hand_it_over_once(
     assert sorted(invoked(endpoint)) == sorted(keys.inference_id(maker.id, job.id, 1) for job in jobs)
 
 
-def test_killed_after_the_claim_it_is_invoked_once_by_the_next_sweep(
+def test_a_job_claimed_by_a_killed_process_is_invoked_once_by_a_later_sweep(
     studio: Studio, endpoint: ScriptedEndpoint, maker: User, cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = studio.jobs.submit(maker, WARM)
@@ -230,7 +230,7 @@ def test_a_claim_with_a_lost_answer_submits_the_job_once(
     assert len(endpoint.accepted) == 1
 
 
-def test_the_same_key_is_the_same_job_and_another_wait_another_request(studio: Studio, maker: User) -> None:
+def test_a_warm_job_is_created_once_for_an_idempotency_key(studio: Studio, maker: User) -> None:
     first = studio.jobs.submit(maker, WARM, idempotency_key="k")
     assert studio.jobs.submit(maker, WARM, idempotency_key="k").id == first.id
     assert len(studio.jobs.list(maker).items) == 1
@@ -239,7 +239,7 @@ def test_the_same_key_is_the_same_job_and_another_wait_another_request(studio: S
 @pytest.mark.parametrize(
     "wrong", [{"when": When.WARM, "within_s": 59}, {"when": When.WARM, "within_s": 86401}, {"within_s": 60}]
 )
-def test_a_wait_that_cannot_be_is_refused_and_nothing_is_made(
+def test_an_invalid_wait_is_refused_and_nothing_is_created(
     studio: Studio, maker: User, wrong: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidRequest) as caught:

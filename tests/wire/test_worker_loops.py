@@ -1,4 +1,4 @@
-"""The worker's loops do not wait for each other: a pass over a large bucket stops neither the sweeping nor the end."""
+"""Tests that the worker's loops are independent: a long reconciliation blocks neither the sweeps nor the shutdown."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def worker(studio: Studio) -> Worker:
 
 @contextmanager
 def running(worker: Worker) -> Iterator[None]:
-    """The worker with all its loops, which end when the block does."""
+    """Runs all loops of the worker until the end of the block."""
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:
@@ -38,7 +38,7 @@ def running(worker: Worker) -> Iterator[None]:
     assert not thread.is_alive()
 
 
-def test_sweeps_go_on_while_a_reconciliation_is_in_the_middle(
+def test_sweeps_continue_during_a_reconciliation(
     studio: Studio,
     draw: Callable[..., Job],
     maker: User,
@@ -68,13 +68,13 @@ def test_sweeps_go_on_while_a_reconciliation_is_in_the_middle(
     with running(worker):
         try:
             assert in_the_middle.wait(WITHIN_S)
-            assert swept_since.wait(WITHIN_S), "a sweep from its beginning to its end"
+            assert swept_since.wait(WITHIN_S), "a complete sweep"
             assert not go_on.is_set()
         finally:
             go_on.set()
 
 
-def test_a_reconciliation_ends_with_the_worker(
+def test_a_reconciliation_stops_with_the_worker(
     studio: Studio, maker: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop = threading.Event()

@@ -103,7 +103,7 @@ def fit(picture: Pillow.Image, size: tuple[int, int], how: Fit) -> Pillow.Image:
     if how is Fit.CROP:
         return ImageOps.fit(picture, size, method)
     if how is Fit.PAD:
-        return ImageOps.pad(picture, size, method, color="white")
+        return ImageOps.pad(_within(picture, size, method), size, method, color="white")
     return picture.resize(size, method)
 
 
@@ -127,8 +127,17 @@ def _small(picture: Pillow.Image) -> Pillow.Image:
     elif picture.mode not in ("L", "RGB", "CMYK"):
         picture = picture.convert("RGB")
     if max(picture.size) > KEPT_SIDE_PX:
-        picture = ImageOps.contain(picture, (KEPT_SIDE_PX, KEPT_SIDE_PX), Pillow.Resampling.LANCZOS)
+        picture = _within(picture, (KEPT_SIDE_PX, KEPT_SIDE_PX), Pillow.Resampling.LANCZOS)
     return picture
+
+
+def _within(picture: Pillow.Image, size: tuple[int, int], method: Pillow.Resampling) -> Pillow.Image:
+    """Return the picture at the largest size that fits, with at least one pixel a side however thin it is."""
+    factor = min(size[0] / picture.width, size[1] / picture.height)
+    width, height = (
+        min(most, max(1, round(length * factor))) for length, most in zip(picture.size, size, strict=True)
+    )
+    return picture.resize((width, height), method)
 
 
 def _srgb(picture: Pillow.Image, profile: object) -> Pillow.Image:

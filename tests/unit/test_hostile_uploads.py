@@ -152,6 +152,23 @@ def test_a_picture_and_its_mask_are_fitted_in_the_same_way(how: Fit) -> None:
     assert corners == ([(255, 255, 255), 255] if how is Fit.PAD else [(255, 0, 0), 0])
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("size", [(8000, 1), (1, 8000), (8191, 3), (4097, 1), (2048, 1)])
+def test_a_thin_picture_keeps_at_least_one_pixel_a_side(kind: str, size: tuple[int, int]) -> None:
+    target = io.BytesIO()
+    Pillow.new("RGB", size, "red").save(target, kind, quality=100)
+    picture, mask = (read(target.getvalue(), param="image") for read in (read_picture, read_mask))
+    for kept in (picture, mask):
+        assert min(kept.size) >= 1 and max(kept.size) <= KEPT_SIDE_PX
+        for how in Fit:
+            fitted = fit(kept, (96, 192), how)
+            assert fitted.size == (96, 192)
+            # The middle is the picture itself: neither the black of an empty one nor only bars.
+            middle = fitted.convert("RGB").getpixel((48, 96))
+            assert isinstance(middle, tuple)
+            assert (fitted.mode == "L" and 70 < middle[0] < 80) or (middle[0] > 250 and max(middle[1:]) < 5)
+
+
 def test_the_size_in_the_header_is_the_size_of_the_decoded_picture() -> None:
     for kind in ("PNG", "JPEG", "WEBP"):
         for options in ({}, {"lossless": True}) if kind == "WEBP" else ({},):

@@ -254,6 +254,23 @@ def test_an_upload_is_stored_without_metadata_and_fitted_as_chosen(
         assert pixels(sent["mask"]).getextrema() == (0, 255)
 
 
+@pytest.mark.parametrize("fit", list(Fit))
+def test_a_thin_picture_can_be_drawn_over_and_is_not_another_one(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, fit: Fit
+) -> None:
+    sent = []
+    for color in ("red", "blue"):
+        kept = studio.sources.keep(maker, file(color, (8000, 1)))
+        assert (kept.width, kept.height) == (2048, 1)
+        source = Source(id=kept.id, fit=fit)
+        studio.jobs.submit(maker, JobRequest(prompt="a cat", source=source, strength=0.5))
+        sent.append(endpoint.accepted[-1].payload["image"])
+    assert sent[0] != sent[1]
+    job = studio.jobs.submit(maker, JobRequest(prompt="a cat", image=file("red", (8000, 1)), strength=0.5))
+    assert job.spec.image_sha256 is not None
+    assert pixels(endpoint.accepted[-1].payload["image"]).getpixel((0, 0)) == (255, 0, 0)
+
+
 def test_gallery_pictures_and_job_inputs_can_be_drawn_over(
     studio: Studio, endpoint: ScriptedEndpoint, worker: Worker, maker: User, picture: Image
 ) -> None:

@@ -46,14 +46,22 @@ def tiff(
     *,
     order: str = ">",
     place: bool = False,
+    kind: int = 7,
+    in_first: bool = False,
 ) -> bytes:
-    """Returns an EXIF block: texts by tag, a UserComment with its 8-byte prefix, and a GPS table with PLACE."""
+    """Returns an EXIF block: texts by tag, a UserComment with its 8-byte prefix, and a GPS table with PLACE.
+
+    `kind` is the comment's type; `in_first` puts the comment into the first table instead of the Exif table.
+    """
     entries: list[tuple[int, int, int, bytes]] = [
         (tag, 2, len(text) + 1, text + b"\0") for tag, text in sorted((texts or {}).items())
     ]
+    if in_first and comment is not None:
+        entries.append((USER_COMMENT, kind, len(comment), comment))
+        comment = None
     tables: list[tuple[int, bytes]] = []
     if comment is not None:
-        tables.append((EXIF_TABLE, struct.pack(f"{order}HHHI", 1, USER_COMMENT, 7, len(comment))))
+        tables.append((EXIF_TABLE, struct.pack(f"{order}HHHI", 1, USER_COMMENT, kind, len(comment))))
     if place:
         degrees = struct.pack(f"{order}6I", 47, 1, 22, 1, 3684, 100)
         tables.append((GPS_TABLE, struct.pack(f"{order}HHHI", 1, 2, 5, 3) + degrees))
@@ -293,7 +301,7 @@ def refused() -> dict[str, Callable[[], bytes]]:
         "truncated_jpeg": lambda: with_exif("JPEG", tiff(comment_of(A1111, "ascii")))[:100],
         "truncated_webp": lambda: truncated(with_exif("WEBP", tiff(comment_of(A1111, "ascii")))),
         "polyglot": polyglot,
-        "metadata_of_5_mb": much_metadata,
+        "parameters_of_5_mb": lambda: png({"parameters": "x" * 5_000_000}),
         "ztxt_bomb": lambda: text_bomb(b"zTXt"),
         "itxt_bomb": lambda: text_bomb(b"iTXt"),
         "too_long_prompt": lambda: png({"parameters": "x" * 20_001 + "\nSteps: 1, Seed: 1"}),
@@ -306,6 +314,7 @@ def beside_pixels() -> dict[str, Callable[[], bytes]]:
     return {
         "polyglot": polyglot,
         "metadata_of_5_mb": much_metadata,
+        "parameters_of_5_mb": refused()["parameters_of_5_mb"],
         "too_long_prompt": refused()["too_long_prompt"],
         "place_in_jpeg": lambda: with_exif("JPEG", tiff(place=True)),
         "place_in_png": lambda: with_exif("PNG", tiff(place=True)),

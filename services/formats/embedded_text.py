@@ -7,12 +7,23 @@ import struct
 from typing import NamedTuple, NoReturn
 
 from services.errors import InvalidRequest
-from services.formats.exif import PREFIX, ExifTexts, read_exif
-from services.formats.png_metadata import MAX_TEXT_BYTES, SIGNATURE, PngError, chunks, texts
+from services.formats.exif import NO_EXIF, PREFIX, ExifTexts, read_exif
+from services.formats.png_metadata import (
+    MAX_TEXT_BYTES,
+    SIGNATURE,
+    TEXT_CHUNKS,
+    Chunk,
+    PngError,
+    bounded_chunks,
+    keyword_of,
+    text_of,
+)
 from services.sentences import sentence
 
 MAX_FILE_BYTES = 32 * 1024 * 1024
-_NO_EXIF = ExifTexts({}, None)
+# ImageMagick keeps the EXIF block of a PNG as hexadecimal text under these keywords.
+_RAW_EXIF = frozenset({"Raw profile type exif", "Raw profile type APP1"})
+_RAW_PROFILE = re.compile(r"\s*\w+\s+\d+\s")
 # JPEG (ITU T.81, table B.1): any number of fill bytes may precede a marker; pixels follow the start of a scan.
 _FILL = re.compile(b"\xff+")
 _START_OF_SCAN, _APP1 = 0xDA, 0xE1
@@ -21,17 +32,22 @@ _MAX_PARTS = 20_000
 
 
 class PictureTexts(NamedTuple):
-    """The text chunks of a PNG by keyword, and the EXIF texts of a file of any kind."""
+    """The wanted text chunks of a PNG by keyword, and the EXIF texts of a file of any kind.
+
+    `left_out` is a sentence about a text that is broken or longer than MAX_TEXT_BYTES, None without one.
+    """
 
     chunks: dict[str, str]
     exif: ExifTexts
+    left_out: str | None = None
 
 
-def read_texts(file: bytes) -> PictureTexts:
+def read_texts(file: bytes, wanted: frozenset[str]) -> PictureTexts:
     """Return the texts of a picture file. Its first bytes determine its kind, never its name.
 
-    Raises InvalidRequest when it is of another kind, broken, larger than MAX_FILE_BYTES, or contains more than
-    MAX_TEXT_BYTES of text. Bytes after the last part of a JPEG or WebP are ignored; a PNG must end with IEND.
+    Of a PNG's text chunks, only those with a keyword in `wanted` are unpacked: others, such as a workflow of some
+    megabytes, cost nothing. Raises InvalidRequest when it is of another kind, broken, or larger than MAX_FILE_BYTES.
+    Bytes after the last part of a JPEG or WebP are ignored; only zeros and white space may follow a PNG's IEND.
     """
     if not file:
         _refuse(sentence("This file is empty."))
@@ -44,28 +60,57 @@ def read_texts(file: bytes) -> PictureTexts:
             )
         )
     if file.startswith(SIGNATURE):
-        return _of_png(file)
+        return _of_png(file, wanted)
     if file.startswith(b"\xff\xd8\xff"):
-        return PictureTexts({}, _exif(_jpeg_exif(file)))
+        return _of_exif(_jpeg_exif(file))
     if file[:4] == b"RIFF" and file[8:12] == b"WEBP":
-        return PictureTexts({}, _exif(_webp_exif(file)))
+        return _of_exif(_webp_exif(file))
     _refuse(sentence("This is no PNG, JPEG or WebP picture, whatever its name says."))
 
 
-def _of_png(file: bytes) -> PictureTexts:
+def _of_png(file: bytes, wanted: frozenset[str]) -> PictureTexts:
+    found: dict[str, str] = {}
+    block, left_out = b"", None
     try:
-        found = texts(file)
-        # Read only if the text chunks have nothing: some programs write EXIF into PNG as well.
-        block = b"" if found else next((part.data for part in chunks(file) if part.kind == b"eXIf"), b"")
+        for chunk in bounded_chunks(file, padded=True):
+            if chunk.kind == b"eXIf":
+                block = block or chunk.data
+            elif chunk.kind in TEXT_CHUNKS:
+                keyword = keyword_of(chunk)
+                if keyword in found or keyword not in wanted | _RAW_EXIF:
+                    continue
+                try:
+                    found[keyword] = _text(chunk)
+                except PngError as exc:
+                    left_out = sentence("This PNG cannot be read: {why}.", why=str(exc))
     except PngError as exc:
         _refuse(sentence("This PNG cannot be read: {why}.", why=str(exc)))
-    return PictureTexts(found, _exif(block))
+    raw = next((found[keyword] for keyword in _RAW_EXIF if keyword in found), "")
+    of_exif = _of_exif(block or _raw_exif(raw))
+    return PictureTexts(found, of_exif.exif, left_out or of_exif.left_out)
 
 
-def _exif(block: bytes) -> ExifTexts:
-    if len(block) > MAX_TEXT_BYTES:
-        _refuse(sentence("This picture holds more than {most} bytes of text.", most=MAX_TEXT_BYTES))
-    return read_exif(block) if block else _NO_EXIF
+def _text(chunk: Chunk) -> str:
+    """Return the text of a chunk. Raises PngError, also for one that is too long."""
+    text = text_of(chunk).text if len(chunk.data) <= MAX_TEXT_BYTES else None
+    if text is None or len(text) > MAX_TEXT_BYTES:
+        raise PngError(f"it holds more than {MAX_TEXT_BYTES} bytes of text")
+    return text
+
+
+def _raw_exif(profile: str) -> bytes:
+    """Return the block in ImageMagick's form: a name, a length, and lines of hexadecimal digits."""
+    head = _RAW_PROFILE.match(profile)
+    try:
+        return bytes.fromhex(profile[head.end() :]) if head else b""
+    except ValueError:
+        return b""
+
+
+def _of_exif(block: bytes) -> PictureTexts:
+    exif = read_exif(block) if block else NO_EXIF
+    too_long = sentence("This picture holds more than {most} bytes of text.", most=MAX_TEXT_BYTES)
+    return PictureTexts({}, exif, too_long if exif.skipped else None)
 
 
 def _jpeg_exif(file: bytes) -> bytes:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from PIL import Image as Pillow
 from pydantic import Field, ValidationError, field_validator
 
 from services.errors import BadOutput
+from services.formats.a1111 import NEGATIVE, A1111Parameters, from_a1111, quoted
 from services.records import Record
 from services.sentences import sentence
 
@@ -48,13 +48,11 @@ PICTURE_CHUNKS = frozenset(
         b"pHYs",
     }
 )
+# Fills a file up to a block; anything else after the end can be another file (a polyglot).
+PADDING = b"\0 \t\r\n\v\f"
 CRITICAL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 
 SAMPLERS = {"ddim": "DDIM", "euler": "Euler", "unipc": "UniPC", "dpmpp_2m": "DPM++ 2M"}
-NEGATIVE = "Negative prompt:"
-# Possessive and only tried where a field begins, so no text needs more than one pass.
-FIELD = re.compile(r'\s*+([\w /-]++):\s*+("(?:\\.|[^"\\])*+"|[^,]*+)(?:,|$)')
-FIRST_FIELD = "Steps: "
 
 
 class PngError(ValueError):
@@ -94,14 +92,6 @@ class PictureParameters(Record):
         return value
 
 
-class A1111Parameters(Record):
-    """The `parameters` text of other programs: prompts and the named values, unchanged."""
-
-    prompt: str
-    negative_prompt: str
-    fields: dict[str, str]
-
-
 class EmbeddedText(NamedTuple):
     """The texts found in a PNG: the studio's record and the A1111 text, each None if missing or unreadable."""
 
@@ -124,7 +114,7 @@ def embed(png: bytes, parameters: PictureParameters) -> bytes:
     """
     texts = {A1111_KEY: to_a1111(parameters), OWN_KEY: to_json(parameters)}
     try:
-        kept = [c for c in chunks(png) if c.kind not in TEXT_CHUNKS or _text(c).keyword not in texts]
+        kept = [c for c in chunks(png) if c.kind not in TEXT_CHUNKS or text_of(c).keyword not in texts]
     except PngError as exc:
         raise BadOutput(
             sentence("The model returned a picture that is not a whole PNG: {why}.", why=exc)
@@ -139,26 +129,35 @@ def embed(png: bytes, parameters: PictureParameters) -> bytes:
 def read(png: bytes) -> EmbeddedText:
     """Return what any PNG says about how it was made. Raises PngError when it is not a complete PNG.
 
-    Ignores text in any other form; text that is too long raises PngError.
+    Ignores other texts and text in any other form; text that is too long raises PngError.
     """
-    found = texts(png)
+    found = texts(png, wanted=frozenset({OWN_KEY, A1111_KEY}))
     return EmbeddedText(parameters_from_json(found.get(OWN_KEY)), from_a1111(found.get(A1111_KEY, "")))
 
 
-def texts(png: bytes) -> dict[str, str]:
-    """Return the text chunks of a whole PNG by keyword, the first of each. Raises PngError, also for excessive text."""
+def texts(png: bytes, *, wanted: frozenset[str] | None = None) -> dict[str, str]:
+    """Return the text chunks of a whole PNG by keyword, the first of each. Raises PngError, also for excessive text.
+
+    With `wanted`, other keywords are neither unpacked nor counted.
+    """
     found: dict[str, str] = {}
     size = 0
-    for number, chunk in enumerate(chunks(png)):
-        if number >= MAX_CHUNKS:
-            raise PngError(f"it has more than {MAX_CHUNKS} parts")
-        if chunk.kind in TEXT_CHUNKS:
-            keyword, text = _text(chunk)
+    for chunk in bounded_chunks(png):
+        if chunk.kind in TEXT_CHUNKS and (wanted is None or keyword_of(chunk) in wanted):
+            keyword, text = text_of(chunk)
             size += len(text)
             if size > MAX_TEXT_BYTES:
                 raise PngError(f"it holds more than {MAX_TEXT_BYTES} bytes of text")
             found.setdefault(keyword, text)
     return found
+
+
+def bounded_chunks(png: bytes, *, padded: bool = False) -> Iterator[Chunk]:
+    """Yield the chunks as `chunks` does; raises PngError for more than MAX_CHUNKS."""
+    for number, chunk in enumerate(chunks(png, padded=padded)):
+        if number >= MAX_CHUNKS:
+            raise PngError(f"it has more than {MAX_CHUNKS} parts")
+        yield chunk
 
 
 def strip(png: bytes) -> bytes:
@@ -196,8 +195,11 @@ def verify_png(data: bytes, width: int, height: int) -> None:
         )
 
 
-def chunks(png: bytes) -> Iterator[Chunk]:
-    """Yield the chunks of a PNG in order, from IHDR to IEND. Raises PngError at the first error."""
+def chunks(png: bytes, *, padded: bool = False) -> Iterator[Chunk]:
+    """Yield the chunks of a PNG in order, from IHDR to IEND. Raises PngError at the first error.
+
+    With `padded`, zeros and white space may follow the end, as some programs and disks write them.
+    """
     if not png.startswith(SIGNATURE):
         raise PngError("it does not begin like a PNG" if png else "it is empty")
     at, kind, pixels = len(SIGNATURE), b"", False
@@ -221,7 +223,7 @@ def chunks(png: bytes) -> Iterator[Chunk]:
         at = end
     if not pixels:
         raise PngError("it has no pixels")
-    if at != len(png):
+    if at != len(png) and not (padded and not png[at:].strip(PADDING)):
         raise PngError(f"{len(png) - at} bytes follow its end")
 
 
@@ -243,36 +245,8 @@ def to_a1111(parameters: PictureParameters) -> str:
     lines = [parameters.prompt]
     if parameters.negative_prompt:
         lines.append(f"{NEGATIVE} {parameters.negative_prompt}")
-    lines.append(", ".join(f"{name}: {_quoted(value)}" for name, value in fields.items()))
+    lines.append(", ".join(f"{name}: {quoted(value)}" for name, value in fields.items()))
     return "\n".join(lines)
-
-
-def from_a1111(text: str) -> A1111Parameters | None:
-    """Return the parts of a `parameters` text, or None if it has another form (some programs put JSON there).
-
-    The values are in the last line that begins with the steps; extensions add lines below it.
-    """
-    above, mark, last = f"\n{text.strip()}".rpartition(f"\n{FIRST_FIELD}")
-    if not mark:
-        return None
-    prompt, mark, negative = above.partition(f"\n{NEGATIVE}")
-    return A1111Parameters(
-        prompt=prompt.removeprefix("\n"),
-        negative_prompt=negative.removeprefix(" ") if mark else "",
-        fields=_fields(FIRST_FIELD + last.partition("\n")[0]),
-    )
-
-
-def _fields(line: str) -> dict[str, str]:
-    """Return the comma-separated `name: value` pairs, skipping anything else."""
-    fields, at = {}, 0
-    while 0 <= at < len(line):
-        if match := FIELD.match(line, at):
-            fields[match[1].strip()] = _unquoted(match[2].strip())
-            at = match.end()
-        else:
-            at = line.find(",", at) + 1 or len(line)
-    return fields
 
 
 def to_json(parameters: PictureParameters) -> str:
@@ -288,28 +262,47 @@ def parameters_from_json(text: str | None) -> PictureParameters | None:
         return None
 
 
-class _Text(NamedTuple):
+class Text(NamedTuple):
+    """The keyword and the text of a text chunk."""
+
     keyword: str
     text: str
 
 
-def _text(chunk: Chunk) -> _Text:
+def keyword_of(chunk: Chunk) -> str:
+    """Return the keyword of a text chunk without unpacking its text; empty if it has none."""
+    keyword, zero, _ = chunk.data[:80].partition(b"\0")
+    return keyword.decode("latin-1") if zero else ""
+
+
+def text_of(chunk: Chunk) -> Text:
     """Return keyword and text of a text chunk; decompresses up to MAX_TEXT_BYTES. Raises PngError."""
     keyword, zero, rest = chunk.data.partition(b"\0")
     if not zero or not 1 <= len(keyword) <= 79:
         raise PngError(f"a {chunk.kind.decode()} chunk has no keyword")
     name = keyword.decode("latin-1")
     if chunk.kind == b"tEXt":
-        return _Text(name, rest.decode("latin-1"))
+        return Text(name, decoded(rest))
     if chunk.kind == b"zTXt":
-        return _Text(name, _inflate(rest[1:]).decode("latin-1"))
+        return Text(name, decoded(_inflate(rest[1:])))
     parts = rest[2:].split(b"\0", 2)
     if len(rest) < 2 or len(parts) < 3:
         raise PngError("an iTXt chunk is cut short")
     try:
-        return _Text(name, (_inflate(parts[2]) if rest[0] else parts[2]).decode("utf-8"))
+        return Text(name, (_inflate(parts[2]) if rest[0] else parts[2]).decode("utf-8"))
     except UnicodeDecodeError:
         raise PngError("an iTXt chunk is not UTF-8") from None
+
+
+def decoded(data: bytes) -> str:
+    """Return text that should be Latin-1 (tEXt, zTXt) or ASCII (EXIF): many programs write UTF-8 there.
+
+    Latin-1 text with an accent is almost never valid UTF-8.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def _inflate(data: bytes) -> bytes:
@@ -324,25 +317,15 @@ def _inflate(data: bytes) -> bytes:
 
 
 def _text_chunk(keyword: str, text: str) -> bytes:
-    """Return a tEXt chunk, which every reader supports, if Latin-1 suffices; otherwise an uncompressed iTXt chunk."""
-    try:
-        kind, data = b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("latin-1")
-    except UnicodeEncodeError:
+    """Return a tEXt chunk, which every reader supports, if Latin-1 suffices; otherwise an uncompressed iTXt chunk.
+
+    Latin-1 does not suffice where a reader could take it for UTF-8.
+    """
+    kind, plain = b"tEXt", text.encode("latin-1", "replace")
+    data = keyword.encode("latin-1") + b"\0" + plain
+    if decoded(plain) != text:
         kind, data = b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode("utf-8")
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def _quoted(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False) if any(mark in value for mark in ',:\n"') else value
-
-
-def _unquoted(value: str) -> str:
-    if not value.startswith('"'):
-        return value
-    try:
-        return str(json.loads(value))
-    except ValueError:
-        return value
 
 
 def _check_structure(data: bytes, width: int, height: int) -> None:

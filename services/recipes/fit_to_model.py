@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from services.catalogue.cards import MAX_PROMPT_CHARACTERS, MAX_SEED, ModelCard
 from services.catalogue.sizes import on_grid
-from services.recipes.recipe import Recipe
+from services.recipes.recipe import Recipe, Unread
 from services.sentences import sentence, subject
 
 # Two shapes are equal when their ratios differ by less than rounding to a grid can cause.
@@ -61,9 +61,37 @@ def fit(recipe: Recipe, chosen: ModelCard, offered: Sequence[ModelCard]) -> Fitt
                     most=MAX_PROMPT_CHARACTERS,
                 )
             )
+    remarks.extend(_unread(missing) for missing in recipe.unread)
     if recipe.drawn_over:
         remarks.append(sentence("It was drawn over another picture, which this file does not hold."))
     return fitted._replace(remarks=tuple(remarks))
+
+
+_UNREAD = {
+    "prompt": sentence("The prompt"),
+    "negative_prompt": sentence("The negative prompt"),
+    "seed": sentence("The seed"),
+    "steps": sentence("The number of steps"),
+    "guidance": sentence("The guidance"),
+    "sampler": sentence("The scheduler"),
+    "size": sentence("The size"),
+    "model": sentence("The model"),
+}
+
+
+def _unread(missing: Unread) -> str:
+    what = _UNREAD[missing.field]
+    if missing.partly:
+        return sentence(
+            "{what} is what went into “{part}”; the file does not hold what was added there.",
+            what=what,
+            part=missing.part,
+        )
+    return sentence(
+        "{what} is left out: it came from “{part}”, and the file does not hold its result.",
+        what=what,
+        part=missing.part,
+    )
 
 
 def _card(recipe: Recipe, chosen: ModelCard, offered: Sequence[ModelCard], remarks: list[str]) -> ModelCard:

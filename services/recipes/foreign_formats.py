@@ -3,6 +3,8 @@
 | program | where | documented in |
 |---|---|---|
 | A1111 and its relatives | `parameters`; EXIF UserComment | its `modules/infotext_utils.py`, `modules/images.py` |
+| Fooocus | JSON in the same places, if not A1111's form | its `modules/meta_parser.py` |
+| NovelAI | JSON in `Comment` | its help page on image metadata |
 | SwarmUI | JSON in the same places | its `docs/Image Metadata Format.md` |
 | InvokeAI 3 and later | `invokeai_metadata` | its `invokeai/app/invocations/metadata.py` |
 | InvokeAI 2, and its first versions | `sd-metadata`; `Dream` | its `ldm/invoke/args.py`, `ldm/invoke/pngwriter.py` |
@@ -16,13 +18,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from services.formats.png_metadata import from_a1111
+from services.formats.a1111 import from_a1111
 from services.recipes.recipe import Recipe, as_object, recipe
 
 _FIELDS = (
     "prompt", "negative_prompt", "steps", "sampler", "guidance", "seed", "width", "height", "model",
 )  # fmt: skip
-_SIZE = re.compile(r"(\d{1,5})\s*x\s*(\d{1,5})")
+_SIZE = re.compile(r"\(?\s*(\d{1,5})\s*[xX×,]\s*(\d{1,5})\s*\)?")
 _NEGATIVE = re.compile(r"\[([^\[\]]*)\]")
 _SWITCH = re.compile(r"-([sSWHCA])\s*([\w.+]{1,40})")
 
@@ -32,39 +34,75 @@ def of_a1111(text: str) -> Recipe | None:
     found = from_a1111(text)
     if found is None:
         return None
-    fields = found.fields
-    size = _SIZE.fullmatch(fields.get("Size", ""))
-    version = fields.get("Version", "")
+    size = _SIZE.fullmatch(found.named("Size") or "")
+    version = found.named("Version") or ""
+    sampler = found.named("Sampler")
+    schedule = found.named("Schedule type", "Scheduler", "Sampler sigma")
     return recipe(
         "Atelier" if version.startswith("Atelier") else "A1111",
-        _named(fields, steps="Steps", sampler="Sampler", guidance="CFG scale", seed="Seed", model="Model")
-        | {"prompt": found.prompt, "negative_prompt": found.negative_prompt}
-        | {"width": size and size[1], "height": size and size[2]},
-        schedule=fields.get("Schedule type"),
+        {
+            "prompt": found.prompt,
+            "negative_prompt": found.negative_prompt,
+            "seed": found.named("Seed"),
+            "steps": found.named("Steps"),
+            # Forge writes FLUX's guidance here, beside a CFG of 1 that means no guidance.
+            "guidance": found.named("Distilled CFG Scale", "CFG scale", "Guidance scale", "Guidance"),
+            "sampler": schedule if sampler is None else sampler,
+            "width": size[1] if size else found.named("Width"),
+            "height": size[2] if size else found.named("Height"),
+            "model": found.named("Model"),
+        },
+        schedule=schedule if sampler is not None else None,
     )
 
 
-def of_swarm(text: str) -> Recipe | None:
-    """Parse SwarmUI's JSON; numbers may be written as text."""
-    values = as_object(parse(text).get("sui_image_params"))
-    if not values:
+def of_fooocus(text: str) -> Recipe | None:
+    """Parse Fooocus's own JSON; the size is a text such as `(1152, 896)`."""
+    values = parse(text)
+    if not values.keys() >= {"base_model", "guidance_scale"}:
         return None
+    size = _SIZE.fullmatch(str(values.get("resolution")))
     return recipe(
-        "SwarmUI",
-        _named(values, negative_prompt="negativeprompt", guidance="cfgscale"),
+        "Fooocus",
+        _named(values, guidance="guidance_scale", model="base_model")
+        | {"width": size and size[1], "height": size and size[2]},
         schedule=values.get("scheduler"),
     )
 
 
+def of_novelai(text: str) -> Recipe | None:
+    """Parse NovelAI's JSON; its native noise schedule is the sampler's default."""
+    values = parse(text)
+    if "uc" not in values or "sampler" not in values:
+        return None
+    schedule = values.get("noise_schedule")
+    return recipe(
+        "NovelAI",
+        _named(values, negative_prompt="uc", guidance="scale"),
+        schedule=None if schedule == "native" else schedule,
+    )
+
+
+def of_swarm(text: str) -> Recipe | None:
+    """Parse SwarmUI's JSON; numbers may be written as text. FLUX has its guidance beside a CFG of 1."""
+    values = as_object(parse(text).get("sui_image_params"))
+    if not values:
+        return None
+    named = _named(values, negative_prompt="negativeprompt", guidance="cfgscale")
+    if values.get("fluxguidancescale") is not None:
+        named["guidance"] = values["fluxguidancescale"]
+    return recipe("SwarmUI", named, schedule=values.get("scheduler"))
+
+
 def of_invoke(text: str) -> Recipe | None:
-    """Parse InvokeAI 3 and later. The model's name is `model_name` in 3, `name` from 4 on; FLUX has only `guidance`."""
+    """Parse InvokeAI 3 and later. The model's name is `model_name` in 3, `name` from 4 on; FLUX has `guidance`."""
     values = parse(text)
     if not values:
         return None
     model = as_object(values.get("model"))
     named = _named(values, prompt="positive_prompt", sampler="scheduler", guidance="cfg_scale")
-    if named["guidance"] is None:
-        named["guidance"] = values.get("guidance")
+    if values.get("guidance") is not None:
+        named["guidance"] = values["guidance"]
     return recipe("InvokeAI", named | {"model": model.get("name", model.get("model_name"))})
 
 
@@ -111,5 +149,9 @@ def _without_brackets(prompt: object) -> dict[str, object]:
     """Split the prompt of InvokeAI 2, which put the negative prompt into it in square brackets."""
     if not isinstance(prompt, str):
         return {}
-    negative = ", ".join(part.strip() for part in _NEGATIVE.findall(prompt))
-    return {"prompt": _NEGATIVE.sub("", prompt).strip(), "negative_prompt": negative}
+    parts = _NEGATIVE.split(prompt)
+    positive = "".join(part.rstrip() for part in parts[:-1:2]) + parts[-1]
+    return {
+        "prompt": positive if parts[0].strip() else positive.lstrip(),
+        "negative_prompt": ", ".join(part.strip() for part in parts[1::2]),
+    }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from services.errors import InvalidRequest
 from services.formats.png_metadata import SAMPLERS
@@ -21,6 +21,9 @@ MAX_STEPS = 10_000
 MAX_GUIDANCE = 1_000.0
 MAX_NAME_CHARACTERS = 200
 
+# What the file of a program can leave unsaid although the program used it.
+FieldName = Literal["prompt", "negative_prompt", "seed", "steps", "guidance", "sampler", "size", "model"]
+
 # Other programs' names for the studio's four schedulers, in lower case with only letters and digits.
 _SCHEDULERS = {
     **{re.sub(r"[^a-z0-9]", "", name): name for name in SAMPLERS},
@@ -33,12 +36,24 @@ _WHOLE = re.compile(r"[+-]?\d{1,20}(?:\.0{1,6})?")
 _BROKEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
+class Unread(Record):
+    """A value that came from a part of the program whose result the file does not hold.
+
+    `part` is its name in the file. `partly`: the recipe has what went into that part, without what it added.
+    """
+
+    field: FieldName
+    part: str
+    partly: bool = False
+
+
 class Recipe(Record):
     """How a picture was made, as far as its file says; fields without a value are None.
 
     `seed` has up to 64 bits, `width`/`height` are pixels. `sampler` is the sampling method as named in the file,
     `scheduler` the studio's matching scheduler, `model` the name in the file, and `source` the program.
-    `drawn_over`: the start was another picture, which the file does not contain.
+    `drawn_over`: the start was another picture, which the file does not contain. `unread` names what is missing because
+    the file does not hold it. Spaces at the ends of a prompt belong to it.
     """
 
     source: str
@@ -53,14 +68,17 @@ class Recipe(Record):
     height: int | None = None
     model: str | None = None
     drawn_over: bool = False
+    unread: tuple[Unread, ...] = ()
 
     @property
     def empty(self) -> bool:
         """Whether it has nothing but its source."""
-        return all(value in (None, "") for field, value in self if field not in ("source", "drawn_over"))
+        return all(value in (None, "", ()) for field, value in self if field not in ("source", "drawn_over"))
 
 
-def recipe(source: str, values: Mapping[str, object], *, schedule: object = None) -> Recipe:
+def recipe(
+    source: str, values: Mapping[str, object], *, schedule: object = None, unread: Sequence[Unread] = ()
+) -> Recipe:
     """Return a recipe built from raw file values: of any type, any size, or missing.
 
     `values` uses the field names; `schedule` is the noise schedule if the program names it separately. A value of
@@ -80,6 +98,7 @@ def recipe(source: str, values: Mapping[str, object], *, schedule: object = None
         height=whole(values.get("height"), 1, MAX_SIDE_PX),
         model=name(values.get("model")),
         drawn_over=values.get("drawn_over") is True,
+        unread=tuple(unread),
     )
 
 
@@ -117,7 +136,10 @@ def _number(value: object, lowest: float, highest: float) -> float | None:
 
 
 def _text(value: object, param: str) -> str | None:
-    """Normalize line ends; replace what no prompt can contain (controls, lone surrogates) with a visible U+FFFD."""
+    """Normalize line ends; replace what no prompt can contain (controls, lone surrogates) with a visible U+FFFD.
+
+    A text of white space only is empty.
+    """
     if not isinstance(value, str):
         return None
     if len(value) > MAX_TEXT_CHARACTERS:
@@ -130,7 +152,8 @@ def _text(value: object, param: str) -> str | None:
             ),
             param="file",
         )
-    return _BROKEN.sub("\ufffd", value.replace("\r\n", "\n").replace("\r", "\n")).strip()
+    text = _BROKEN.sub("\ufffd", value.replace("\r\n", "\n").replace("\r", "\n"))
+    return text if text.strip() else ""
 
 
 def _with_schedule(sampler: str | None, schedule: str | None) -> str | None:

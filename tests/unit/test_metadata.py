@@ -16,6 +16,7 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 from pydantic import ValidationError
 
 from services.errors import BadOutput
+from services.formats.a1111 import from_a1111
 from services.formats.png_metadata import (
     MAX_TEXT_BYTES,
     SIGNATURE,
@@ -24,12 +25,12 @@ from services.formats.png_metadata import (
     PngError,
     chunks,
     embed,
-    from_a1111,
     read,
     strip,
     to_a1111,
     verify_png,
 )
+from services.formats.png_metadata import texts as all_texts
 
 # The same examples in every run, and no database on disk.
 STEADY = settings(derandomize=True, database=None, deadline=None)
@@ -145,6 +146,12 @@ def test_the_a1111_text_has_the_form_its_readers_expect() -> None:
     )
 
 
+def test_latin_text_that_could_be_taken_for_utf_8_is_written_so_that_it_cannot() -> None:
+    found = read(embed(PNG, parameters(prompt="Ã©tude", negative_prompt="Ã¤"))).a1111
+    assert found is not None
+    assert (found.prompt, found.negative_prompt) == ("Ã©tude", "Ã¤")
+
+
 def test_an_empty_negative_prompt_has_no_line() -> None:
     assert "Negative" not in to_a1111(parameters())
 
@@ -159,11 +166,7 @@ def test_values_with_commas_colons_or_newlines_are_quoted_and_read_back() -> Non
     assert found.fields["Version"] == "Atelier 0.2.0"
 
 
-@given(
-    some_parameters.filter(
-        lambda p: p.prompt == p.prompt.strip() and p.negative_prompt == p.negative_prompt.strip()
-    )
-)
+@given(some_parameters)
 @settings(STEADY, max_examples=100)
 def test_the_a1111_text_is_read_back(wanted: PictureParameters) -> None:
     if "Negative prompt:" in wanted.prompt:
@@ -327,7 +330,12 @@ HOSTILE_TEXT = {
 def test_hostile_text_is_refused(name: str) -> None:
     data, message = HOSTILE_TEXT[name]
     with pytest.raises(PngError, match=message):
-        read(data)
+        all_texts(data)
+
+
+@pytest.mark.parametrize("name", ["no keyword", "a keyword of 80 characters", "many texts"])
+def test_hostile_text_that_is_not_the_studios_is_not_read(name: str) -> None:
+    assert read(HOSTILE_TEXT[name][0]) == (None, None)
 
 
 @given(st.binary(max_size=300))

@@ -393,7 +393,7 @@ SAID = {
     "truncated_jpeg": "cut off",
     "truncated_webp": "ends at byte",
     "polyglot": "follow its end",
-    "metadata_of_5_mb": "bytes of text",
+    "parameters_of_5_mb": "bytes of text",
     "ztxt_bomb": "unpacks to more than",
     "itxt_bomb": "unpacks to more than",
     "too_long_prompt": "20001 characters",
@@ -419,7 +419,7 @@ def test_the_hostile_files_have_their_claimed_properties() -> None:
     with zipfile.ZipFile(io.BytesIO(made["polyglot"]())) as archive:
         assert "script" in archive.read("index.html").decode()
     assert len(made["of_100_mb"]()) > 100_000_000
-    assert len(made["metadata_of_5_mb"]()) > 5_000_000
+    assert len(made["parameters_of_5_mb"]()) > 5_000_000
     assert len(made["ztxt_bomb"]()) < 1_000_000
 
 

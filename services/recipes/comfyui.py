@@ -1,46 +1,47 @@
-"""Reads ComfyUI's node graph backward from the sampling node.
+"""Reads how a picture was made from ComfyUI's node graph, backward from the sampling node.
 
-The form is what its server executes ("API format", `execution.py` and `nodes.py` there): an object of nodes by id,
-each with a `class_type` and `inputs`; an input is a value or a link `[node id, output]`.
+`comfyui_graph` follows the links, `comfyui_kinds` knows the nodes. A value that the graph does not hold is left empty
+and named, never guessed.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args
 
-from services.recipes.recipe import Recipe, as_object, recipe
+from services.recipes.comfyui_graph import Graph, Node, UnresolvedError, Values
+from services.recipes.comfyui_kinds import KINDS
+from services.recipes.recipe import MAX_NAME_CHARACTERS, FieldName, Recipe, Unread, recipe
 
-# Inputs that lead to things used with a text, never to the text itself.
-_NOT_TEXT = frozenset(
-    {
-        "clip",
-        "vae",
-        "model",
-        "image",
-        "control_net",
-        "clip_vision_output",
-        "style_model",
-        "latent",
-        "pixels",
-        "mask",
-    }
-)
-_NOT_LATENT = frozenset({"model", "vae", "clip", "positive", "negative", "image", "pixels", "mask"})
-_TEXTS = ("text", "prompt", "text_g", "t5xxl", "clip_l", "text_l", "string", "value")
-_SEEDS = ("seed", "noise_seed", "value", "int")
-_MODELS = ("ckpt_name", "unet_name", "model_name")
-# Nodes whose output is empty, whatever text goes in.
-_SILENT = frozenset({"ConditioningZeroOut"})
 # If a graph has more samplers than this, only the first ones are examined.
 _MAX_SAMPLERS = 50
-
-
-class _Node(NamedTuple):
-    id: str
-    kind: str
-    inputs: dict[str, Any]
+# The inputs of a sampler that a value can come from, the nearest first.
+_LATENTS = ("latent_image", "latent", "optional_latent")
+_INPUTS = {
+    "positive": ("positive", "optional_positive", "guider"),
+    "negative": ("negative", "optional_negative", "guider"),
+    "guidance": ("positive", "optional_positive", "guider"),
+    "seed": ("seed", "noise_seed", "noise"),
+    "steps": ("steps", "sigmas"),
+    "cfg": ("cfg", "guider"),
+    "sampler": ("sampler_name", "sampler"),
+    "scheduler": ("scheduler", "sigmas"),
+    "width": _LATENTS,
+    "height": _LATENTS,
+    "model": ("model", "optional_model", "guider"),
+}
+# The channels of a pipe that are not named as the field.
+_CHANNELS = {"width": "latent", "height": "latent", "guidance": "positive"}
+_FIELDS: dict[str, FieldName] = {
+    **{name: name for name in get_args(FieldName)},
+    "positive": "prompt",
+    "negative": "negative_prompt",
+    "cfg": "guidance",
+    "scheduler": "sampler",
+    "width": "size",
+    "height": "size",
+}
 
 
 def of_comfy(graph: dict[str, Any]) -> Recipe | None:
@@ -48,146 +49,105 @@ def of_comfy(graph: dict[str, Any]) -> Recipe | None:
 
     Of several samplers, this is the one that does not start from another's result; the later ones refine.
     """
-    nodes = _nodes(graph)
-    samplers = [node for node in nodes.values() if _samples(node)][:_MAX_SAMPLERS]
+    nodes = Graph(graph, KINDS)
+    samplers = [node for node in nodes.nodes.values() if _samples(nodes, node)][:_MAX_SAMPLERS]
     if not samplers:
         return None
     first = next((node for node in samplers if not _goes_on(nodes, node)), samplers[0])
-    flux = _find(nodes, first, ("positive", "guider", "conditioning"), ("guidance",), _any)
-    size = _size(nodes, first)
-    texts = {side: _texts(nodes, first, side) for side in ("positive", "negative")}
-    model = _find(nodes, first, ("model", "guider"), _MODELS, lambda name: name in ("model", "guider"))
+    found: dict[str, Values | None] = {}
+    missing: dict[str, str] = {}
+    for field in _INPUTS:
+        try:
+            found[field] = _values(nodes, first, field)
+        except UnresolvedError as exc:
+            missing[field] = exc.part
+    # FLUX stores its guidance in the prompt's conditioning, and a CFG of 1 that means no guidance.
+    flux = [value for value in found.get("guidance") or () if not isinstance(value, str)]
     return recipe(
         "ComfyUI",
         {
-            "prompt": texts["positive"],
-            "negative_prompt": texts["negative"],
-            "seed": _find(nodes, first, ("seed", "noise_seed", "noise"), _SEEDS, _any),
-            "steps": _find(nodes, first, ("steps", "sigmas"), ("steps", "value", "int"), _not_model),
-            # FLUX stores its guidance in the prompt's conditioning, and a CFG of 1 that means no guidance.
-            "guidance": flux
-            if flux is not None
-            else _find(nodes, first, ("cfg", "guider"), ("cfg", "value", "float"), _not_model),
-            "sampler": _find(nodes, first, ("sampler_name", "sampler"), ("sampler_name",), _any),
-            "width": size and size[0],
-            "height": size and size[1],
-            "model": _file_stem(model),
+            "prompt": _text(found.get("positive")),
+            "negative_prompt": _text(found.get("negative")),
+            "seed": _first(found.get("seed")),
+            "steps": _first(found.get("steps")),
+            "guidance": _first(flux or found.get("cfg")),
+            "sampler": _first(found.get("sampler")),
+            "width": _first(found.get("width")),
+            "height": _first(found.get("height")),
+            "model": _file_stem(_first(found.get("model"))),
+            "drawn_over": nodes.drawn_over,
         },
-        schedule=_find(nodes, first, ("scheduler", "sigmas"), ("scheduler",), _not_model),
+        schedule=_first(found.get("scheduler")),
+        unread=_unread(missing, nodes.partly, has_guidance=bool(flux or found.get("cfg"))),
     )
 
 
-def _nodes(graph: dict[str, Any]) -> dict[str, _Node]:
-    nodes = {}
-    for key, value in graph.items():
-        node = as_object(value)
-        kind, inputs = node.get("class_type"), node.get("inputs")
-        if isinstance(kind, str) and isinstance(inputs, dict):
-            nodes[key] = _Node(key, kind, inputs)
-    return nodes
+def _unread(missing: dict[str, str], partly: dict[str, str], *, has_guidance: bool) -> list[Unread]:
+    unread: dict[FieldName, Unread] = {}
+    for parts, only_partly in ((missing, False), (partly, True)):
+        for field, part in parts.items():
+            name = _FIELDS[field]
+            if name != "guidance" or not has_guidance:
+                unread.setdefault(
+                    name, Unread(field=name, part=part[:MAX_NAME_CHARACTERS], partly=only_partly)
+                )
+    return list(unread.values())
 
 
-def _samples(node: _Node) -> bool:
+def _samples(graph: Graph, node: Node) -> bool:
     names = node.inputs.keys()
-    return "latent_image" in names and ("positive" in names or "guider" in names)
-
-
-def _linked(nodes: dict[str, _Node], value: object) -> _Node | None:
-    """Return the node that an input is linked to, or None for a value."""
-    if not isinstance(value, list) or len(value) != 2 or not isinstance(value[0], str | int):
-        return None
-    return nodes.get(str(value[0]))
-
-
-def _any(name: str) -> bool:
-    return True
-
-
-def _not_model(name: str) -> bool:
-    return name not in ("model", "clip", "vae", "positive", "negative", "conditioning", "latent_image")
-
-
-def _behind(
-    nodes: dict[str, _Node], start: _Node, entries: tuple[str, ...], follow: Callable[[str], bool]
-) -> Iterator[_Node]:
-    """Yield the nodes behind some inputs of a node, nearest first, each once, even with circular links."""
-    waiting = deque(node for name in entries if (node := _linked(nodes, start.inputs.get(name))))
-    seen = {start.id}
-    while waiting:
-        node = waiting.popleft()
-        if node.id in seen:
-            continue
-        seen.add(node.id)
-        yield node
-        linked = (_linked(nodes, value) for name, value in node.inputs.items() if follow(name))
-        waiting.extend(next_node for next_node in linked if next_node)
-
-
-def _find(
-    nodes: dict[str, _Node],
-    start: _Node,
-    entries: tuple[str, ...],
-    names: tuple[str, ...],
-    follow: Callable[[str], bool],
-) -> object:
-    """Return an input value of the sampler, else the nearest with one of these names behind it, else None."""
-    for name in entries:
-        value = start.inputs.get(name)
-        if value is not None and not isinstance(value, list | dict):
-            return value
-    for node in _behind(nodes, start, entries, follow):
-        for name in names:
-            value = node.inputs.get(name)
-            if value is not None and not isinstance(value, list | dict):
-                return value
-    return None
-
-
-def _goes_on(nodes: dict[str, _Node], sampler: _Node) -> bool:
-    """Whether the sampler starts from another sampler's result."""
-    behind = _behind(
-        nodes, sampler, ("latent_image",), lambda name: name not in ("model", "positive", "negative")
+    kind = graph.kind(node)
+    return ("latent_image" in names and ("positive" in names or "guider" in names)) or (
+        kind is not None and kind.samples
     )
-    return any(_samples(node) for node in behind)
 
 
-def _size(nodes: dict[str, _Node], sampler: _Node) -> tuple[object, object] | None:
-    for node in _behind(nodes, sampler, ("latent_image",), lambda name: name not in _NOT_LATENT):
-        if {"width", "height"} <= node.inputs.keys():
-            return _value(nodes, node, "width"), _value(nodes, node, "height")
-    return None
-
-
-def _value(nodes: dict[str, _Node], node: _Node, name: str) -> object:
-    return _find(nodes, node, (name,), (name, "value", "int"), _any)
-
-
-def _texts(nodes: dict[str, _Node], sampler: _Node, side: str) -> str | None:
-    """Return the texts behind one side of a sampler, combined ones line by line, or None.
-
-    Through a node with both sides (a ControlNet), follows the same side; stops at a node with a text.
-    """
-    found: dict[str, None] = {}
-    other = "negative" if side == "positive" else "positive"
-    guider = _linked(nodes, sampler.inputs.get("guider"))
-    if guider is not None and side == "negative" and side not in guider.inputs:
+def _values(graph: Graph, sampler: Node, field: str) -> Values | None:
+    """Return the values of a field of the sampler: of its own inputs, else of its pipe. Raises UnresolvedError."""
+    for name in _INPUTS[field]:
+        if sampler.inputs.get(name) is not None:
+            found = graph.follow(sampler.inputs[name], field)
+            if found is not None:
+                return found
+    kind = graph.kind(sampler)
+    if kind is None or not kind.base:
         return None
-    waiting = deque(node for node in (_linked(nodes, sampler.inputs.get(side)), guider) if node)
+    return graph.in_pipe(sampler, _CHANNELS.get(field, field), field)
+
+
+def _goes_on(graph: Graph, sampler: Node) -> bool:
+    """Whether the sampler starts from another sampler's result."""
+    return any(_samples(graph, node) for node in _behind(graph, sampler))
+
+
+def _behind(graph: Graph, sampler: Node) -> Iterator[Node]:
+    """Yield the nodes behind the latent image and the pipe of a sampler, nearest first, each once."""
+    kind = graph.kind(sampler)
+    entries = (*_LATENTS, *(kind.base if kind else ()))
+    waiting = deque(sampler.inputs[name] for name in entries if name in sampler.inputs)
     seen = {sampler.id}
     while waiting:
-        node = waiting.popleft()
-        if node.id in seen or node.kind in _SILENT:
+        try:
+            link = graph.linked(waiting.popleft())
+        except UnresolvedError:
             continue
+        if link is None or link[0].id in seen:
+            continue
+        node = link[0]
         seen.add(node.id)
-        both = {"positive", "negative"} <= node.inputs.keys()
-        texts = (node.inputs.get(name) for name in ((side,) if both else _TEXTS))
-        text = next((text for text in texts if isinstance(text, str) and text.strip()), None)
-        if text is not None:
-            found[text] = None
-            continue
-        names = (side,) if both else tuple(name for name in node.inputs if name not in _NOT_TEXT | {other})
-        waiting.extend(n for name in names if (n := _linked(nodes, node.inputs[name])))
-    return "\n".join(found) or None
+        yield node
+        sides = ("model", "positive", "negative")
+        waiting.extend(value for name, value in node.inputs.items() if name not in sides)
+
+
+def _first(values: Sequence[object] | None) -> object:
+    return values[0] if values else None
+
+
+def _text(values: Values | None) -> str | None:
+    """Return texts, combined ones line by line, or None without any."""
+    texts = dict.fromkeys(value for value in values or () if isinstance(value, str))
+    return "\n".join(texts) or None
 
 
 def _file_stem(value: object) -> str | None:

@@ -11,14 +11,19 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileRec
 from streamlit.testing.v1 import AppTest
 
+from app.i18n.texts import speaking, tr_sentence
 from app.ui.common.plain_text import as_label
+from app.ui.create import recall_drop
+from services.catalogue.cards import Catalogue
 from services.formats.embedded_text import MAX_FILE_BYTES
 from services.formats.png_metadata import PictureParameters, embed
+from services.recipes.fit_to_model import fit
 from services.recipes.read_recipe import NOTHING_SAID
 from services.recipes.recipe import Recipe
 from tests import hostile_files as files
 from tests.ui.conftest import ROOT
 
+POCKET = Catalogue.load(frozenset({"pocket"})).card("pocket")
 HOSTILE = "![x](http://evil.example/x.png) <b>bold</b> $x^2$ {red|blue} __animal__"
 OURS = PictureParameters(
     prompt="a red apple",
@@ -101,6 +106,22 @@ def test_use_all_fills_the_whole_form(page: AppTest) -> None:
         "g_width": 136,
         "g_height": 96,
     }
+
+
+def test_decimals_are_in_the_readers_form() -> None:
+    found = Recipe(source="A1111", guidance=0.5)
+    fitted = fit(found, POCKET, [POCKET])
+    with speaking("de"):
+        assert "guidance 0,5" in recall_drop._facts(found) or "Guidance 0,5" in recall_drop._facts(found)
+        assert "0,5 " in tr_sentence(fitted.remarks[0])
+
+
+def test_what_the_file_does_not_hold_is_told(page: AppTest) -> None:
+    graph = files.comfy_graph(seed=["50", 0])
+    graph["50"] = {"class_type": "RandomSeedOfSomePack", "inputs": {}}
+    at = drop(page, files.png({"prompt": files.dumps(graph)}))
+    assert as_label("The seed is left out: it came from “RandomSeedOfSomePack”") in captions(at)
+    assert at.button(key="recall_seed").disabled
 
 
 def test_remix_fills_the_whole_form_with_a_random_seed(page: AppTest) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.i18n.texts import tr, tr_sentence
+from app.i18n.texts import number, tr, tr_sentence
 from app.state import form_values as form
 from app.streamlit_internals.uploads import ENDINGS, taken, uploader_key
 from app.ui.common.plain_text import as_label
@@ -107,7 +107,7 @@ def _facts(recipe: Recipe) -> list[str]:
     if recipe.sampler is not None:
         facts.append(recipe.sampler)
     if recipe.guidance is not None:
-        facts.append(tr("guidance {value}", value=f"{recipe.guidance:g}"))
+        facts.append(tr("guidance {value}", value=number(recipe.guidance)))
     if recipe.width is not None and recipe.height is not None:
         facts.append(f"{recipe.width} x {recipe.height}")
     if recipe.model is not None:

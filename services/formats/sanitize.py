@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import threading
 import warnings
 import zlib
 from typing import NoReturn
@@ -35,17 +34,16 @@ _TURNS = {
     7: Pillow.Transpose.TRANSVERSE,
     8: Pillow.Transpose.ROTATE_90,
 }
-# Decoding a large picture takes 200 MB: one at a time keeps the total at that.
-_one_at_a_time = threading.Lock()
 
 
 def read_picture(file: bytes, *, param: str) -> Pillow.Image:
     """Return the picture in `file`: RGB in sRGB, upright, transparency on white, at most KEPT_SIDE_PX a side.
 
-    Takes up to a second for a large one. Raises InvalidRequest naming `param` and what is wrong with the file.
+    Takes up to a second and 200 MB for a large one, so callers take a turn of `decoding` first. Raises InvalidRequest
+    naming `param` and what is wrong with the file.
     """
     header = read_header(file, param=param)
-    with _one_at_a_time, warnings.catch_warnings():
+    with warnings.catch_warnings():
         # Pillow warns about truncated EXIF blocks, which are dropped anyway.
         warnings.simplefilter("ignore", UserWarning)
         try:

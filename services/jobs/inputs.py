@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from services.aws.objects import Objects
 from services.errors import InvalidRequest
+from services.formats.decoding import DECODING, pixels_of
 from services.formats.image_header import MAX_FILE_BYTES
 from services.formats.sanitize import as_png, fit, read_mask, read_picture
 from services.jobs.sources import Sources
@@ -32,13 +33,13 @@ class Inputs:
         """Returns the request's pictures as the model sees them, by payload name, and `spec` with their hashes.
 
         They are PNGs of the job's size without metadata. Reads a stored source with two AWS calls, one more for a mask.
-        Raises InvalidRequest naming the field, and NotFound for a source of another user.
+        Raises InvalidRequest naming the field, NotFound for a source of another user, and Unavailable.
         """
         size = (spec.width, spec.height)
         if request.source is not None:
             files = self._sources.read(user, request.source, size)
         else:
-            files = prepared(request, size)
+            files = prepared(user, request, size)
         check_mask(files)
         return files, with_hashes(spec, files)
 
@@ -76,17 +77,22 @@ def decode(text: str, *, param: str) -> bytes:
         )
 
 
-def prepared(request: JobRequest, size: tuple[int, int]) -> dict[str, bytes]:
+def prepared(user: User, request: JobRequest, size: tuple[int, int]) -> dict[str, bytes]:
     """Returns the request's files as PNGs of `size`, by name; empty if there are none.
 
-    Both are stretched to the size, as `/v1` documents. Takes up to a second for large ones. Raises InvalidRequest.
+    Both are stretched to the size, as `/v1` documents. Takes up to a second for large ones. Raises InvalidRequest, and
+    Unavailable if too many pictures wait to be decoded.
     """
-    files = {}
-    if request.image is not None:
-        files["image"] = as_png(fit(read_picture(request.image, param="image"), size, Fit.STRETCH))
-    if request.mask is not None:
-        files["mask"] = as_png(fit(read_mask(request.mask, param="mask"), size, Fit.STRETCH))
-    return files
+    sent = {"image": request.image, "mask": request.mask}
+    files = {name: file for name, file in sent.items() if file is not None}
+    if not files:
+        return {}
+    readers = {"image": read_picture, "mask": read_mask}
+    with DECODING.turn(user.id, pixels_of(files)):
+        return {
+            name: as_png(fit(readers[name](file, param=name), size, Fit.STRETCH))
+            for name, file in files.items()
+        }
 
 
 def with_hashes(spec: JobSpec, files: Mapping[str, bytes]) -> JobSpec:

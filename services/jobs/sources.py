@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 
 from services.aws.objects import Objects
 from services.errors import InvalidRequest, NotFound
+from services.formats.decoding import DECODING, pixels_of
 from services.formats.sanitize import as_png, fit, read_mask, read_picture
 from services.images.images import MAX_PICTURE_BYTES, Images
 from services.logs import event
@@ -58,8 +59,10 @@ class Sources:
 
         Raises InvalidRequest(image) for a file that is not a picture, too large, or broken.
         """
-        picture = read_picture(file, param="image")
-        upload_id = self._put(user, keys.UPLOADS, picture)
+        with DECODING.turn(user.id, pixels_of({"image": file})):
+            picture = read_picture(file, param="image")
+            png = as_png(picture)
+        upload_id = self._put(user, keys.UPLOADS, picture.size, png)
         self._trim(user, keys.UPLOADS, MOST_UPLOADS)
         self._trim(user, keys.MASKS, MOST_MASKS)
         event("source_kept", user=user.id, width=picture.width, height=picture.height)
@@ -70,7 +73,10 @@ class Sources:
 
         Raises InvalidRequest(mask), also if the mask's aspect ratio differs from the picture's.
         """
-        mask, size = read_mask(file, param="mask"), (source.width, source.height)
+        size = (source.width, source.height)
+        with DECODING.turn(user.id, pixels_of({"mask": file})):
+            mask = read_mask(file, param="mask")
+            png = as_png(mask.resize(size, Pillow.Resampling.BILINEAR))
         if abs(mask.width / mask.height / (source.width / source.height) - 1) > SAME_SHAPE:
             raise InvalidRequest(
                 sentence(
@@ -83,7 +89,7 @@ class Sources:
                 ),
                 param="mask",
             )
-        return self._put(user, keys.MASKS, mask.resize(size, Pillow.Resampling.BILINEAR))
+        return self._put(user, keys.MASKS, size, png)
 
     def look(self, user: User, source_id: str) -> SourcePicture:
         """Returns the stored picture with a fresh link; one AWS call, two for a job's. Raises NotFound."""
@@ -127,13 +133,17 @@ class Sources:
             known = self._read.get(asked)
             if known is not None and time.monotonic() - known[0] < READ_KEPT_S:
                 return known[1]
-        picture = read_picture(self._file(user, source.id), param="image")
-        files = {"image": as_png(fit(picture, size, source.fit))}
+        stored = {"image": self._file(user, source.id)}
         if source.mask is not None:
-            mask = read_mask(self.mask(user, source.mask), param="mask")
-            if mask.size != picture.size:
-                mask = mask.resize(picture.size, Pillow.Resampling.BILINEAR)
-            files["mask"] = as_png(fit(mask, size, source.fit))
+            stored["mask"] = self.mask(user, source.mask)
+        with DECODING.turn(user.id, pixels_of(stored)):
+            picture = read_picture(stored["image"], param="image")
+            files = {"image": as_png(fit(picture, size, source.fit))}
+            if "mask" in stored:
+                mask = read_mask(stored["mask"], param="mask")
+                if mask.size != picture.size:
+                    mask = mask.resize(picture.size, Pillow.Resampling.BILINEAR)
+                files["mask"] = as_png(fit(mask, size, source.fit))
         with self._lock:
             self._read[asked] = (time.monotonic(), files)
             while len(self._read) > MOST_READ:
@@ -154,9 +164,9 @@ class Sources:
             raise NotFound(GONE)
         return job
 
-    def _put(self, user: User, kind: str, picture: Pillow.Image) -> str:
-        upload_id = keys.new_upload_id(picture.width, picture.height)
-        self._inputs.put(_upload_key(user, kind, upload_id), as_png(picture), content_type="image/png")
+    def _put(self, user: User, kind: str, size: tuple[int, int], png: bytes) -> str:
+        upload_id = keys.new_upload_id(*size)
+        self._inputs.put(_upload_key(user, kind, upload_id), png, content_type="image/png")
         return upload_id
 
     def _get(self, bucket: Objects, key: str, gone: str) -> bytes:

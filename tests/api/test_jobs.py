@@ -20,7 +20,9 @@ from PIL import Image as Pillow
 from services.build import Studio
 from services.clock import now
 from services.errors import IdempotencyInFlight, LimitReached, Unavailable
+from services.formats.decoding import MOST_TURNS_OF_ONE
 from services.formats.sanitize import as_png, read_picture
+from services.jobs import inputs
 from services.records import JobStatus
 from services.settings import Settings
 from services.store import keys
@@ -476,3 +478,40 @@ def test_an_invalid_wait_is_refused_by_field(
     answer = client.post("/v1/jobs", json={"prompt": "a", **fields}, headers=alice.auth)
     assert (answer.status_code, answer.json()["param"]) == (422, param)
     assert studio.jobs.list(alice.user).items == ()
+
+
+def test_pictures_that_wait_to_be_decoded_do_not_hold_other_requests(
+    client: TestClient, alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoding, may_end = threading.Semaphore(0), threading.Event()
+
+    def slow(data: bytes, *, param: str) -> Pillow.Image:
+        decoding.release()
+        assert may_end.wait(60)
+        return read_picture(data, param=param)
+
+    monkeypatch.setattr(inputs, "read_picture", slow)
+    body = {"prompt": "a red apple", "image": base64_of(file())}
+    answers: list[Any] = []
+
+    def send() -> None:
+        answers.append(client.post("/v1/jobs", json=body, headers=alice.auth))
+
+    threads = [threading.Thread(target=send) for _ in range(18)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert decoding.acquire(timeout=60)
+        refused = 18 - MOST_TURNS_OF_ONE
+        deadline = time.monotonic() + 60
+        while len(answers) < refused and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert [answer.status_code for answer in answers] == [503] * refused
+        assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
+        assert client.get("/v1/me", headers=bob.auth).status_code == 200
+        assert len(answers) == refused
+    finally:
+        may_end.set()
+        for thread in threads:
+            thread.join(60)
+    assert [answer.status_code for answer in answers[refused:]] == [201] * MOST_TURNS_OF_ONE

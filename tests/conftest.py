@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,13 @@ import pytest
 from local.resources import Resources
 from tests.cloud import EmbeddedCloud, studio_environment
 from tests.loopback import sitecustomize as loopback
+
+with suppress(ImportError):  # The model server's environment has no Hypothesis.
+    from hypothesis import settings
+
+    # The same examples in every run, no database on disk, and no limit that a busy machine can break.
+    settings.register_profile("steady", derandomize=True, database=None, deadline=None)
+    settings.load_profile("steady")
 
 loopback.install()
 os.environ["PYTHONPATH"] = os.pathsep.join(

@@ -21,13 +21,34 @@ MOST_TERMS = 16
 # Vowel points and accents that people omit when typing, and variation selectors of emoji; marks that
 # make another letter (kana, Indic) stay.
 _POINTS = re.compile("[\u0300-\u036f\u0591-\u05c7\u064b-\u0652\u0670\ufe00-\ufe0f]")
+# Quotation marks of other languages, which telephones and word processors put in by themselves, and their dashes.
+_TYPED = str.maketrans(
+    dict.fromkeys("“”„‟«»「」\uff02", '"') | dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-")
+)
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
+_WITH_MARK = re.compile(r"LATIN SMALL LETTER ([A-Z]) WITH .*")
+# Latin letters that Unicode does not decompose, and how people type them on other keyboards.
+_SPELLED = {"æ": "ae", "œ": "oe", "ð": "d", "þ": "th", "\u0131": "i", "ĸ": "k", "ŋ": "n", "ȷ": "j"}
 _TERM = re.compile(r'(-?)(?:"([^"]*)(?:"|$)|(\S+))')
 # Scripts written without spaces, and Korean, whose particles are attached to words: any part of a word matches.
 _WITHOUT_SPACES = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]"
 )
+
+
+def _base_letters() -> dict[int, str]:
+    """Return the Latin letters with a stroke, hook or the like by the letter that they are a form of."""
+    letters = map(
+        chr, (*range(0x80, 0x250), *range(0x1E00, 0x1F00), *range(0x2C60, 0x2C80), *range(0xA720, 0xA800))
+    )
+    marked = {each: _WITH_MARK.fullmatch(unicodedata.name(each, "")) for each in letters}
+    return {ord(each): found[1].lower() for each, found in marked.items() if found} | {
+        ord(each): letter for each, letter in _SPELLED.items()
+    }
+
+
+_BASE_LETTERS = _base_letters()
 
 
 @dataclass(frozen=True)
@@ -132,7 +153,7 @@ def words_of(text: str) -> list[str]:
     """
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
-    bare = _POINTS.sub("", unicodedata.normalize("NFKD", text.casefold()))
+    bare = _POINTS.sub("", unicodedata.normalize("NFKD", text.casefold())).translate(_BASE_LETTERS)
     plain = unicodedata.normalize("NFKC", bare).casefold()
     return "".join(_spread(plain)).split()
 
@@ -149,6 +170,6 @@ def _spread(text: str) -> Iterator[str]:
 
 
 def _terms(text: str) -> Iterator[Term]:
-    for minus, quoted, bare in _TERM.findall(text):
+    for minus, quoted, bare in _TERM.findall(text.translate(_TYPED)):
         if words := words_of(quoted or bare):
             yield Term(tuple(words), exact=bool(quoted), wanted=not minus)

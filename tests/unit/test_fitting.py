@@ -14,7 +14,6 @@ from services.records import JobRequest
 
 CATALOGUE = Catalogue.load(frozenset({"pocket", "sd-turbo", "sdxl"}))
 POCKET, TURBO, SDXL = (CATALOGUE.card(name) for name in ("pocket", "sd-turbo", "sdxl"))
-STEADY = settings(derandomize=True, database=None, deadline=None)
 
 
 def size_of(width: int, height: int, card: ModelCard) -> tuple[int, int] | None:
@@ -121,7 +120,7 @@ def test_values_without_a_nearest_one_are_omitted_with_a_remark() -> None:
     ),
     st.sampled_from([POCKET, TURBO, SDXL]),
 )
-@settings(STEADY, max_examples=200)
+@settings(max_examples=200)
 def test_a_fitted_recipe_is_always_accepted_by_its_card(recipe: Recipe, card: ModelCard) -> None:
     fitted = fit(recipe, card, CATALOGUE.models())
     assert fitted.size is not None

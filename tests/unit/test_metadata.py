@@ -32,9 +32,6 @@ from services.formats.png_metadata import (
 )
 from services.formats.png_metadata import texts as all_texts
 
-# The same examples in every run, and no database on disk.
-STEADY = settings(derandomize=True, database=None, deadline=None)
-
 texts = st.text(st.characters(exclude_categories=("Cs", "Cc"), include_characters="\n\t"), max_size=200)
 some_parameters = st.builds(
     PictureParameters,
@@ -102,13 +99,13 @@ PNG = picture()
 
 
 @given(some_parameters)
-@settings(STEADY, max_examples=100)
+@settings(max_examples=100)
 def test_embedded_parameters_are_read_back(wanted: PictureParameters) -> None:
     assert read(embed(PNG, wanted)).parameters == wanted
 
 
 @given(some_parameters)
-@settings(STEADY, max_examples=50)
+@settings(max_examples=50)
 def test_any_prompt_yields_a_complete_png_that_pillow_can_read(wanted: PictureParameters) -> None:
     png = embed(PNG, wanted)
     verify_png(png, 12, 9)
@@ -167,7 +164,7 @@ def test_values_with_commas_colons_or_newlines_are_quoted_and_read_back() -> Non
 
 
 @given(some_parameters)
-@settings(STEADY, max_examples=100)
+@settings(max_examples=100)
 def test_the_a1111_text_is_read_back(wanted: PictureParameters) -> None:
     if "Negative prompt:" in wanted.prompt:
         return
@@ -339,7 +336,7 @@ def test_hostile_text_that_is_not_the_studios_is_not_read(name: str) -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(STEADY, max_examples=200)
+@settings(max_examples=200)
 def test_arbitrary_bytes_raise_no_error_but_png_error(data: bytes) -> None:
     for attempt in (
         data,

@@ -21,7 +21,6 @@ from services.recipes.read_recipe import NOTHING_SAID, read_recipe
 from services.recipes.recipe import Recipe
 from tests import hostile_files as files
 
-STEADY = settings(derandomize=True, database=None, deadline=None)
 FROM_A1111 = Recipe(
     source="A1111",
     prompt="a red apple",
@@ -472,7 +471,7 @@ def test_a_line_meant_to_cause_backtracking_is_read_in_one_pass(line: str) -> No
 
 
 @given(st.data())
-@settings(STEADY, max_examples=300)
+@settings(max_examples=300)
 def test_a_randomly_damaged_file_is_read_or_refused(data: st.DataObject) -> None:
     block = files.tiff(files.comment_of(files.A1111, "utf-16-be"), {files.MODEL: b"prompt:{}"}, place=True)
     whole = data.draw(

@@ -11,13 +11,17 @@ from services.search.query import PictureQuery, Term, words_of
 from services.search.rows import Row
 from services.search.sqlite_table import SearchTable
 
+QUOTES = '"“”„‟«»「」＂'
+
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("A red APPLE, 3x!", ["a", "red", "apple", "3x"]),
         ("Crème-brûlée", ["creme", "brulee"]),
-        ("Straße ŁÓDŹ", ["strasse", "łodz"]),
+        ("Straße ŁÓDŹ", ["strasse", "lodz"]),
+        ("đường Ørsted Iğdır", ["duong", "orsted", "igdir"]),
+        ("Æther œuvre Þór ƶ", ["aether", "oeuvre", "thor", "z"]),
         ("\N{FULLWIDTH LATIN CAPITAL LETTER A}pple", ["apple"]),
         ("猫と dog", ["猫", "と", "dog"]),
         ("가나 다", ["가", "나", "다"]),
@@ -41,6 +45,23 @@ def test_a_query_is_parsed_into_terms() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "apple -“blue boat”",
+        "apple -„blue boat“",
+        "apple –«blue boat»",
+        "apple -”blue boat”",
+        "apple −「blue boat」",
+    ],
+)
+def test_quotation_marks_and_dashes_of_any_language_are_read(text: str) -> None:
+    assert PictureQuery(text=text).terms() == (
+        Term(("apple",)),
+        Term(("blue", "boat"), exact=True, wanted=False),
+    )
+
+
 @given(st.text(max_size=200))
 def test_no_query_text_breaks_a_search(text: str) -> None:
     table = SearchTable()
@@ -52,6 +73,6 @@ def test_no_query_text_breaks_a_search(text: str) -> None:
         return
     hits = table.find(PictureQuery(text=text), limit=5)
     # A query without exclusions and quotes finds the picture whose prompt contains it.
-    if all(term.wanted for term in terms) and '"' not in text:
+    if all(term.wanted for term in terms) and not set(text) & set(QUOTES):
         assert len(hits) == 1
     table.close()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.catalogue.cards import Catalogue, ModelCard
 from services.catalogue.sizes import RATIOS, preset_sizes, turned
 
 CATALOGUE = Catalogue.load(frozenset({"pocket", "sd-turbo", "sdxl"}))
-STEADY = settings(derandomize=True, database=None, deadline=None)
 
 
 @pytest.mark.parametrize("card", CATALOGUE.models(), ids=lambda card: card.id)
@@ -45,7 +44,6 @@ def test_a_model_with_an_unusual_native_shape_offers_it_first() -> None:
     assert [size.label for size in sizes][1:4] == ["1:1", "4:3", "3:4"]
 
 
-@STEADY
 @given(
     st.sampled_from([8, 16, 32, 64]),
     st.integers(4, 24),

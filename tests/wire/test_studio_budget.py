@@ -124,7 +124,7 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS)
-@examples(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_free_and_spent_add_up_to_the_budget_after_random_steps(
     till: Callable[..., Till], steps: Sequence[tuple[Any, ...]]
 ) -> None:

@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 
+from crawleruseragents import is_crawler
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -28,6 +29,8 @@ PAGE = Template((ASSETS / "shared.html").read_text(encoding="utf-8"))
 STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode("utf-8")).digest()).decode("ascii")
 SMALL_PX = 420
 LONGEST_HEADER = 500
+# The Fetch standard's name, and what browsers used before it.
+PURPOSE_HEADERS = ("sec-purpose", "purpose", "x-purpose", "x-moz")
 
 
 def create_share_route(studio: Callable[[], Studio]) -> Route:
@@ -41,7 +44,7 @@ def create_share_route(studio: Callable[[], Studio]) -> Route:
     def answer_in_words(request: Request) -> Response:
         origins = studio().settings.picture_origins
         try:
-            picture = studio().shares.look(request.path_params["token"])
+            picture = studio().shares.look(request.path_params["token"], counts=_is_a_view(request))
         except NotFound:
             title = tr("This picture is not shared, or the link has expired")
             words = tr("The link may have expired, been revoked, or be incomplete.")
@@ -56,6 +59,22 @@ def create_share_route(studio: Callable[[], Studio]) -> Route:
 
     # The path convertor also matches slashes, so that no page of the studio answers below this path.
     return Route(SHARE_PATH + "{token:path}", show, methods=["GET"])
+
+
+def _is_a_view(request: Request) -> bool:
+    """Whether a person looks at the page, and not a program that fetches it for a link preview or ahead of a click.
+
+    Browsers' User-Agents begin with `Mozilla/`; most messengers' do not, and the others say who they are.
+    """
+    purposes = " ".join(request.headers.get(name, "") for name in PURPOSE_HEADERS).lower()
+    agent = request.headers.get("user-agent", "")[:LONGEST_HEADER]
+    crawler: bool = is_crawler(agent)
+    return (
+        request.method == "GET"
+        and not any(purpose in purposes for purpose in ("prefetch", "prerender", "preview"))
+        and agent.startswith("Mozilla/")
+        and not crawler
+    )
 
 
 def _wanted(header: str) -> list[str]:

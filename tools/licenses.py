@@ -32,7 +32,7 @@ ALLOWED = frozenset(
     )
 )
 # Their metadata state no license; these come from their repositories.
-BY_HAND = {"axe-playwright-python": "MIT", "resvg_py": "MIT"}
+BY_HAND = {"axe-playwright-python": "MIT", "crawler-user-agents": "MIT", "resvg_py": "MIT"}
 # Metadata can be wrong, so a license file with this title wins. (Others only mention it, as the GPL does.)
 AFFERO = re.compile(r"GNU\s+AFFERO\s+GENERAL\s+PUBLIC\s+LICENSE\s+VERSION\s+3", re.IGNORECASE)
 LICENSING = Licensing()

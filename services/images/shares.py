@@ -96,9 +96,9 @@ class Shares:
         if not self._store.open(share):
             raise NotFound("There is no such picture.")
 
-    def look(self, token: str) -> SharedPicture:
-        """Return what the token shows and count a view. Raises NotFound with the same message for a token that never
-        existed, expired or was revoked, and for a deleted picture.
+    def look(self, token: str, *, counts: bool = True) -> SharedPicture:
+        """Return what the token shows and count a view if it `counts`. Raises NotFound with the same message for a
+        token that never existed, expired or was revoked, and for a deleted picture.
 
         Two AWS calls plus the count; none for text that is not a token.
         """
@@ -110,7 +110,8 @@ class Shares:
         left_s = (share.until - now()).total_seconds()
         if left_s < 1:
             raise NotFound(GONE)
-        self._count(link)
+        if counts:
+            self._count(link)
         valid_s = min(LINK_S, int(left_s))
         return SharedPicture(
             url=self._objects.link(share.copy_key, valid_s=valid_s),

@@ -133,7 +133,7 @@ def test_only_get_and_head_are_supported(
 def test_an_outage_is_reported_as_retryable(
     stranger: TestClient, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(_: str) -> None:
+    def away(_: str, *, counts: bool) -> None:
         raise Unavailable("DynamoDB did not answer (secret detail).")
 
     monkeypatch.setattr(studio.shares, "look", away)
@@ -157,3 +157,53 @@ def test_the_page_uses_the_browsers_preferred_language(stranger: TestClient, ask
     answer = stranger.get(path("A" * 32), headers={"accept-language": asked})
     assert answer.status_code == 404 and f'<html lang="{spoken}">' in answer.text
     assert answer.headers["content-language"] == spoken
+
+
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+IN_AN_APP = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 "
+    "[FBAN/FBIOS;FBAV/500.0]"
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "views"),
+    [
+        ("GET", {"user-agent": BROWSER}, 1),
+        ("GET", {"user-agent": IN_AN_APP}, 1),
+        ("HEAD", {"user-agent": BROWSER}, 0),
+        ("GET", {"user-agent": BROWSER, "sec-purpose": "prefetch;prerender"}, 0),
+        ("GET", {"user-agent": BROWSER, "purpose": "prefetch"}, 0),
+        ("GET", {"user-agent": BROWSER, "x-purpose": "preview"}, 0),
+        ("GET", {"user-agent": BROWSER, "x-moz": "prefetch"}, 0),
+        *(
+            ("GET", {"user-agent": agent}, 0)
+            for agent in (
+                "WhatsApp/2.23.20.0",
+                "TelegramBot (like TwitterBot)",
+                "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+                "Mozilla/5.0 (compatible; Discordbot/2.0; +https://discordapp.com)",
+                "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
+                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_11_1) AppleWebKit/601.2.4 (KHTML, like Gecko) "
+                "Version/9.0.1 Safari/601.2.4 facebookexternalhit/1.1 Facebot Twitterbot/1.0",
+                "Mozilla/5.0 (Windows NT 6.1; WOW64) SkypeUriPreview Preview/0.5",
+                "kakaotalk-scrap/1.0; +https://devtalk.kakao.com/",
+                "curl/8.5.0",
+                "",
+            )
+        ),
+    ],
+)
+def test_only_people_are_counted_as_views(
+    stranger: TestClient,
+    studio: Studio,
+    maker: User,
+    picture: Image,
+    method: str,
+    headers: dict[str, str],
+    views: int,
+) -> None:
+    new = studio.shares.create(maker, picture.id, lives=HOUR)
+    assert stranger.request(method, path(new.token), headers=headers).status_code == 200
+    (listed,) = (each for each in studio.shares.list(maker, picture.id) if each.id == new.share.id)
+    assert listed.views == views

@@ -243,6 +243,8 @@ def _in_the_trash(page: Page, looks: Looks) -> None:
     dock.get_by_role("button", name="Delete").click()
     expect(tiles).to_have_count(1)
     page.get_by_text("Trash", exact=True).click()
+    # Until then the tile is the album's, and a click on it opens no deleted picture.
+    page.get_by_text("30 days left").wait_for()
     tiles.first.click()
     page.locator(".st-key-trash_erase").get_by_role("button").click()
     looks.look("a picture in the trash, to be erased", page.get_by_text("This cannot be undone."))

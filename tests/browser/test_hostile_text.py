@@ -298,6 +298,8 @@ def _search_and_throw_away(page: Page, watch: Watch) -> None:
     page.locator(".dock").get_by_role("button", name="Delete").click()
     expect(tiles).to_have_count(1)
     page.get_by_text("Trash", exact=True).click()
+    # Until then the tile is the gallery's, and a click on it opens no deleted picture.
+    page.get_by_text("30 days left").wait_for()
     tiles.first.click()
     watch.look("a picture in the trash", page.get_by_role("dialog").get_by_text("<img id=pwn"))
     page.keyboard.press("Escape")

@@ -32,6 +32,10 @@ RECENT = 20
 # Number of newest jobs read for the recent prompts; one call.
 LOOKED_THROUGH = 100
 _NAME = re.compile(LIST_NAME)
+# White space, and what other programs leave at the ends of a line without showing it: byte-order marks, zero-width
+# spaces, marks of direction. Joiners within a line belong to its letters and emoji.
+_UNSEEN = r"[\s\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]+"
+_UNSEEN_ENDS = re.compile(rf"^{_UNSEEN}|{_UNSEEN}$")
 
 
 class PromptBook:
@@ -53,7 +57,7 @@ class PromptBook:
     def save_list(self, user: User, name: str, text: str, *, new: bool) -> PromptList:
         """Stores the lines of `text` as a list, replacing the list of that name unless `new`.
 
-        Drops empty and repeated lines. One AWS call, two more for a new list. Raises InvalidRequest (param "name" or
+        Drops empty and repeated lines, and comments: lines that begin with `#`. One AWS call, two more for a new list. Raises InvalidRequest (param "name" or
         "entries"), Conflict when a new list's name is taken, LimitReached at a hundred lists.
         """
         _check_name(name)
@@ -177,8 +181,9 @@ def _check_name(name: str) -> None:
 
 
 def _entries(text: str) -> tuple[str, ...]:
-    lines = [line.strip() for line in text.splitlines()]
-    for number, line in enumerate(lines, start=1):
+    lines = [(number, _UNSEEN_ENDS.sub("", line)) for number, line in enumerate(text.splitlines(), start=1)]
+    lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
+    for number, line in lines:
         if len(line) > MAX_ENTRY_CHARACTERS:
             _refuse(
                 "entries",
@@ -190,7 +195,7 @@ def _entries(text: str) -> tuple[str, ...]:
                 ),
             )
         _check_characters("entries", sentence("Line {number}", number=number), line)
-    entries = tuple(dict.fromkeys(line for line in lines if line))
+    entries = tuple(dict.fromkeys(line for _, line in lines))
     if not entries:
         _refuse("entries", sentence("The list is empty. Write one entry a line."))
     if len(entries) > MAX_ENTRIES:

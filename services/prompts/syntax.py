@@ -26,7 +26,9 @@ MAX_CHARACTERS = 4000
 MAX_DEPTH = 20
 PLACE = "{prompt}"
 LIST_NAME = r"[a-z0-9-]+(?:_[a-z0-9-]+)*"
-_TOKEN = re.compile(rf"\\([{{}}|_\\])|__({LIST_NAME})__|\{{prompt\}}|[{{}}|]", re.IGNORECASE)
+# Other programs name a list by its path below a folder, with `*` for any: no list here has such a name.
+_WORD = r"[a-z0-9*-]+(?:_[a-z0-9*-]+)*"
+_TOKEN = re.compile(rf"\\([{{}}|_\\])|__({_WORD}(?:[/\\]{_WORD})*)__|\{{prompt\}}|[{{}}|]", re.IGNORECASE)
 # Names of the text with the error, for use within a sentence.
 _IN = {"prompt": sentence("in the prompt"), "template": sentence("in the template")}
 _OF = {"prompt": sentence("of the prompt"), "template": sentence("of the template")}

@@ -33,6 +33,7 @@ LISTS = {"animal": ("cat", "dog"), "none": ()}
         ("a | b } c", ("a | b } c",)),
         (r"\{a|b\} \\ \| \__animal__ \(x\)", (r"{a|b} \ | __animal__ \(x\)",)),
         ("____ _a_ __ __a b__", ("____ _a_ __ __a b__",)),
+        (r"__a\_b__ __a/__ \__a/b__", (r"__a_b__ __a/__ __a/b__",)),
     ],
 )
 def test_a_prompt_expands_to_all_its_combinations_in_order(text: str, prompts: tuple[str, ...]) -> None:
@@ -46,6 +47,9 @@ def test_a_prompt_expands_to_all_its_combinations_in_order(text: str, prompts: t
         ("{a {b|c}", "position 1 of the prompt is never closed"),
         ("a __bird__", "no list called bird (position 3 of the prompt)"),
         ("a {red|__bird__}", "no list called bird (position 8 of the prompt)"),
+        ("a __Animals/bird__", "no list called animals/bird (position 3 of the prompt)"),
+        ("__a_b/c-d/*__", "no list called a_b/c-d/* (position 1 of the prompt)"),
+        (r"{red|__animals\bird__}", r"no list called animals\bird (position 6 of the prompt)"),
         ("__none__", "has no entries"),
         ("{" * 21 + "a|b" + "}" * 21, "nested over 20 deep at position 21"),
         ("x" * 4001, "has 4001 characters"),

@@ -19,6 +19,11 @@ def test_a_list_is_stored_line_by_line_changed_and_deleted(studio: Studio, maker
     book = studio.prompts
     made = book.save_list(maker, "animal", " cat \n\ndog\r\ncat\n" + HOSTILE, new=True)
     assert made.entries == ("cat", "dog", HOSTILE)
+    pasted = "\ufeff# My animals\ncat\u200b\n\u200b\n#dog\n  # owl\n\u200e\u2060 fox #2 \u200f\n\ufeff\n👩\u200d🚀\n"
+    assert book.save_list(maker, "pasted", pasted, new=True).entries == ("cat", "fox #2", "👩\u200d🚀")
+    with pytest.raises(InvalidRequest, match="The list is empty"):
+        book.save_list(maker, "comments", "# one\n#two\n\ufeff", new=True)
+    book.delete_list(maker, "pasted")
     assert book.lists(maker) == (made,)
     changed = book.save_list(maker, "animal", "fox", new=False)
     assert book.entries(maker, ["animal", "bird", "NO/NAME"]) == {"animal": changed.entries}

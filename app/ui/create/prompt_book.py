@@ -45,7 +45,7 @@ LISTS = Kind(
     about=mark(
         "With a list named `animal`, the prompt `a __animal__` draws each entry of the list. `{{red|blue}} "
         "apple` does the same without a list. A list holds up to {entries} entries; one click draws up to "
-        "{prompts} prompts."
+        "{prompts} prompts. Lines that begin with `#` are left out."
     ),
     gone=mark("The list `{name}` will be permanently deleted."),
 )

@@ -17,8 +17,8 @@ from services.records import JobRequest, User
 from tests.ui.conftest import words
 from tests.ui.test_generate import submit
 
-HOSTILE = "![x](http://evil.example/x.png) <img src=x> $x^2$ :red[y] \u202etxt\u200b"
-SHOWN = "![x](http://evil.example/x.png) <img src=x> $x^2$ :red[y] ⟨RLO⟩txt⟨ZWSP⟩"
+HOSTILE = "![x](http://evil.example/x.png) <img src=x> $x^2$ :red[y] \u202etxt\u200b end"
+SHOWN = "![x](http://evil.example/x.png) <img src=x> $x^2$ :red[y] ⟨RLO⟩txt⟨ZWSP⟩ end"
 
 
 def drawn(studio: Studio, user: User) -> list[str]:

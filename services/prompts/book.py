@@ -58,7 +58,8 @@ class PromptBook:
         """Stores the lines of `text` as a list, replacing the list of that name unless `new`.
 
         Drops empty and repeated lines, and comments: lines that begin with `#`. One AWS call, two more for a new list.
-        Raises InvalidRequest (param "name" or "entries"), Conflict when a new list's name is taken, LimitReached at a hundred lists.
+        Raises InvalidRequest (param "name" or "entries"), Conflict when a new list's name is taken, LimitReached at a
+        hundred lists.
         """
         _check_name(name)
         made = PromptList(name=name, entries=_entries(text))

@@ -81,6 +81,11 @@ class _Values(Formatter):
         return shown
 
 
+def decimal_comma() -> bool:
+    """Whether numbers in the reader's language have a comma for a decimal sign: 0,5."""
+    return bool(get_decimal_symbol(current()) == ",")
+
+
 def number(value: float) -> str:
     """Formats a number in the reader's language, with at most three decimals."""
     return format_decimal(value, locale=current())

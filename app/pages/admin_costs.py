@@ -7,12 +7,13 @@ import time
 import pandas as pd
 import streamlit as st
 
-from app.i18n.texts import number, tr, mark, tr_n
+from app.i18n.texts import decimal_comma, mark, number, tr, tr_n
 from app.ui.common.error_boundary import error_boundary
 from app.auth.session import require, studio
 from app.i18n.wording import day_of_month, dollars, jobs, per_cent
 from services.build import Studio
 from services.billing.costs import CostReport, CostRow
+from services.formats.csv_cells import csv_file
 from services.records import Role, User
 
 user = require(Role.ADMIN)
@@ -109,7 +110,7 @@ def table(report: CostReport) -> None:
     )
     st.download_button(
         tr("Export CSV"),
-        frame.to_csv(index=False).encode("utf-8-sig"),
+        csv_file(list(frame), frame.itertuples(index=False), decimal_comma=decimal_comma()),
         file_name=f"atelier-costs-{report.since}-{report.until}.csv",
         mime="text/csv",
         icon=":material/download:",

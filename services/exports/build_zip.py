@@ -7,8 +7,6 @@ not get smaller.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 import time
@@ -22,7 +20,7 @@ from services.clock import now
 from services.errors import NotFound, StudioError
 from services.exports.orders import Exports, Plan, zip_key
 from services.formats import png_metadata
-from services.formats.csv_cells import harmless
+from services.formats.csv_cells import csv_file
 from services.formats.multipart_writer import PartStream
 from services.images.images import MAX_PICTURE_BYTES
 from services.logs import event
@@ -171,7 +169,8 @@ class ExportBuilder:
             archive.writestr(_entry(extra, export.created_at, deflate=True), data)
             stream.hand_on()
         if plan.settings and rows:
-            for name, text in (("manifest.json", _as_json(rows)), ("manifest.csv", _as_csv(rows))):
+            table = _as_csv(rows, decimal_comma=plan.decimal_comma)
+            for name, text in (("manifest.json", _as_json(rows)), ("manifest.csv", table)):
                 archive.writestr(_entry(name, export.created_at, deflate=True), text)
                 stream.hand_on()
         return len(plan.image_ids) - number
@@ -256,11 +255,8 @@ def _as_json(rows: Sequence[dict[str, Any]]) -> bytes:
     return json.dumps(rows, ensure_ascii=False, indent=1).encode()
 
 
-def _as_csv(rows: Sequence[dict[str, Any]]) -> bytes:
-    target = io.StringIO(newline="")
-    writer = csv.writer(target)
-    writer.writerow(COLUMNS)
-    for row in rows:
-        values = (", ".join(value) if isinstance(value, list) else value for value in row.values())
-        writer.writerow([harmless(value) for value in values])
-    return target.getvalue().encode("utf-8-sig")
+def _as_csv(rows: Sequence[dict[str, Any]], *, decimal_comma: bool) -> bytes:
+    cells = (
+        [", ".join(value) if isinstance(value, list) else value for value in row.values()] for row in rows
+    )
+    return csv_file(COLUMNS, cells, decimal_comma=decimal_comma)

@@ -40,12 +40,13 @@ class ExtraFile:
 
 @dataclass(frozen=True)
 class Plan:
-    """What an export is made of: ids of pictures in their order, names of extra files, and whether the pictures keep
-    the settings that are written into them."""
+    """The contents of an export: picture ids in order, names of extra files, whether the pictures keep their embedded
+    settings, and whether the manifest's CSV file is for spreadsheets with a decimal comma."""
 
     image_ids: tuple[str, ...]
     extras: tuple[str, ...]
     settings: bool
+    decimal_comma: bool
 
 
 class Exports:
@@ -63,12 +64,14 @@ class Exports:
         size_bytes: int,
         settings: bool,
         extras: Sequence[ExtraFile] = (),
+        decimal_comma: bool = False,
     ) -> Export:
-        """Orders a ZIP of the user's pictures of these ids, in this order; ids of others are left out when it is made.
+        """Orders a ZIP of the user's pictures with these ids, in this order; other users' ids are left out when it is
+        built.
 
-        `size_bytes` is what the files of the pictures weigh, as the search says it. With `settings` each picture keeps
-        how it was made, and a manifest lists it; without, nothing in the ZIP tells of prompts but the `extras`.
-        Three AWS calls and one for each extra file. Raises InvalidRequest, LimitReached.
+        `size_bytes` is the total size of the picture files, as the search returns it. With `settings`, each picture
+        keeps its embedded settings, and a manifest lists them, for `decimal_comma` as in `csv_file`; without, only the
+        `extras` contain prompts. Three AWS calls and one for each extra file. Raises InvalidRequest, LimitReached.
         """
         wanted = tuple(dict.fromkeys(image_ids))
         _check(wanted, size_bytes, extras)
@@ -84,7 +87,12 @@ class Exports:
         )
         for number, extra in enumerate(extras):
             self._objects.put(_extra_key(export, number), extra.data, content_type="application/octet-stream")
-        plan = {"ids": wanted, "extras": [extra.name for extra in extras], "settings": settings}
+        plan = {
+            "ids": wanted,
+            "extras": [extra.name for extra in extras],
+            "settings": settings,
+            "decimal_comma": decimal_comma,
+        }
         self._objects.put(_plan_key(export), json.dumps(plan).encode(), content_type="application/json")
         self._store.add(export)
         event("export_ordered", user=user.id, export=export.id, pictures=export.pictures)
@@ -174,7 +182,13 @@ class Exports:
     def plan(self, export: Export) -> Plan:
         """Returns the contents of an export. Raises NotFound. One AWS call."""
         said = json.loads(self._objects.get(_plan_key(export), max_bytes=MOST_PLAN_BYTES))
-        return Plan(tuple(said["ids"]), tuple(said["extras"]), bool(said["settings"]))
+        return Plan(
+            tuple(said["ids"]),
+            tuple(said["extras"]),
+            bool(said["settings"]),
+            # Missing in orders from before 0.3.
+            bool(said.get("decimal_comma")),
+        )
 
     def extra_file(self, export: Export, number: int) -> bytes:
         """Returns the n-th extra file's bytes. Raises NotFound. One AWS call."""

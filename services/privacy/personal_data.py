@@ -43,8 +43,9 @@ class PersonalData:
         self._search = search
         self._kept = kept
 
-    def order(self, user: User) -> TakeAway:
-        """Orders ZIPs of everything, ten thousand pictures each, with the records in the first.
+    def order(self, user: User, *, decimal_comma: bool = False) -> TakeAway:
+        """Orders ZIPs of everything, ten thousand pictures each, with the records in the first; `decimal_comma` as in
+        `Exports.order`.
 
         Reads all of the user's jobs: one AWS call per 1,000, two per album, and a dozen. Raises LimitReached without
         ordering anything when the maximum number of ZIPs is already open or kept.
@@ -65,6 +66,7 @@ class PersonalData:
                     portion,
                     size_bytes=size_bytes // parts,
                     settings=True,
+                    decimal_comma=decimal_comma,
                     extras=self._records(user, len(portions), left_out) if n == 0 else (),
                 )
             )

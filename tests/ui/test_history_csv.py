@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.i18n.texts import speaking
 from app.ui.history import history_csv as exported
 from app.ui.history.history_csv import COLUMNS, history_csv
 from app.ui.history.job_filter import JobFilter
@@ -61,7 +62,7 @@ def test_a_failed_job_has_its_reason_and_prices_use_no_exponent() -> None:
         "model_crashed",
         "The model crashed.",
     )
-    assert row["cost_usd"] == "0.00000000"
+    assert row["cost_usd"] == "0.0"
     assert "e" not in row["estimated_cost_usd"]
 
 
@@ -88,3 +89,15 @@ def test_the_page_offers_the_export_once_there_are_jobs(
     assert button.proto.label == "Export CSV"
     [row] = rows(history_csv(lambda **asked: studio.jobs.list(maker, **asked), JobFilter()))
     assert (row["job"], row["prompt"], row["status"]) == (job.id, "a red apple", "succeeded")
+
+
+def test_the_export_has_the_form_of_the_readers_language() -> None:
+    job = made_job(spec=SPEC.model_copy(update={"guidance": 4.5}), cost_usd=0.00000125)
+    for language, parted, guidance, cost in (
+        ("en", ",", "4.5", "0.00000125"),
+        ("de", ";", "4,5", "0,00000125"),
+    ):
+        with speaking(language):
+            text = history_csv(listing(job), JobFilter()).decode("utf-8-sig")
+        [row] = csv.DictReader(io.StringIO(text, newline=""), delimiter=parted)
+        assert (row["guidance"], row["cost_usd"], row["job"]) == (guidance, cost, job.id)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.i18n.texts import speaking
 from app.ui.common import picture_facts
 from app.ui.viewer import share_panel, viewer, zoom
 from app.ui.viewer.compare import differing
@@ -59,6 +60,16 @@ def test_all_facts_about_a_picture_are_listed_and_can_be_copied(job: Job, pictur
     assert (
         text.startswith("a red apple\nSteps: ") and "Seed: 8, Size: 128x128, Model hash: 0123456789ab" in text
     )
+
+
+@pytest.mark.parametrize(("language", "guidance", "strength"), [("en", "4.5", "0.35"), ("de", "4,5", "0,35")])
+def test_numbers_are_written_as_in_the_readers_language(
+    job: Job, picture: Image, language: str, guidance: str, strength: str
+) -> None:
+    spec = job.spec.model_copy(update={"guidance": 4.5, "strength": 0.35, "image_sha256": "0" * 64})
+    with speaking(language):
+        rows = picture_facts.settings(picture, job.model_copy(update={"spec": spec}))
+    assert {guidance, strength} <= set(rows.values())
 
 
 def test_the_price_of_one_picture_is_its_share_of_the_jobs_price(job: Job) -> None:

@@ -90,6 +90,17 @@ def test_with_settings_the_zip_has_the_stored_files_and_a_manifest(
     ]
     rows = list(csv.DictReader(io.StringIO(archive.read("manifest.csv").decode("utf-8-sig"))))
     assert rows[0]["tags"] == "'=sum(1), sea side" and rows[0]["prompt"] == "a red apple"
+    assert rows[0]["guidance"] == "4.0"
+
+
+def test_the_manifest_is_for_the_readers_spreadsheet(
+    studio: Studio, draw: Callable[..., Job], maker: User
+) -> None:
+    export = order(studio, maker, draw().image_ids, decimal_comma=True)
+    studio.export_builder.build_due()
+    text = fetch(studio, maker, export).read("manifest.csv").decode("utf-8-sig")
+    [row] = csv.DictReader(io.StringIO(text), delimiter=";")
+    assert (row["guidance"], row["prompt"]) == ("4,0", "a red apple")
 
 
 def test_without_settings_the_zip_does_not_reveal_the_prompt(

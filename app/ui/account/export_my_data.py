@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.i18n.texts import tr, tr_n
+from app.i18n.texts import decimal_comma, tr, tr_n
 from app.ui.common.error_banner import show_error
 from app.ui.gallery.export_dialog import live_exports
 from services.build import Studio
@@ -25,7 +25,7 @@ def take_away(studio: Studio, user: User) -> None:
         )
         if st.button(tr("Create a ZIP of everything"), icon=":material/folder_zip:", key="take_away_order"):
             try:
-                made = studio.personal_data.order(user)
+                made = studio.personal_data.order(user, decimal_comma=decimal_comma())
             except StudioError as error:
                 show_error(error)
             else:

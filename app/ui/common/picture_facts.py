@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from babel.numbers import format_decimal
 
-from app.i18n.texts import locale, tr, tr_n
+from app.i18n.texts import locale, number, tr, tr_n
 from app.i18n.wording import TASK_WORDS, cost_words, day, dollars, file_size
 from services.formats.png_metadata import PictureParameters, to_a1111
 from services.records import Image, Job
@@ -21,10 +21,10 @@ def settings(image: Image, job: Job | None) -> dict[str, str]:
         tr("Revision"): spec.model_revision,
         tr("Steps"): str(spec.steps),
         tr("Scheduler"): spec.scheduler,
-        tr("Guidance"): f"{spec.guidance:g}",
+        tr("Guidance"): number(spec.guidance),
     }
     if spec.strength is not None:
-        rows |= {tr("Kind"): tr(TASK_WORDS[spec.task]), tr("Strength"): f"{spec.strength:g}"}
+        rows |= {tr("Kind"): tr(TASK_WORDS[spec.task]), tr("Strength"): number(spec.strength)}
     return rows
 
 

@@ -119,6 +119,7 @@ def _advanced(card: ModelCard, field_errors: FieldErrors) -> None:
                 float(card.min_guidance),
                 float(card.max_guidance),
                 step=0.5,
+                format="localized",
                 key="g_guidance",
                 help=tr("How closely to follow the prompt."),
                 on_change=form.remember,

@@ -251,7 +251,13 @@ def _controls(
             args=(None,),
         )
     st.slider(
-        tr("Strength"), MIN_STRENGTH, 1.0, step=0.01, key="g_strength", on_change=form.remember, format="%.2f"
+        tr("Strength"),
+        MIN_STRENGTH,
+        1.0,
+        step=0.01,
+        format="localized",
+        key="g_strength",
+        on_change=form.remember,
     )
     steps = steps_over(st.session_state["g_steps"], st.session_state["g_strength"])
     st.caption(

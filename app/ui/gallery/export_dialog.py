@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app.i18n.texts import mark, number, tr, tr_n
+from app.i18n.texts import decimal_comma, mark, number, tr, tr_n
 from app.i18n.wording import ago, file_size
 from app.state.signed_links import RENEW_AFTER_S
 from app.ui.common.error_banner import show_error
@@ -64,7 +64,13 @@ def show_offer(studio: Studio, user: User, ids: tuple[str, ...], pictures: int, 
         )
         if st.button(tr("Create ZIP"), type="primary", icon=":material/folder_zip:", key="export_order"):
             try:
-                studio.exports.order(user, ids, size_bytes=size_bytes, settings=kind == WITH_SETTINGS)
+                studio.exports.order(
+                    user,
+                    ids,
+                    size_bytes=size_bytes,
+                    settings=kind == WITH_SETTINGS,
+                    decimal_comma=decimal_comma(),
+                )
             except StudioError as error:
                 show_error(error)
     live_exports(studio, user)

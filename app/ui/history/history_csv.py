@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import itertools
 from collections.abc import Callable, Iterator
 
+from app.i18n.texts import decimal_comma
 from app.ui.history.job_filter import JobFilter, find_jobs
-from services.formats.csv_cells import harmless
+from services.formats.csv_cells import csv_file
 from services.records import Job, Page
 
 MOST_ROWS = 10_000
@@ -42,16 +42,10 @@ COLUMNS = (
 def history_csv(list_jobs: Callable[..., Page[Job]], wanted: JobFilter) -> bytes:
     """Returns UTF-8 with a byte order mark, newest first, at most `MOST_ROWS` jobs; times in UTC, prices in US dollars.
 
-    `list_jobs` is as in `find_jobs`. Texts that a spreadsheet would execute are prefixed with an apostrophe.
+    `list_jobs` is as in `find_jobs`. The form is as in `csv_file`, for the reader's language.
     """
-    target = io.StringIO(newline="")
-    writer = csv.writer(target)
-    writer.writerow(COLUMNS)
-    for number, job in enumerate(_all(list_jobs, wanted)):
-        if number == MOST_ROWS:
-            break
-        writer.writerow([harmless(value) for value in _row(job)])
-    return target.getvalue().encode("utf-8-sig")
+    jobs = itertools.islice(_all(list_jobs, wanted), MOST_ROWS)
+    return csv_file(COLUMNS, map(_row, jobs), decimal_comma=decimal_comma())
 
 
 def _all(list_jobs: Callable[..., Page[Job]], wanted: JobFilter) -> Iterator[Job]:
@@ -83,16 +77,11 @@ def _row(job: Job) -> tuple[object, ...]:
         spec.quality,
         spec.seed,
         spec.count,
-        _decimal(job.estimate.cost_usd),
-        None if job.cost_usd is None else _decimal(job.cost_usd),
+        job.estimate.cost_usd,
+        job.cost_usd,
         job.gpu_s,
         job.timings.total_s if job.timings else None,
         len(job.withheld),
         failure.code if failure else None,
         failure.message if failure else None,
     )
-
-
-def _decimal(usd: float) -> str:
-    """Formats without an exponent, which some spreadsheets treat as text."""
-    return f"{usd:.8f}"

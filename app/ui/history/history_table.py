@@ -21,7 +21,7 @@ REASON = mark("Result")
 
 
 def as_frame(jobs: Sequence[Job]) -> pd.DataFrame:
-    """Returns one row per job: times in UTC, formatted prices, and seconds as measured by the container."""
+    """Returns one row per job: times in UTC, formatted prices, and tenths of seconds as measured by the container."""
     # Translated once for all rows.
     states = {status: tr(words) for status, words in STATUS_WORDS.items()}
     tasks = {task: tr(words) for task, words in TASK_WORDS.items()}
@@ -34,7 +34,7 @@ def as_frame(jobs: Sequence[Job]) -> pd.DataFrame:
             "Kind": [tasks[job.spec.task] for job in jobs],
             "Pictures": [job.spec.count for job in jobs],
             "Price": [None if job.cost_usd is None else dollars(job.cost_usd) for job in jobs],
-            "Seconds": [job.timings.total_s if job.timings else None for job in jobs],
+            "Seconds": [round(job.timings.total_s, 1) if job.timings else None for job in jobs],
             "Size": [f"{job.spec.width} x {job.spec.height}" for job in jobs],
             "Steps": [job.spec.steps for job in jobs],
             "Seed": [str(job.spec.seed) for job in jobs],
@@ -52,6 +52,7 @@ def _state(job: Job, words: str) -> str:
 
 def show_table(jobs: Sequence[Job]) -> Job | None:
     """Draws the table and returns the job of the selected row."""
+    zone = st.context.timezone
     chosen = st.dataframe(
         as_frame(jobs),
         hide_index=True,
@@ -62,14 +63,16 @@ def show_table(jobs: Sequence[Job]) -> Job | None:
         selection_mode="single-row",
         key=f"history_table_{jobs[0].id}",
         column_config={
-            "When": st.column_config.DatetimeColumn(tr("When"), format=tr(MOMENT), timezone="UTC", width=150),
+            "When": st.column_config.DatetimeColumn(
+                tr("When") if zone else tr("When (UTC)"), format=tr(MOMENT), timezone=zone or "UTC", width=150
+            ),
             "State": st.column_config.TextColumn(tr("State"), width=120),
             "Prompt": st.column_config.TextColumn(tr("Prompt"), width=380),
             REASON: st.column_config.TextColumn(tr(REASON), width=260),
             "Kind": st.column_config.TextColumn(tr("Kind"), width=110),
             "Pictures": st.column_config.NumberColumn(tr("Pictures"), width=75),
             "Price": st.column_config.TextColumn(tr("Price"), width=100),
-            "Seconds": st.column_config.NumberColumn(tr("Seconds"), format="%.1f", width=80),
+            "Seconds": st.column_config.NumberColumn(tr("Seconds"), format="localized", width=80),
             "Size": st.column_config.Column(tr("Size")),
             "Steps": st.column_config.Column(tr("Steps")),
             "Seed": st.column_config.Column(tr("Seed")),

@@ -28,8 +28,11 @@ from app.auth import visitor  # noqa: E402
 from app.auth.session import studio  # noqa: E402
 from app.hosting import local_sign_in_routes, middleware, pin_options, sign_in_secrets  # noqa: E402
 from app.middleware.session_doors import SessionDoors  # noqa: E402
+from app.middleware.socket_limits import SocketLimits  # noqa: E402
 from app.share_page import create_share_route  # noqa: E402
 from app.streamlit_internals.garbage import collect_seldom  # noqa: E402
+from app.streamlit_internals.log_handlers import install as install_log_handlers  # noqa: E402
+from app.streamlit_internals.request_timeouts import install as install_request_timeouts  # noqa: E402
 from app.streamlit_internals.script_requests import install as install_script_requests  # noqa: E402
 from app.streamlit_internals.session_files import SessionFiles  # noqa: E402
 from app.streamlit_internals.session_files import install as install_session_files  # noqa: E402
@@ -44,7 +47,9 @@ except SettingsError as exc:
     raise SystemExit(str(exc)) from exc
 
 configure(settings.log_level)
+install_log_handlers()
 pin_options(settings)
+install_request_timeouts()
 install_script_requests()
 install_theme_message()
 install_session_files()
@@ -80,6 +85,7 @@ app = st.App(
     ],
     middleware=[
         *middleware(settings),
+        Middleware(SocketLimits, named=lambda cookies: visitor.named(studio(), cookies)),
         Middleware(
             SessionDoors,
             files=SessionFiles(),

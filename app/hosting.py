@@ -17,6 +17,7 @@ from app.middleware.same_origin import SameOrigin
 from app.middleware.security_headers import SecurityHeaders, content_security_policy, script_hashes
 from app.middleware.session_cookies import SessionCookies
 from app.middleware.sign_in_redirects import SignInRedirects, logout_location
+from app.middleware.unread_body import UnreadBody
 from app.streamlit_internals.index_page import index_page
 from app.streamlit_internals.server_options import pin_server_option
 from services.settings import AuthMode, Settings
@@ -76,6 +77,7 @@ def middleware(settings: Settings) -> list[Middleware]:
     )
     chain = [
         Middleware(RequestId),
+        Middleware(UnreadBody),
         Middleware(
             SecurityHeaders,
             policy=policy,

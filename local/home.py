@@ -187,7 +187,7 @@ class Home:
             return json.loads((self.folder / name).read_text())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as exc:
+        except (OSError, ValueError, RecursionError) as exc:
             raise HomeUnusable(
                 f"{self.folder / name} cannot be read ({exc}); remove it, and the next start creates it again"
             ) from exc

@@ -102,7 +102,7 @@ def read_local_models(environment: Mapping[str, str]) -> dict[str, Path]:
     text = environment.get(LOCAL_MODELS) or "{}"
     try:
         given = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict) or not all(isinstance(folder, str) for folder in given.values()):
         raise OptionUnusable(f"{LOCAL_MODELS} must be a JSON object of model ids and folders, not {text!r}")

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import traceback
 from datetime import UTC, datetime
 from typing import Any
 
 _logger = logging.getLogger("atelier")
+LONGEST_MESSAGE = 300
+# Formatted by Python itself, of our own code and its libraries.
+_WARNINGS = "py.warnings"
 
 
 class JsonFormatter(logging.Formatter):
@@ -21,7 +25,7 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.getMessage(),
+            "event": record.getMessage() if record.name == _logger.name else _of_a_library(record),
             **fields,
         }
         if record.exc_info and record.exc_info[0]:
@@ -31,17 +35,45 @@ class JsonFormatter(logging.Formatter):
             line["trace"] = [
                 f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno} {f.name}" for f in traceback.extract_tb(trace)
             ]
-        return json.dumps(line, default=str, ensure_ascii=False)
+        # Escaped: no character of foreign text can change how a terminal shows a line, or begin one.
+        return json.dumps(line, default=str)
+
+
+def _of_a_library(record: logging.LogRecord) -> str:
+    """Returns the first line of a library's message, with numbers but no texts in it: those can be a stranger's."""
+    if record.name == _WARNINGS:
+        message = record.getMessage()
+    elif isinstance(record.args, tuple) and record.args:
+        shown = tuple(arg if isinstance(arg, int | float) else "…" for arg in record.args)
+        try:
+            message = str(record.msg) % shown
+        except (TypeError, ValueError):
+            message = str(record.msg)
+    else:
+        message = str(record.msg)
+    return message.strip().partition("\n")[0][:LONGEST_MESSAGE]
 
 
 def configure(level: str) -> None:
-    """Sends all logging of this process to stderr as JSON lines; libraries from WARNING on."""
+    """Sends all logging of this process to stderr as JSON lines, and what ends a thread; libraries from WARNING on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    # A library that was imported earlier may have installed its own handlers.
+    for logger in list(root.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger):
+            logger.handlers[:] = []
+            logger.propagate = True
+    logging.captureWarnings(True)
+    threading.excepthook = _thread_died
     _logger.setLevel(level)
+
+
+def _thread_died(args: threading.ExceptHookArgs) -> None:
+    if args.exc_type is not SystemExit:
+        event("thread_died", level=logging.ERROR, exc=args.exc_value)
 
 
 def event(name: str, *, level: int = logging.INFO, exc: BaseException | None = None, **fields: Any) -> None:

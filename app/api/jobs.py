@@ -10,10 +10,11 @@ from app.api import schemas
 from app.api.authentication import SignedIn
 from app.api.presenters import job_list_response, job_response, open_job_response
 from app.api.problems import problem_responses
-from app.api.request_body import read_json
+from app.api.request_body import MAX_PICTURES_BODY_BYTES, read_json
 from app.api.threads import in_thread
 from app.api.waiting import WaitingRoom, preferred_wait_s
 from services.errors import InvalidRequest, StudioError
+from services.jobs.jobs import MAX_KEY_CHARACTERS
 
 router = APIRouter(tags=["jobs"])
 NEW_JOB_HEADERS = {
@@ -45,6 +46,8 @@ async def create_job(
         Header(
             alias="Idempotency-Key",
             description="For 24 hours the same key with the same body gives the same job, charged once.",
+            # Checked by the service, which names the rule in its refusal.
+            json_schema_extra={"minLength": 1, "maxLength": MAX_KEY_CHARACTERS, "pattern": "^[ -~]+$"},
         ),
     ] = None,
     prefer: Annotated[
@@ -61,7 +64,7 @@ async def create_job(
     Nothing is charged unless the job succeeds.
     """
     _one_key(request)
-    body = await read_json(request, schemas.JobCreate)
+    body = await read_json(request, schemas.JobCreate, most_bytes=MAX_PICTURES_BODY_BYTES)
     job = await in_thread(
         lambda: caller.studio.jobs.submit(caller.user, body.request(), idempotency_key=idempotency_key)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import secrets
@@ -9,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, cast
 
-import anyio
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, JsonValue
@@ -17,6 +17,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.errors import InvalidRequest, Moderated, NotSignedIn, StudioError
@@ -24,6 +25,9 @@ from services.logs import event
 
 MEDIA_TYPE = "application/problem+json"
 REQUEST_ID_HEADER = "x-request-id"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+# More do not help, and each costs time and bytes.
+MOST_PROBLEMS = 20
 
 
 class FieldProblem(BaseModel):
@@ -71,14 +75,10 @@ class BodyUnreadable(StudioError):
 
 
 class BodyTooLarge(StudioError):
-    """The body exceeds the size limit; `more_to_come` while it is still being sent."""
+    """The body exceeds the size limit."""
 
     status = 413
     code = "body_too_large"
-
-    def __init__(self, message: str, *, more_to_come: bool) -> None:
-        super().__init__(message)
-        self.more_to_come = more_to_come
 
 
 class WrongContentType(StudioError):
@@ -105,32 +105,6 @@ class ProblemResponse(Response):
         return json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")
 
 
-class DrainingProblem(ProblemResponse):
-    """Responds immediately, then discards what the client still sends, within limits of size and time.
-
-    Most clients read an answer only after they have sent everything; hanging up earlier resets the connection
-    and they would never see it. Nothing of the body is kept.
-    """
-
-    max_drain_bytes = 32 * 1024 * 1024
-    max_drain_s = 20.0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        with anyio.move_on_after(self.max_drain_s):
-            await self._drain(receive)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _drain(self, receive: Receive) -> None:
-        drained = 0
-        while drained < self.max_drain_bytes:
-            message = await receive()
-            if message["type"] != "http.request" or not message.get("more_body", False):
-                return
-            drained += len(message.get("body", b""))
-
-
 def request_id(scope: Scope) -> str:
     """Returns the request's id, from `app/middleware/request_id.py` or else from `Edge`."""
     return cast(str, scope.get("state", {}).get("request_id", ""))
@@ -146,7 +120,6 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
     errors: Sequence[FieldProblem] | None = None,
     moderation: Moderation | None = None,
-    response_class: type[ProblemResponse] = ProblemResponse,
 ) -> Response:
     """Builds the response for a problem of this request."""
     problem = Problem(
@@ -160,13 +133,13 @@ def problem_response(
         errors=list(errors) if errors else None,
         moderation=moderation,
     )
-    return response_class(problem.model_dump(exclude_none=True), status_code=status, headers=headers)
+    return ProblemResponse(problem.model_dump(exclude_none=True), status_code=status, headers=headers)
 
 
 def field_problems(errors: Iterable[Mapping[str, Any]], known: Iterable[str] = ()) -> list[FieldProblem]:
-    """Converts Pydantic's errors to messages; omits values and truncates names to 100 characters."""
+    """Converts the first of Pydantic's errors to messages; omits values and truncates names to 100 characters."""
     found = []
-    for error in errors:
+    for error in itertools.islice(errors, MOST_PROBLEMS):
         path = [str(part) for part in error["loc"] if part not in ("body", "query", "path", "header")]
         name = ".".join(path)[:100] or "body"
         match error["type"]:
@@ -184,6 +157,7 @@ def field_problems(errors: Iterable[Mapping[str, Any]], known: Iterable[str] = (
 
 def install(app: FastAPI) -> None:
     """Converts every failure of `app` to a problem document."""
+    app.add_middleware(HeadAsGet)
     app.add_middleware(Edge)
     app.add_exception_handler(StudioError, _studio_error)
     app.add_exception_handler(RequestValidationError, _invalid_parameters)
@@ -205,9 +179,6 @@ async def _studio_error(request: Request, exc: Exception) -> Response:
     moderation = None
     if isinstance(error, Moderated):
         moderation = Moderation(rule=error.rule, category=error.category, span=error.span)
-    drain = isinstance(error, BodyTooLarge) and error.more_to_come
-    if drain:
-        headers["Connection"] = "close"
     return problem_response(
         request,
         error.status,
@@ -217,7 +188,6 @@ async def _studio_error(request: Request, exc: Exception) -> Response:
         headers=headers,
         errors=error.fields if isinstance(error, InvalidFields) and len(error.fields) > 1 else None,
         moderation=moderation,
-        response_class=DrainingProblem if drain else ProblemResponse,
     )
 
 
@@ -242,7 +212,21 @@ async def _http_exception(request: Request, exc: Exception) -> Response:
             "This address does not take that method; the Allow header lists what it does.",
         ),
     }.get(error.status_code, ("http_error", HTTPStatus(error.status_code).phrase))
-    return problem_response(request, error.status_code, code, detail, headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
+    return problem_response(request, error.status_code, code, detail, headers=headers)
+
+
+def _allowed_methods(request: Request) -> set[str]:
+    """Returns the methods of all routes at this address; Starlette names those of the first only."""
+    allowed = {
+        method
+        for method in METHODS
+        for route in request.app.router.routes
+        if route.matches({**request.scope, "method": method})[0] is Match.FULL
+    }
+    return allowed | ({"HEAD"} if "GET" in allowed else set())
 
 
 def _internal(request: Request, exc: Exception) -> Response:
@@ -259,6 +243,23 @@ def _internal(request: Request, exc: Exception) -> Response:
         StudioError.code,
         "Something went wrong on our side. Try again; if it stays, tell the operator the request_id.",
     )
+
+
+class HeadAsGet:
+    """Answers HEAD wherever GET is, as GET without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self.app({**scope, "method": "GET"}, receive, send_head)
 
 
 class Edge:

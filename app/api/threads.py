@@ -15,6 +15,15 @@ R = TypeVar("R")
 _LIMITER = CapacityLimiter(16)
 
 
+# Parsing megabytes takes the processor and not the network: one at a time, so that the event loop gets its turn.
+_HEAVY_LIMITER = CapacityLimiter(1)
+
+
+async def in_turn(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Runs as `in_thread`, but only one such function at a time: for those that compute for a while."""
+    return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=_HEAVY_LIMITER)
+
+
 async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Runs a blocking function without blocking the event loop; its exceptions are raised here."""
     return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=_LIMITER)

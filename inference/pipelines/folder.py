@@ -135,7 +135,7 @@ def read_header(file: Path) -> dict[str, dict[str, Any]]:
             tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
             end = 8 + length + max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
             shapes = [entry["shape"] for entry in tensors.values()]
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
             raise StartError(f"{file}: its header is broken: this is no safetensors file.") from None
     if end != size_bytes or not all(isinstance(shape, list) for shape in shapes):
         raise StartError(f"{file}: it is cut off: {size_bytes} bytes of {end}. Copy it again.")
@@ -168,7 +168,9 @@ def inspect_folder(path: Path) -> ModelFolder:
         if not (path / name).is_dir():
             raise StartError(f"{path / name} is not there, though model_index.json lists `{name}`.")
     for file in sorted(path.rglob("*.json")):
-        if file.name.endswith("config.json") and "auto_map" in _read_json(file):
+        # The others are read too: what the libraries cannot parse they report without the file's name.
+        content = _read_json(file) if file.name.endswith("config.json") else _parse_json(file)
+        if file.name.endswith("config.json") and "auto_map" in content:
             raise StartError(f"{file}: `auto_map` asks for remote code; remove it or choose another model.")
     card_path = path / "model_card.json"
     card = _read_json(card_path) if card_path.exists() else {}
@@ -207,12 +209,16 @@ def _name(path: Path, card: dict[str, Any]) -> str:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise StartError(f"{path} is not there: this is not a complete diffusers model folder.") from None
-    except (OSError, ValueError) as exc:
-        raise StartError(f"{path} cannot be read as JSON: {exc}") from None
+    value = _parse_json(path)
     if not isinstance(value, dict):
         raise StartError(f"{path} must hold one JSON object.")
     return value
+
+
+def _parse_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise StartError(f"{path} is not there: this is not a complete diffusers model folder.") from None
+    except (OSError, ValueError, RecursionError) as exc:
+        raise StartError(f"{path} cannot be read as JSON: {exc}") from None

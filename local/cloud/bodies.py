@@ -47,7 +47,7 @@ def _set_damaged_aside(folder: Path) -> Iterator[str]:
             continue
         try:
             readable = isinstance(json.loads(path.read_bytes()), dict)
-        except ValueError:
+        except (ValueError, RecursionError):
             readable = False
         if not readable:
             name = path.relative_to(folder)

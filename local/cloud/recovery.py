@@ -230,7 +230,7 @@ def from_snapshot(generation: Path) -> Contents:
             for table in state.get("tables", {}).get("data", {}).values():
                 contents.tables[table["TableArn"]] = table.pop("items")
             contents.services[service] = dict(flatten(state))
-        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
             raise _unusable(generation, f"{path.name}: {exc}", "the jobs or the accounts in it") from exc
     return contents
 

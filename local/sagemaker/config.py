@@ -83,7 +83,7 @@ def load(path: Path) -> Config:
         return Config.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except OSError as exc:
         raise ConfigError(f"{path}: cannot be read: {exc.strerror}") from exc
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         if isinstance(exc, ValidationError):
             raise ConfigError("\n".join(_problems(path, exc))) from exc
         raise ConfigError(f"{path}: not JSON: {exc}") from exc

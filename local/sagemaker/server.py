@@ -116,7 +116,7 @@ class Service:
             )
         try:
             document = json.loads(await _read(request, wire.MAX_INLINE_BYTES))
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise WireError(400, "SerializationException", f"The body is not JSON: {exc}") from exc
         name = document.get("EndpointName") if isinstance(document, dict) else None
         if not isinstance(name, str) or not name:

@@ -9,6 +9,8 @@ import json
 from services.errors import InvalidRequest
 
 MOST_CHARACTERS = 200
+# A sort key in JSON and base64; what is longer is no cursor, and is not decoded.
+LONGEST_CURSOR = 2 * MOST_CHARACTERS
 
 
 def cursor(sk: str) -> str:
@@ -19,8 +21,8 @@ def cursor(sk: str) -> str:
 def read_cursor(text: str, prefix: str) -> str:
     """Returns a cursor's sort key. Raises InvalidRequest for one that no list of this prefix returned."""
     try:
-        sk = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (binascii.Error, ValueError):
+        sk = json.loads(base64.urlsafe_b64decode(text[:LONGEST_CURSOR] + "=" * (-len(text) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
         sk = None
     if not isinstance(sk, str) or not sk.startswith(prefix) or len(sk) > MOST_CHARACTERS:
         raise InvalidRequest(

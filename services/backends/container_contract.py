@@ -247,7 +247,7 @@ def read_failure(raw: bytes | None, reason: str) -> JobFailure:
     try:
         error = json.loads(raw or b"{}").get("error", {})
         code, message = str(error.get("code", "")), str(error.get("message", ""))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         # SageMaker's own failure objects are plain text.
         pass
     # A hanging container is reported as a crash; only the reason names the timeout.

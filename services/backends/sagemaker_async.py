@@ -196,6 +196,6 @@ def _json_object(text: str) -> dict[str, Any]:
     """Parses a JSON object; returns an empty one for anything else."""
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

@@ -190,7 +190,7 @@ def _cursor(hit: Hit) -> str:
 def _read_cursor(cursor: str) -> tuple[int, str]:
     try:
         rating, sk = json.loads(base64.urlsafe_b64decode(cursor[:LONGEST_CURSOR] + "=" * (-len(cursor) % 4)))
-    except (binascii.Error, ValueError, TypeError):
+    except (binascii.Error, ValueError, TypeError, RecursionError):
         rating, sk = None, None
     if (
         type(rating) is not int

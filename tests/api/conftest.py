@@ -13,9 +13,11 @@ from uuid import UUID
 import pytest
 from fastapi.testclient import TestClient
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import Mount
 
 from app.api import create_api, create_health_route
+from app.middleware.unread_body import UnreadBody
 from services.build import Studio
 from services.records import JobStatus, Role, User
 from services.settings import Settings
@@ -64,7 +66,10 @@ Failing = Callable[[object, str, Exception], list[Any]]
 
 def mounted(get_studio: Callable[[], Studio]) -> Starlette:
     """Returns an app with the API and `/healthz` at the same paths as in `app/asgi.py`."""
-    return Starlette(routes=[create_health_route(get_studio), Mount("/v1", app=create_api(get_studio))])
+    return Starlette(
+        routes=[create_health_route(get_studio), Mount("/v1", app=create_api(get_studio))],
+        middleware=[Middleware(UnreadBody)],
+    )
 
 
 @pytest.fixture(scope="module")

@@ -61,14 +61,20 @@ def test_an_unknown_address_returns_a_json_404(client: TestClient, path: str) ->
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("PUT", "/v1/jobs", {"GET", "POST"}), ("POST", "/v1/models", {"GET"}), ("DELETE", "/v1/me", {"GET"})],
+    [
+        ("PUT", "/v1/jobs", {"GET", "HEAD", "POST"}),
+        ("DELETE", "/v1/jobs/x/cancel", {"POST"}),
+        ("POST", "/v1/models", {"GET", "HEAD"}),
+        ("DELETE", "/v1/me", {"GET", "HEAD"}),
+        ("POST", "/v1/openapi.json", {"GET", "HEAD"}),
+    ],
 )
 def test_an_unsupported_method_lists_the_supported_ones(
     client: TestClient, alice: Person, method: str, path: str, allowed: set[str]
 ) -> None:
     answer = client.request(method, path, headers=alice.auth)
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
-    assert set(answer.headers["allow"].split(", ")) <= allowed
+    assert set(answer.headers["allow"].split(", ")) == allowed
 
 
 def test_a_problem_has_the_standard_members_and_the_studios(client: TestClient, alice: Person) -> None:
@@ -102,3 +108,18 @@ def test_a_refused_request_is_logged_without_its_key(
     events = [record for record in caplog.records if record.getMessage() == "access_refused"]
     assert len(events) == 1
     assert key not in json.dumps([str(record.__dict__) for record in caplog.records])
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/models", "/v1/me", "/v1/openapi.json"])
+def test_head_is_answered_as_get_without_a_body(client: TestClient, alice: Person, path: str) -> None:
+    got, asked = (client.request(method, path, headers=alice.auth) for method in ("GET", "HEAD"))
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert asked.headers["content-length"] == got.headers["content-length"] != "0"
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/jobs/%2e%2e%2f%2e%2e%2fetc", "/v1/jobs%2Fx", "/v1/jobs/%00", "/v1/%ff", "/v1/images/a%2Fb"]
+)
+def test_an_encoded_path_returns_a_problem(client: TestClient, alice: Person, path: str) -> None:
+    answer = client.get(path, headers=alice.auth)
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")

@@ -7,13 +7,14 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import uvicorn
 
 from services.build import Studio
 from tests.api.conftest import Person, mounted
+from tests.api.floods import FLOODS
 from tests.api.traffic import Traffic
 
 TWENTY_MEGABYTES = json.dumps({"prompt": "x" * 20_000_000}).encode()
@@ -90,3 +91,58 @@ def test_polling_stops_when_a_waiting_caller_disconnects(
             seen, quiet_since = len(looks), time.monotonic()
     assert time.monotonic() - quiet_since >= 1
     assert len(studio.jobs.open(alice.user)) == 1, "the job itself continues"
+
+
+# What a client can send to a route, and how often at once.
+WORST: dict[str, Callable[[], bytes]] = {
+    **FLOODS,
+    "one long text": lambda: b'{"prompt": "' + b"x" * 16_000_000 + b'"}',
+    "escapes": lambda: b'{"prompt": "' + b"\\u00e9" * 2_600_000 + b'"}',
+    "digits": lambda: b'{"prompt": "a", "guidance": 0.' + b"1" * 16_000_000 + b"}",
+    "a picture of zeros": lambda: b'{"prompt": "a", "image": "' + b"A" * 16_000_000 + b'"}',
+    "not UTF-8": lambda: b"\xff" * 16_000_000,
+    "more than any route takes": lambda: b"[" * 24_000_000,
+}
+AT_ONCE = 3
+MOST_DELAY_S = 0.1
+ROUTES = (("POST", "/v1/jobs"), ("POST", "/v1/jobs/x/cancel"), ("GET", "/v1/me"), ("PUT", "/healthz"))
+
+
+def delay_during(port: int, head: bytes, body: bytes) -> float:
+    """Returns the longest time that `/healthz` took while the request was sent several times at once."""
+
+    def send() -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+            connection.sendall(head + body)
+            assert connection.recv(12).startswith(b"HTTP/1.1 ")
+
+    threads = [threading.Thread(target=send) for _ in range(AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    worst = 0.0
+    while any(thread.is_alive() for thread in threads):
+        began = time.perf_counter()
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().status == 200
+        connection.close()
+        worst = max(worst, time.perf_counter() - began)
+    return worst
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=" ".join)
+@pytest.mark.parametrize("name", WORST)
+def test_no_body_delays_the_health_check(port: int, alice: Person, name: str, route: tuple[str, str]) -> None:
+    method, path = route
+    body = WORST[name]()
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {alice.key}\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    # The least of several, because another process can take the processor for a moment.
+    worst = []
+    for _ in range(5):
+        worst.append(delay_during(port, head, body))
+        if worst[-1] < MOST_DELAY_S:
+            break
+    assert min(worst) < MOST_DELAY_S, worst

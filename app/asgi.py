@@ -24,6 +24,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response  # noqa
 from starlette.routing import Mount, Route  # noqa: E402
 
 from app.api import create_api, create_health_route  # noqa: E402
+from app.api.outer_problems import OuterProblems  # noqa: E402
 from app.auth import visitor  # noqa: E402
 from app.auth.session import studio  # noqa: E402
 from app.hosting import local_sign_in_routes, middleware, pin_options, sign_in_secrets  # noqa: E402
@@ -85,6 +86,7 @@ app = st.App(
     ],
     middleware=[
         *middleware(settings),
+        Middleware(OuterProblems),
         Middleware(SocketLimits, named=lambda cookies: visitor.named(studio(), cookies)),
         Middleware(
             SessionDoors,

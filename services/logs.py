@@ -58,6 +58,8 @@ def configure(level: str) -> None:
     """Sends all logging of this process to stderr as JSON lines, and what ends a thread; libraries from WARNING on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
+    # Also of libraries that set a level of their own, such as the server's line for each request, with its URL.
+    handler.addFilter(lambda record: record.name == _logger.name or record.levelno >= logging.WARNING)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

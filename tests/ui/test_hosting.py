@@ -12,7 +12,9 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from streamlit.web.server.starlette.starlette_path_security_middleware import PathSecurityMiddleware
 
+from app.api.outer_problems import OuterProblems
 from app.hosting import middleware, sign_in_secrets
 from app.middleware.one_address import OneAddress
 from app.middleware.same_origin import SameOrigin
@@ -253,3 +255,24 @@ def test_the_default_port_in_the_public_url_is_ignored_in_its_origin() -> None:
     site = client(Middleware(SameOrigin, public_url="https://Studio.example:443"))
     with site.websocket_connect("/_stcore/stream", headers={"Origin": "https://studio.example"}) as socket:
         assert socket.receive_text() == "hello"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/..%2Fme", 400),
+        ("/v1/jobs/%00", 400),
+        ("/v1%00", 400),
+        ("/v1/jobs/%2e%2e/x", 400),
+        ("/v1/jobs/%5C..%5Cx", 400),
+        ("/v1/nothing", 404),
+    ],
+)
+def test_every_error_below_v1_is_a_problem_document(settings: Settings, path: str, status: int) -> None:
+    chain = [*middleware(settings), Middleware(OuterProblems), Middleware(PathSecurityMiddleware)]
+    client = TestClient(Starlette(routes=[Route("/", hello)], middleware=chain), base_url=settings.public_url)
+    answer = client.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+    assert "nosniff" in answer.headers["x-content-type-options"]
+    assert client.get("/v10/nothing").headers["content-type"].startswith("text/plain")

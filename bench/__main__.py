@@ -16,6 +16,7 @@ from bench import (
     gallery,
     in_process,
     job_path,
+    moderation,
     open_pages,
     serving,
 )
@@ -62,6 +63,10 @@ def _backlog(_plan: Plan) -> None:
 def _contention(_plan: Plan) -> None:
     with tempfile.TemporaryDirectory() as folder:
         contention.measure(Path(folder))
+
+
+def _moderation(_plan: Plan) -> None:
+    moderation.measure()
 
 
 def _gallery(_plan: Plan) -> None:
@@ -112,6 +117,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], None]] = {
     "backlog": _backlog,
     "contention": _contention,
     "gallery": _gallery,
+    "moderation": _moderation,
     "cold_start": _cold_start,
     "first_page": _first_page,
     "open_pages": _open_pages,

@@ -6,14 +6,29 @@ import re
 import tomllib
 from bisect import bisect_right
 from collections.abc import Iterator
-from itertools import groupby
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
 from services.errors import Moderated
-from services.moderation.text_folding import MAX_RUN, Folded, fold_confusables
+from services.moderation.ages import with_ages
+from services.moderation.patterns import (
+    AGE,
+    FEWEST_LETTERS,
+    FEWEST_OF_TWO,
+    SIGNS,
+    disguised,
+    exact,
+    folded_terms,
+    followed,
+    inside_long_words,
+    long_enough,
+    run_together,
+)
+from services.moderation.readings import Reading, readings
+from services.moderation.text_folding import Folded, fold_confusables
 from services.records import Record
 from services.sentences import sentence
 
@@ -21,32 +36,31 @@ from services.sentences import sentence
 TEXTS = {"prompt": sentence("the prompt"), "negative_prompt": sentence("the negative prompt")}
 RULES_FILE = Path(__file__).with_name("rules.toml")
 
-# Digits and signs that stand for letters; `*` stands for any vowel.
-STAND_INS = {
-    "a": "4@*",
-    "b": "8",
-    "e": "3*",
-    "g": "9",
-    "i": "1!|*",
-    "l": "1|",
-    "o": "0*",
-    "s": "5$",
-    "t": "7+",
-    "u": "*",
-    "z": "2",
-}
-SIGNS = "@*!|$+"
-AGE = "{age}"
-AGES = "(?:1[0-7]|[1-9]|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen)"
-WORD = re.compile(r"\S+")
-NOT_INSIDE = r"(?<![^\W_])"
-NOT_BEFORE = r"(?![^\W_])"
-# How "stem*" continues: with letters, or with single letters spaced like those of the stem.
-TIGHT_ENDING = r"[^\W_]{0,20}(?:(?:[^\w\s]|_){1,4}[^\W_](?![^\W_])){0,12}"
-SPREAD_ENDING = r"(?:[\W_]{1,6}[^\W_](?![^\W_])){0,12}"
-# "g r a p e" spells another word; the letters a and i also stand alone in a sentence.
-NOT_SPELLED_BEFORE = r"(?<![\W_][b-hj-z][\W_])(?<!^[b-hj-z][\W_])"
-NOT_SPELLED_AFTER = r"(?![\W_]{1,2}[b-hj-z](?:[\W_]|$))"
+# Single letters with a space between each are one word.
+WORD = re.compile(r"\S{2,}|\S(?:\s\S(?!\S))*")
+_TERM = re.compile(
+    r"(?:(?:\{age\})?[a-z0-9äöüàâæçéèêëîïôœùûÿß]*\*?)(?: (?:\{age\})?[a-z0-9äöüàâæçéèêëîïôœùûÿß]*\*?)*"
+)
+
+
+# No such word may stand between the two of an innocent pair.
+PEOPLE = (
+    *(
+        "girl*",
+        "boy*",
+        "woman",
+        "women",
+        "man",
+        "men",
+        "person*",
+        "people",
+        "model*",
+        "daughter*",
+        "son",
+        "sons",
+    ),
+    *("sister*", "brother*", "lady", "mädchen*", "frau*", "junge*", "fille*", "femme*", "garçon*"),
+)
 
 
 class Rule(Record):
@@ -59,16 +73,21 @@ class Rule(Record):
     together: Annotated[tuple[tuple[str, ...], ...], Field(max_length=2)] = ()
     within_words: Annotated[int, Field(ge=1)] = 10
     innocent: tuple[str, ...] = ()
+    innocent_pairs: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
+    beside: tuple[str, ...] = ()
+    beside_words: Annotated[int, Field(ge=1)] = 8
 
     @model_validator(mode="after")
     def _matches_something(self) -> Self:
         if not self.terms and len(self.together) != 2:
             raise ValueError(f"rule {self.id} needs `terms`, or two lists in `together`")
-        for term in [*self.terms, *(term for side in self.together for term in side), *self.innocent]:
-            if not re.fullmatch(r"(?:\{age\})?[a-z]*(?: [a-z]+)*\*?", term) or not term.strip("*"):
+        pairs = (each for pair in self.innocent_pairs for side in pair for each in side)
+        sides = (term for side in self.together for term in side)
+        for term in [*self.terms, *sides, *self.innocent, *pairs, *self.beside]:
+            if not _TERM.fullmatch(term) or not all(word.strip("*") for word in term.split(" ")):
                 raise ValueError(
-                    f"rule {self.id}: {term!r} must be small letters, single spaces, at most one * at the end and "
-                    "one {age} at the beginning"
+                    f"rule {self.id}: {term!r} must be small letters or digits, single spaces, with at most one * at "
+                    "the end of a word and one {age} at its beginning"
                 )
         return self
 
@@ -90,11 +109,14 @@ class Moderation:
 
         The error's span indexes the original `text`; `param` is the field it came from.
         """
-        folded = fold_confusables(text)
+        whole = _Text(fold_confusables(text))
+        others = [(_Text(_folded(reading)), reading.certain) for reading in readings(text)]
         for compiled in self._rules:
-            found = compiled.find(folded)
-            if found is not None:
-                rule, span = compiled.rule, folded.span(*found)
+            span = compiled.find(whole)
+            for other, certain in others:
+                span = span or compiled.find(other, certain=certain)
+            if span is not None:
+                rule = compiled.rule
                 raise Moderated(
                     sentence(
                         "This studio does not draw {about}. Reword {what} at characters {first} to {last}.",
@@ -110,86 +132,120 @@ class Moderation:
                 )
 
 
-class _CompiledRule:
-    def __init__(self, rule: Rule) -> None:
-        self.rule = rule
-        self._terms = _pattern(rule.terms)
-        self._together = tuple(_pattern(side) for side in rule.together)
-        phrases = "|".join(re.escape(phrase).replace(r"\ ", r"[\W_]+") for phrase in rule.innocent)
-        self._innocent = re.compile(f"{NOT_INSIDE}(?:{phrases}){NOT_BEFORE}") if phrases else None
-
-    def find(self, folded: Folded) -> tuple[int, int] | None:
-        """Return start and end in the folded text of the first match of the rule, or None."""
-        innocent = [m.span() for m in self._innocent.finditer(folded.text)] if self._innocent else []
-        if self.rule.terms:
-            return next(_matches(self._terms, folded.text, innocent), None)
-        first = list(_matches(self._together[0], folded.text, innocent))
-        second = list(_matches(self._together[1], folded.text, innocent)) if first else []
-        words = [match.start() for match in WORD.finditer(folded.text)] if second else []
-        for a in first:
-            for b in second:
-                start, end = min(a[0], b[0]), max(a[1], b[1])
-                if (
-                    bisect_right(words, max(a[0], b[0])) - bisect_right(words, start)
-                    <= self.rule.within_words
-                ):
-                    return start, end
-        return None
-
-
-def _matches(
-    pattern: re.Pattern[str], text: str, innocent: list[tuple[int, int]]
-) -> Iterator[tuple[int, int]]:
-    for match in pattern.finditer(text):
-        start, end = match.span()
-        letters = sum(character.isalpha() for character in match[0])
-        # "1011" is a number: at least a third of a disguised word, and two characters, must be letters.
-        if letters < 2 or 3 * letters < sum(
-            character.isalnum() or character in SIGNS for character in match[0]
-        ):
-            continue
-        if not any(a <= start and end <= b for a, b in innocent):
-            yield start, end
-
-
-def _pattern(terms: tuple[str, ...]) -> re.Pattern[str]:
-    """Return a pattern that matches any term as whole words, disguised or not, in folded text."""
-    tight = "|".join(_form(term, spread=False) for term in terms)
-    spread = "|".join(_form(term, spread=True) for term in terms)
-    return re.compile(
-        f"{NOT_INSIDE}(?:{tight})|{NOT_INSIDE}{NOT_SPELLED_BEFORE}(?:{spread}){NOT_SPELLED_AFTER}"
+def _folded(reading: Reading) -> Folded:
+    """Return the folded text of a reading, with the spans of the original."""
+    folded = fold_confusables(reading.text)
+    return Folded(
+        folded.text,
+        [reading.starts[place] for place in folded.starts],
+        [reading.ends[place - 1] for place in folded.ends],
     )
 
 
-def _form(term: str, *, spread: bool) -> str:
-    words = [_word(word, spread=spread) for word in term.rstrip("*").split(" ")]
-    ending = (SPREAD_ENDING if spread else TIGHT_ENDING) if term.endswith("*") else ""
-    return r"[\W_]{1,6}".join(words) + ending + NOT_BEFORE
+class _CompiledRule:
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        sides = (rule.terms,) if rule.terms else rule.together
+        fewest = FEWEST_LETTERS if rule.terms else FEWEST_OF_TWO
+        self._sides = tuple(_Side(folded_terms(terms), fewest) for terms in sides)
+        self._inside = inside_long_words(folded_terms(rule.terms))
+        self._joined = run_together(*map(folded_terms, rule.together)) if rule.together else None
+        people = folded_terms([*PEOPLE, *rule.together[0]] if rule.together else PEOPLE)
+        pairs = [(folded_terms(first), folded_terms(second)) for first, second in rule.innocent_pairs]
+        self._innocent = [exact(folded_terms(rule.innocent)), *(followed(*pair, people) for pair in pairs)]
+        self._beside = exact(folded_terms(rule.beside))
+
+    def find(self, text: _Text, *, certain: bool = True) -> tuple[int, int] | None:
+        """Return start and end in the original text of the first match of the rule, or None.
+
+        Only long terms as they are count unless `certain`.
+        """
+        sides = [side.found(text, certain=certain) for side in self._sides]
+        if self._inside and not sides[0]:
+            sides[0] = [text.plain.span(*match.span()) for match in self._inside.finditer(text.plain.text)]
+        innocent = self._innocent_places(text) if any(sides) else []
+        left = [[span for span in found if not _within(span, innocent)] for found in sides]
+        beside = (
+            [match.span() for match in self._beside.finditer(text.plain.text)]
+            if self._beside and left[0]
+            else []
+        )
+        if len(left) == 1:
+            near = [text.plain.span(*span) for span in beside]
+            return next((span for span in left[0] if not self._explained(text, span, near)), None)
+        for a in left[0]:
+            for b in left[1]:
+                start, end = min(a[0], b[0]), max(a[1], b[1])
+                if text.words_between(start, max(a[0], b[0])) <= self.rule.within_words:
+                    return start, end
+        return _first(self._joined, text)
+
+    def _innocent_places(self, text: _Text) -> list[tuple[int, int]]:
+        return [
+            reading.span(*match.span())
+            for reading in (text.plain, text.aged)
+            for pattern in self._innocent
+            if pattern
+            for match in pattern.finditer(reading.text)
+        ]
+
+    def _explained(self, text: _Text, span: tuple[int, int], beside: list[tuple[int, int]]) -> bool:
+        return any(
+            text.words_between(min(span[0], other[0]), max(span[0], other[0])) <= self.rule.beside_words
+            for other in beside
+        )
 
 
-def _word(word: str, *, spread: bool) -> str:
-    """Match each letter or its stand-in, once or repeated, with punctuation between or (spread) gaps everywhere.
+class _Text:
+    """A text to check, folded, with its ages marked where a rule asks for them. All spans are those of the original."""
 
-    Signs do not stand for the last letter, where they are punctuation ("lol!"), nor a star for the first.
-    """
-    age, letters = (AGES, word.removeprefix(AGE)) if word.startswith(AGE) else ("", word)
-    runs = [(letter, len(list(same))) for letter, same in groupby(letters)]
-    pattern = age
-    for place, (letter, count) in enumerate(runs):
-        stand_ins = STAND_INS.get(letter, "")
-        if place == len(runs) - 1:
-            stand_ins = "".join(sign for sign in stand_ins if sign not in SIGNS)
-        elif place == 0:
-            stand_ins = stand_ins.replace("*", "")
-        some = f"[{letter}{re.escape(stand_ins)}]{{1,{MAX_RUN}}}"
-        pattern += some + f"(?:{_gap(letter, letter, spread=spread)}{some})?" * (count - 1)
-        if place < len(runs) - 1:
-            pattern += _gap(letter, runs[place + 1][0], spread=spread)
-    return pattern
+    def __init__(self, folded: Folded) -> None:
+        self.plain = folded
+
+    @cached_property
+    def aged(self) -> Folded:
+        return with_ages(self.plain)
+
+    @cached_property
+    def _words(self) -> list[int]:
+        return sorted(self.plain.starts[match.start()] for match in WORD.finditer(self.plain.text))
+
+    def words_between(self, start: int, end: int) -> int:
+        """Return how many words begin after the first place, up to the second."""
+        return bisect_right(self._words, end) - bisect_right(self._words, start)
 
 
-def _gap(left: str, right: str, *, spread: bool) -> str:
-    """Match what may separate two letters, except stand-ins for either of them, so that matches are unambiguous."""
-    both = STAND_INS.get(left, "") + STAND_INS.get(right, "")
-    taken = re.escape("".join(sign for sign in SIGNS if sign in both))
-    return f"(?:[^\\w{taken}]|_){{1,6}}" if spread else f"(?:[^\\w\\s{taken}]|_){{0,4}}"
+class _Side:
+    """The patterns of one list of terms: those without ages, and those with."""
+
+    def __init__(self, terms: tuple[str, ...], fewest: int) -> None:
+        groups = ([term for term in terms if AGE not in term], [term for term in terms if AGE in term])
+        self._disguised = tuple(disguised(group) if group else None for group in groups)
+        self._exact = tuple(exact(long_enough(group, fewest)) for group in groups)
+
+    def found(self, text: _Text, *, certain: bool) -> list[tuple[int, int]]:
+        """Return the spans of all matches."""
+        plain, aged = self._disguised if certain else self._exact
+        found = [text.plain.span(*span) for span in _matches(plain, text.plain.text)]
+        if aged is not None:
+            found += [text.aged.span(*span) for span in _matches(aged, text.aged.text)]
+        return sorted(found)
+
+
+def _first(pattern: re.Pattern[str] | None, text: _Text) -> tuple[int, int] | None:
+    match = pattern.search(text.plain.text) if pattern else None
+    return text.plain.span(*match.span()) if match else None
+
+
+def _within(span: tuple[int, int], others: list[tuple[int, int]]) -> bool:
+    return any(start <= span[0] and span[1] <= end for start, end in others)
+
+
+def _matches(pattern: re.Pattern[str] | None, text: str) -> Iterator[tuple[int, int]]:
+    for match in pattern.finditer(text) if pattern else ():
+        letters = sum(character.isalpha() for character in match[0])
+        # "1011" is a number: at least a quarter of a disguised word, and two characters, must be letters.
+        if letters >= 2 and 4 * letters >= sum(
+            character.isalnum() or character in SIGNS for character in match[0]
+        ):
+            yield match.span()

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 # Longer runs of one character add no meaning; limiting them also limits the work of matching.
 MAX_RUN = 3
-# Blank characters that do not have the format category: fillers of Hangul and Braille.
-INVISIBLE = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+# Blank characters that do not have the format category: fillers of Hangul, Braille and Arabic.
+INVISIBLE = frozenset("\u115f\u1160\u3164\uffa0\u2800\u0640")
 
 # Lower-case letters of other scripts that look like Latin letters and that compatibility decomposition does not change
 # (after Unicode's confusables.txt, revision 16; single letters only).

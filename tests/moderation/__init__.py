@@ -1,0 +1,1 @@
+"""Labelled prompts and disguises for the tests and the benchmark of moderation."""

@@ -18,6 +18,7 @@ from bench import (
     job_path,
     moderation,
     open_pages,
+    read_rate,
     serving,
 )
 from bench.pairs import PAIRS, Plan
@@ -69,6 +70,11 @@ def _moderation(_plan: Plan) -> None:
     moderation.measure()
 
 
+def _reads(_plan: Plan) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        read_rate.measure(Path(folder))
+
+
 def _gallery(_plan: Plan) -> None:
     with tempfile.TemporaryDirectory() as folder:
         gallery.measure(Path(folder))
@@ -118,6 +124,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], None]] = {
     "contention": _contention,
     "gallery": _gallery,
     "moderation": _moderation,
+    "reads": _reads,
     "cold_start": _cold_start,
     "first_page": _first_page,
     "open_pages": _open_pages,

@@ -33,6 +33,7 @@ from app.middleware.socket_limits import SocketLimits  # noqa: E402
 from app.share_page import create_share_route  # noqa: E402
 from app.streamlit_internals.garbage import collect_seldom  # noqa: E402
 from app.streamlit_internals.log_handlers import install as install_log_handlers  # noqa: E402
+from app.streamlit_internals.no_delay import install as install_no_delay  # noqa: E402
 from app.streamlit_internals.request_timeouts import install as install_request_timeouts  # noqa: E402
 from app.streamlit_internals.script_requests import install as install_script_requests  # noqa: E402
 from app.streamlit_internals.session_files import SessionFiles  # noqa: E402
@@ -51,6 +52,7 @@ configure(settings.log_level)
 install_log_handlers()
 pin_options(settings)
 install_request_timeouts()
+install_no_delay()
 install_script_requests()
 install_theme_message()
 install_session_files()

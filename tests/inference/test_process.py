@@ -16,12 +16,24 @@ import pytest
 import uvicorn
 
 from inference.errors import StartError
-from inference.serve import ModelServer
+from inference.serve import ModelServer, _listen
 from inference.settings import read_settings
 from tests.inference.client import ask, invoke, wait_until
 from tests.inference.processes import ObjectStore, ServerProcess
 
 StartProcess = Callable[..., ServerProcess]
+
+
+def test_answers_on_a_kept_connection_are_sent_at_once(tmp_path: Path) -> None:
+    settings = read_settings(
+        {"INFERENCE_MODEL_DIR": str(tmp_path), "INFERENCE_HOST": "127.0.0.1", "INFERENCE_PORT": "0"}
+    )
+    with (
+        _listen(settings) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
 def test_it_listens_while_the_model_loads_and_serves_early_requests(

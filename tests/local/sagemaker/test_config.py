@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from local.processes import ROOT
+from local.sagemaker.__main__ import _listen
 from local.sagemaker.config import ConfigError, load
 
 GOOD: dict[str, Any] = {
@@ -85,3 +87,13 @@ def test_a_missing_file_exits_with_status_2_and_a_one_line_message(tmp_path: Pat
 
     assert ended.returncode == 2
     assert ended.stderr.splitlines() == [f"{tmp_path}/none.json: cannot be read: No such file or directory"]
+
+
+def test_answers_on_a_kept_connection_are_sent_at_once(tmp_path: Path) -> None:
+    config = load(written(tmp_path, GOOD))
+    with (
+        _listen(config.model_copy(update={"port": 0})) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1

@@ -185,8 +185,8 @@ def _listen(settings: Settings) -> socket.socket:
             f"Cannot listen on {settings.host}:{settings.port} ({exc.strerror}): "
             "set INFERENCE_HOST and INFERENCE_PORT to an address that is free."
         ) from exc
-    # asyncio sets this only if the socket states its protocol. Without it, each answer on a kept connection waits 40 ms for
-    # the client's delayed acknowledgment. Accepted connections inherit it.
+    # asyncio sets this only if the socket states its protocol. Without it, each answer on a kept connection waits 40 ms
+    # for the client's delayed acknowledgment. Accepted connections inherit it.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # Port 0 lets the system choose.
     log("info", "listening", host=settings.host, port=listener.getsockname()[1])

@@ -1,7 +1,7 @@
 """Sends each response at once. Streamlit 1.67 binds its socket so that asyncio does not disable Nagle's algorithm.
 
-asyncio sets TCP_NODELAY only for sockets whose protocol number is stated, and Streamlit's has 0. The server writes head and
-body separately, so that every answer on a connection that is kept waited 40 ms for the client's delayed acknowledgment.
+asyncio sets TCP_NODELAY only for sockets whose protocol number is stated, and Streamlit's has 0. The server writes head
+and body separately, so that every answer on a kept connection waited 40 ms for the client's delayed acknowledgment.
 Remove when Streamlit states the protocol (tests/ui/test_no_delay.py).
 """
 

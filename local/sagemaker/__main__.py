@@ -57,8 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _listen(config: Config) -> socket.socket:
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     listener = socket.create_server((config.host, config.port), family=family, backlog=256)
-    # asyncio sets this only if the socket states its protocol. Without it, each answer on a kept connection waits 40 ms for
-    # the client's delayed acknowledgment. Accepted connections inherit it.
+    # asyncio sets this only if the socket states its protocol. Without it, each answer on a kept connection waits 40 ms
+    # for the client's delayed acknowledgment. Accepted connections inherit it.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 

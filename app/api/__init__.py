@@ -11,6 +11,7 @@ from app.api import account, images, jobs, openapi, problems
 from app.api.authentication import Authenticator
 from app.api.health import create_health_route
 from app.api.presenters import PREFIX
+from app.api.query_limits import QueryLimits
 from app.api.waiting import WaitingRoom
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def create_api(get_studio: Callable[[], Studio]) -> FastAPI:
     api.state.waiting_room = WaitingRoom()
     for part in (jobs, images, account):
         api.include_router(part.router)
+    api.add_middleware(QueryLimits)
     problems.install(api)
     openapi.install(api, server=PREFIX)
     return api

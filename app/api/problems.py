@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, JsonValue
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -290,6 +290,9 @@ class Edge:
 
         try:
             await self.app(scope, receive, send_private)
+        except ClientDisconnect:
+            # Nobody reads an answer, and nothing failed here.
+            event("client_left", request=request_id(scope))
         except Exception as exc:
             if started:
                 raise
@@ -298,7 +301,7 @@ class Edge:
 
 # The error responses of operations, for the OpenAPI document.
 DESCRIPTIONS: Mapping[int, str] = {
-    400: "The request cannot be read: the body is not JSON, or it carries two credentials.",
+    400: "The request cannot be read: its body is not JSON, or it has two credentials or over 100 parameters.",
     401: "No credential, or one that is expired, forged or of the wrong type.",
     404: "There is no such thing, or it is somebody else's: the two look the same.",
     409: "Its state does not allow this, or the same `Idempotency-Key` is being worked on (`Retry-After`).",

@@ -29,9 +29,10 @@ from app.auth import visitor  # noqa: E402
 from app.auth.session import studio  # noqa: E402
 from app.hosting import local_sign_in_routes, middleware, pin_options, sign_in_secrets  # noqa: E402
 from app.middleware.session_doors import SessionDoors  # noqa: E402
-from app.middleware.socket_limits import SocketLimits  # noqa: E402
+from app.middleware.socket_limits import MOST_MESSAGE_BYTES, SocketLimits  # noqa: E402
 from app.share_page import create_share_route  # noqa: E402
 from app.streamlit_internals.garbage import collect_seldom  # noqa: E402
+from app.streamlit_internals.incoming_messages import install as install_incoming_messages  # noqa: E402
 from app.streamlit_internals.log_handlers import install as install_log_handlers  # noqa: E402
 from app.streamlit_internals.no_delay import install as install_no_delay  # noqa: E402
 from app.streamlit_internals.request_timeouts import install as install_request_timeouts  # noqa: E402
@@ -53,6 +54,7 @@ install_log_handlers()
 pin_options(settings)
 install_request_timeouts()
 install_no_delay()
+install_incoming_messages(MOST_MESSAGE_BYTES)
 install_script_requests()
 install_theme_message()
 install_session_files()

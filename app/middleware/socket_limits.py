@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections import Counter
 from collections.abc import Callable, Mapping
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# A page needs one; the sign-in page too. Behind a load balancer all strangers have the same address.
+from services.accounts.sign_in_backoff import customer_of
+
+# A page needs one; the sign-in page too.
 MOST_OF_STRANGERS, MOST_OF_ONE_USER = 200, 50
+# So that one stranger does not take the sign-in page from all others.
+MOST_OF_ONE_ADDRESS = 50
 # The largest that a page sends is a painted mask; a stranger's page sends the name of a button.
 MOST_MESSAGE_BYTES, MOST_STRANGERS_MESSAGE_BYTES = 2 * 1024 * 1024, 64 * 1024
 TOO_BIG, TRY_AGAIN_LATER = 1009, 1013
@@ -30,7 +35,8 @@ class SocketLimits:
             await self.app(scope, receive, send)
             return
         who = self.named(HTTPConnection(scope).cookies) or STRANGER
-        if self.open[who] >= (MOST_OF_ONE_USER if who else MOST_OF_STRANGERS):
+        limits = {who: MOST_OF_ONE_USER} if who else _limits_of_stranger(scope)
+        if any(self.open[held] >= most for held, most in limits.items()):
             await receive()
             # Closed before it was accepted, which the server answers with a 403.
             await send({"type": "websocket.close", "code": TRY_AGAIN_LATER, "reason": "Too many connections"})
@@ -51,13 +57,28 @@ class SocketLimits:
             if not closed:
                 await send(message)
 
-        self.open[who] += 1
+        self.open.update(limits.keys())
         try:
             await self.app(scope, receive_bounded, send_unless_closed)
         finally:
-            self.open[who] -= 1
-            if not self.open[who]:
-                del self.open[who]
+            self.open.subtract(limits.keys())
+            for held in limits:
+                if not self.open[held]:
+                    del self.open[held]
+
+
+def _limits_of_stranger(scope: Scope) -> dict[str, int]:
+    """Returns what a stranger's socket counts toward, and the most of each."""
+    limits = {STRANGER: MOST_OF_STRANGERS}
+    address = (scope.get("client") or ("",))[0]
+    try:
+        public = ipaddress.ip_address(address).is_global
+    except ValueError:
+        public = False
+    # Another address may be a load balancer's, and then it is that of all strangers.
+    if public:
+        limits[f"address {customer_of(address)}"] = MOST_OF_ONE_ADDRESS
+    return limits
 
 
 def _size(message: Message) -> int:

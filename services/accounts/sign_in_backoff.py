@@ -61,10 +61,10 @@ def wait_after(failures: int) -> int:
 
 def _origin(username: str, address: str, device: str | None) -> tuple[str, ...]:
     name = username.strip().lower()
-    return ("address", name, _customer(address)) if device is None else ("device", name, device)
+    return ("address", name, customer_of(address)) if device is None else ("device", name, device)
 
 
-def _customer(address: str) -> str:
+def customer_of(address: str) -> str:
     """The part of an address that its owner cannot vary freely."""
     try:
         parsed = ipaddress.ip_address(address)

@@ -23,8 +23,9 @@ from app.middleware.socket_limits import (
 MIA, NOBODY = {"cookie": "who=mia"}, {"cookie": ""}
 
 
-@pytest.fixture
-def client() -> TestClient:
+def studio_of(*addresses: str) -> list[TestClient]:
+    """Returns clients of one studio, by their addresses."""
+
     async def talk(socket: WebSocket) -> None:
         await socket.accept()
         try:
@@ -34,7 +35,13 @@ def client() -> TestClient:
             pass
 
     limits = Middleware(SocketLimits, named=lambda cookies: cookies.get("who"))
-    return TestClient(Starlette(routes=[WebSocketRoute("/stream", talk)], middleware=[limits]))
+    app = Starlette(routes=[WebSocketRoute("/stream", talk)], middleware=[limits])
+    return [TestClient(app, client=(address, 50000)) for address in addresses]
+
+
+@pytest.fixture
+def client() -> TestClient:
+    return studio_of("10.0.0.1")[0]
 
 
 @pytest.mark.parametrize(("headers", "limit"), [(MIA, "MOST_OF_ONE_USER"), (NOBODY, "MOST_OF_STRANGERS")])
@@ -59,6 +66,36 @@ def test_no_more_sockets_are_opened_than_allowed(
     with client.websocket_connect("/stream", headers=headers) as again:
         again.send_bytes(b"x")
         assert again.receive_text() == "1"
+
+
+@pytest.mark.parametrize(
+    ("address", "same", "other"),
+    [("8.8.8.8", "8.8.8.8", "8.8.4.4"), ("2600:1f18::1", "2600:1f18::ffff", "2600:1f19::1")],
+)
+def test_a_stranger_at_one_address_does_not_take_all_sockets(
+    monkeypatch: pytest.MonkeyPatch, address: str, same: str, other: str
+) -> None:
+    monkeypatch.setattr(socket_limits, "MOST_OF_ONE_ADDRESS", 3)
+    monkeypatch.setattr(socket_limits, "MOST_OF_STRANGERS", 5)
+    one, again, another = studio_of(address, same, other)
+    with ExitStack() as sockets:
+        for _ in range(3):
+            sockets.enter_context(one.websocket_connect("/stream", headers=NOBODY))
+        with pytest.raises(WebSocketDisconnect), again.websocket_connect("/stream", headers=NOBODY):
+            pass
+        # A user at that address is not affected, nor is a stranger elsewhere.
+        sockets.enter_context(again.websocket_connect("/stream", headers=MIA))
+        sockets.enter_context(another.websocket_connect("/stream", headers=NOBODY))
+    with again.websocket_connect("/stream", headers=NOBODY):
+        pass
+
+
+def test_strangers_behind_a_private_address_share_only_the_total(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket_limits, "MOST_OF_ONE_ADDRESS", 1)
+    (proxied,) = studio_of("10.0.0.1")
+    with ExitStack() as sockets:
+        for _ in range(3):
+            sockets.enter_context(proxied.websocket_connect("/stream", headers=NOBODY))
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
 import threading
 import traceback
 from datetime import UTC, datetime
-from typing import Any
+from types import TracebackType
+from typing import Any, TextIO
 
 _logger = logging.getLogger("atelier")
 LONGEST_MESSAGE = 300
 # Formatted by Python itself, of our own code and its libraries.
 _WARNINGS = "py.warnings"
+
+
+class JsonHandler(logging.StreamHandler[TextIO]):
+    """Writes lines to a stream; Python's own report of a line that fails would repeat its texts."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Reports the logger of the line that failed, if anything can be written."""
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.write(
+                json.dumps({"level": "error", "logger": record.name, "event": "log_line_failed"}) + "\n"
+            )
 
 
 class JsonFormatter(logging.Formatter):
@@ -56,7 +69,7 @@ def _of_a_library(record: logging.LogRecord) -> str:
 
 def configure(level: str) -> None:
     """Sends all logging of this process to stderr as JSON lines, and what ends a thread; libraries from WARNING on."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = JsonHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     # Also of libraries that set a level of their own, such as the server's line for each request, with its URL.
     handler.addFilter(lambda record: record.name == _logger.name or record.levelno >= logging.WARNING)
@@ -70,12 +83,25 @@ def configure(level: str) -> None:
             logger.propagate = True
     logging.captureWarnings(True)
     threading.excepthook = _thread_died
+    sys.unraisablehook = _not_raised
+    sys.excepthook = _process_died
     _logger.setLevel(level)
 
 
 def _thread_died(args: threading.ExceptHookArgs) -> None:
     if args.exc_type is not SystemExit:
         event("thread_died", level=logging.ERROR, exc=args.exc_value)
+
+
+def _not_raised(args: sys.UnraisableHookArgs) -> None:
+    event("exception_ignored", level=logging.ERROR, exc=args.exc_value)
+
+
+def _process_died(kind: type[BaseException], exc: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, exc, trace)
+        return
+    event("process_died", level=logging.CRITICAL, exc=exc)
 
 
 def event(name: str, *, level: int = logging.INFO, exc: BaseException | None = None, **fields: Any) -> None:

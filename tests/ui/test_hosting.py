@@ -266,9 +266,14 @@ def test_the_default_port_in_the_public_url_is_ignored_in_its_origin() -> None:
         ("/v1/jobs/%2e%2e/x", 400),
         ("/v1/jobs/%5C..%5Cx", 400),
         ("/v1/nothing", 404),
+        ("/%2e%2e/v1/jobs", 400),
+        ("/healthz/..%2f", 400),
+        ("/gallery%00", 400),
     ],
 )
-def test_every_error_below_v1_is_a_problem_document(settings: Settings, path: str, status: int) -> None:
+def test_every_error_below_v1_and_every_refused_path_is_a_problem_document(
+    settings: Settings, path: str, status: int
+) -> None:
     chain = [*middleware(settings), Middleware(OuterProblems), Middleware(PathSecurityMiddleware)]
     client = TestClient(Starlette(routes=[Route("/", hello)], middleware=chain), base_url=settings.public_url)
     answer = client.get(path)
@@ -276,3 +281,12 @@ def test_every_error_below_v1_is_a_problem_document(settings: Settings, path: st
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
     assert "nosniff" in answer.headers["x-content-type-options"]
     assert client.get("/v10/nothing").headers["content-type"].startswith("text/plain")
+
+
+def test_two_slashes_before_v1_are_refused_with_a_problem_document(settings: Settings) -> None:
+    chain = [*middleware(settings), Middleware(OuterProblems), Middleware(PathSecurityMiddleware)]
+    client = TestClient(Starlette(routes=[Route("/", hello)], middleware=chain), base_url=settings.public_url)
+    # A client with the base URL "https://studio/" and the path "/v1/jobs".
+    answer = client.get(f"{settings.public_url}//v1/jobs")
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert "two slashes" in answer.json()["detail"]

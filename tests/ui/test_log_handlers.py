@@ -33,7 +33,17 @@ for name in ("streamlit.early", "streamlit.late", "uvicorn.error", "websockets",
 warnings.warn("something is old")
 thread = threading.Thread(target=lambda: int(secret))
 thread.start(); thread.join()
+
+class Fragile:
+    def __del__(self):
+        raise ValueError(secret)
+    def __str__(self):
+        raise ValueError(secret)
+
+Fragile()
+event("odd", what=Fragile())
 event("done", user="u1")
+raise ValueError(secret)
 """
 
 
@@ -44,11 +54,12 @@ def test_every_line_is_json_and_repeats_no_foreign_text() -> None:
         env={**os.environ, "STREAMLIT_LOGGER_LEVEL": "warning"},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    assert ended.returncode == 1
     lines = [json.loads(line) for line in ended.stderr.splitlines()]
     assert "stranger" not in ended.stderr and ended.stdout == ""
-    assert len(lines) == 7 * 3 + 3
+    assert len(lines) == 7 * 3 + 7
     said = [line["event"] for line in lines]
     assert said[:3] == [
         "Error during authentication: …, 3 times",
@@ -56,4 +67,13 @@ def test_every_line_is_json_and_repeats_no_foreign_text() -> None:
         "It failed",
     ]
     assert lines[2]["exception"] == "ValueError"
-    assert "something is old" in said[-3] and said[-2:] == ["thread_died", "done"]
+    assert "something is old" in said[-7]
+    ends = [
+        "thread_died",
+        "exception_ignored",
+        "log_line_failed",
+        "exception_ignored",
+        "done",
+        "process_died",
+    ]
+    assert said[-6:] == ends

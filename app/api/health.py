@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from app.api.threads import in_thread
+from app.api.threads import beside_requests
 from services.logs import event
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def create_health_route(get_studio: Callable[[], Studio]) -> Route:
 
     async def healthz(request: Request) -> JSONResponse:
         try:
-            studio = await in_thread(get_studio)
+            studio = await beside_requests(get_studio)
         except Exception as exc:  # noqa: BLE001 - a probe's answer is the edge; the log has the reason
             event("not_ready", level=logging.ERROR, exc=exc)
             return JSONResponse({"status": "unavailable", "ready": False}, 503, headers=NO_STORE)

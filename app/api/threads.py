@@ -19,6 +19,15 @@ _LIMITER = CapacityLimiter(16)
 _HEAVY_LIMITER = CapacityLimiter(1)
 
 
+# The health check does not wait for requests, however many there are and however slow the cloud is.
+_PROBE_LIMITER = CapacityLimiter(1)
+
+
+async def beside_requests(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Runs as `in_thread`, but on a thread that no request takes."""
+    return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=_PROBE_LIMITER)
+
+
 async def in_turn(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Runs as `in_thread`, but only one such function at a time: for those that compute for a while."""
     return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=_HEAVY_LIMITER)

@@ -81,7 +81,10 @@ class Catalogue:
     @classmethod
     def load(cls, offered: frozenset[str], path: Path = CARDS_FILE) -> Catalogue:
         """Reads the cards and keeps the offered ones. Raises ValueError naming an offered id without a card."""
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        try:
+            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        except RecursionError:
+            raise ValueError(f"{path.name} is nested too deeply") from None
         if unknown := sorted(offered - tables.keys()):
             raise ValueError(f"no card in {path.name} for model {', '.join(unknown)}")
         return cls({key: ModelCard(id=key, **table) for key, table in tables.items() if key in offered})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import tomllib
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -93,15 +94,22 @@ class Rule(Record):
 
 
 class Moderation:
-    """The compiled rules. Stateless and thread-safe."""
+    """The compiled rules. Thread-safe; texts are checked one at a time.
+
+    A check only computes, for up to 0.3 s. Several at once would not end sooner, and would hold up every other thread.
+    """
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self._rules = tuple(_CompiledRule(rule) for rule in rules)
+        self._turn = threading.Lock()
 
     @classmethod
     def load(cls, path: Path = RULES_FILE) -> Moderation:
         """Reads and compiles a rules file. Raises pydantic's ValueError naming every invalid field."""
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        try:
+            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        except RecursionError:
+            raise ValueError(f"{path.name} is nested too deeply") from None
         return cls(TypeAdapter(tuple[Rule, ...]).validate_python(tables["rule"]))
 
     def check(self, text: str, *, param: str) -> None:
@@ -109,6 +117,10 @@ class Moderation:
 
         The error's span indexes the original `text`; `param` is the field it came from.
         """
+        with self._turn:
+            self._check(text, param=param)
+
+    def _check(self, text: str, *, param: str) -> None:
         whole = _Text(fold_confusables(text))
         others = [(_Text(_folded(reading)), reading.certain) for reading in readings(text)]
         for compiled in self._rules:

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 import uvicorn
@@ -126,6 +127,32 @@ def test_polling_stops_when_a_waiting_caller_disconnects(
             seen, quiet_since = len(looks), time.monotonic()
     assert time.monotonic() - quiet_since >= 1
     assert len(studio.jobs.open(alice.user)) == 1, "the job itself continues"
+
+
+def test_requests_that_hang_do_not_delay_the_health_check(
+    port: int, studio: Studio, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging, go_on = threading.Semaphore(0), threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        hanging.release()
+        go_on.wait(timeout=60)
+
+    monkeypatch.setattr(studio.jobs, "list", hang)
+    head = f"GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {alice.key}\r\n\r\n"
+    with ExitStack() as sockets:
+        for _ in range(20):
+            connection = sockets.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            connection.sendall(head.encode())
+        # All threads of the API.
+        assert all(hanging.acquire(timeout=20) for _ in range(16))
+        try:
+            probe = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            probe.request("GET", "/healthz")
+            assert probe.getresponse().status == 200
+            probe.close()
+        finally:
+            go_on.set()
 
 
 # What a client can send to a route, and how often at once.

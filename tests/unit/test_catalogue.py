@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,3 +112,10 @@ def test_every_card_accepts_its_own_presets_and_defaults(model: str) -> None:
     for scheduler in card.schedulers:
         catalogue.resolve(JobRequest(prompt="x", scheduler=scheduler))
     catalogue.resolve(JobRequest(prompt="x", steps=card.default_steps, guidance=card.default_guidance))
+
+
+def test_cards_that_are_nested_too_deeply_are_an_error_with_the_files_name(tmp_path: Path) -> None:
+    file = tmp_path / "cards.toml"
+    file.write_text(f"pocket = {'[' * 5000}{']' * 5000}")
+    with pytest.raises(ValueError, match=r"cards\.toml is nested too deeply"):
+        Catalogue.load(frozenset({"pocket"}), file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -241,3 +242,30 @@ def test_a_rule_without_terms_is_refused(tmp_path: Path) -> None:
     path.write_text('[[rule]]\nid = "one"\ncategory = "c"\nabout = "x"\n')
     with pytest.raises(ValidationError, match="rule one needs `terms`"):
         Moderation.load(path)
+
+
+def test_texts_are_checked_one_at_a_time() -> None:
+    """Several checks at once would hold up every other thread, the server's event loop among them."""
+    rules = Moderation.load()
+    within, most = 0, 0
+    check = rules._check
+
+    def counted(text: str, *, param: str) -> None:
+        nonlocal within, most
+        within += 1
+        most = max(most, within)
+        check(text, param=param)
+        within -= 1
+
+    rules._check = counted  # type: ignore[method-assign]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in pool.map(lambda _: rules.check("\ufdfa" * 500, param="prompt"), range(16)):
+            pass
+    assert most == 1
+
+
+def test_rules_that_are_nested_too_deeply_are_an_error_with_the_files_name(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(f"rule = {'[' * 5000}{']' * 5000}")
+    with pytest.raises(ValueError, match=r"rules\.toml is nested too deeply"):
+        Moderation.load(file)

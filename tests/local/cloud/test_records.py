@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.cloud.compaction import compact
-from local.cloud.records import line_of
+from local.cloud.records import line_of, record_of
 from local.cloud.recovery import (
     Recovered,
     StateUnusable,
@@ -200,3 +201,8 @@ def test_pictures_without_any_record_of_them_refuse_the_start_until_a_repair(tmp
         read_all(records, None, objects, print)
     repair(records, None)
     assert read_all(records, None, objects, print)[0].contents.count() == 0
+
+
+def test_a_line_that_is_nested_too_deeply_is_not_what_was_written() -> None:
+    text = b"[" * 100_000 + b"]" * 100_000
+    assert record_of(b"%08x %s" % (zlib.crc32(text), text)) is None

@@ -1,7 +1,7 @@
 """Closes connections whose request does not arrive in time; uvicorn, which Streamlit starts itself, has no such option.
 
 Without it, a stranger could hold any number of connections with half a request each. The keep-alive timeout between
-requests is uvicorn's own. Remove when uvicorn has timeouts for requests (tests/app/test_request_timeouts.py).
+requests is uvicorn's own. Remove when uvicorn has timeouts for requests (tests/ui/test_request_timeouts.py).
 """
 
 from __future__ import annotations

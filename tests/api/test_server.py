@@ -162,6 +162,8 @@ WORST: dict[str, Callable[[], bytes]] = {
     "escapes": lambda: b'{"prompt": "' + b"\\u00e9" * 2_600_000 + b'"}',
     "digits": lambda: b'{"prompt": "a", "guidance": 0.' + b"1" * 16_000_000 + b"}",
     "a picture of zeros": lambda: b'{"prompt": "a", "image": "' + b"A" * 16_000_000 + b'"}',
+    # Each becomes 18 letters before it is moderated.
+    "a prompt of ligatures": lambda: json.dumps({"prompt": "\ufdfa" * 2000}).encode(),
     "not UTF-8": lambda: b"\xff" * 16_000_000,
     "more than any route takes": lambda: b"[" * 24_000_000,
 }

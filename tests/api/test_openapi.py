@@ -97,6 +97,18 @@ def test_the_body_of_a_new_job_has_the_expected_fields(document: dict[str, Any])
     assert names == {"Idempotency-Key", "Prefer"}
 
 
+@pytest.mark.parametrize("key", ["k" * 255, "k" * 256, "", "a b~", "a\tb", "\xe9"])
+def test_the_limits_of_an_idempotency_key_are_those_of_the_document(
+    client: TestClient, alice: Person, document: dict[str, Any], key: str
+) -> None:
+    parameters = document["paths"]["/jobs"]["post"]["parameters"]
+    schema = next(one["schema"] for one in parameters if one["name"] == "Idempotency-Key")
+    fits = schema["minLength"] <= len(key) <= schema["maxLength"] and re.search(schema["pattern"], key)
+    headers = {**alice.auth, "Idempotency-Key": key.encode("latin-1")}
+    answer = client.post("/v1/jobs", json={"prompt": "a"}, headers=headers)
+    assert (answer.status_code, bool(fits)) in [(201, True), (422, False)]
+
+
 def test_every_response_matches_its_schema(
     client: TestClient, finish: Finish, alice: Person, document: dict[str, Any]
 ) -> None:

@@ -102,6 +102,29 @@ def test_a_missing_or_broken_file_is_named(folder: Path, name: str) -> None:
     assert str(folder / name) in str(missing.value)
 
 
+@pytest.mark.parametrize(
+    "name", ["model_index.json", "unet/config.json", "tokenizer/vocab.json", "model_card.json", "extra.json"]
+)
+def test_a_file_that_is_nested_too_deeply_is_named(folder: Path, name: str) -> None:
+    (folder / name).write_text('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}")
+
+    with pytest.raises(StartError) as refused:
+        find_model(folder)
+
+    assert str(folder / name) in str(refused.value)
+
+
+def test_weights_whose_header_is_nested_too_deeply_are_named(folder: Path) -> None:
+    weights = next((folder / "unet").glob("*.safetensors"))
+    header = b"[" * 100_000 + b"]" * 100_000
+    weights.write_bytes(len(header).to_bytes(8, "little") + header)
+
+    with pytest.raises(StartError) as refused:
+        find_model(folder)
+
+    assert str(weights) in str(refused.value)
+
+
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
 def test_missing_weights_are_named_by_their_part(folder: Path, part: str) -> None:
     for file in (folder / part).glob("*.safetensors"):

@@ -52,8 +52,9 @@ def test_a_home_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
         Home(tmp_path / "file" / "home")
 
 
-def test_the_error_names_an_unreadable_file_in_the_home(tmp_path: Path) -> None:
-    (tmp_path / "credentials.json").write_text("{")
+@pytest.mark.parametrize("text", ["{", pytest.param("[" * 100_000, id="nested")])
+def test_the_error_names_an_unreadable_file_in_the_home(tmp_path: Path, text: str) -> None:
+    (tmp_path / "credentials.json").write_text(text)
     with pytest.raises(HomeUnusable, match=r"credentials\.json cannot be read"):
         Home(tmp_path).credentials("http://localhost:8501")
 

@@ -46,7 +46,9 @@ def test_only_pocket_is_offered_by_default() -> None:
     assert read_local_models({}) == {"pocket": POCKET}
 
 
-@pytest.mark.parametrize("text", ["sd-turbo", "[]", '{"sd-turbo": 1}'])
+@pytest.mark.parametrize(
+    "text", ["sd-turbo", "[]", '{"sd-turbo": 1}', pytest.param("[" * 100_000, id="nested")]
+)
 def test_local_models_that_are_not_a_map_of_folders_are_refused(text: str) -> None:
     with pytest.raises(OptionUnusable, match="ATELIER_LOCAL_MODELS must be a JSON object"):
         read_local_models({"ATELIER_LOCAL_MODELS": text})

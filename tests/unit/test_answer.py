@@ -23,6 +23,7 @@ def error(code: str, message: str = "the width is odd") -> bytes:
         (b"ModelError: worker died", "", "model_crashed", "stopped without an answer"),
         (b"[]", "", "model_crashed", "stopped without an answer"),
         (b'{"error": "text"}', "", "model_crashed", "stopped without an answer"),
+        pytest.param(b"[" * 100_000, "", "model_crashed", "stopped without an answer", id="nested"),
         (b"\xff\xfe", "", "model_crashed", "stopped without an answer"),
         (None, "Model timed out", "timeout", "took too long"),
         (None, "the invocation's time-out of 900 s passed", "timeout", "took too long"),

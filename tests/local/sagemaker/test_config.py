@@ -62,7 +62,7 @@ def test_every_problem_is_reported_with_its_location(tmp_path: Path) -> None:
         assert any(place in line for line in lines), lines
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"port": 1}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"port": 1}', pytest.param("[" * 100_000, id="nested")])
 def test_a_file_without_valid_settings_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "config.json"
     file.write_text(text)

@@ -139,11 +139,18 @@ class Home:
 
     def cookie_secret(self) -> str:
         """Return the secret that signs sessions; created once, so that a restart signs nobody out."""
+        return self._secret("cookie_secret")
+
+    def aws_secret(self) -> str:
+        """Return the secret that signs links to the embedded cloud; created once, so that they survive a restart."""
+        return self._secret("aws_secret_access_key")
+
+    def _secret(self, name: str) -> str:
         known = self._read("secrets.json") or {}
-        if "cookie_secret" not in known:
-            known["cookie_secret"] = secrets.token_hex(32)
+        if name not in known:
+            known[name] = secrets.token_hex(32)
             self._write("secrets.json", known)
-        return str(known["cookie_secret"])
+        return str(known[name])
 
     def credentials(self, url: str) -> dict[str, Any]:
         """Return `credentials.json` with the current address and a new password for each person without one."""

@@ -31,8 +31,8 @@ EXPIRY_DAYS = {INPUTS_BUCKET: 30, OUTPUTS_BUCKET: 30, LIBRARY_BUCKET: 3}
 # The part of a bucket that expires: in the library only the exports, never the search indexes.
 EXPIRING_PREFIX = {LIBRARY_BUCKET: "exports/"}
 MODEL = "pocket"
-# MiniStack accepts any key on loopback; these are not secret and give access to nothing else.
 ACCESS_KEY_ID = "test"
+# MiniStack accepts any secret on loopback, but links must be signed with that of the cloud: a home has its own.
 SECRET_ACCESS_KEY = "test"  # noqa: S105
 
 Client = Callable[[str], Any]
@@ -53,6 +53,7 @@ class Resources:
     results_queue_url: str
     dead_letters_queue_url: str
     sign_in: SignIn
+    secret_access_key: str = SECRET_ACCESS_KEY
 
     def aws_environment(self) -> dict[str, str]:
         """Return the variables that make boto3 use the embedded cloud only."""
@@ -61,7 +62,7 @@ class Resources:
             "AWS_DEFAULT_REGION": REGION,
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
@@ -120,7 +121,13 @@ def client_factory(endpoint_url: str) -> Client:
     return client
 
 
-def make_resources(endpoint_url: str, *, public_url: str, client: Client | None = None) -> Resources:
+def make_resources(
+    endpoint_url: str,
+    *,
+    public_url: str,
+    client: Client | None = None,
+    secret_access_key: str = SECRET_ACCESS_KEY,
+) -> Resources:
     """Creates missing resources and corrects the settings of existing ones; never touches existing data.
 
     `public_url` is the studio's public address; the sign-in client's callback and sign-out addresses are derived
@@ -142,6 +149,7 @@ def make_resources(endpoint_url: str, *, public_url: str, client: Client | None 
         results_queue_url=queue_url,
         dead_letters_queue_url=dead_letters_url,
         sign_in=make_sign_in(client("cognito-idp"), endpoint_url, public_url=public_url),
+        secret_access_key=secret_access_key,
     )
 
 

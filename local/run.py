@@ -160,7 +160,11 @@ class Start:
         return credentials
 
     def _make(self) -> Made:
-        resources = make_resources(self._layout.cloud_url, public_url=self._layout.url)
+        resources = make_resources(
+            self._layout.cloud_url,
+            public_url=self._layout.url,
+            secret_access_key=self._layout.home.aws_secret(),
+        )
         environment = studio_environment(self._layout, resources)
         # The same variables limit boto3 in this process to the embedded cloud.
         os.environ.update({name: value for name, value in environment.items() if name.startswith("AWS_")})

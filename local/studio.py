@@ -165,7 +165,7 @@ def cloud_part(layout: Layout, after_restart: Callable[[], None]) -> Part:
             *("--snapshot-s", str(layout.options[SNAPSHOT_S])),
             *(word for origin in origins for word in ("--origin", origin)),
         ],
-        base_environment(os.environ),
+        {**base_environment(os.environ), "AWS_SECRET_ACCESS_KEY": layout.home.aws_secret()},
         lambda: answers(port, "/_ministack/ready"),
         after_restart=after_restart,
         needed_by_others=True,

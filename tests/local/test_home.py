@@ -80,10 +80,14 @@ def test_port_numbers_past_the_last_one_wrap_around(tmp_path: Path) -> None:
 
 def test_secrets_are_created_once_and_readable_by_their_owner_only(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    secret, credentials = home.cookie_secret(), home.credentials("http://localhost:1")
+    secret, links, credentials = (
+        home.cookie_secret(),
+        home.aws_secret(),
+        home.credentials("http://localhost:1"),
+    )
     path = home.save_credentials(credentials)
     again = Home(tmp_path)
-    assert again.cookie_secret() == secret
+    assert again.cookie_secret() == secret and again.aws_secret() == links != secret
     assert again.credentials("http://localhost:2") == {**credentials, "url": "http://localhost:2"}
     assert credentials["maker"]["password"] != credentials["admin"]["password"]
     assert len(secret) >= 32

@@ -10,12 +10,14 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from PIL import Image as Pillow
 from PIL import ImageChops, ImageStat
 
-from local.resources import OUTPUTS_BUCKET, client_factory
+from local.resources import IMAGES_BUCKET, OUTPUTS_BUCKET, client_factory
 from tests.running import RunningStudio
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -84,6 +86,16 @@ def test_the_model_server_gets_its_variables_and_its_webp_is_stored_as_png(
     assert [image["format"] for image in answer["images"]] == ["webp"]
     with Pillow.open(io.BytesIO(stored_png(job)), formats=["PNG"]) as picture:
         assert picture.size == (128, 128)
+
+
+def test_a_link_that_is_signed_with_a_known_secret_is_refused(webp_studio: RunningStudio) -> None:
+    link = drawn(webp_studio, steps=1)["output"][0]["url"]
+    key = urlsplit(link).path.removeprefix(f"/{IMAGES_BUCKET}/")
+    s3 = client_factory(f"http://localhost:{webp_studio.ports()['cloud']}")("s3")
+    forged = s3.generate_presigned_url("get_object", Params={"Bucket": IMAGES_BUCKET, "Key": key})
+    assert urlsplit(forged).path == urlsplit(link).path
+    assert httpx.get(link).status_code == 200
+    assert httpx.get(forged).status_code == 403
 
 
 def test_a_higher_strength_changes_the_source_picture_more(webp_studio: RunningStudio) -> None:

@@ -65,6 +65,17 @@ def figures(total: CostRow) -> None:
                 st.caption(name)
                 st.markdown(f"**{value}**".replace("$", "\\$"))
                 st.caption(note)
+    if total.repeats:
+        st.caption(
+            tr_n(
+                "{count} job was drawn twice, because an answer of the endpoint was lost or late. This took {seconds} "
+                "model seconds for which no user is charged.",
+                "{count} jobs were drawn twice, because answers of the endpoint were lost or late. This took {seconds} "
+                "model seconds for which no user is charged.",
+                total.repeats,
+                seconds=number(round(total.repeat_gpu_s)),
+            )
+        )
 
 
 def chart(report: CostReport) -> None:

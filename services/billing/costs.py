@@ -14,7 +14,11 @@ MOST_DAYS = 31
 
 
 class CostRow(Record):
-    """One model over a period or a day. Errors are medians, 0.2 for 20 percent; None if nothing was counted."""
+    """One model over a period or a day. Errors are medians, 0.2 for 20 percent; None if nothing was counted.
+
+    `repeats` were drawn twice and charged once, because the answer to an invocation was lost or came late; `gpu_s`
+    leaves out their `repeat_gpu_s`.
+    """
 
     model: str
     jobs: int
@@ -22,6 +26,8 @@ class CostRow(Record):
     gpu_s: float
     cost_usd: float
     cold_starts: int
+    repeats: int
+    repeat_gpu_s: float
     price_error: float | None
     time_error: float | None
 
@@ -88,6 +94,8 @@ def _row(model: str, counts: Counter[str]) -> CostRow:
         gpu_s=counts["gpu_ms"] / 1000,
         cost_usd=counts["cost_micros"] / 1e6,
         cold_starts=counts["cold_starts"],
+        repeats=counts["repeats"],
+        repeat_gpu_s=counts["repeat_gpu_ms"] / 1000,
         price_error=estimate_accuracy.median_error([counts], estimate_accuracy.PRICE),
         time_error=estimate_accuracy.median_error([counts], estimate_accuracy.TIME),
     )

@@ -103,6 +103,11 @@ class Ledger:
             usage_days.count(job.completed_at or now(), job.spec.model, shard, counts),
         ]
 
+    def repeat(self, job: Job, *, gpu_s: float) -> Write:
+        """Returns the write that counts the time of a job that was drawn once more than it is charged."""
+        counts = {"repeats": 1, "repeat_gpu_ms": round(gpu_s * 1000)}
+        return usage_days.count(now(), job.spec.model, spend.shard_of(job.id), counts)
+
     def refund(self, job: Job) -> list[Write]:
         """Returns the writes that give back the job's reservation: money, pictures of the day, and the open-job slot.
 

@@ -15,7 +15,7 @@ from services.backends.withheld import withheld_words
 from services.billing.estimates import Estimator
 from services.billing.ledger import Ledger
 from services.clock import now
-from services.errors import BadOutput, InvalidRequest
+from services.errors import BadOutput, InvalidRequest, NotFound
 from services.images.images import Images
 from services.logs import event
 from services.records import Job, JobFailure, JobStatus
@@ -56,7 +56,9 @@ class Completion:
             self._erase_late_output(user_id, job_id)
             return None
         if job.status.terminal:
-            if job.status is not JobStatus.SUCCEEDED:
+            if job.status is JobStatus.SUCCEEDED:
+                self._count_repeat(job, attempt)
+            else:
                 self._images.discard(user_id, job_id)
                 self._forget_cancel(job)
             return job
@@ -71,7 +73,8 @@ class Completion:
     def complete(self, job: Job, result: DrawnResult) -> Job | None:
         """Stores an open job's pictures and settles its charge; returns the current job, or None if it was erased.
 
-        Two AWS calls per picture and one transaction; three more for the job that woke its model.
+        If its attempt was submitted twice, the other one is stopped. Two AWS calls per picture and one transaction;
+        three more for the job that woke its model.
         """
         pictures, withheld = result.pictures, result.withheld()
         drawn = job.model_copy(
@@ -117,9 +120,12 @@ class Completion:
         elif not ours:
             # Another process finished it first. Its maker may have deleted a picture that this one stored again.
             self._images.erase_unrecorded(standing)
+            self._count_repeat(standing, standing.attempt)
         else:
             event("job_succeeded", job=job.id, user=job.user_id, gpu_s=result.seconds)
             self._wakes.note(job, result)
+            if job.repeated:
+                self._stop_drawing(job)
         return standing
 
     def fail(
@@ -199,6 +205,28 @@ class Completion:
         self._stop_drawing(job)
         return self.end(job, JobStatus.CANCELED)
 
+    def _count_repeat(self, job: Job, attempt: int) -> None:
+        """Counts what the other submission of a finished job took: the studio pays for it, and its maker does not."""
+        if not job.repeated or job.timings is None:
+            return
+        try:
+            result = self._backends.of(job.spec.model).result(job, attempt)
+        except (BadOutput, NotFound):
+            return
+        if isinstance(result, Stopped):
+            self._forget_cancel(job)
+        elif result.timings != job.timings:
+            self._forget_cancel(job)
+            drawing = str(round(result.timings.total_s * 1e6))
+            if self._store.note_repeat(job, drawing, self._ledger.repeat(job, gpu_s=result.seconds)):
+                event(
+                    "job_drawn_twice",
+                    level=logging.WARNING,
+                    job=job.id,
+                    user=job.user_id,
+                    gpu_s=result.seconds,
+                )
+
     def _stop_drawing(self, job: Job) -> None:
         backend = self._backends.of(job.spec.model)
         if backend.abilities.cancels_running:
@@ -206,7 +234,7 @@ class Completion:
 
     def _forget_cancel(self, job: Job) -> None:
         """Removes an ended job's cancel marker: the attempt that had to see it has ended too."""
-        if job.status in (JobStatus.CANCELED, JobStatus.EXPIRED):
+        if job.repeated or job.status in (JobStatus.CANCELED, JobStatus.EXPIRED):
             backend = self._backends.of(job.spec.model)
             if backend.abilities.cancels_running:
                 backend.forget_cancel(job)

@@ -165,7 +165,7 @@ class Sweeper:
         lost = job.invoked_at is None or backend.abilities.answers_at_once
         if lost and not backend.has_begun(job):
             event("invoking_again", level=logging.WARNING, job=job.id, user=job.user_id)
-            self._store.postpone(job, due=now() + timedelta(seconds=CHECK_S))
+            self._store.postpone(job, due=now() + timedelta(seconds=CHECK_S), repeated=True)
             self.invoke(job)
             return "invoked"
         self._store.postpone(job, due=now() + timedelta(seconds=CHECK_S))

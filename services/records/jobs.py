@@ -116,8 +116,9 @@ class Job(Record):
     """One request of one user and its result. `cost_usd` is None until settled (0.0 when refunded).
 
     `endpoint` is the one it is queued for, `line` its place there (None once ended). With `run_by` it waits for its
-    model to be awake, but no longer than that time. On drafts, `finals` maps a picture's number to the latest job
-    that draws it in full; on such a job, `final_of` is the job of drafts.
+    model to be awake, but no longer than that time. `repeated`: its attempt was submitted again, because nobody knew
+    whether the back end had it. On drafts, `finals` maps a picture's number to the latest job that draws it in full; on
+    such a job, `final_of` is the job of drafts.
     """
 
     id: str
@@ -148,6 +149,7 @@ class Job(Record):
     endpoint: str = ""
     line: Line | None = None
     ticket: Ticket | None = None
+    repeated: bool = False
 
     def waits_for_the_model(self, now: datetime) -> bool:
         """True while it is held until another job wakes the model."""

@@ -61,6 +61,7 @@ def job_to_item(job: Job) -> Item:
         "endpoint": job.endpoint or None,
         "line": job.line.value if job.line else None,
         "ticket": job.ticket.model_dump_json() if job.ticket else None,
+        "repeated": job.repeated or None,
     }
 
 
@@ -94,6 +95,7 @@ def job_from_item(item: Item) -> Job:
         endpoint=item.get("endpoint", ""),
         line=Line(item["line"]) if "line" in item else None,
         ticket=Ticket.model_validate_json(item["ticket"]) if "ticket" in item else None,
+        repeated=item.get("repeated", False),
         finals={
             int(name.removeprefix(FINAL)): value
             for name, value in item.items()

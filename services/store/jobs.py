@@ -232,13 +232,13 @@ class JobStore:
         with contextlib.suppress(TransactionRefused):
             self._table.transact([update, *change(job, before=None, after=line)])
 
-    def postpone(self, job: Job, *, due: datetime) -> None:
-        """Sets the time of the sweeper's next check of a job. One call."""
+    def postpone(self, job: Job, *, due: datetime, repeated: bool = False) -> None:
+        """Sets the time of the sweeper's next check of a job, and whether its attempt is submitted again. One call."""
         try:
             self._table.update(
                 Update(
                     key=_key(job),
-                    assign={"GSI1SK": _due(due, job.id)},
+                    assign={"GSI1SK": _due(due, job.id)} | ({"repeated": True} if repeated else {}),
                     condition=f"{OPEN_CONDITION} AND #attempt = :attempt",
                     values=OPEN_VALUES | {":attempt": job.attempt},
                 )
@@ -328,6 +328,18 @@ class JobStore:
                 raise exc
             return closed.model_copy(update={"line": None}), True
         raise Unavailable("The job keeps changing. Try again in a few seconds.")
+
+    def note_repeat(self, job: Job, drawing: str, counted: Write) -> bool:
+        """Writes that a finished job was drawn once more, with `counted`, once for each name of a drawing; returns
+        whether this call did. One call."""
+        noted = f"drawing_{drawing}"
+        condition = f"attribute_exists(#status) AND attribute_not_exists(#{noted})"
+        update = Update(key=_key(job), label="job", assign={noted: True}, condition=condition)
+        try:
+            self._table.transact([update, counted])
+        except TransactionRefused:
+            return False
+        return True
 
 
 def _closing(closed: Job, token: str, if_overdue: bool) -> Update:

@@ -29,7 +29,7 @@ from services.errors import (
 )
 from services.formats.png_metadata import read
 from services.jobs.dispatch import CHECK_S, LATE
-from services.records import Job, JobRequest, JobStatus, User
+from services.records import Job, JobRequest, JobStatus, Role, User
 from services.settings import Settings
 from services.store import keys
 from services.store.jobs import CLAIM_CHECK_S
@@ -38,6 +38,7 @@ from tests.endpoint import ScriptedEndpoint, picture
 from tests.wire.conftest import real_clients
 
 APPLE = JobRequest(prompt="a red apple", seed=7)
+ADMIN = User(id="c" * 32, email="admin@example.com", role=Role.ADMIN)
 
 
 @pytest.fixture
@@ -448,6 +449,54 @@ def test_an_invocation_with_a_lost_answer_is_repeated_only_after_its_expected_tu
         )
         studio.sweeper.sweep()
         assert len(endpoint.accepted) == invocations
+
+
+def test_a_job_that_is_drawn_twice_is_charged_once_and_counted(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint.lose_answers.append(ReadTimeoutError(endpoint_url="http://localhost"))
+    job = studio.jobs.submit(maker, APPLE)
+    awake = now
+    monkeypatch.setattr("services.jobs.sweep.now", lambda: awake() + timedelta(minutes=10))
+    studio.sweeper.sweep()
+    first, second = endpoint.accepted
+    marker, prefix = keys.cancel_marker(maker.id, job.id), keys.job_prefix(maker.id, job.id)
+
+    endpoint.complete(first)
+    done = studio.completion.finish(maker.id, job.id, 1)
+    assert done is not None and done.status is JobStatus.SUCCEEDED and done.gpu_s is not None
+    assert marker in _keys(studio, prefix, bucket="outputs"), "the other submission is not stopped"
+    charged, pictures = money(studio, maker), studio.images.list(maker).items
+    # The same notification again is no second drawing.
+    studio.completion.finish(maker.id, job.id, 1)
+    assert studio.costs.report(ADMIN, days=1).total.repeats == 0
+
+    endpoint.complete(second, lambda answer: answer["timings"].update(total_s=3.5))
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: studio.completion.finish(maker.id, job.id, 1), range(3)))
+    assert marker not in _keys(studio, prefix, bucket="outputs")
+    assert (money(studio, maker), studio.images.list(maker).items) == (charged, pictures)
+    total = studio.costs.report(ADMIN, days=1).total
+    assert (total.jobs, total.repeats) == (1, 1)
+    assert total.gpu_s == pytest.approx(done.gpu_s, abs=0.01) and total.repeat_gpu_s > 0
+
+
+def test_the_marker_of_a_job_that_was_submitted_twice_goes_when_the_other_stops(
+    studio: Studio, endpoint: ScriptedEndpoint, maker: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint.lose_answers.append(ReadTimeoutError(endpoint_url="http://localhost"))
+    job = studio.jobs.submit(maker, APPLE)
+    awake = now
+    monkeypatch.setattr("services.jobs.sweep.now", lambda: awake() + timedelta(minutes=10))
+    studio.sweeper.sweep()
+    endpoint.complete(endpoint.accepted[0])
+    studio.completion.finish(maker.id, job.id, 1)
+    endpoint.write_output(endpoint.accepted[1], b'{"status": "canceled"}')
+    done = studio.completion.finish(maker.id, job.id, 1)
+    assert done is not None and done.status is JobStatus.SUCCEEDED
+    marker = keys.cancel_marker(maker.id, job.id)
+    assert marker not in _keys(studio, keys.job_prefix(maker.id, job.id), bucket="outputs")
+    assert studio.costs.report(ADMIN, days=1).total.repeats == 0
 
 
 def test_a_missing_endpoint_fails_and_refunds_the_job(

@@ -16,6 +16,7 @@ from bench import (
     gallery,
     in_process,
     job_path,
+    journal_cost,
     moderation,
     open_pages,
     read_rate,
@@ -54,6 +55,10 @@ def main() -> None:
 def _job_path(_plan: Plan) -> None:
     with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as stack:
         job_path.measure(stack)
+
+
+def _journal(_plan: Plan) -> None:
+    journal_cost.measure()
 
 
 def _backlog(_plan: Plan) -> None:
@@ -120,6 +125,7 @@ def _model() -> Path:
 
 MEASUREMENTS: dict[str, Callable[[Plan], None]] = {
     "job_path": _job_path,
+    "journal": _journal,
     "backlog": _backlog,
     "contention": _contention,
     "gallery": _gallery,

@@ -62,14 +62,14 @@ class Stack:
 
 
 @contextmanager
-def running_cloud(folder: Path) -> Iterator[Resources]:
+def running_cloud(folder: Path, module: str = "local.cloud") -> Iterator[Resources]:
     """Runs the embedded cloud in `folder` with the studio's resources, and stops it at the end."""
     port = any_free_port()
     (folder / "cloud").mkdir()
     cloud = Child(
         "the embedded cloud",
         [
-            *(CLOUD_PYTHON, "-m", "local.cloud", "--port", str(port)),
+            *(CLOUD_PYTHON, "-m", module, "--port", str(port)),
             *("--folder", str(folder / "cloud"), "--snapshot-s", "10"),
         ],
         log=folder / "cloud.log",
@@ -83,12 +83,12 @@ def running_cloud(folder: Path) -> Iterator[Resources]:
 
 
 @contextmanager
-def running_stack(folder: Path) -> Iterator[Stack]:
-    """Starts everything in `folder` and stops it at the end."""
+def running_stack(folder: Path, *, cloud: str = "local.cloud") -> Iterator[Stack]:
+    """Starts everything in `folder` and stops it at the end; `cloud` is the module of the embedded cloud."""
     with ExitStack() as stack:
         stack.callback(os.environ.update, dict(os.environ))
         sagemaker_port = any_free_port()
-        resources = stack.enter_context(running_cloud(folder))
+        resources = stack.enter_context(running_cloud(folder, cloud))
         environment = resources.studio_environment(
             public_url=PUBLIC_URL,
             cookie_secret=secrets.token_hex(32),

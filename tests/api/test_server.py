@@ -222,10 +222,18 @@ def test_no_address_delays_the_health_check(port: int, alice: Person, name: str)
 
 
 def assert_no_delay(port: int, head: bytes, body: bytes) -> None:
-    # The least of several, because another process can take the processor for a moment.
-    worst = []
+    """Asserts that a request delays the health check by less than MOST_DELAY_S.
+
+    On a busy machine it may be a few times what the same bytes to a route that ignores them take. The least of several
+    counts, because another process can take the processor for a moment.
+    """
+    ignored = f"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    seen = []
     for _ in range(5):
-        worst.append(delay_during(port, head, body))
-        if worst[-1] < MOST_DELAY_S:
+        delay = delay_during(port, head, body)
+        if delay < MOST_DELAY_S:
             return
-    raise AssertionError(worst)
+        seen.append((delay, delay_during(port, ignored, body)))
+        if delay < 5 * seen[-1][1]:
+            return
+    raise AssertionError(seen)

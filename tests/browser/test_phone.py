@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import TIMEOUT_MS, heading, sign_in
+from tests.browser.conftest import TIMEOUT_MS, heading, settled, sign_in
 from tests.running import RunningStudio
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
@@ -79,6 +79,8 @@ def _try_a_job_of_the_history_again(running: RunningStudio, page: Page) -> None:
     table.locator("canvas").first.wait_for()
     # Header and two rows, once the filter has hidden the other job.
     expect(table).to_have_css("height", re.compile(r"^1[01]\d(\.\d+)?px"))
+    # While the page still changes, the table is drawn anew, and a tap on it can be lost.
+    settled(page)
     box = table.bounding_box()
     assert box is not None
     # The table's toolbar, always visible on devices without hover, does not cover the filters.
@@ -99,6 +101,7 @@ def _try_a_job_of_the_history_again(running: RunningStudio, page: Page) -> None:
     page.get_by_test_id("stPopoverBody").get_by_role("button", name="Delete").tap()
     page.get_by_text("Deleted 1 job").wait_for()
     expect(table).to_have_css("height", re.compile(r"^7\d(\.\d+)?px"))
+    settled(page)
     box = table.bounding_box()
     assert box is not None
     page.touchscreen.tap(box["x"] + 15, box["y"] + 55)

@@ -1,1 +1,1 @@
-"""Pocket, the built-in model: its data, training, evaluation, weights and hints."""
+"""Pocket, the built-in model: its data, training, evaluation, weights, and hints."""

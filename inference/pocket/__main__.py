@@ -13,11 +13,11 @@ from inference.pocket.folders import WEIGHTS, work_root
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, or 2 with one line on standard error saying what to do."""
+    """Run one command. Returns the exit code: 0, or 2 after printing to stderr what to do."""
     options = _parser().parse_args(arguments)
-    # While they are imported, the libraries note every optional package that is not there.
+    # On import, the libraries log every optional package that is not installed.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    # The commands import torch, which takes seconds: not for --help.
+    # The commands import torch, which takes seconds and is not needed for --help.
     try:
         options.run(options)
     except PocketError as exc:

@@ -1,4 +1,4 @@
-"""Trains the autoencoder that turns pictures into latents and back, on every drawing of the data set."""
+"""Trains the autoencoder that converts pictures to latents and back, on every drawing of the data set."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SAVE_EVERY_S = 300.0
 
 @dataclass(frozen=True)
 class AutoencoderPlan:
-    """One run. It ends at `samples`; a sitting of it ends after `minutes`, and the next one resumes it."""
+    """One training run. It ends at `samples`. One session stops after `minutes`; the next one resumes the run."""
 
     root: Path
     name: str
@@ -46,10 +46,10 @@ class AutoencoderPlan:
 
 
 def train_autoencoder(plan: AutoencoderPlan) -> None:
-    """Run one sitting; writes the checkpoint, a folder that diffusers loads, and a sheet of pairs.
+    """Run one session; writes the checkpoint, a folder that diffusers loads, and a sheet of original and decoded pairs.
 
-    256 pictures (an eighth of a small data set) are never trained on; the PSNR printed is theirs. Raises `PocketError`
-    when data set, start folder or checkpoint are not usable.
+    256 pictures (an eighth of a small data set) are held back from training; the printed PSNR is measured on them.
+    Raises `PocketError` when the data set, start folder, or checkpoint is not usable.
     """
     quiet_libraries()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -77,7 +77,7 @@ def train_autoencoder(plan: AutoencoderPlan) -> None:
     def save() -> None:
         save_checkpoint(checkpoint, module, average, [optimiser], progress)
         psnr_db, deviation, pairs = measure(average, held_back)
-        # Latents of unit deviation are what the diffusion stage expects.
+        # The diffusion stage expects latents with a standard deviation of 1.
         average.register_to_config(scaling_factor=1 / deviation)
         save_folder(average, folder / "vae")
         save_sheet(pairs, 8, folder / f"sheet-{progress.samples:08d}.png")
@@ -111,7 +111,7 @@ def train_autoencoder(plan: AutoencoderPlan) -> None:
 
 def _loss(module: Any, pixels: torch.Tensor) -> torch.Tensor:
     latents = module.encode(pixels).latents
-    # Latents that were drawn are never quite those of a picture: the decoder learns to bear it.
+    # Generated latents never match those of a picture exactly: noise makes the decoder robust to that.
     strength = LATENT_NOISE * torch.rand(len(latents), 1, 1, 1, device=pixels.device)
     decoded = module.decode(latents + torch.randn_like(latents) * strength).sample
     exact = F.l1_loss(decoded, pixels) + 0.5 * F.mse_loss(decoded, pixels)
@@ -124,14 +124,14 @@ def _loss(module: Any, pixels: torch.Tensor) -> torch.Tensor:
 
 
 def gradients(pictures: torch.Tensor) -> torch.Tensor:
-    """Return the differences between neighbouring pixels, (n, differences) of pictures (n, 3, h, w)."""
+    """Return the differences between neighboring pixels, (n, differences), of pictures (n, 3, h, w)."""
     across = (pictures[..., 1:] - pictures[..., :-1]).flatten(1)
     down = (pictures[..., 1:, :] - pictures[..., :-1, :]).flatten(1)
     return torch.cat([across, down], 1)
 
 
 def measure(module: Any, pixels: torch.Tensor) -> tuple[float, float, list[Any]]:
-    """Return PSNR in dB, the latents' standard deviation, and sixteen pairs of original and copy."""
+    """Return the PSNR in dB, the latents' standard deviation, and sixteen pairs of original and decoded pictures."""
     with torch.inference_mode():
         latents = module.encode(pixels).latents
         decoded = module.decode(latents).sample.clamp(-1, 1)
@@ -142,17 +142,17 @@ def measure(module: Any, pixels: torch.Tensor) -> tuple[float, float, list[Any]]
 
 
 def rate_share(step: int, done: float) -> float:
-    """Return the share of the learning rate at a step, when `done` of the run (0 to 1) is over."""
+    """Return the share of the learning rate at a step, when `done` of the run (0 to 1) is complete."""
     return min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
 
 def pixels_of(pictures: np.ndarray[Any, np.dtype[np.uint8]], device: torch.device) -> torch.Tensor:
-    """Return uint8 pictures (n, h, w, 3) as float32 (n, 3, h, w) from -1 to 1."""
+    """Return uint8 pictures (n, h, w, 3) as float32 (n, 3, h, w) in -1 to 1."""
     return torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def save_folder(module: Any, folder: Path) -> None:
-    """Write an autoencoder's folder, replacing what is there."""
+    """Write the folder of an autoencoder, replacing any existing one."""
     fresh = folder.with_name(folder.name + ".partial")
     shutil.rmtree(fresh, ignore_errors=True)
     module.save_pretrained(fresh, safe_serialization=True)

@@ -1,4 +1,4 @@
-"""What is said of a picture: captions of many forms for training, drawn at random from its facts."""
+"""Writes captions of pictures for training, in many forms, chosen at random from the facts about a picture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inference.pocket.wording import Wording
 T = TypeVar("T")
 
 DEFAULT_STYLE = "3d"
-# The part of the captions with words of no thing in them.
+# The share of captions that contain filler words.
 FILLED = 0.3
 LINKS = ("with", "in", "of", "for", "and", "at", "near", "from", "that")
 
@@ -23,17 +23,17 @@ COLOUR_WORD = re.compile(
 
 
 def with_article(phrase: str) -> str:
-    """Return the phrase after "a" or "an", by its first letter."""
+    """Return the phrase with "a" or "an", depending on its first letter."""
     return ("an " if phrase[:1] in "aeiou" else "a ") + phrase
 
 
 def write_caption(
     row: Row, background: str, colour: str | None, wording: Wording, rng: np.random.Generator
 ) -> str:
-    """Return one caption for a drawing on a background, recoloured when `colour` is not None.
+    """Return one caption for a drawing on a background, recolored when `colour` is not None.
 
-    Forms: "grinning cat", "a red apple, 3d style", "flat icon of a rocket on a blue background"; at times with other
-    words in the name's place or beside it, and with words that say nothing of the thing.
+    Forms: "grinning cat", "a red apple, 3d style", "flat icon of a rocket on a blue background". Sometimes other words
+    for the thing replace the name or stand beside it, and sometimes filler words are added.
     """
     subject = _subject(row, wording, rng)
     if colour is not None:
@@ -54,7 +54,7 @@ def write_caption(
     if filled:
         after = " ".join(_fillers(wording, rng))
         subject = f"{subject} {_pick(rng, *LINKS)} {_pick(rng, after, with_article(after), f'the {after}')}"
-    # A prompt that names no style means the default one: a mean of all styles would be none.
+    # A prompt without a style means the default style; otherwise the model would learn an average of all styles.
     if row.style != DEFAULT_STYLE or rng.random() < 0.4:
         chance = rng.random()
         if chance < 0.6:

@@ -1,4 +1,4 @@
-"""What a run needs to go on where it stopped: weights, their averages, the optimiser's state, in one file."""
+"""Saves and loads the state that a run needs to resume: weights, their averages, and optimizer state, in one file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from inference.pocket.optimisers import restore_state, state_tensors
 
 @dataclass
 class Progress:
-    """How far a run has come, over all its sittings. `run` identifies what may not change between them."""
+    """How far a run has come, over all its sessions. `run` identifies the settings that must not change between
+    them.
+    """
 
     run: str
     step: int = 0
@@ -27,7 +29,7 @@ class Progress:
 
 
 def run_id(**facts: object) -> str:
-    """Return 12 hex digits that stand for the settings a run cannot be resumed without."""
+    """Return 12 hex digits that identify the settings that must stay the same when a run is resumed."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
@@ -38,7 +40,7 @@ def save_checkpoint(
     optimisers: Sequence[torch.optim.Optimizer],
     progress: Progress,
 ) -> None:
-    """Write all of it to `file`, replacing it at once: a run killed meanwhile keeps the checkpoint before."""
+    """Write everything to `file` in one atomic replacement: a run killed during it keeps the previous checkpoint."""
     tensors = {f"weights.{name}": value for name, value in module.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
     tensors |= {f"optimiser.{name}": value for name, value in state_tensors(optimisers).items()}
@@ -59,9 +61,9 @@ def load_checkpoint(
     optimisers: Sequence[torch.optim.Optimizer],
     run: str,
 ) -> Progress:
-    """Put what `file` holds into the module, its average and the optimisers; a fresh `Progress` when there is no file.
+    """Load `file` into the module, its average, and the optimizers; returns a new `Progress` when there is no file.
 
-    Raises `PocketError` when the file is of another run or cannot be read.
+    Raises `PocketError` when the file belongs to another run or cannot be read.
     """
     if not file.exists():
         return Progress(run)

@@ -1,6 +1,6 @@
-"""pocket-clip: pictures and texts in one space, to name pictures, tag them and search them by words.
+"""pocket-clip: embeds pictures and texts in one space, to name pictures, tag them, and search them by words.
 
-Opening it takes no teacher and no network. `TextSide` alone (numpy) does for what asks about texts only.
+Opening it needs neither the teacher nor the network. `TextSide` alone (numpy) is enough for text-only queries.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Scored = list[tuple[str, float]]
 
 
 class PocketClip:
-    """The image tower, the styles and the text side of one folder; it never changes after opening."""
+    """The image tower, the styles, and the text side of one folder. It is immutable after opening."""
 
     def __init__(
         self, text: TextSide, tower: Tower, style: nn.Linear, styles: Sequence[str], scale: float
@@ -44,7 +44,7 @@ class PocketClip:
 
     @classmethod
     def open(cls, folder: Path = CLIP_WEIGHTS) -> PocketClip:
-        """Read a folder; raises `PocketError` naming the file that is missing or broken."""
+        """Read a folder. Raises `PocketError` naming the missing or broken file."""
         try:
             text = TextSide.open(folder)
             config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -62,27 +62,27 @@ class PocketClip:
         return cls(text, tower, style, config["styles"], float(config["scale"]))
 
     def embed_images(self, pictures: Sequence[Picture]) -> Vectors:
-        """Return where pictures lie: float32 (n, d), unit length; 5-10 ms a picture on one CPU core."""
+        """Return the embeddings of pictures: float32 (n, d), unit length; 5-10 ms a picture on one CPU core."""
         found = [np.zeros((0, self.text.concepts.places.shape[1]), np.float32)]
         with torch.inference_mode():
             for start in range(0, len(pictures), BATCH):
                 seen = to_tensor(pictures[start : start + BATCH])
-                # Two looks are surer than one; an arrow to the right is then told from one to the left by less.
+                # Averaging with the mirror image is more accurate, but separates left from right arrows less.
                 found.append((self._tower(seen) + self._tower(seen.flip(3))).numpy())
         return unit(np.concatenate(found))
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """Return where texts lie: float32 (n, d), unit length; zeros for a text without a known word."""
+        """Return the embeddings of texts: float32 (n, d), unit length; zeros for a text without a known word."""
         return self.text.embed(texts)
 
     def names(self, picture: Picture, k: int = 5) -> Scored:
-        """Return the k likeliest of all names it knows, with their probabilities."""
+        """Return the k most likely names, with their probabilities."""
         shares = self._shares(picture)
         best = np.argsort(-shares)[:k]
         return [(self.text.concepts.names[i], float(shares[i])) for i in best]
 
     def tags(self, picture: Picture, k: int = 8) -> Scored:
-        """Return the k likeliest tags: each has the probability of all things that bear it together."""
+        """Return the k most likely tags; a tag's probability is the sum over all things that have it."""
         shares = self._shares(picture)
         found: dict[str, float] = {}
         for share, tags in zip(shares.tolist(), self.text.concepts.tags, strict=True):
@@ -91,27 +91,30 @@ class PocketClip:
         return sorted(found.items(), key=lambda item: -item[1])[:k]
 
     def style(self, picture: Picture) -> dict[str, float]:
-        """Return how like the picture's style is to each style it knows; the likenesses sum to one."""
+        """Return the similarity of the picture's style to each known style; the values sum to 1."""
         with torch.inference_mode():
             _, signs = self._tower.features_and_signs(to_tensor([picture]))
-            # Ridge regression on shares: what is below nothing is nothing.
+            # Ridge regression can return negative shares.
             shares = self._style(signs)[0].clamp(min=0)
         return dict(zip(self._styles, (shares / shares.sum()).tolist(), strict=True))
 
     def likeness(self, first: Picture, second: Picture) -> float:
-        """Return how alike what two pictures show is, -1 to 1: the cosine between where they lie."""
+        """Return the similarity of what two pictures show, -1 to 1: the cosine of their embeddings."""
         one, other = self.embed_images([first, second])
         return float(one @ other)
 
     def search(self, texts: Sequence[str], image_embeddings: Vectors) -> Vectors:
-        """Return the chance that text and picture are of one thing: float32 (texts, pictures), 0 to 1.
+        """Return the probability that text and picture show the same thing: float32 (texts, pictures), 0 to 1.
 
-        Surer than the cosine between both: what a picture is not, pulls it nowhere.
+        More reliable than the cosine of the embeddings, because things that the picture does not show have no
+        influence.
         """
         return np.asarray(self.text.shares(texts) @ self.shares(image_embeddings).T, np.float32)
 
     def shares(self, image_embeddings: Vectors) -> Vectors:
-        """Return the probability of each thing for embeddings of pictures: float32 (pictures, things), of sum one."""
+        """Return the probability of each thing for picture embeddings: float32 (pictures, things); each row sums to
+        1.
+        """
         scores = self._scale * (image_embeddings @ self.text.concepts.places.T)
         shares = np.exp(scores - scores.max(1, keepdims=True))
         return np.asarray(shares / shares.sum(1, keepdims=True), np.float32)

@@ -1,7 +1,9 @@
-"""What pocket-clip's tower is given after its training, in closed form: better axes, the things' places, the styles.
+"""Fits the parts of pocket-clip that follow the tower's training, in closed form: axes, positions of the things,
+styles.
 
-Training leaves axes on which pictures of one thing differ as much as pictures of two. Fisher's discriminant turns and
-weighs them so that they do not; a thing then lies at the mean of its pictures (Fisher 1936; Snell et al. 2017).
+After training, pictures of one thing differ as much on some axes as pictures of two things. Fisher's discriminant
+rotates and weights the axes to correct that; the position of a thing is then the mean of its pictures (Fisher 1936;
+Snell et al. 2017).
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ SCALES = np.arange(4.0, 40.0, 1.0)
 
 @dataclass(frozen=True)
 class Fitted:
-    """`places`: float32 (things, d), unit length; `scale`: what likenesses are multiplied by to become scores;
-    `style_map`: float32 (styles, signs + 1), from a picture's signs of style, and one, to shares of the styles."""
+    """`places`: float32 (things, d), unit length; `scale`: the factor from similarities to scores; `style_map`:
+    float32 (styles, signs + 1), from a picture's style features and a constant 1 to shares of the styles.
+    """
 
     places: Vectors
     scale: float
@@ -36,9 +39,9 @@ class Fitted:
 
 
 def fit_clip(learner: ClipLearner, knowledge: Knowledge, dataset: DataSet, seed: int) -> Fitted:
-    """Turn the tower's last map in place, and return what goes with it; a minute on one idle CPU core.
+    """Change the tower's last layer in place and return the rest of the fit; a minute on one idle CPU core.
 
-    Every drawing is looked at plain and worn, but those held back: these only decide the scale.
+    All drawings are used, plain and augmented, except the held-back ones, which only determine the scale.
     """
     rows = dataset.rows
     things = thing_places(rows, knowledge)
@@ -63,7 +66,7 @@ def fit_clip(learner: ClipLearner, knowledge: Knowledge, dataset: DataSet, seed:
 def _look(
     learner: ClipLearner, dataset: DataSet, seed: int
 ) -> tuple[tuple[Vectors, Vectors], tuple[Vectors, Vectors]]:
-    """Return outputs and signs of style of all drawings, plain and worn."""
+    """Return the outputs and style features of all drawings, plain and augmented."""
     drawings, rows = Drawings(dataset, dataset.rows), dataset.rows
     outputs: tuple[list[Vectors], list[Vectors]] = ([], [])
     signs: tuple[list[Vectors], list[Vectors]] = ([], [])
@@ -77,7 +80,7 @@ def _look(
         for kind, pictures in enumerate((to_tensor(plain), drawings.batch(places, Wear(), seed + start))):
             with torch.inference_mode():
                 features, style = learner.tower.features_and_signs(pictures)
-                # As `PocketClip` looks: at the picture and at its mirror image.
+                # Like `PocketClip`, use the picture and its mirror image.
                 both = (features + learner.tower.features(pictures.flip(3))) / 2
                 outputs[kind].append(learner.tower.outputs(both).numpy())
                 signs[kind].append(style.numpy())
@@ -88,14 +91,16 @@ def _look(
 
 
 def _surprise(scores: Vectors, right: npt.NDArray[np.int64]) -> float:
-    """The mean of minus the log of the right answer's share."""
+    """Return the mean negative log-likelihood of the right answers."""
     top = scores.max(1, keepdims=True)
     total = np.log(np.exp(scores - top).sum(1)) + top[:, 0]
     return float((total - scores[np.arange(len(right)), right]).mean())
 
 
 def _ridge(signs: Vectors, styles: npt.NDArray[np.int64]) -> Vectors:
-    """Return the ridge regression of the styles on signs, float32 (styles, signs + 1), made for raw signs."""
+    """Return the ridge regression of the styles on style features, float32 (styles, signs + 1), for unscaled
+    features.
+    """
     middle, spread = signs.mean(0), signs.std(0) + 1e-5
     even = np.c_[(signs - middle) / spread, np.ones(len(signs))].astype(np.float64)
     wanted = np.eye(len(STYLES))[styles]

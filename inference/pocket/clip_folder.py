@@ -1,4 +1,4 @@
-"""Writes pocket-clip's folder: words, things, tower; what `PocketClip.open` reads."""
+"""Writes the folder that `PocketClip.open` reads: words, things, and tower."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from inference.pocket.tower import pack
 from inference.pocket.words import Vectors
 from inference.pocket.words_distil import save_words
 
-# What the pipeline leaves of the 40 MB that all weights together may have.
+# All shipped weights together are limited to 40 MB; this is what the pipeline leaves.
 LARGEST_BYTES = 5_400_000
 STEPS = 127
 
 
 def write_clip(learner: ClipLearner, fitted: Fitted, knowledge: Knowledge, folder: Path) -> None:
-    """Write the folder, replacing it at once; raises `PocketError` when it would be too large to be shipped."""
+    """Replace the folder atomically. Raises `PocketError` when it would be too large to ship."""
     fresh = folder.with_name(folder.name + ".partial")
     shutil.rmtree(fresh, ignore_errors=True)
     save_words(knowledge.words, fresh)

@@ -1,7 +1,8 @@
-"""Writes what a model knows into its folder, with the likeness below which a prompt counts as far: measured, not set.
+"""Writes what a model knows into its folder, with the measured similarity below which a prompt counts as far.
 
-Near are other words for known things (the paraphrases among the fixed prompts, the free-text queries); far are
-prompts about what nobody draws, and nonsense. The threshold is found on one half of both and tested on the other.
+Near texts are other words for known things (the paraphrases among the fixed prompts, the free-text queries); far texts
+are prompts about things outside the data set, and nonsense. The threshold is found on one half of both and tested on
+the other.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from inference.pocket.known import FILE, Known
 from inference.pocket.prompts import PARAPHRASE, QUESTIONS
 from inference.pocket.words import WordsError
 
-# Most prompts are near: a hint where none is needed disturbs more people than one that is missing.
+# Most prompts are near, so an unneeded hint disturbs more people than a missing one.
 ALARM_WEIGHT = 2.0
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """`far_below` was found on one half of the texts; the rates, 0 to 1, are of the other half."""
+    """`far_below` is found on one half of the texts; the rates, 0 to 1, are measured on the other half."""
 
     far_below: float
     false_alarms: float
@@ -37,7 +38,7 @@ class Calibration:
 
 
 def write_known(folder: Path, names: Sequence[str], words_folder: Path = CLIP_WEIGHTS) -> Calibration:
-    """Write `known.json` beside the model's index: the names that it draws, with the tags that captions had.
+    """Write `known.json` beside the model's index: the names that the model draws, with the tags used in captions.
 
     Raises `PocketError` when pocket-clip's folder is not usable or does not know a name.
     """
@@ -62,7 +63,7 @@ def write_known(folder: Path, names: Sequence[str], words_folder: Path = CLIP_WE
 
 
 def calibrate(known: Known, names: Collection[str]) -> Calibration:
-    """Return the threshold that divides near from far best, and how often it is wrong."""
+    """Return the threshold that separates near from far texts best, and its error rates."""
     near = [q.prompt for q in QUESTIONS if q.group == PARAPHRASE and set(q.things) & set(names)]
     near += [query for query, answers in read_queries().items() if set(answers) & set(names)]
     far = (HERE / "far_prompts.txt").read_text(encoding="utf-8").splitlines()
@@ -74,7 +75,7 @@ def calibrate(known: Known, names: Collection[str]) -> Calibration:
     tried = np.unique(np.concatenate([found_near, found_far]))
     wrong = [ALARM_WEIGHT * (found_near < t).mean() + (found_far >= t).mean() for t in tried]
     best = float(tried[int(np.argmin(wrong))])
-    # Between the texts on both sides of it, not on one of them.
+    # Halfway between the nearest texts on either side, so that the threshold equals neither.
     below = tried[tried < best]
     threshold = (best + float(below.max())) / 2 if len(below) else best
     return Calibration(

@@ -1,4 +1,4 @@
-"""How good pocket-clip is: names of pictures it was not shown, and texts it was not told, in numbers."""
+"""Reports the accuracy of pocket-clip: names of unseen pictures, and unseen texts."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from inference.pocket.words import Vectors
 AUGMENTED = 1000
 AUGMENTATION_SEED = 2**40
 BATCH = 100
-# The first recipe's own test of text search: every fifth tag unknown, on the drawings held back.
+# The first recipe's test of text search: every fifth tag is unknown, on the held-back drawings.
 TAGS_HELD_OUT, TAG_QUERIES_EACH = 0.2, 4
 
 
 @dataclass(frozen=True)
 class Figures:
-    """How many were asked about, and how often the right answer came first and among the first five, 0 to 1."""
+    """How many queries were made, and how often the right answer came first and among the first five, 0 to 1."""
 
     asked: int
     first: float
@@ -70,7 +70,9 @@ def report_clip(clip: PocketClip, dataset: DataSet) -> list[str]:
 
 
 def search_figures(scores: Vectors, answers: Sequence[Sequence[str]], names: npt.NDArray[np.str_]) -> Figures:
-    """Return how often the best of scores (texts, pictures) are of an answer; `names` are what the pictures show."""
+    """Return how often the best of `scores` (texts, pictures) show a right answer; `names` are what the pictures
+    show.
+    """
     found = np.argsort(-scores, axis=1)[:, :5]
     hits = np.array([[names[i] in right for i in best] for best, right in zip(found, answers, strict=True)])
     return Figures(len(hits), float(hits[:, 0].mean()), float(hits.any(1).mean()))
@@ -84,7 +86,7 @@ def _named(clip: PocketClip, pictures: Vectors, rows: Sequence[Row]) -> Figures:
 
 
 def _fresh(dataset: DataSet) -> list[Row]:
-    """Return a thousand of the drawings that were shown, the same each time."""
+    """Return a thousand of the drawings used in training, the same each time."""
     shown = [row for row in dataset.rows if not is_held_back(row)]
     chosen = np.random.default_rng(AUGMENTATION_SEED).choice(
         len(shown), min(AUGMENTED, len(shown)), replace=False
@@ -93,7 +95,7 @@ def _fresh(dataset: DataSet) -> list[Row]:
 
 
 def _moved(dataset: DataSet, rows: Sequence[Row]) -> list[npt.NDArray[np.uint8]]:
-    """Scaled and moved at random, on a background at random; mirrored where it may be."""
+    """Return the drawings scaled and moved at random on a random background; mirrored where that is allowed."""
     rng = np.random.default_rng(AUGMENTATION_SEED)
     return [
         compose(
@@ -109,7 +111,7 @@ def _moved(dataset: DataSet, rows: Sequence[Row]) -> list[npt.NDArray[np.uint8]]
 
 
 def _worn(dataset: DataSet, rows: Sequence[Row]) -> list[npt.NDArray[np.uint8]]:
-    """As the tower was shown them, with wear that it was not: recoloured, blurred, speckled."""
+    """Return the drawings augmented as in training, with new random values: recolored, blurred, speckled."""
     drawings = Drawings(dataset, rows)
     found: list[npt.NDArray[np.uint8]] = []
     for start in range(0, len(rows), BATCH):

@@ -1,7 +1,7 @@
-"""The text side of pocket-clip: the things it knows, their names and tags, and where any text lies among them.
+"""The text side of pocket-clip: the known things, their names and tags, and the embedding of any text.
 
-It needs numpy and safetensors only. A text lies between the things whose names and tags are like it: their places
-in the space of pictures, each by its likeness (attention over what is known; Ramsauer et al. 2020).
+It needs numpy and safetensors only. The embedding of a text is the mean of the things' positions in picture space,
+weighted by the similarity of their names and tags to the text (attention over what is known; Ramsauer et al. 2020).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from inference.pocket.words import Vectors, Words, WordsError, unit
 
 CONCEPTS, PLACES = "concepts.json", "concepts.safetensors"
 NAME_SHARE = 2.0
-# What the likenesses of a text to all things are divided by before they become shares; smaller: fewer things.
-# Found on tags held out; 0.03 does about as well.
+# Softmax temperature from the similarities of a text to shares of things; a lower one selects fewer things.
+# Tuned on held-out tags; 0.03 is about as good.
 SHARPNESS = 0.05
-# Said of how it is drawn, not of what is drawn.
+# Words about how a picture is drawn, not about what it shows.
 _STYLES = "(3d|flat|glossy|noto|twemoji)"
 _COLOURS = "(red|orange|yellow|green|teal|blue|purple|pink|brown|black|gr[ae]y|white)"
 MANNER = re.compile(
@@ -38,7 +38,7 @@ FILLING = frozenset({"a", "an", "the", "of", "in", "to"})
 
 @dataclass(frozen=True)
 class Concepts:
-    """`names` and `tags` of n things; `places`: float32 (n, d), unit length, where they lie in the joint space."""
+    """`names` and `tags` of n things; `places`: float32 (n, d), unit length, their positions in the joint space."""
 
     names: tuple[str, ...]
     tags: tuple[tuple[str, ...], ...]
@@ -46,14 +46,14 @@ class Concepts:
 
 
 class TextSide:
-    """Puts texts into the joint space, and says which things they are like."""
+    """Embeds texts in the joint space and finds the things they are similar to."""
 
     def __init__(self, words: Words, concepts: Concepts) -> None:
         self.words, self.concepts = words, concepts
 
     @classmethod
     def open(cls, folder: Path) -> TextSide:
-        """Read words and things from pocket-clip's folder; raises `WordsError` naming what is missing or broken."""
+        """Read words and things from pocket-clip's folder. Raises `WordsError` naming the missing or broken file."""
         words = Words.open(folder)
         try:
             listed = json.loads((folder / CONCEPTS).read_text(encoding="utf-8"))
@@ -71,21 +71,23 @@ class TextSide:
         return cls(words, concepts)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Return where texts lie: float32 (n, d), unit length; zeros for a text without a known word."""
+        """Return the embeddings of texts: float32 (n, d), unit length; zeros for a text without a known word."""
         return unit(np.asarray(self.shares(texts) @ self.concepts.places, np.float32))
 
     def shares(self, texts: Sequence[str]) -> Vectors:
-        """Return how much of a text is each thing: float32 (texts, things), of sum one; zeros without a known word."""
+        """Return the share of each thing in a text: float32 (texts, things); rows sum to 1, or are zeros without a
+        known word.
+        """
         likeness = self.likeness(texts)
         shares = np.exp((likeness - likeness.max(1, keepdims=True)) / SHARPNESS)
         known = np.abs(likeness).max(1, keepdims=True) > 0
         return np.asarray(shares / shares.sum(1, keepdims=True) * known, np.float32)
 
     def likeness(self, texts: Sequence[str]) -> Vectors:
-        """Return how like texts are to all things, float32 (texts, things), -1 to 1; 0 without a known word.
+        """Return the similarity of texts to all things, float32 (texts, things), -1 to 1; 0 without a known word.
 
-        Half of it is the likeness to the thing's names and tags together, half that to the one nearest. Words on
-        style and background are left out.
+        The mean of two similarities: to the thing's names and tags together, and to the nearest of them. Words about
+        style and background are ignored.
         """
         said = [spoken_of(text) for text in texts]
         asked = self.words.embed(said)
@@ -94,13 +96,13 @@ class TextSide:
         found = (asked @ self.together.T + nearest) / 2
         for i, text in enumerate(said):
             if text in self._by_name:
-                # Names made of the same words, as "1st place medal" and "2nd", are told apart by their spelling.
+                # Names made of the same words, such as "1st place medal" and "2nd place medal", differ only in spelling.
                 found[i, self._by_name[text]] += 0.5
         return np.asarray(found, np.float32)
 
     @cached_property
     def together(self) -> Vectors:
-        """What each thing is called, as one vector: float32 (things, words' width), the name counting double."""
+        """One vector per thing for its name and tags: float32 (things, width of the words); the name counts double."""
         vectors = self._phrases[self._phrase_places]
         names = np.zeros(len(vectors), np.float32)
         names[self._starts] = 1
@@ -113,7 +115,7 @@ class TextSide:
 
     @cached_property
     def _spelled(self) -> dict[str, int]:
-        """Every distinct name and tag, and its place among them."""
+        """Every distinct name and tag, and its index."""
         return {
             text: place for place, text in enumerate(dict.fromkeys(t for of in self._said_of_all for t in of))
         }
@@ -137,7 +139,7 @@ class TextSide:
 
 
 def spoken_of(text: str) -> str:
-    """Return what a prompt is about: lower case, no article, nothing on style or background."""
+    """Return the subject of a prompt: lower case, without article, style, or background."""
     plain = MANNER.sub(" ", text.lower())
     plain = re.sub(r"[^a-z0-9' ]", " ", plain)
     plain = re.sub(r"\s+", " ", plain).strip()
@@ -145,7 +147,7 @@ def spoken_of(text: str) -> str:
 
 
 def worded_like(tag: str, queries: Collection[str]) -> bool:
-    """Whether a tag has the wording of one of the queries, but for number and filling words."""
+    """Return whether a tag is worded like one of the queries, apart from number and filler words."""
     return _stems(tag) in {_stems(query) for query in queries}
 
 

@@ -1,4 +1,4 @@
-"""Stage `clip`: distils the words, trains the image tower against all names, writes pocket-clip's folder."""
+"""Stage `clip`: distills the words, trains the image tower against all names, and writes pocket-clip's folder."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from inference.pocket.words_teacher import Teacher, fetch_teacher
 
 STYLES = ("3d", "glossy", "flat", "noto", "twemoji")
 SHAPE = TowerShape((32, 56, 104, 192), 160)
-# The drawings of this style are not shown of every fourth thing, so that evaluation can ask about them.
+# Drawings of every fourth thing in this style are held back for evaluation.
 CHECKED_STYLE, HELD_BACK_EVERY = "noto", 4
-# A tenth of every answer is on what is called alike: a picture of a cat lies nearer to the dog than to the tram.
+# A tenth of each target goes to things with similar names: a picture of a cat is closer to the dog than to the tram.
 ALIKE_PART, ALIKE_SHARPNESS = 0.1, 0.1
 STYLE_PART = 0.2
 SMALLEST_SCALE, LARGEST_SCALE = 4.0, 60.0
@@ -33,42 +33,42 @@ SMALLEST_SCALE, LARGEST_SCALE = 4.0, 60.0
 
 @dataclass(frozen=True)
 class Knowledge:
-    """The things in the order of the data set: names, tags, and the words they are made of."""
+    """The things in the order of the data set: names, tags, and the vectors of the words in them."""
 
     names: tuple[str, ...]
     tags: tuple[tuple[str, ...], ...]
     words: Words
 
     def text_side(self, places: Vectors | None = None) -> TextSide:
-        """Return the text side with the things at `places`, or all at nothing."""
+        """Return the text side with the things at `places`, or with zeros as positions."""
         nowhere = np.zeros((len(self.names), 1), np.float32)
         return TextSide(self.words, Concepts(self.names, self.tags, nowhere if places is None else places))
 
     def without(self, queries: frozenset[str]) -> Knowledge:
-        """Return it without the tags that are worded like one of the queries."""
+        """Return a copy without the tags that are worded like one of the queries."""
         kept = tuple(tuple(t for t in tags if not worded_like(t, queries)) for tags in self.tags)
         return Knowledge(self.names, kept, self.words)
 
 
 class ClipLearner(nn.Module):
-    """The tower, and what only training needs: the things' places, and the styles."""
+    """The tower with the parts that only training needs: the positions of the things, and the styles."""
 
     def __init__(self, said: Vectors) -> None:
         super().__init__()
         self.tower = Tower(SHAPE)
         self.style = nn.Linear(SHAPE.features, len(STYLES))
-        # A thing lies where its words put it, and beside that by what it looks like.
+        # The position of a thing is set by its words, plus a learned offset for its looks.
         self.by_words = nn.Linear(said.shape[1], SHAPE.outputs, bias=False)
         self.by_looks = nn.Parameter(torch.zeros(len(said), SHAPE.outputs))
         self.log_scale = nn.Parameter(torch.tensor(2.8))
         self.register_buffer("said", torch.from_numpy(said))
 
     def places(self) -> torch.Tensor:
-        """Return where the things lie: (things, outputs), unit length."""
+        """Return the positions of the things: (things, outputs), unit length."""
         return F.normalize(self.by_words(self.said).float() + self.by_looks, dim=1)
 
     def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return scores over all things and over the styles."""
+        """Return scores for all things and for the styles."""
         features = self.tower.features(pictures)
         seen = F.normalize(self.tower.outputs(features).float(), dim=1)
         scale = self.log_scale.exp().clamp(SMALLEST_SCALE, LARGEST_SCALE)
@@ -76,14 +76,14 @@ class ClipLearner(nn.Module):
 
 
 def train_clip(plan: TowerPlan) -> tuple[ClipLearner, Knowledge, bool]:
-    """Run one sitting; returns the averaged learner, what it knows, and whether the run has come to its end.
+    """Run one session. Returns the averaged learner, its knowledge, and whether the run is complete.
 
-    The words are distilled once and kept in the run's folder. Raises `PocketError` when the data set, the teacher or
-    the checkpoint are not usable.
+    The words are distilled once and kept in the run's folder. Raises `PocketError` when the data set, the teacher, or
+    the checkpoint is not usable.
     """
     dataset = load_dataset(plan.root)
     knowledge = read_knowledge(dataset, plan)
-    # What the things are called, less the wording of the queries that text search is measured by.
+    # Tags that share wording with the test queries are excluded, so that text search is measured on unseen words.
     side = knowledge.without(frozenset(read_queries())).text_side()
     torch.manual_seed(plan.seed)
     learner = ClipLearner(side.together)
@@ -103,12 +103,12 @@ def train_clip(plan: TowerPlan) -> tuple[ClipLearner, Knowledge, bool]:
     even = np.full(len(shown), 1 / len(shown))
     lesson = Lesson(Drawings(dataset, rows), shown, even, Wear())
     average, ended = train_tower(plan, learner, lesson, loss, shape=SHAPE)
-    assert isinstance(average, ClipLearner)  # noqa: S101 - for the type checker: what goes in comes out
+    assert isinstance(average, ClipLearner)  # noqa: S101 - for the type checker: the average has the type of the module
     return average, knowledge, ended
 
 
 def read_knowledge(dataset: DataSet, plan: TowerPlan) -> Knowledge:
-    """Return names, tags and words; distils the words into the run's folder when they are not there yet."""
+    """Return names, tags, and words; distills the words into the run's folder if they are missing."""
     things: dict[str, tuple[str, ...]] = {}
     for row in dataset.rows:
         things.setdefault(row.name, row.tags)
@@ -129,11 +129,11 @@ def read_queries() -> dict[str, list[str]]:
 
 
 def is_held_back(row: Row) -> bool:
-    """Whether a drawing is never shown, so that evaluation can ask about it."""
+    """Return whether a drawing is excluded from training, so that evaluation can use it."""
     return row.style == CHECKED_STYLE and row.concept % HELD_BACK_EVERY == 0
 
 
 def thing_places(rows: tuple[Row, ...], knowledge: Knowledge) -> npt.NDArray[np.int64]:
-    """Return for every row the place of its thing among the names."""
+    """Return the index of each row's thing among the names."""
     places = {name: place for place, name in enumerate(knowledge.names)}
     return np.array([places[row.name] for row in rows])

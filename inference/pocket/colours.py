@@ -1,4 +1,4 @@
-"""Colours: the palette's words, what colour a drawing has, and how a drawing is given another one."""
+"""Colors: the words of the palette, the dominant color of a drawing, and recoloring."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PALETTE: dict[str, tuple[int, int, int]] = {
     "gray": (160, 164, 170),
     "white": (255, 255, 255),
 }
-# Hues in degrees that a drawing may be turned to.
+# Hues in degrees that drawings are recolored to.
 HUES: dict[str, float] = {
     "red": 0,
     "orange": 28,
@@ -45,10 +45,8 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class Tint:
-    """The colour of a drawing.
-
-    `hue_share`: the part of its saturation within 28 degrees of `hue_deg`; `saturated`: the part of its pixels that
-    are saturated at all. Both 0 to 1.
+    """The dominant color of a drawing. `hue_share`: the share of its saturation within 28 degrees of `hue_deg`;
+    `saturated`: the share of its pixels that are saturated. Both are 0 to 1.
     """
 
     colour: str | None
@@ -58,12 +56,12 @@ class Tint:
 
     @property
     def is_plain(self) -> bool:
-        """Whether one colour makes the drawing, so that it can be turned to another and named by it."""
+        """Whether one color dominates the drawing, so that it can be recolored and named by its color."""
         return self.hue_share > 0.6 and self.saturated > 0.35
 
 
 def hsv(rgb: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return hue in degrees, saturation and value of colours (..., 3) in 0 to 1."""
+    """Return hue in degrees, saturation, and value of colors (..., 3) in 0 to 1."""
     value = rgb.max(-1)
     spread = value - rgb.min(-1)
     red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
@@ -82,7 +80,7 @@ def hsv(rgb: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def measure_tint(pixels: Rgb) -> Tint:
-    """Return the colour that dominates `pixels`, uint8 (n, 3)."""
+    """Return the dominant color of `pixels`, uint8 (n, 3)."""
     if len(pixels) < 50:
         return Tint(None, 0.0, 0.0, 0.0)
     hue, saturation, value = hsv(pixels.astype(np.float32) / np.float32(255))
@@ -94,9 +92,9 @@ def measure_tint(pixels: Rgb) -> Tint:
     hue, saturation, value = hue[vivid], saturation[vivid], value[vivid]
     weight = saturation * value
     histogram, _ = np.histogram(hue, bins=72, range=(0, 360), weights=weight)
-    # A window of 55 degrees that runs around the circle.
+    # A sliding window of 55 degrees around the color circle.
     windowed = np.convolve(np.r_[histogram[-5:], histogram, histogram[:5]], np.ones(11), "valid")
-    # Where several windows weigh the same, as for flat colours, the first one is off to a side: the mean is not.
+    # For flat colors several windows have equal weight and the first one is off-center, so the mean is used.
     first_deg = int(windowed.argmax()) * 5 + 2.5
     around = _turn(hue - first_deg)
     inside = np.abs(around) < NEAR_DEG
@@ -111,20 +109,20 @@ def measure_tint(pixels: Rgb) -> Tint:
 
 
 def drawing_tint(drawing: Rgba) -> Tint:
-    """Return the colour that dominates the opaque part of a drawing."""
+    """Return the dominant color of the opaque part of a drawing."""
     return measure_tint(drawing[drawing[..., 3] > OPAQUE][:, :3])
 
 
 def _turn(degrees: Floats) -> Floats:
-    """Return angles as turns from -180 to 180 degrees."""
+    """Return angles normalized to -180 to 180 degrees."""
     return np.asarray((degrees + 180) % 360 - 180, np.float32)
 
 
 def hue_name(hue_deg: float, saturation: float, value: float) -> str:
-    """Return the palette's word for a colour."""
+    """Return the palette's word for a color."""
     if 10 <= hue_deg < 45 and value < 0.62:
         return "brown"
-    # Crimson is red to people, though its hue is pink's; what makes pink is that it is pale.
+    # Crimson has the hue of pink but people call it red: pink is pale.
     if hue_deg < 12 or hue_deg >= 338:
         return "red" if saturation > 0.6 else "pink"
     for limit_deg, name in (
@@ -141,10 +139,11 @@ def hue_name(hue_deg: float, saturation: float, value: float) -> str:
 
 
 def recolour(drawing: Rgba, tint: Tint, colour: str) -> Rgba:
-    """Return the drawing with its hues turned so that its own becomes `colour`, at about its own lightness.
+    """Return the drawing with its hues rotated so that its dominant color becomes `colour`, at about the same
+    lightness.
 
-    Turning hues alone gives neon: blue and green at the strength of a warm red. Saturation is taken back and the
-    lightness restored in part.
+    Rotating hues alone gives neon colors: blue and green as strong as a warm red. So saturation is reduced and
+    lightness partly restored.
     """
     rgb = drawing[..., :3].astype(np.float32) / np.float32(255)
     hue, saturation, value = hsv(rgb)
@@ -155,7 +154,7 @@ def recolour(drawing: Rgba, tint: Tint, colour: str) -> Rgba:
 
 
 def _from_hsv(hue_deg: Floats, saturation: Floats, value: Floats) -> Floats:
-    # Each channel is the value less a trapezoid of the hue.
+    # Each channel is the value minus a trapezoid function of the hue.
     def channel(offset: float) -> Floats:
         k = (offset + hue_deg / 60) % 6
         ramp = np.clip(np.minimum(k, 4 - k), 0, 1)

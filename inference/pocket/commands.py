@@ -1,4 +1,4 @@
-"""The commands that look at pictures: `clip`, `judge`, `evaluate`."""
+"""The commands that examine pictures: `clip`, `judge`, and `evaluate`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCHEDULERS = ("ddim", "unipc", "dpmpp_2m", "euler", "euler_ancestral", "lcm")
 
 
 def add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the three commands; what they need is imported when they run."""
+    """Add the three commands. Their imports run only when a command does."""
     clip = commands.add_parser("clip", help="train pocket-clip; run it again to go on; prints its figures")
     clip.add_argument("--name", default="clip", help="the run's name: a folder under runs/")
     clip.add_argument("--ship", action="store_true", help="put the result in the place of clip_weights/")

@@ -1,4 +1,4 @@
-"""The data set: every drawing with what it shows, built once into `<root>/dataset` and read from there."""
+"""The data set: every drawing and what it shows, built once into `<root>/dataset` and read from there."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIZE_PX = 128
 
 @dataclass(frozen=True)
 class Row:
-    """One drawing of the data set: where it is in the array, what it shows, whose it is."""
+    """One drawing of the data set: its index in the array, what it shows, and its source."""
 
     index: int
     concept: int
@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True)
 class DataSet:
-    """`images`: uint8 (rows, 128, 128, 4), straight alpha, read from disk as needed."""
+    """`images`: uint8 (rows, 128, 128, 4), straight alpha, read from disk on demand."""
 
     rows: tuple[Row, ...]
     images: npt.NDArray[np.uint8]
@@ -51,9 +51,9 @@ class DataSet:
 
 
 def build_dataset(root: Path, report: Callable[[str], None]) -> DataSet:
-    """Fetch the packages, draw every icon and write `<root>/dataset`; some minutes, about 0.9 GB of disk.
+    """Fetch the packages, render every icon, and write `<root>/dataset`; takes minutes and about 0.9 GB of disk.
 
-    Raises `PocketError` when a package cannot be fetched, verified or drawn.
+    Raises `PocketError` when a package cannot be fetched, verified, or rendered.
     """
     started = time.monotonic()
     folders = fetch_sources(root)
@@ -96,7 +96,7 @@ def build_dataset(root: Path, report: Callable[[str], None]) -> DataSet:
 
 
 def load_dataset(root: Path) -> DataSet:
-    """Return the data set under `root`; raises `PocketError` when it has not been built."""
+    """Return the data set under `root`. Raises `PocketError` when it has not been built."""
     folder = root / "dataset"
     try:
         lines = (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""Trains the drawing itself: the UNet and, with it, the text encoder, on frozen latents, by v-prediction."""
+"""Trains the UNet and the text encoder together, on frozen latents, by v-prediction."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ from inference.pocket.sheets import draw, save_sheet
 from inference.pocket.variants import Pool, Variant, compose_pool
 from inference.pocket.wording import find_wording
 
-# A tenth of the captions is empty: what classifier-free guidance guides away from.
+# A tenth of the captions are empty: classifier-free guidance steers away from the empty prompt.
 EMPTY_CAPTIONS = 0.1
 CAPTION_TRIES = 4
 WARM_UP_STEPS = 100
 AVERAGE_EVERY = 2
 LONGEST_AVERAGE = 0.998
 TIMESTEPS = 1000
-# Noise levels are drawn with a density that grows towards pure noise, where it is decided what is drawn: a quarter of
-# them in the last tenth. Taking noise away at the other end is learned in minutes.
+# Noise levels are sampled more densely toward pure noise, where the content of the picture is decided: a quarter of
+# them lie in the last tenth. Removing low noise is learned in minutes.
 NOISE_BIAS = 0.35
 
 
 @dataclass(frozen=True)
 class DiffusionPlan:
-    """One run. It ends at `samples`; a sitting of it ends after `minutes`, and the next one resumes it.
+    """One training run. It ends at `samples`. One session stops after `minutes`; the next one resumes the run.
 
-    `rate` is the learning rate until the last `decay` part of the samples, over which it falls to nothing.
+    The learning rate is `rate` until the last `decay` share of the samples, over which it falls to almost zero.
     """
 
     root: Path
@@ -69,27 +69,27 @@ class DiffusionPlan:
 
     @property
     def checkpoint(self) -> Path:
-        """Where the run's state is kept."""
+        """The file of the run's state."""
         return self.root / "runs" / self.name / "state.safetensors"
 
     @property
     def pipeline(self) -> Path:
-        """Where the run's pipeline folder is written: the averaged weights, in float16."""
+        """The run's pipeline folder: the averaged weights, in float16."""
         return self.root / "runs" / self.name / "pipeline"
 
     def run_id(self) -> str:
-        """Identify what may not change when the run is resumed."""
+        """Identify the settings that must not change when the run is resumed."""
         return run_id(
             start=self.start.resolve(), autoencoder=self.autoencoder, selection=self.selection, seed=self.seed
         )
 
 
 def train_diffusion(plan: DiffusionPlan) -> None:
-    """Run one sitting of the plan; writes the checkpoint, a pipeline folder, contact sheets and `log.jsonl`.
+    """Run one session; writes the checkpoint, a pipeline folder, contact sheets, and `log.jsonl`.
 
-    Raises `PocketError` when the data set, the start weights or the checkpoint are not usable.
+    Raises `PocketError` when the data set, the start weights, or the checkpoint is not usable.
     """
-    # Here, so that what is missing is said once and before processes are started.
+    # Checked here, so that a missing file is reported once, before any process starts.
     select(load_dataset(plan.root), plan.selection)
     run_ranks(_sitting, (plan,), plan.ranks)
 
@@ -154,8 +154,8 @@ class _Run:
             )
 
     def step(self, *, stop: bool) -> tuple[float, bool]:
-        """Train on one batch of each rank; returns the loss and whether the run should stop instead."""
-        # A function of seed, rank and step alone: a resumed run goes on as an unbroken one.
+        """Train on one batch per rank. Returns the loss and whether the run should stop."""
+        # Depends on seed, rank, and step only, so that a resumed run equals an uninterrupted one.
         rng = np.random.default_rng((self.plan.seed, self.rank, self.progress.step))
         noise_source = torch.Generator().manual_seed(int(rng.integers(2**62)))
         latents, ids = self._batch(rng)
@@ -183,7 +183,7 @@ class _Run:
         return float(loss.detach()), False
 
     def report(self, loss: float) -> None:
-        """Print where the run is and add it to its log."""
+        """Print the run's progress and add it to its log."""
         line = json.dumps(
             {
                 "step": self.progress.step,
@@ -227,7 +227,7 @@ class _Run:
         caption = variant.row.name
         for _ in range(CAPTION_TRIES):
             caption = write_caption(variant.row, variant.background, variant.colour, self.wording, rng)
-            # What is cut off would be shown and not said: backgrounds stand last.
+            # Truncation would remove the background, which comes last, from the caption but not from the picture.
             if len(self.parts.tokenizer(caption).input_ids) <= most:
                 break
         return caption
@@ -242,7 +242,7 @@ def _start_parts(plan: DiffusionPlan) -> Parts:
     parts = load_parts(plan.start)
     if plan.autoencoder is None:
         return parts
-    # Another autoencoder speaks other latents: the UNet starts from nothing, the text encoder is kept.
+    # Another autoencoder has other latents, so the UNet starts untrained; the text encoder is kept.
     parts.autoencoder = load_autoencoder(plan.autoencoder)
     channels = int(parts.autoencoder.config.latent_channels)
     downscale = _downscale(parts.autoencoder)

@@ -1,7 +1,7 @@
-"""Trains an autoencoder of twice the side that speaks the latents of another one.
+"""Trains an autoencoder of twice the side that shares the latents of a smaller one.
 
-The drawing itself is learned on the small one's latents, at a quarter of the pixels; the large one then shows what was
-drawn at twice the side. Both can be trained at the same time, because the latents stay what they are.
+Diffusion is trained on the small autoencoder's latents, at a quarter of the pixels; the large one then decodes its
+results at twice the side. Both can be trained at the same time, because the latents do not change.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from inference.pocket.variants import Pool, compose_pool
 
 SIDE_PX = 128
 HELD_BACK = 192
-# Latents that were drawn are less exact than a picture's: what the decoder learns to clean up, at most.
+# Generated latents are less exact than encoded ones: the most noise that the decoder learns to remove.
 LATENT_NOISE = 0.25
-# Rows composed at a time, for so many steps: the whole data set at this side would take gigabytes.
+# Rows composed at a time and the steps they are used for: at this side the whole data set would take gigabytes.
 ROWS_AT_A_TIME, STEPS_A_POOL = 300, 150
 SAVE_EVERY_S = 300.0
 
 
 @dataclass(frozen=True)
 class EnlargePlan:
-    """One run. It ends at `samples`; a sitting of it ends after `minutes`, and the next one resumes it.
+    """One training run. It ends at `samples`. One session stops after `minutes`; the next one resumes the run.
 
-    `like`: the folder of the autoencoder whose latents are spoken; it shrinks by 4.
+    `like`: the folder of the autoencoder whose latents are used; it downscales by 4.
     """
 
     root: Path
@@ -61,11 +61,11 @@ class EnlargePlan:
 
 
 def train_enlarged(plan: EnlargePlan) -> None:
-    """Run one sitting; writes the checkpoint, a folder that diffusers loads, and a sheet of pairs.
+    """Run one session; writes the checkpoint, a folder that diffusers loads, and a sheet of original and decoded pairs.
 
-    192 drawings (a third of a small data set) are never trained on; the PSNR printed is theirs, through the small
-    one's latents and through its own.
-    Raises `PocketError` when data set, folder or checkpoint are not usable.
+    192 drawings (a third of a small data set) are held back from training; the printed PSNR is measured on them, with
+    the small autoencoder's latents and with its own. Raises `PocketError` when the data set, folder, or checkpoint is
+    not usable.
     """
     quiet_libraries()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -104,7 +104,7 @@ def train_enlarged(plan: EnlargePlan) -> None:
     pool: Pool | None = None
     pool_number = -1
     while progress.samples < plan.samples and time.monotonic() - started < plan.minutes * 60:
-        # Functions of seed and step alone, so that a resumed run goes on as an unbroken one.
+        # Depends on seed and step only, so that a resumed run equals an uninterrupted one.
         if pool is None or progress.step // STEPS_A_POOL != pool_number:
             pool_number = progress.step // STEPS_A_POOL
             pool = _pool(dataset, shown, (plan.seed, 1, pool_number))
@@ -130,7 +130,7 @@ def train_enlarged(plan: EnlargePlan) -> None:
 
 
 def _grown(teacher: Any) -> Any:
-    """Return an autoencoder of twice the side with the teacher's weights where a layer of it has the same task."""
+    """Return an autoencoder of twice the side, with the teacher's weights in the layers that match."""
     module = build_autoencoder(int(teacher.config.latent_channels), 8)
     module.register_to_config(scaling_factor=float(teacher.config.scaling_factor))
     own = module.state_dict()
@@ -139,7 +139,7 @@ def _grown(teacher: Any) -> Any:
         if found is None:
             continue
         side, layer, rest = found[1], int(found[2]), found[3]
-        # The encoder has one more step down in front, the decoder one more step up behind.
+        # The encoder has one more downsampling step at its start, the decoder one more upsampling step at its end.
         target = f"{side}.layers.{layer + 1 if side == 'encoder' else layer}.{rest}"
         if (side == "decoder" or layer > 0) and own.get(target, value[:0]).shape == value.shape:
             own[target] = value.clone()

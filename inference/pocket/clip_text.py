@@ -96,7 +96,7 @@ class TextSide:
         found = (asked @ self.together.T + nearest) / 2
         for i, text in enumerate(said):
             if text in self._by_name:
-                # Names made of the same words, such as "1st place medal" and "2nd place medal", differ only in spelling.
+                # Names with the same words, such as "1st place medal" and "2nd place medal", differ only in spelling.
                 found[i, self._by_name[text]] += 0.5
         return np.asarray(found, np.float32)
 

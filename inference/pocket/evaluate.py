@@ -1,4 +1,4 @@
-"""Measures a pipeline folder on the fixed prompts: what is recognised, which colours come out, how sharp, how long."""
+"""Measures a pipeline folder on the fixed prompts: recognition, colors, sharpness, and time."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ BATCH = 8
 TIMED_PICTURES = 5
 FEW_STEPS = (4, 6, 8)
 FEW_STEP_SCHEDULERS: tuple[SchedulerName, ...] = ("ddim", "unipc", "dpmpp_2m")
-# Every eleventh: some of each group, prompts with and without style and background among them.
+# Every eleventh prompt covers all groups, with and without style and background.
 FEW_STEP_EVERY = 11
 REAL_SEED = 7
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """How pictures are drawn. `seeds` of them for each prompt, of the first `limit` prompts of each group."""
+    """How pictures are drawn: `seeds` pictures for each of the first `limit` prompts of each group."""
 
     weights: Path
     seeds: int
@@ -46,7 +46,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one picture turned out to be; `verdict` is None without a judge."""
+    """The measurements of one picture; `verdict` is None without a judge."""
 
     question: Question
     verdict: Verdict | None
@@ -56,20 +56,20 @@ class Finding:
 
     @property
     def colour_is_right(self) -> bool | None:
-        """Whether the colour asked for dominates; None when none was asked for."""
+        """Whether the requested color dominates; None when the prompt names no color."""
         return None if self.question.colour is None else self.colour == self.question.colour
 
     @property
     def background_is_right(self) -> bool:
-        """Whether the thing stands on the colour asked for, or on white when none was."""
+        """Whether the background has the requested color, or is white when none was requested."""
         return self.background == (self.question.background or "white")
 
 
 def evaluate(root: Path, drawing: Drawing) -> None:
-    """Draw the fixed prompts, print the tables, write `<root>/evaluation.png`; about a second a picture.
+    """Draw the fixed prompts, print the tables, and write `<root>/evaluation.png`; about a second a picture.
 
-    Without a data set or a judge under `root` nothing can be recognised, and the table says so; colours and times
-    need neither. Raises `PocketError` when there are no weights.
+    Without a data set or a judge under `root`, nothing can be recognized, and the table says so; colors and times need
+    neither. Raises `PocketError` when there are no weights.
     """
     if not (drawing.weights / "model_index.json").exists():
         raise PocketError(f"{drawing.weights} is not a pipeline folder.")
@@ -80,7 +80,7 @@ def evaluate(root: Path, drawing: Drawing) -> None:
     asked = list(questions) * drawing.seeds
     findings = look(asked, pictures, judge)
     sheet = root / "evaluation.png"
-    # One seed: a person looks at some hundreds of pictures, not at twice as many.
+    # One seed only: the sheet is for a person to look at.
     shown = [f"{f.question.prompt} [{f.verdict.likeliest[0] if f.verdict else '-'}]" for f in findings]
     save_sheet(pictures[: len(questions)], SHEET_COLUMNS, sheet, shown[: len(questions)])
     print(
@@ -107,13 +107,13 @@ def some_questions(limit: int | None) -> tuple[Question, ...]:
 
 
 def draw_questions(pipe: Any, questions: Sequence[Question], drawing: Drawing) -> tuple[list[Rgb], float]:
-    """Return the pictures, all prompts of the first seed first, and the seconds they took together."""
+    """Return the pictures, ordered by seed and then by prompt, and the total time in seconds."""
     before = pipe.scheduler
     pictures: list[Rgb] = []
     started = time.perf_counter()
     for turn in range(drawing.seeds):
         for start in range(0, len(questions), BATCH):
-            # A fresh one each time: some keep state from picture to picture.
+            # A new one each time: some schedulers keep state between pictures.
             pipe.scheduler = build_scheduler(drawing.scheduler, before.config)
             pictures += draw(
                 pipe,
@@ -127,7 +127,7 @@ def draw_questions(pipe: Any, questions: Sequence[Question], drawing: Drawing) -
 
 
 def look(questions: Sequence[Question], pictures: Sequence[Rgb], judge: Judge | None) -> list[Finding]:
-    """Return what pictures drawn for questions show."""
+    """Return the measurements of pictures drawn for questions."""
     verdicts: Sequence[Verdict | None] = [None] * len(pictures)
     if judge is not None:
         verdicts = judge.ask(pictures, [question.things for question in questions])
@@ -147,7 +147,7 @@ def _references(root: Path) -> tuple[DataSet | None, Judge | None]:
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
-    """Print one line a picture; (!) marks a colour or a background that is not what was asked for."""
+    """Print one line per picture; (!) marks a color or a background that does not match the prompt."""
     print(f"{'prompt':48} {'rank':>5}  {'looks most like':28} {'colour':10} {'background':10}")
     for finding in findings:
         rank = "-" if finding.verdict is None else str(finding.verdict.rank)
@@ -159,7 +159,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
 
 
 def print_groups(findings: Sequence[Finding], real: Sequence[Finding] | None) -> None:
-    """Print a line a group; beside each share of pictures the judge's own of real ones, and the one by the other."""
+    """Print one line per group; next to each share, the judge's ceiling on real pictures and the ratio of the two."""
     for group in GROUPS:
         some = [f for f in findings if f.question.group == group]
         if not some:
@@ -205,7 +205,7 @@ def _print_time(pipe: Any, drawing: Drawing) -> None:
         alone = replace(drawing, seeds=1)
         _, elapsed_s = draw_questions(pipe, QUESTIONS[turn : turn + 1], alone)
         times.append(elapsed_s)
-    # The least is what the machine can do when nothing else runs on it.
+    # The minimum is closest to the time on an otherwise idle machine.
     print(
         f"one at a time, {drawing.steps} steps: median {np.median(times):.2f} s, least {min(times):.2f} s, "
         f"of {TIMED_PICTURES}\n"

@@ -1,4 +1,4 @@
-"""Real pictures made as the fixed prompts ask: what the judge's ceiling and the sharpness are measured on."""
+"""Real pictures that match the fixed prompts, as a reference for the judge's ceiling and the sharpness."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from inference.pocket.variants import compose
 
 
 def real_pictures(dataset: DataSet, questions: Sequence[Question], side_px: int, seed: int) -> list[Rgb]:
-    """Return for every question its first thing's drawing, in the style, colour and on the ground asked for.
+    """Return for every question a drawing of its first thing, in the requested style, color, and background.
 
-    uint8 (side, side, 3), centred, as a model is shown them. Raises `StopIteration` when the data set lacks a thing.
+    uint8 (side, side, 3), centered as in training. Raises `StopIteration` when the data set lacks a thing.
     """
     rng = np.random.default_rng(seed)
     pictures = []
@@ -31,12 +31,12 @@ def real_pictures(dataset: DataSet, questions: Sequence[Question], side_px: int,
 
 
 def sharpness(picture: Rgb) -> float:
-    """Return the mean strength of the luma's gradient over what is not flat, in levels of 255 a pixel.
+    """Return the mean gradient strength of the luma at edges, in levels of 255 per pixel.
 
-    The strongest twentieth of the pixels is taken: edges, which blur weakens, whatever part of the picture they are.
+    Only the strongest twentieth of the pixels counts: edges, which blur weakens, however much of the picture is flat.
     """
     luma = picture.astype(np.float32) @ LUMA
-    # Between neighbours: over two pixels, as np.gradient has it, a little blur does not show.
+    # Differences of adjacent pixels: np.gradient spans two pixels, which hides slight blur.
     down, across = np.diff(luma, axis=0)[:, :-1], np.diff(luma, axis=1)[:-1]
     strength = np.sort(np.hypot(down, across).ravel())
     return float(strength[-max(1, len(strength) // 20) :].mean())

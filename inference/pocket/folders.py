@@ -1,4 +1,4 @@
-"""Where pocket's files lie: the shipped weights and the work folder that data and checkpoints go to."""
+"""Paths of pocket's files: the shipped weights, and the work folder for data and checkpoints."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ DEFAULT_ROOT = Path("build/pocket")
 
 
 def work_root(given: str | None) -> Path:
-    """Return the work folder: `given`, else `POCKET_ROOT`, else `build/pocket` under the current folder."""
+    """Return the work folder: `given`, else `POCKET_ROOT`, else `build/pocket` in the current folder."""
     return Path(given or os.environ.get("POCKET_ROOT") or DEFAULT_ROOT)

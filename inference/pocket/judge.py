@@ -1,8 +1,8 @@
-"""Says what a picture shows: a classifier trained on the data alone, that shares no weights with what it judges.
+"""Recognizes what a picture shows: a classifier trained on the data only, sharing no weights with the models it judges.
 
-It was shown the drawings in all five styles, moved, recoloured, blurred and speckled, on any background, so that a
-picture is judged by what it shows and not by how cleanly it is drawn. Its own ceiling is what it says of real
-pictures made as prompts ask.
+It is trained on the drawings in all five styles, moved, recolored, blurred, and speckled, on any background, so that it
+judges what a picture shows and not how cleanly it is drawn. Its ceiling is its accuracy on real pictures that match the
+prompts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WIDTHS = (32, 56, 112, 208)
 SMOOTHING = 0.05
 BATCH = 64
 SETTLING_TURNS = 3
-# Shown this many times as often as the others: what prompts ask for.
+# Things in the prompts are shown this many times as often as the others.
 ASKED_WEIGHT = 5.0
 FOREGROUND_DISTANCE = 48.0
 BORDER_PX = 2
@@ -40,14 +40,14 @@ BORDER_PX = 2
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judge says: the likeliest things, and the rank (from 1) of the first one that was asked for."""
+    """The judge's answer: the most likely things, and the rank (from 1) of the first one that was asked for."""
 
     likeliest: tuple[str, ...]
     rank: int
 
 
 class Judge:
-    """Knows the names of all things of a data set; about 5 ms a picture on one CPU core."""
+    """Recognizes all things of a data set; about 5 ms a picture on one CPU core."""
 
     def __init__(self, tower: Tower, names: Sequence[str]) -> None:
         self._tower, self.names = tower.eval(), tuple(names)
@@ -55,7 +55,7 @@ class Judge:
 
     @classmethod
     def open(cls, folder: Path) -> Judge:
-        """Read what `train_judge` wrote; raises `PocketError` when it is not there or broken."""
+        """Read what `train_judge` wrote. Raises `PocketError` when it is missing or broken."""
         try:
             names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
             tower = Tower(TowerShape(WIDTHS, len(names)))
@@ -67,12 +67,14 @@ class Judge:
         return cls(tower, names)
 
     def ask(self, pictures: Sequence[Rgb], things: Sequence[Sequence[str]]) -> list[Verdict]:
-        """Return a verdict on every picture, uint8 (side, side, 3) of any size; any of its `things` is right."""
+        """Return a verdict for each picture, uint8 (side, side, 3) of any size; each of its `things` is a right
+        answer.
+        """
         verdicts: list[Verdict] = []
         for start in range(0, len(pictures), BATCH):
             with torch.inference_mode():
                 seen = to_tensor(pictures[start : start + BATCH])
-                # Two looks are surer than one: what shows one of a few things is the same in a mirror.
+                # Averaging with the mirror image is more accurate: mirroring rarely changes what a picture shows.
                 looks = [torch.log_softmax(self._tower(look), 1) for look in (seen, seen.flip(3))]
                 scores = looks[0] + looks[1]
             for ranked, wanted in zip(
@@ -84,10 +86,10 @@ class Judge:
 
 
 def train_judge(plan: TowerPlan, asked: frozenset[str]) -> Judge | None:
-    """Run one sitting; None while the run has not come to its end, then the judge, kept in `<root>/judge`.
+    """Run one session. Returns None until the run is complete, then the judge, which is saved in `<root>/judge`.
 
-    The names in `asked` are shown more often than the others. Raises `PocketError` when the data set or the
-    checkpoint are not usable.
+    The things in `asked` are shown more often than the others. Raises `PocketError` when the data set or the checkpoint
+    is not usable.
     """
     dataset = load_dataset(plan.root)
     names = _names(dataset)
@@ -107,7 +109,7 @@ def train_judge(plan: TowerPlan, asked: frozenset[str]) -> Judge | None:
     average, ended = train_tower(plan, tower, lesson, loss, widths=WIDTHS, asked=sorted(asked))
     if not ended:
         return None
-    assert isinstance(average, Tower)  # noqa: S101 - for the type checker: what goes in comes out
+    assert isinstance(average, Tower)  # noqa: S101 - for the type checker: the average has the type of the module
     _settle(average, lesson.drawings, answers.numpy(), plan.seed)
     folder = plan.root / "judge"
     folder.mkdir(parents=True, exist_ok=True)
@@ -117,10 +119,10 @@ def train_judge(plan: TowerPlan, asked: frozenset[str]) -> Judge | None:
 
 
 def _settle(tower: Tower, drawings: Drawings, answers: npt.NDArray[np.int64], seed: int) -> None:
-    """Replace the last map by the linear discriminant of the features of all drawings, each worn in three ways.
+    """Replace the last layer by the linear discriminant of the features of all drawings, each augmented in three ways.
 
-    It names things from how they vary, recoloured and worn, rather than from the few times each was shown: score of
-    a thing = m A x - |m|^2 / 2, with m its mean on the axes A (Fisher 1936).
+    This uses how features vary under recoloring and wear rather than the few times each thing was shown: score of a
+    thing = m A x - |m|^2 / 2, with m its mean on the axes A (Fisher 1936).
     """
     features, of = [], []
     for turn in range(SETTLING_TURNS):
@@ -144,7 +146,7 @@ def _names(dataset: DataSet) -> list[str]:
 
 
 def background_of(picture: Rgb) -> npt.NDArray[np.float64]:
-    """Return the colour around the thing: the median of the picture's border, (3,) in 0 to 255."""
+    """Return the color around the thing: the median of the picture's border, (3,) in 0 to 255."""
     b = BORDER_PX
     edge = [
         picture[:b].reshape(-1, 3),
@@ -162,11 +164,11 @@ def foreground_of(picture: Rgb) -> Rgb:
 
 
 def thing_tint(picture: Rgb) -> Tint:
-    """Return the colour that dominates the thing in a picture."""
+    """Return the dominant color of the thing in a picture."""
     return measure_tint(foreground_of(picture))
 
 
 def background_name(picture: Rgb) -> str:
-    """Return the palette's word nearest to the colour around the thing."""
+    """Return the palette's word for the color nearest to the background."""
     ground = background_of(picture)
     return min(PALETTE, key=lambda name: float(np.linalg.norm(ground - np.array(PALETTE[name]))))

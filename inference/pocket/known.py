@@ -1,7 +1,7 @@
-"""What a small model knows, and whether a prompt is far from all of it: an honest hint beside the picture.
+"""What a small model knows, and whether a prompt is too far from all of it, so that the answer carries a hint.
 
-A model folder says what it knows in `known.json`: the things' names and tags, and the likeness below which a prompt
-counts as far. The words' vectors are pocket-clip's; nothing but numpy is needed.
+A model folder lists this in `known.json`: the things' names and tags, and the similarity below which a prompt counts as
+far. The word vectors are pocket-clip's; only numpy is needed.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from inference.pocket.words import WORD, Words, WordsError
 FILE = "known.json"
 NEAREST = 3
 LONGEST_PART = 4
-# A prompt of which only a part is known is less known: by this power of the part.
+# The similarity of a part of a prompt is multiplied by the part's share to this power.
 PART_POWER = 0.2
 
 
 @dataclass(frozen=True)
 class Hint:
-    """The nearest things to a prompt, nearest first, and how near the first is: 0 (nothing in common) to 1."""
+    """The nearest things to a prompt, nearest first, and the similarity of the first: 0 (nothing in common) to 1."""
 
     nearest: list[str]
     likeness: float
 
 
 class Known:
-    """The things one model knows; asking takes about a millisecond."""
+    """The things that one model knows; a query takes about a millisecond."""
 
     def __init__(self, side: TextSide, far_below: float) -> None:
         self._side, self.far_below = side, far_below
 
     @classmethod
     def open(cls, model_folder: Path, words_folder: Path = CLIP_WEIGHTS) -> Known | None:
-        """Read a model folder's `known.json`; None when it has none.
+        """Read the `known.json` of a model folder; None when it has none.
 
-        Raises `StartError` naming the file when it, or the table of words, is broken.
+        Raises `StartError` naming the file when it or the table of words is broken.
         """
         file = model_folder / FILE
         if not file.exists():
@@ -62,12 +62,12 @@ class Known:
         return cls(TextSide(words, Concepts(names, tags, np.zeros((len(names), 1), np.float32))), far_below)
 
     def hint(self, prompt: str) -> Hint | None:
-        """Return the nearest things when a prompt is far from all that is known; None when it is near."""
+        """Return the nearest things when a prompt is far from everything known; None when it is near."""
         found = self.nearest(prompt)
         return found if found.likeness < self.far_below else None
 
     def nearest(self, prompt: str) -> Hint:
-        """Return the things nearest to a prompt, or to the part of it that is nearest to any."""
+        """Return the nearest things to a prompt, or to the part of it that is nearest to any thing."""
         parts = _parts(prompt)
         likeness = self._side.likeness([text for text, _ in parts]).clip(0, 1)
         weighed = likeness * np.array([share**PART_POWER for _, share in parts], np.float32)[:, None]
@@ -77,9 +77,11 @@ class Known:
 
 
 def _parts(prompt: str) -> list[tuple[str, float]]:
-    """Return the prompt without manner and colours, and its runs of one to four words, each with its share of it."""
+    """Return the prompt without style and background, then also without colors, then its runs of one to four words,
+    each with its share of the prompt.
+    """
     named = spoken_of(prompt)
-    # A colour is a manner too, unless it is in a thing's name, or nothing else is asked for.
+    # A color is no subject either, unless it is part of a thing's name or the whole prompt.
     said = COLOUR.sub("", named).strip() or named
     words = WORD.findall(said)
     parts = [(named, 1.0), (said, 1.0)]

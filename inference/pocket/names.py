@@ -1,4 +1,4 @@
-"""Which things pocket knows: the emoji kept, each with a name, tags and whether it may be mirrored."""
+"""The things that pocket knows: the selected emoji, each with a name, tags, and whether it may be mirrored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SKIN_TONES = range(0x1F3FB, 0x1F3FF + 1)
 NEUTRAL_PERSON = 0x1F9D1
 JOINER, KEYCAP, VARIATION = 0x200D, 0x20E3, 0xFE0F
 LONGEST_TAG = 40
-# Mirrored, these would show something else (or nothing that exists).
+# Mirroring would change what these show, or show something that does not exist.
 DIRECTIONAL = re.compile(
     r"arrow|left|right|clock|letter|button|number|symbol|mark|note|hand|sign|question|musical|abc|index|currency"
     r"|dollar|euro|yen|pound",
@@ -25,7 +25,7 @@ KEPT_CLOCKS = frozenset({"three o'clock", "ten o'clock"})
 
 @dataclass(frozen=True)
 class Concept:
-    """One thing: what it is called, what else it is called, and how it is found in the icon packages."""
+    """One thing: its name, its tags, and how to find it in the icon packages."""
 
     number: int
     emoji: str
@@ -36,7 +36,7 @@ class Concept:
     may_flip: bool
 
     def code_points(self) -> tuple[str, ...]:
-        """The names the packages may file it under: code points in hex, with and without the variation mark."""
+        """The names that packages may use for it: hex code points, with and without the variation selector."""
         points = [ord(character) for character in self.emoji]
         return (
             "-".join(f"{p:x}" for p in points),
@@ -45,8 +45,8 @@ class Concept:
 
 
 def clean(text: str) -> str:
-    """Return a name as prompts have it: lower case, letters, digits and apostrophes, single spaces."""
-    # Letters lose their accents, not their place: "piñata" is "pinata".
+    """Return a name as prompts write it: lower case, letters, digits, and apostrophes, single spaces."""
+    # Letters lose their accents but are kept: "piñata" becomes "pinata".
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     text = plain.lower().replace("_", " ").replace("-", " ").replace("’", "'")
     return re.sub(r"\s+", " ", re.sub(r"[^a-z0-9' ]", " ", text)).strip()
@@ -86,7 +86,7 @@ def _is_kept(emoji: str, name: str, group: str) -> bool:
         return False
     if any(point in SKIN_TONES for point in points):
         return False
-    # One drawing of a person a thing: gendered and family sequences are left out.
+    # One drawing of a person per thing: gendered and family sequences are left out.
     if group == "People & Body" and (
         (JOINER in points and points[0] != NEUTRAL_PERSON) or points.count(NEUTRAL_PERSON) > 1
     ):

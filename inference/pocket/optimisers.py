@@ -1,4 +1,4 @@
-"""How the drawing learns: Muon for the UNet's matrices, AdamW for the rest, behind one handle."""
+"""The optimizers of diffusion training: Muon for the UNet's matrices and AdamW for the rest, behind one interface."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import torch
 
 TEXT_RATE = 0.15
 VECTOR_RATE = 0.5
-# The ends of the UNet speak to latents, not to other layers: no matrix there wants an orthogonal step.
+# The first and last layers of the UNet face latents, not other layers, so orthogonal steps do not suit them.
 ENDS = ("conv_in.", "conv_out.")
 
 
 class Optimisers:
-    """Muon (Jordan 2024), matched to AdamW's step size, over every matrix; convolutions as (out, in x k x k).
+    """Muon (Jordan 2024), matched to AdamW's step size, for every matrix; convolutions as (out, in x k x k).
 
-    After equally many samples its loss was AdamW's after 1.3 times as many.
+    AdamW needed 1.3 times as many samples to reach the same loss.
     """
 
     def __init__(self, unet: torch.nn.Module, text: torch.nn.Module, rate: float) -> None:
         matrices = [(n, p) for n, p in unet.named_parameters() if p.ndim > 1 and not n.startswith(ENDS)]
         taken = {name for name, _ in matrices}
         vectors = [p for name, p in unet.named_parameters() if name not in taken]
-        # Views: a step on them is a step on the UNet's own weights.
+        # Views, so that a step changes the UNet's own weights.
         self._matrices = [(p, torch.nn.Parameter(p.data.view(len(p), -1))) for _, p in matrices]
         self.all: tuple[torch.optim.Optimizer, ...] = (
             torch.optim.Muon(
@@ -44,7 +44,7 @@ class Optimisers:
         self._base = [[group["lr"] for group in optimiser.param_groups] for optimiser in self.all]
 
     def step(self, share: float) -> None:
-        """Step with `share` of the learning rates on the gradients that lie on the weights."""
+        """Take an optimizer step with the current gradients, at `share` of the learning rates."""
         for parameter, view in self._matrices:
             view.grad = None if parameter.grad is None else parameter.grad.view_as(view)
         for optimiser, rates in zip(self.all, self._base, strict=True):
@@ -54,7 +54,7 @@ class Optimisers:
 
 
 def state_tensors(optimisers: Iterable[torch.optim.Optimizer]) -> dict[str, torch.Tensor]:
-    """Return what optimisers remember, by names that `restore_state` understands."""
+    """Return the state of the optimizers, under names that `restore_state` understands."""
     return {
         f"{number}.{index}.{key}": torch.as_tensor(value)
         for number, optimiser in enumerate(optimisers)
@@ -64,7 +64,7 @@ def state_tensors(optimisers: Iterable[torch.optim.Optimizer]) -> dict[str, torc
 
 
 def restore_state(optimisers: Iterable[torch.optim.Optimizer], tensors: dict[str, torch.Tensor]) -> None:
-    """Put back what `state_tensors` returned; the optimisers must be over the same parameters."""
+    """Restore what `state_tensors` returned; the optimizers must have the same parameters."""
     states: dict[int, dict[int, dict[str, torch.Tensor]]] = {}
     for name, value in tensors.items():
         owner, index, key = name.split(".", 2)
@@ -76,7 +76,7 @@ def restore_state(optimisers: Iterable[torch.optim.Optimizer], tensors: dict[str
 
 
 def follow_average(average: torch.nn.Module, module: torch.nn.Module, step: int, longest: float) -> None:
-    """Move the averaged weights towards the module's; `longest` is the share they keep once the run is long."""
+    """Move the averaged weights toward the module's; late in a run they keep the share `longest`."""
     keep = min(longest, (step + 1) / (step + 20))
     with torch.no_grad():
         for slow, fast in zip(average.parameters(), module.parameters(), strict=True):

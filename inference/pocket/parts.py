@@ -1,4 +1,4 @@
-"""The parts a pocket pipeline is made of: their shapes, and loading, drawing with and saving them together."""
+"""The parts of a pocket pipeline: building, loading, drawing with, and saving them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ READABLE = stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IROTH
 
 @dataclass
 class Parts:
-    """The four parts that draw; float32 while training."""
+    """The four parts of a pipeline; float32 while training."""
 
     autoencoder: Any
     text: Any
@@ -38,7 +38,7 @@ class Parts:
 
 
 def quiet_libraries() -> None:
-    """Keep the libraries' notes on missing optional packages out of the commands' output."""
+    """Keep the libraries' messages about missing optional packages out of the commands' output."""
     diffusers.utils.logging.set_verbosity_error()
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
@@ -46,7 +46,7 @@ def quiet_libraries() -> None:
 
 
 def build_scheduler() -> Any:
-    """Return the noise that pocket is trained with: cosine, 1,000 steps, v-prediction, trailing spacing."""
+    """Return the noise schedule of pocket's training: cosine, 1,000 steps, v-prediction, trailing spacing."""
     return DDIMScheduler(
         num_train_timesteps=1000,
         beta_schedule="squaredcos_cap_v2",
@@ -59,7 +59,7 @@ def build_scheduler() -> Any:
 
 
 def build_autoencoder(latent_channels: int, downscale: int, width: int = 48) -> Any:
-    """Return an untrained autoencoder that turns (3, s, s) into (latent_channels, s/downscale, s/downscale)."""
+    """Return an untrained autoencoder from (3, s, s) to (latent_channels, s/downscale, s/downscale)."""
     if downscale not in (4, 8):
         raise PocketError(f"the autoencoder shrinks by 4 or 8, not by {downscale}.")
     levels = {4: 3, 8: 4}[downscale]
@@ -67,14 +67,14 @@ def build_autoencoder(latent_channels: int, downscale: int, width: int = 48) -> 
         latent_channels=latent_channels,
         encoder_block_out_channels=(width,) * levels,
         decoder_block_out_channels=(width,) * levels,
-        # The widest grids cost most: by 8, the last step up is a linear one, of sub-pixels.
+        # The widest grids cost the most: with a factor of 8, the last upsampling is a linear sub-pixel layer.
         num_encoder_blocks={4: (0, 2, 2), 8: (0, 0, 2, 2)}[downscale],
         num_decoder_blocks={4: (2, 2, 1), 8: (2, 2, 2, 0)}[downscale],
     )
 
 
 def build_unet(latent_channels: int, latent_side: int, widths: tuple[int, ...], text_width: int) -> Any:
-    """Return an untrained UNet: one level a width; with three or more the widest grid goes without attention."""
+    """Return an untrained UNet with one level per width; with three or more, the widest grid has no attention."""
     levels = len(widths)
     attending = 2 if levels == 2 else levels - 1
     return UNet2DConditionModel(
@@ -87,14 +87,14 @@ def build_unet(latent_channels: int, latent_side: int, widths: tuple[int, ...], 
         up_block_types=["CrossAttnUpBlock2D"] * attending + ["UpBlock2D"] * (levels - attending),
         mid_block_type="UNetMidBlock2DCrossAttn",
         cross_attention_dim=text_width,
-        # For this UNet the argument is the number of heads, whatever its name says.
+        # Despite its name, this argument is the number of heads in this UNet.
         attention_head_dim=4,
         norm_num_groups=16,
     )
 
 
 def load_parts(folder: Path) -> Parts:
-    """Return the parts of a pipeline folder in float32; raises `PocketError` when it is not one of pocket's."""
+    """Return the parts of a pipeline folder in float32. Raises `PocketError` when it is not one of pocket's."""
     quiet_libraries()
     if not (folder / "model_index.json").exists():
         raise PocketError(f"{folder} is not a pipeline folder: it has no model_index.json.")
@@ -112,13 +112,13 @@ def load_parts(folder: Path) -> Parts:
 
 
 def load_autoencoder(folder: Path) -> Any:
-    """Return an autoencoder in float32, for reading only."""
+    """Return an autoencoder in float32 with frozen weights."""
     autoencoder = AutoencoderTiny.from_pretrained(folder, use_safetensors=True, low_cpu_mem_usage=False)
     return autoencoder.float().eval().requires_grad_(False)
 
 
 def as_pipeline(parts: Parts) -> Any:
-    """Return the stock pipeline of the parts; it shares their weights."""
+    """Return a stock pipeline that shares the parts' weights."""
     pipe = StableDiffusionPipeline(
         vae=parts.autoencoder,
         text_encoder=parts.text,
@@ -134,7 +134,7 @@ def as_pipeline(parts: Parts) -> Any:
 
 
 def open_pipeline(folder: Path) -> Any:
-    """Return the stock pipeline of a folder in float32, as any program with diffusers would load it."""
+    """Return the stock pipeline of a folder in float32, loaded as any diffusers program would load it."""
     quiet_libraries()
     pipe = StableDiffusionPipeline.from_pretrained(
         folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
@@ -144,10 +144,10 @@ def open_pipeline(folder: Path) -> Any:
 
 
 def save_pipeline(parts: Parts, folder: Path) -> None:
-    """Write the parts as a stock pipeline folder in float16, replacing what is there at once, not in part."""
+    """Write the parts as a stock pipeline folder in float16, replacing an existing one atomically."""
     fresh = folder.with_name(folder.name + ".partial")
     shutil.rmtree(fresh, ignore_errors=True)
-    # Copies: halving the parts in place would end their training.
+    # Copies, because converting the parts in place would end their training.
     half = Parts(
         autoencoder=copy.deepcopy(parts.autoencoder).half(),
         text=copy.deepcopy(parts.text).half(),
@@ -168,18 +168,18 @@ def save_pipeline(parts: Parts, folder: Path) -> None:
 
 
 def tidy_folder(folder: Path) -> None:
-    """Make saved files fit to be shipped: readable by all, and without the paths they were loaded from."""
+    """Prepare saved files for shipping: readable by everyone, and without local paths."""
     for file in sorted(folder.rglob("*.json")):
         config = json.loads(file.read_text(encoding="utf-8"))
         if isinstance(config, dict) and config.keys() & PATH_KEYS:
             kept = {key: value for key, value in config.items() if key not in PATH_KEYS}
             file.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for file in folder.rglob("*"):
-        # safetensors writes files that only their owner can read.
+        # safetensors writes files that only the owner can read.
         if file.is_file():
             file.chmod(READABLE)
 
 
 def folder_bytes(folder: Path) -> int:
-    """Return the size of all files under a folder, in bytes."""
+    """Return the size of all files in a folder, in bytes."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

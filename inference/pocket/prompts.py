@@ -1,4 +1,4 @@
-"""The fixed prompts that pocket is looked at and measured with, and what each should show; read from `prompts.toml`."""
+"""The fixed prompts for viewing and measuring pocket, and what each should show; read from `prompts.toml`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ SHEET_EVERY = 7
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt, the things that answer it (as the data set calls them), and the style and colours asked for, if any."""
+    """A prompt, the things that answer it (by their names in the data set), and the style and colors it asks for, if
+    any.
+    """
 
     group: str
     prompt: str
@@ -37,7 +39,7 @@ def _read() -> tuple[Question, ...]:
 
 
 QUESTIONS: tuple[Question, ...] = _read()
-# What training draws at every save: some of each group, the first three what a newcomer is told to try.
+# Drawn at every save in training: some of each group, starting with the three prompts suggested to new users.
 SHEET_PROMPTS: tuple[str, ...] = tuple(
     question.prompt for question in (*QUESTIONS[:3], *QUESTIONS[3::SHEET_EVERY])
 )

@@ -1,7 +1,7 @@
-"""Several one-thread processes that train one model together, sharing gradients on this machine.
+"""Several single-threaded processes that train one model together, sharing gradients on this machine.
 
-On a busy CPU two ranks of one thread each go faster than one process of two threads, which stalls whenever one of
-its threads has to wait.
+On a busy CPU, two ranks with one thread each are faster than one process with two threads, which stalls whenever one of
+its threads waits.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import start_processes
 
-# Long: ranks also wait for each other while the first one draws its contact sheet.
+# Long enough for ranks to wait while the first one draws its contact sheet.
 PATIENCE = timedelta(minutes=20)
 
 
 def run_ranks(work: Callable[..., None], arguments: tuple[object, ...], ranks: int) -> None:
-    """Call `work(rank, ranks, *arguments)` in every rank and wait; rank 0 of 1 runs in this process.
+    """Call `work(rank, ranks, *arguments)` in every rank and wait; a single rank runs in this process.
 
     A rank that raises ends the others; its exception is raised here with its traceback.
     """
@@ -36,7 +36,7 @@ def _join(
     rank: int, ranks: int, meeting_point: str, work: Callable[..., None], arguments: tuple[object, ...]
 ) -> None:
     torch.set_num_threads(1)
-    # A file, not a port: nothing listens beyond what gloo needs between the ranks.
+    # A file instead of a port, so that nothing listens except gloo's connections between ranks.
     dist.init_process_group(
         "gloo", init_method=f"file://{meeting_point}", rank=rank, world_size=ranks, timeout=PATIENCE
     )
@@ -49,7 +49,7 @@ def _join(
 def share_gradients(parameters: Iterable[torch.nn.Parameter], ranks: int, *, stop: bool) -> bool:
     """Replace every gradient by its mean over the ranks, and return whether any rank asked to stop.
 
-    In bfloat16, which halves what is exchanged; the mean itself is stored in float32.
+    The exchange is in bfloat16, which halves its size; the mean is stored in float32.
     """
     if ranks == 1:
         return stop

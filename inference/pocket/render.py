@@ -1,4 +1,4 @@
-"""Draws the icons of the unpacked packages: SVG and WebP in, RGBA arrays of one size out."""
+"""Renders the icons of the unpacked packages, SVG and WebP, as RGBA arrays of one size."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Icon:
 
 
 def find_icons(concepts: list[Concept], source: Source, folder: Path) -> list[Icon]:
-    """Return the icons that a package of pictures has for the concepts, in their order."""
+    """Return the icons in a package of pictures for the concepts, in their order."""
     if (folder / "icons.json").exists():
         return _find_svg(concepts, source, folder)
     files = {path.stem: path for path in sorted((folder / "assets").glob("*.webp"))}
@@ -44,9 +44,9 @@ def find_icons(concepts: list[Concept], source: Source, folder: Path) -> list[Ic
 
 
 def render_icons(icons: list[Icon], size_px: int) -> Iterator[tuple[Icon, Rgba]]:
-    """Yield every icon with its drawing, uint8 (size_px, size_px, 4); those with nothing to see are left out.
+    """Yield every icon with its drawing, uint8 (size_px, size_px, 4); empty drawings are left out.
 
-    Raises `PocketError` naming the icon that cannot be drawn.
+    Raises `PocketError` naming the icon that cannot be rendered.
     """
     with ThreadPoolExecutor(2) as threads:
         for icon, drawing in zip(icons, threads.map(lambda i: _render(i, size_px), icons), strict=True):
@@ -91,7 +91,7 @@ def _rasterise(svg: str, side_px: int) -> Image.Image:
     try:
         resvg = importlib.import_module("resvg_py")
     except ModuleNotFoundError:
-        # Only building the data needs it: the container does without.
+        # Only building the data needs it; the container does not install it.
         raise PocketError(
             "resvg-py is not installed: `pip install -r inference/requirements-dev.txt`."
         ) from None

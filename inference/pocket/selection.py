@@ -1,4 +1,4 @@
-"""Which things a training run is about: the named selections of `selection.toml`."""
+"""The things that a training run covers: the named selections of `selection.toml`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ EVERYTHING = "everything"
 
 @dataclass(frozen=True)
 class Selection:
-    """The rows of a run. `emphasis` says how many times as often as the others a name is shown."""
+    """The rows of a run. `emphasis` is how many times as often a name is shown."""
 
     rows: tuple[Row, ...]
     emphasis: dict[str, float] = field(default_factory=dict)
 
 
 def select(dataset: DataSet, name: str) -> Selection:
-    """Return the rows of a named selection, or of everything.
+    """Return the rows of a named selection, or all rows.
 
-    Raises `PocketError` when there is no such selection, or when it asks for things that the data set lacks.
+    Raises `PocketError` when the selection does not exist, or names things that the data set lacks.
     """
     if name == EVERYTHING:
         return Selection(dataset.rows)

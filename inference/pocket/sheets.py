@@ -1,4 +1,4 @@
-"""Draws a list of prompts and lays pictures out on one sheet, for a person to look at."""
+"""Draws a list of prompts, and puts pictures on a contact sheet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from inference.pocket.colours import Rgb
 
-# What the model card offers as defaults; measured in MODEL_CARD.md.
+# The defaults of the model card; measured in MODEL_CARD.md.
 STEPS, GUIDANCE = 20, 4.0
 FIRST_SEED = 100
 CELL_PX, GAP_PX = 128, 4
@@ -29,7 +29,7 @@ def draw(
     guidance: float = GUIDANCE,
     side_px: int | None = None,
 ) -> list[Rgb]:
-    """Return one picture for every prompt, uint8 (side, side, 3); prompt i has seed `first_seed + i`."""
+    """Return one picture per prompt, uint8 (side, side, 3); prompt i has seed `first_seed + i`."""
     seeds = [torch.Generator("cpu").manual_seed(first_seed + i) for i in range(len(prompts))]
     with torch.inference_mode():
         pictures = pipe(
@@ -47,7 +47,7 @@ def draw(
 def save_sheet(
     pictures: Sequence[Rgb], columns: int, file: Path, labels: Sequence[str] | None = None
 ) -> None:
-    """Write the pictures, row by row, as one PNG with cells of 128 px, each over its label if there are any."""
+    """Write the pictures, row by row, as one PNG with cells of 128 px, each with its label if there are labels."""
     rows = -(-len(pictures) // columns)
     pitch = CELL_PX + GAP_PX
     high = pitch + (LABEL_LINES * LINE_PX if labels is not None else 0)

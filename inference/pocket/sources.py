@@ -1,4 +1,4 @@
-"""The packages that pocket's data is made of: the manifest `sources.toml`, and how they are fetched and checked."""
+"""The packages behind pocket's data: the manifest `sources.toml`, and how they are fetched and verified."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MANIFEST = HERE / "sources.toml"
 
 @dataclass(frozen=True)
 class Source:
-    """One package at one version. `integrity` is npm's: `sha512-` and the base64 of the archive's digest."""
+    """One package at one version. `integrity` is in npm's format: `sha512-` and the base64 digest of the archive."""
 
     package: str
     version: str
@@ -32,12 +32,12 @@ class Source:
 
     @property
     def folder(self) -> str:
-        """The name the unpacked package has on disk: no slash, no `@`."""
+        """The unpacked package's name on disk, without slashes or `@`."""
         return self.package.replace("@", "").replace("/", "-") + "-" + self.version
 
 
 def read_sources(manifest: Path = MANIFEST) -> tuple[Source, ...]:
-    """Return the packages of the manifest, in its order; raises `PocketError` when an entry is malformed."""
+    """Return the packages of the manifest, in its order. Raises `PocketError` when an entry is malformed."""
     try:
         entries = tomllib.loads(manifest.read_text(encoding="utf-8"))["source"]
         sources = tuple(Source(**entry) for entry in entries)
@@ -52,10 +52,10 @@ def read_sources(manifest: Path = MANIFEST) -> tuple[Source, ...]:
 
 
 def fetch_sources(root: Path) -> dict[str, Path]:
-    """Return the folder of every package by package name, fetching what is not there yet.
+    """Return the folder of every package by package name, fetching the missing ones.
 
-    Runs `npm pack` (network, about 60 MB the first time); raises `PocketError` when npm is missing or fails, or when
-    an archive's checksum is not the manifest's.
+    Runs `npm pack` (network, about 60 MB the first time). Raises `PocketError` when npm is missing or fails, or when an
+    archive does not match its checksum.
     """
     packages = root / "packages"
     packages.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def fetch_sources(root: Path) -> dict[str, Path]:
 
 
 def check_integrity(archive: Path, integrity: str) -> None:
-    """Raise `PocketError` when the archive's SHA-512 is not the one in `integrity`."""
+    """Raise `PocketError` when the archive's SHA-512 does not match `integrity`."""
     with archive.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha512").digest()
     found = "sha512-" + base64.b64encode(digest).decode()
@@ -82,7 +82,7 @@ def _fetch(source: Source, packages: Path) -> Path:
     if not archive.exists():
         _npm_pack(source, archive)
     check_integrity(archive, source.integrity)
-    # Unpacked beside its place and renamed, so that a folder that is there is a complete one.
+    # Unpacked next to the target and renamed, so that an existing folder is always complete.
     partial = packages / f"{source.folder}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     with tarfile.open(archive) as tar:

@@ -1,4 +1,4 @@
-"""A small residual network that turns pictures of 64 px into features: pocket-clip's image tower, and the judge's."""
+"""A small residual network that turns pictures of 64 px into features: the image tower of pocket-clip and the judge."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ LEAST_PACKED = 10_000
 
 @dataclass(frozen=True)
 class TowerShape:
-    """`widths`: channels at 32, 16, 8 and 4 px; `outputs`: numbers a picture comes out as."""
+    """`widths`: channels at 32, 16, 8, and 4 px; `outputs`: the width of the last layer."""
 
     widths: tuple[int, int, int, int]
     outputs: int
 
     @property
     def features(self) -> int:
-        """Numbers a picture has before the last map: the mean and the four quarters' maxima of every channel."""
+        """The number of features: the mean and the four quarters' maxima of every channel."""
         return 5 * self.widths[-1]
 
     @property
     def signs(self) -> int:
-        """Numbers that tell of style: mean and deviation of every stage's channels."""
+        """The number of style features: mean and deviation of every channel of every stage."""
         return 2 * sum(self.widths)
 
 
 class Block(nn.Module):
-    """Two convolutions beside a shortcut (He et al. 2015); the second begins at nothing (Goyal et al. 2017)."""
+    """Two convolutions with a shortcut (He et al. 2015); the second starts at zero (Goyal et al. 2017)."""
 
     def __init__(self, inner: int, outer: int, stride: int) -> None:
         super().__init__()
@@ -53,7 +53,9 @@ class Block(nn.Module):
 
 
 class Tower(nn.Module):
-    """Pictures float (n, 3, s, s) in -1 to 1, s 32, 48 or 64, become features (n, 5 w) and outputs (n, outputs)."""
+    """Maps pictures float (n, 3, s, s) in -1 to 1, with s 32, 48, or 64, to features (n, 5 w) and outputs (n,
+    outputs).
+    """
 
     def __init__(self, shape: TowerShape) -> None:
         super().__init__()
@@ -69,20 +71,20 @@ class Tower(nn.Module):
         self.outputs = nn.Linear(shape.features, shape.outputs)
 
     def features(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Return the features before the last map; what stands where matters a little: quarters are kept apart."""
+        """Return the features before the last layer. Pooling by quarters keeps some information about position."""
         return self._pooled(self.layers(pictures))
 
     def _pooled(self, grid: torch.Tensor) -> torch.Tensor:
         mean = grid.mean((2, 3))
-        # Four overlapping or adjoining quarters of a grid of 4, 3 or 2 places a side.
+        # Four overlapping or adjoining quarters of a grid with a side of 4, 3, or 2.
         side = grid.shape[-1]
         quarters = F.max_pool2d(grid, side - side // 2, side // 2).flatten(1)
         return torch.cat([mean, quarters], 1)
 
     def features_and_signs(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the features, and the signs of style: what every stage's channels are on average, and how even.
+        """Return the features, and the style features: mean and deviation of every channel of every stage.
 
-        How it is drawn shows in the first stages and in their spread (Gatys et al. 2016).
+        Style shows in the early stages and in the deviations (Gatys et al. 2016).
         """
         signs: list[torch.Tensor] = []
         grid = pictures
@@ -98,9 +100,10 @@ class Tower(nn.Module):
 
 
 def pack(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return weights as they are stored: large maps in int8 with one float16 scale an output, the rest as it is.
+    """Return weights in their stored form: large matrices in int8 with one float16 scale per output, the rest
+    unchanged.
 
-    A quarter of the size of float32; each weight is off by at most half a step, 1/254 of its row's largest.
+    A quarter of the size of float32; each weight is off by at most half a step, 1/254 of its row's maximum.
     """
     packed: dict[str, torch.Tensor] = {}
     for name, weight in weights.items():
@@ -116,7 +119,7 @@ def pack(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def unpack(packed: dict[str, npt.NDArray[Any]]) -> dict[str, torch.Tensor]:
-    """Return what `pack` was given, in float32 and rounded to the steps it was stored in."""
+    """Return the weights that were passed to `pack`, in float32, rounded to int8 steps."""
     weights: dict[str, torch.Tensor] = {}
     for name, stored in packed.items():
         if name.endswith(SCALES):

@@ -1,4 +1,4 @@
-"""Fisher's linear discriminant: axes on which what is of one class lies together (Fisher 1936)."""
+"""Fisher's linear discriminant: axes on which vectors of one class lie close together (Fisher 1936)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import numpy.typing as npt
 
 from inference.pocket.words import Vectors
 
-# Added to the spread within classes, as a part of its mean: with ten pictures a thing, the small axes are noise.
+# Regularization of the covariance within classes, as a share of its mean: with ten pictures a thing, the small axes
+# are noise.
 EVEN_PART = 0.1
 
 
 def discriminant(vectors: Vectors, of: npt.NDArray[np.int64]) -> tuple[Vectors, Vectors]:
-    """Return the middle (d,) and axes (d, d) on which vectors (n, d) of one class spread evenly, by one."""
+    """Return the center (d,) and axes (d, d) on which vectors (n, d) have unit variance within their classes."""
     means = class_means(vectors, of, int(of.max()) + 1)
     within = vectors - means[of]
     spread = (within.T @ within / len(within)).astype(np.float64)
@@ -23,7 +24,7 @@ def discriminant(vectors: Vectors, of: npt.NDArray[np.int64]) -> tuple[Vectors, 
 
 
 def class_means(vectors: Vectors, of: npt.NDArray[np.int64], classes: int) -> Vectors:
-    """Return the mean of each class's vectors, float32 (classes, d); zeros for a class without any."""
+    """Return the mean of each class's vectors, float32 (classes, d); zeros for an empty class."""
     sums = np.zeros((classes, vectors.shape[1]), np.float64)
     np.add.at(sums, of, vectors)
     counts = np.maximum(np.bincount(of, minlength=classes), 1)

@@ -1,6 +1,6 @@
-"""The pictures that pocket-clip's tower and the judge learn from: drawings moved, recoloured, worn, on any background.
+"""The training pictures of pocket-clip's tower and the judge: drawings moved, recolored, and worn, on any background.
 
-Everything is done to whole batches with torch, so that making a picture costs a tenth of learning from it.
+Whole batches are processed with torch, so that making a picture costs a tenth of training on it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from inference.pocket.colours import PALETTE
 from inference.pocket.dataset import DataSet, Row
 from inference.pocket.tower import SIDE_PX
 
-# Rotates hues about the gray axis: luma and two axes of colour (the YIQ matrix of NTSC), and back.
+# For rotating hues about the gray axis: conversion to luma and two color axes (NTSC's YIQ matrix), and back.
 TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 FROM_YIQ = torch.linalg.inv(TO_YIQ)
 
 
 @dataclass(frozen=True)
 class Wear:
-    """How far pictures are from the plain drawing; each `share` is the part of a batch that it happens to."""
+    """How far pictures depart from the plain drawing; each `share` is the share of a batch that is affected."""
 
     least_scale: float = 0.66
     turn_deg: float = 8.0
@@ -38,7 +38,7 @@ class Wear:
     plain_share: float = 0.35
 
 
-# What pictures by a model look like at their worst: soft, speckled, off in colour.
+# Like a model's worst pictures: soft, speckled, with wrong colors.
 GENERATED = Wear(
     least_scale=0.72,
     turn_deg=6.0,
@@ -50,12 +50,12 @@ GENERATED = Wear(
 
 
 class Drawings:
-    """All rows' drawings at 64 px, premultiplied: uint8 (rows, 4, 64, 64), 110 MB for the whole data set."""
+    """The drawings of all rows at 64 px, premultiplied: uint8 (rows, 4, 64, 64), 110 MB for the whole data set."""
 
     def __init__(self, dataset: DataSet, rows: Sequence[Row]) -> None:
         pixels = np.empty((len(rows), 4, SIDE_PX, SIDE_PX), np.uint8)
         for place, row in enumerate(rows):
-            # Pillow weighs colours by alpha when it shrinks a picture.
+            # Pillow weights colors by alpha when downscaling.
             image = Image.fromarray(dataset.images[row.index]).resize(
                 (SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS
             )
@@ -64,18 +64,20 @@ class Drawings:
             pixels[place, :3] = (rgba[:3].astype(np.uint16) * rgba[3] + 127) // 255
         self._pixels = torch.from_numpy(pixels)
         self._may_flip = torch.tensor([row.may_flip for row in rows])
-        # A thing that is called by its colour is another thing in another one.
+        # A thing whose name contains a color would become another thing.
         self._may_recolour = torch.tensor([COLOUR_WORD.search(row.name) is None for row in rows])
 
     def batch(
         self, places: npt.NDArray[np.int64], wear: Wear, seed: int, side_px: int = SIDE_PX
     ) -> torch.Tensor:
-        """Return pictures float32 (n, 3, side, side) in -1 to 1 of the rows at `places`; the seed decides all else."""
+        """Return pictures float32 (n, 3, side, side) in -1 to 1 of the rows at `places`, random but determined by
+        the seed.
+        """
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.from_numpy(places)
         drawings = self._pixels[chosen].float() / 255
         if 2 * side_px <= SIDE_PX:
-            # Shrunk first: taken from every other place, fine lines would come and go.
+            # Downscale first: sampling every other pixel would break up fine lines.
             drawings = F.avg_pool2d(drawings, 2)
         moved = _move(drawings, self._may_flip[chosen], wear, generator, side_px)
         colour, alpha = moved[:, :3], moved[:, 3:].clamp(0, 1)
@@ -85,7 +87,7 @@ class Drawings:
 
 
 def to_tensor(pictures: Sequence[npt.NDArray[np.uint8]]) -> torch.Tensor:
-    """Return pictures uint8 (height, width, 3) as a tower wants them: float32 (n, 3, 64, 64) in -1 to 1."""
+    """Convert pictures uint8 (height, width, 3) to a tower's input: float32 (n, 3, 64, 64) in -1 to 1."""
     sized = [
         np.asarray(Image.fromarray(p).resize((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS))
         if p.shape[:2] != (SIDE_PX, SIDE_PX)
@@ -106,12 +108,12 @@ def _between(count: int, low: float, high: float, generator: torch.Generator) ->
 def _move(
     drawings: torch.Tensor, may_flip: torch.Tensor, wear: Wear, generator: torch.Generator, side_px: int
 ) -> torch.Tensor:
-    """Scale, turn, mirror and shift; what leaves the picture is nothing."""
+    """Scale, rotate, mirror, and shift; the area outside the drawing is transparent."""
     count = len(drawings)
     scale = _between(count, wear.least_scale, 1.0, generator)
     stretch = _between(count, 0.94, 1.06, generator)
     turn = _between(count, -wear.turn_deg, wear.turn_deg, generator) * (math.pi / 180)
-    # Most pictures asked for stand upright.
+    # Half stay upright, as in most requested pictures.
     turn = turn * _chance(count, 0.5, generator)
     mirror = torch.where(_chance(count, 0.5, generator) & may_flip, -1.0, 1.0)
     room = (1 - scale).clamp(min=0.02)
@@ -119,7 +121,7 @@ def _move(
     centred = _chance(count, 0.4, generator)
     across, down = (torch.where(centred, torch.zeros(()), shift) for shift in (across, down))
     cos, sin = torch.cos(turn) / scale, torch.sin(turn) / scale
-    # Where each place of the picture is found in the drawing.
+    # Maps positions in the picture to positions in the drawing.
     rows = [
         torch.stack([mirror * cos * stretch, mirror * sin, -mirror * (cos * across + sin * down)], 1),
         torch.stack([-sin, cos / stretch, sin * across - cos * down], 1),
@@ -135,7 +137,7 @@ def _recolour(
     wear: Wear,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """Turn some hues all the way round, the others a little; change saturation, contrast and light a little."""
+    """Rotate the hues of some drawings by any angle, the others slightly; vary saturation, contrast, and brightness."""
     count = len(colour)
     turned = _chance(count, wear.recoloured_share, generator) & may
     hue = torch.where(
@@ -153,7 +155,7 @@ def _recolour(
 
 
 def _grounds(count: int, wear: Wear, generator: torch.Generator, side_px: int) -> torch.Tensor:
-    """White, a colour of the palette, any colour, or a run from one to another: float32 (n, 3, side, side)."""
+    """Return backgrounds: white, a palette color, any color, or a gradient: float32 (n, 3, side, side)."""
     palette = torch.tensor(list(PALETTE.values())).float() / 255
     near = palette[torch.randint(len(palette), (count,), generator=generator)]
     near = near + 0.055 * (2 * torch.rand(count, 3, generator=generator) - 1)
@@ -168,14 +170,14 @@ def _grounds(count: int, wear: Wear, generator: torch.Generator, side_px: int) -
 
 
 def _worn(pictures: torch.Tensor, wear: Wear, generator: torch.Generator) -> torch.Tensor:
-    """Blur some, draw some again from half as many pixels, speckle some."""
+    """Blur some pictures, upsample some from half their size, and add noise to some."""
     count = len(pictures)
     pictures = pictures.clone()
     blurred = _chance(count, wear.blurred_share, generator)
     if blurred.any():
         sharp = pictures[blurred]
         soft = F.avg_pool2d(F.pad(sharp, (1, 1, 1, 1), mode="replicate"), 3, 1)
-        # Below nothing sharpens: real pictures are resized in many ways.
+        # Negative amounts sharpen, because real pictures are resized in many ways.
         amount = _between(len(sharp), -0.6, 1.0, generator).view(-1, 1, 1, 1)
         pictures[blurred] = sharp + amount * (soft - sharp)
     coarse = _chance(count, wear.coarse_share, generator)

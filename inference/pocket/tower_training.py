@@ -1,4 +1,4 @@
-"""The loop that trains a tower with whatever stands on it: seeded, resumable, its average kept."""
+"""The training loop of a tower and the module around it: seeded, resumable, with averaged weights."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ LONGEST_AVERAGE = 0.99
 SAVE_EVERY_S = 240.0
 REPORT_EVERY_S = 60.0
 WEIGHT_DECAY = 0.03
-# What a run is shown grows: small pictures have most of what there is to see, at a third of the cost
-# (progressive resizing, as Tan and Le 2021). Sides in pixels, each until this part of the run.
+# Pictures grow during a run: small ones hold most of the information at a third of the cost (progressive resizing, as
+# in Tan and Le 2021). Sides in pixels, each up to this share of the run.
 SIDES_PX = ((32, 0.55), (48, 0.85), (SIDE_PX, 1.0))
 
 
 @dataclass(frozen=True)
 class TowerPlan:
-    """One run. It ends at `samples`; a sitting of it ends after `minutes`, and the next one resumes it."""
+    """One training run. It ends at `samples`. One session stops after `minutes`; the next one resumes the run."""
 
     root: Path
     name: str
@@ -43,13 +43,13 @@ class TowerPlan:
 
     @property
     def folder(self) -> Path:
-        """Where the run's checkpoint lies."""
+        """The folder of the run's checkpoint."""
         return self.root / "runs" / self.name
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is learned from: drawings, which of them may be shown and how often, and how worn they are."""
+    """The training data: drawings, which of them are shown and how often, and how worn they are."""
 
     drawings: Drawings
     shown: npt.NDArray[np.int64]
@@ -64,10 +64,10 @@ Loss = Callable[[nn.Module, torch.Tensor, npt.NDArray[np.int64]], torch.Tensor]
 def train_tower(
     plan: TowerPlan, module: nn.Module, lesson: Lesson, loss: Loss, **facts: object
 ) -> tuple[nn.Module, bool]:
-    """Run one sitting; returns the averaged module, and whether the run has come to its end.
+    """Run one session. Returns the averaged module, and whether the run is complete.
 
-    Writes `<folder>/state.safetensors` with the optimiser's state. `facts` are what, beside the plan, a run cannot be
-    resumed without. Raises `PocketError` when the checkpoint there is of another run.
+    Writes `<folder>/state.safetensors` with the optimizer's state. `facts` are settings that, besides the plan, must be
+    the same to resume a run. Raises `PocketError` when the existing checkpoint belongs to another run.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     module.to(device).train()
@@ -108,14 +108,14 @@ def train_tower(
 
 
 class _Steps:
-    """Muon (Jordan 2024) over the convolutions as matrices (out, in x k x k), AdamW over the rest."""
+    """Muon (Jordan 2024) for the convolutions as matrices (out, in x k x k), AdamW for the rest."""
 
     def __init__(self, module: nn.Module, rate: float) -> None:
-        # The first convolution speaks to pixels, not to a layer: no orthogonal step there.
+        # The first convolution faces pixels, not a layer, so orthogonal steps do not suit it.
         matrices = [p for p in module.parameters() if p.ndim == 4 and p.shape[1] > 3]
         taken = {id(p) for p in matrices}
         rest = [p for p in module.parameters() if id(p) not in taken]
-        # Views: a step on them is a step on the module's own weights.
+        # Views, so that a step changes the module's own weights.
         self._matrices = [(p, nn.Parameter(p.data.view(len(p), -1))) for p in matrices]
         self._rate = rate
         self.all: tuple[torch.optim.Optimizer, ...] = (
@@ -128,7 +128,7 @@ class _Steps:
             torch.optim.AdamW(
                 [
                     {"params": [p for p in rest if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
-                    # Norms, biases and scales are not drawn to nothing.
+                    # Norms, biases, and scales have no weight decay.
                     {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
                 ],
                 lr=rate,
@@ -137,7 +137,7 @@ class _Steps:
         )
 
     def take(self, share: float) -> None:
-        """Step with `share` of the rate on the gradients that lie on the weights."""
+        """Take an optimizer step with the current gradients, at `share` of the rate."""
         for parameter, view in self._matrices:
             view.grad = None if parameter.grad is None else parameter.grad.reshape(view.shape)
         for optimiser in self.all:
@@ -151,7 +151,7 @@ def _follow(average: nn.Module, module: nn.Module, step: int) -> None:
     with torch.no_grad():
         for slow, fast in zip(average.parameters(), module.parameters(), strict=True):
             slow.lerp_(fast, 1 - keep)
-        # The norms' running statistics are averages already.
+        # The norms' running statistics are already averages.
         for copied, fresh in zip(average.buffers(), module.buffers(), strict=True):
             copied.copy_(fresh)
 

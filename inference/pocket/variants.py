@@ -1,4 +1,4 @@
-"""The pictures a model is shown: drawings composed onto backgrounds, moved, mirrored and recoloured."""
+"""The training pictures of a model: drawings on backgrounds, moved, mirrored, and recolored."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from inference.pocket.colours import HUES, PALETTE, Rgb, Rgba, recolour
 from inference.pocket.dataset import DataSet, Row
 
 FARTHER_THAN_DEG = 24.0
-# As the plain picture on white is what a bare prompt asks for, it is shown more often.
+# A bare prompt asks for the plain picture on white, so it is shown more often.
 PLAIN_WEIGHT, RECOLOURED_WEIGHT = 3.0, 0.5
-# Glossy drawings differ from those in 3d in little but their shading.
+# Glossy drawings differ from 3d ones in little more than shading.
 STYLE_WEIGHTS = {"glossy": 0.3, "flat": 0.7}
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What one picture shows: a row, on a background, recoloured when `colour` is not None."""
+    """What one picture shows: a row on a background, recolored when `colour` is not None."""
 
     row: Row
     background: str
@@ -41,9 +41,9 @@ class Pool:
 def compose_pool(
     dataset: DataSet, rows: Iterable[Row], size_px: int, seed: int, *, steady: bool = False
 ) -> Pool:
-    """Return three to six pictures of every row; the same seed gives the same pictures. About 1 ms a picture.
+    """Return three to six pictures of every row, about 1 ms each; the same seed gives the same pictures.
 
-    `steady` pictures are centred and never mirrored: what a small model has to draw, it then learns from fewer.
+    `steady` pictures are centered and never mirrored, so that a small model has less to learn.
     """
     rng = np.random.default_rng(seed)
     backgrounds = [name for name in PALETTE if name != "white"]
@@ -78,7 +78,7 @@ def compose_pool(
 def compose(
     drawing: Rgba, size_px: int, background: str, rng: np.random.Generator, *, moved: bool, flip: bool
 ) -> Rgb:
-    """Return the drawing on a background: centred at 15/16 of the side, or `moved` and scaled at random."""
+    """Return the drawing on a background: centered at 15/16 of the side, or `moved` and scaled at random."""
     image = Image.fromarray(drawing)
     side = int(rng.integers(size_px * 3 // 4, size_px * 62 // 64 + 1)) if moved else size_px * 15 // 16
     if flip:
@@ -86,7 +86,7 @@ def compose(
     image = image.resize((side, side), Image.Resampling.LANCZOS)
     ground = np.array(PALETTE[background])
     if background not in ("white", "black"):
-        # So that a word for a colour means a range of it.
+        # So that each color word covers a range of colors.
         ground = np.clip(ground + rng.integers(-14, 15, 3), 0, 255)
     picture = Image.new("RGB", (size_px, size_px), (int(ground[0]), int(ground[1]), int(ground[2])))
     room = size_px - side
@@ -96,8 +96,8 @@ def compose(
 
 
 def held_out_colour(name: str) -> str:
-    """Return the colour in which no picture shows the thing, so that evaluation can ask for what was never seen."""
-    # Not hash(): it differs between processes.
+    """Return the color in which no picture shows the thing, so that evaluation can test an unseen combination."""
+    # hash() would differ between processes.
     return list(HUES)[zlib.crc32(name.encode()) % len(HUES)]
 
 

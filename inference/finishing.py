@@ -1,4 +1,4 @@
-"""From drawn pictures to the bytes of the answer: checked, encoded, with a hint; away from the model thread."""
+"""Turns drawn pictures into the answer's bytes, off the model thread: checked, encoded, and with a hint."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KNOWN_FILE = "known.json"
 
 
 def no_hint(_prompt: str) -> Hint | None:
-    """Return None: for models that say nothing about what they know."""
+    """Return None: for models without a list of what they know."""
     return None
 
 
@@ -31,10 +31,10 @@ class FolderHints:
         self._find: Callable[[str], Any] = no_hint
 
     def open(self) -> None:
-        """Read what the model knows, about 0.2 s; raises `StartError` naming the file when it is broken."""
+        """Read what the model knows, about 0.2 s. Raises `StartError` naming the file when it is broken."""
         if not (self._model_dir / KNOWN_FILE).exists():
             return
-        # Imported here, so that no other model pays for it.
+        # Imported here, so that other models do not pay for it.
         from inference.pocket.known import Known
 
         known = Known.open(self._model_dir)
@@ -45,7 +45,7 @@ class FolderHints:
         """Return the nearest known things for a prompt that is far from all of them."""
         try:
             found = self._find(prompt)
-        except Exception as exc:  # noqa: BLE001 - the pictures are there: they are worth more than a hint
+        except Exception as exc:  # noqa: BLE001 - a failed hint must not cost the pictures
             log("error", "hint_failed", **describe_failure(exc))
             return None
         return None if found is None else Hint(nearest=found.nearest, likeness=found.likeness)
@@ -53,7 +53,7 @@ class FolderHints:
 
 @dataclass(frozen=True)
 class Finishing:
-    """What happens to pictures on their way out. Thread-safe: several requests are finished at a time."""
+    """Checks, encodes, and answers. Thread-safe: several requests can be finished at a time."""
 
     gate: OutputGate
     image_format: ImageFormat = "png"
@@ -64,7 +64,7 @@ class Finishing:
     ) -> bytes:
         """Return the answer as JSON; `received` is when the request arrived (time.monotonic()).
 
-        Raises `ModelError` when the check fails. The bytes of a withheld picture are never made.
+        Raises `ModelError` when the check fails. A withheld picture is never encoded.
         """
         payload = ticket.payload
         started = time.monotonic()

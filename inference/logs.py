@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on stderr; events and ids only, never prompts or URLs."""
+"""Structured logs: one JSON object per line on stderr; events and ids only, never prompts or URLs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def log(level: Literal["info", "warning", "error"], event: str, **fields: object
     }
     line = json.dumps(record, default=str, separators=(",", ":"))
     with _lock:
-        # A reader that went away must never end a request.
+        # A closed stderr must never end a request.
         try:
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
@@ -33,7 +33,7 @@ def log(level: Literal["info", "warning", "error"], event: str, **fields: object
 
 
 def describe_failure(error: BaseException) -> dict[str, object]:
-    """Return the type and the last code places of `error`, without its message: that may quote a prompt."""
+    """Return the type and the innermost code locations of `error`, without its message, which may quote a prompt."""
     frames = traceback.extract_tb(error.__traceback__)[-4:]
     return {
         "error": type(error).__name__,
@@ -43,7 +43,7 @@ def describe_failure(error: BaseException) -> dict[str, object]:
 
 class _LibraryHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        """Say which library warned, and where; its text may quote a prompt or a URL."""
+        """Log which library warned, and where; the text may quote a prompt or a URL, so it is left out."""
         failure = describe_failure(record.exc_info[1]) if record.exc_info and record.exc_info[1] else {}
         log(
             "error" if record.levelno >= logging.ERROR else "warning",
@@ -55,7 +55,9 @@ class _LibraryHandler(logging.Handler):
 
 
 def redirect_library_logs() -> None:
-    """Send what libraries log from WARNING up, and what ends a thread, through `log`; Python warnings end."""
+    """Send library logs from WARNING up, and exceptions that end a thread, through `log`; Python warnings are
+    silenced.
+    """
     logging.basicConfig(level=logging.WARNING, handlers=[_LibraryHandler()], force=True)
     warnings.simplefilter("ignore")
 

@@ -1,6 +1,7 @@
 """`python -m inference.package FOLDER --out FILE`: packs a model folder as SageMaker unpacks it into /opt/ml/model.
 
-The same folder gives the same bytes, on any machine with the same zlib: sorted names, no times, owners or modes.
+The same folder gives the same bytes on any machine with the same zlib: names are sorted, and there are no times,
+owners, or modes.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from inference.pipelines.folder import inspect_folder
 from inference.pipelines.found_model import find_model
 
 CARD = "model_card.json"
-# Weights hardly shrink: level 1 takes a third of the time of level 9 for 1 % more.
+# Weights hardly compress: level 1 takes a third of the time of level 9 for 1 % more bytes.
 GZIP_LEVEL = 1
 
 
 @dataclass(frozen=True)
 class Package:
-    """What was written; `left_out` are hidden files, relative to the model folder."""
+    """The written archive; `left_out` are hidden files, relative to the model folder."""
 
     path: Path
     size_bytes: int
@@ -36,16 +37,15 @@ class Package:
 
 
 def pack(folder: Path, out: Path) -> Package:
-    """Write `folder` to `out` as .tar.gz with the model's files at its root; an older file there is replaced.
+    """Write `folder` to `out` as .tar.gz with the model's files at its root, replacing an older file.
 
-    Raises `StartError` for a folder that the server would not load, and for links that lead nowhere; nothing is
-    written then.
+    Raises `StartError` for a folder that the server would not load, and for dangling links; nothing is written then.
     """
     find_model(folder)
     model = inspect_folder(folder)
     files = dict(_files(folder))
     hidden = [name for name in files if any(part.startswith(".") for part in name.split("/"))]
-    # The container sees the folder as /opt/ml/model: without a card it would take `model` for the name.
+    # The container sees the folder as /opt/ml/model, so without a card the name would be `model`.
     card = {**model.card, "name": model.name}
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(out.name + ".part")
@@ -71,7 +71,7 @@ def pack(folder: Path, out: Path) -> Package:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Name in the archive and path of each file; links are followed, as a hub's cache is made of them."""
+    """Return the archive name and the path of each file; links are followed, because a hub's cache consists of them."""
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             yield path.relative_to(folder).as_posix(), path
@@ -89,7 +89,7 @@ def _entry(name: str, size_bytes: int) -> tarfile.TarInfo:
 
 
 def main(arguments: list[str]) -> int:
-    """Parse the command line and pack; prints path, size and SHA-256. The exit code is 1 after an error's line."""
+    """Parse the command line and pack; prints path, size, and SHA-256. Returns exit code 1 after printing an error."""
     parser = argparse.ArgumentParser(prog="python -m inference.package", description=__doc__)
     parser.add_argument("folder", type=Path, help="a diffusers model folder")
     parser.add_argument("--out", type=Path, required=True, help="the .tar.gz to write")

@@ -15,18 +15,20 @@ from inference.pipelines.speed import DtypeName, Offload, SpeedWishes
 # Where SageMaker unpacks a model's archive.
 MODEL_DIR = Path("/opt/ml/model")
 IMAGE_FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
-# 200 pictures that pocket drew score 0.10 at most, in the median 0.002. Of its data (6,693 icons, each on one of five
-# backgrounds) 1 scores over 0.9 (a donkey, 0.948) and none 0.95; on backgrounds at random the two donkeys that are
-# drawn in skin-like tones reach 0.98. Measured 2026-11-21.
+# 200 pictures drawn by pocket score at most 0.10, with a median of 0.002. In its data (6,693 icons, each on one of five
+# backgrounds) one scores over 0.9 (a donkey, 0.948) and none 0.95; on random backgrounds, two donkeys drawn in
+# skin-like tones reach 0.98. Measured 2026-11-21.
 DEFAULT_NSFW_THRESHOLD = "0.95"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`queue_size` counts waiting requests, not the running ones; `threads` are torch's, None to choose by the
-    model; `shutdown_s` is the time running requests get after SIGTERM (SageMaker kills 30 s after it).
-    `nsfw_threshold` is the output check's lowest score that is withheld, None to switch the check off. `lora_dir`
-    is None for `loras/` in the model's folder."""
+    """`queue_size` counts waiting requests, not the running ones; `threads` are torch's, None to let the model choose.
+
+    `shutdown_s` is the time that running requests get after SIGTERM (SageMaker kills 30 s after it). `nsfw_threshold`
+    is the lowest score that the output check withholds, None to turn the check off. `lora_dir` is None for `loras/` in
+    the model's folder.
+    """
 
     model_dir: Path
     host: str
@@ -41,7 +43,7 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Return the settings; raises `StartError` with one line a problem."""
+    """Return the settings. Raises `StartError` with one line per problem."""
     problems: list[str] = []
 
     def number(name: str, default: int, low: int, high: int) -> int:
@@ -113,7 +115,7 @@ def _read_speed(
         vae_tiling=choice("INFERENCE_VAE_TILING", switch),
         vae_slicing=choice("INFERENCE_VAE_SLICING", switch),
         prompt_cache_bytes=number("INFERENCE_PROMPT_CACHE_MB", 64, 0, 65536) * 1024 * 1024,
-        # 0 is for choosing by the precision.
+        # 0 chooses by precision.
         max_batch=number("INFERENCE_MAX_BATCH", 0, 0, 64) or None,
     )
 
@@ -124,7 +126,7 @@ def _folder(environment: Mapping[str, str], name: str) -> Path | None:
 
 
 def _model_dir(environment: Mapping[str, str]) -> Path:
-    """The folder that is asked for; else SageMaker's; else, where that one is empty, what came with the image."""
+    """Return the requested folder, else SageMaker's, else (if that is empty) the one in the image."""
     asked = environment.get("INFERENCE_MODEL_DIR", "").strip()
     bundled = environment.get("INFERENCE_BUNDLED_MODEL_DIR", "").strip()
     if asked or not bundled or (MODEL_DIR.is_dir() and any(MODEL_DIR.iterdir())):

@@ -1,1 +1,1 @@
-"""Model folders: recognized by family, loaded, tuned and drawn with."""
+"""Model folders: recognizing the family, loading, tuning, and drawing."""

@@ -102,6 +102,6 @@ class Adapters:
 
 
 def _first_line(exc: Exception) -> str:
-    # torch lists every tensor that does not fit.
+    # torch lists every mismatched tensor.
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
     return " ".join(lines[:2])[:300] or type(exc).__name__

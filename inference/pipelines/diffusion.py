@@ -78,7 +78,7 @@ class DiffusionModel:
         self.draw([payload], _Unwatched())
 
     def batch_key(self, payload: Payload) -> Hashable | None:
-        """Return what all requests of one pass share: task, size, steps, strength, guidance, scheduler, and LoRAs."""
+        """Return what all requests of a pass share: task, size, steps, strength, guidance, scheduler, and LoRAs."""
         if self.max_batch == 1:
             return None
         return (
@@ -93,10 +93,10 @@ class DiffusionModel:
         )
 
     def draw(self, payloads: Sequence[Payload], watch: StepWatch) -> list[Drawing | None]:
-        """Return one drawing a payload; the same payloads give the same bytes on the same machine.
+        """Return one drawing per payload; the same payloads give the same bytes on the same machine.
 
-        In float32 a picture differs by at most 1 level of 255 from the one its payload gives alone: sums are rounded
-        differently at another batch size.
+        In float32 a picture differs by at most 1 level of 255 from the one its payload gives alone, because sums are
+        rounded differently at another batch size.
         """
         try:
             with torch.inference_mode():
@@ -139,7 +139,7 @@ class DiffusionModel:
             unwanted = watch.on_step(index + 1, lambda i: self._preview(tap, rows[i].start, payloads[i]))
             return tensors
 
-        # CPU generators give the same noise on every device; one a picture, whatever is drawn beside it.
+        # CPU generators give the same noise on every device; one per picture makes it independent of the batch.
         arguments["generator"] = [torch.Generator("cpu").manual_seed(s) for p in payloads for s in p.seeds()]
         arguments |= self._form.arguments(common, by_row)
         denoiser = getattr(pipe, self._family.denoiser)
@@ -187,7 +187,7 @@ class DiffusionModel:
         return refiner
 
     def _texts(self, pipe: Any, payloads: Sequence[Payload], *, refining: bool = False) -> dict[str, Any]:
-        """Return the embeddings of all prompts, and of what they are led away from, one row a picture."""
+        """Return the embeddings of all prompts and negative prompts, with one row per picture."""
         form, tokens = self._form, self._limits.max_prompt_tokens
         # LoRAs may change the text encoders as well.
         mixed: Hashable = () if refining else payloads[0].loras
@@ -244,12 +244,12 @@ class DiffusionModel:
     def _preview(self, tap: StepTap, row: int, payload: Payload) -> Pixels:
         latents = self._form.unpack(tap.expected_latents(row), self.pipe, payload)
         small = shrink_latents(latents, int(self.pipe.vae_scale_factor))
-        # A preview may overflow where the finished picture does not.
+        # A preview can overflow where the finished picture does not.
         pixels = self._to_pixels(torch.nan_to_num(self._form.decode(self.pipe, small)))[0]
         return _finish(pixels, payload)
 
     def _to_pixels(self, images: Any) -> list[Pixels]:
-        """Return uint8 (height, width, 3) of each of the images (n, 3, height, width) in -1 to 1."""
+        """Return uint8 (height, width, 3) for each of the images (n, 3, height, width) in -1 to 1."""
         pixels = self.pipe.image_processor.postprocess(images, output_type="np")
         return list((pixels * 255).round().astype(np.uint8))
 
@@ -258,7 +258,7 @@ class DiffusionModel:
             torch.cuda.synchronize()
 
     def _peak_memory_bytes(self) -> int:
-        """On a GPU what this pass had allocated at most; on a CPU the process's highest resident size."""
+        """Return the peak memory: allocated by this pass on a GPU, resident in the process on a CPU."""
         if self.device == "cuda":
             return int(torch.cuda.max_memory_allocated())
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,4 +1,4 @@
-"""The families this server knows, as data: which parts a folder must hold and what the family can take. No torch."""
+"""The families this server knows, as data: the required parts of a folder and the limits of the family. No torch."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ DIFFUSION_SCHEDULERS: tuple[SchedulerName, ...] = (
     "euler_ancestral",
     "lcm",
 )
-# Flow matching has straight paths from noise to picture; the schedulers of noise prediction do not fit it.
+# Flow matching uses straight paths from noise to picture, so the schedulers for noise prediction do not fit it.
 FLOW_SCHEDULERS: tuple[SchedulerName, ...] = ("flow_euler",)
 
 
 @dataclass(frozen=True)
 class Family:
-    """One family. `module` holds the code where it differs; `parts` maps each part to the classes it may have.
+    """One family. `module` holds the code specific to it; `parts` maps each part to the classes it can have.
 
-    `optional` parts may be absent or null. Latents of the `denoiser` that the stock inpainting pipeline takes have
-    `inpainting_channels`; a folder with others does not inpaint. `grid_px` is what sides must be multiples of.
+    `optional` parts can be absent or null. The stock inpainting pipeline takes a `denoiser` with `inpainting_channels`
+    latent channels; a folder with another number does not inpaint. Sides must be multiples of `grid_px`.
     """
 
     pipeline_class: str
@@ -102,7 +102,7 @@ FLUX = Family(
         "vae": AUTOENCODERS,
     },
     schedulers=FLOW_SCHEDULERS,
-    # 16, packed by 2 x 2.
+    # 16 channels, packed 2 x 2.
     inpainting_channels=64,
     grid_px=16,
 )
@@ -112,7 +112,7 @@ FAMILIES: dict[str, Family] = {
     for family in (STABLE_DIFFUSION, STABLE_DIFFUSION_XL, STABLE_DIFFUSION_3, FLUX)
 }
 REFINER_CLASS = "StableDiffusionXLImg2ImgPipeline"
-# The base's own are used where a refiner's folder leaves them out.
+# The base's parts are used where the refiner's folder leaves them out.
 REFINER_SHARED = ("tokenizer_2", "text_encoder_2", "vae")
 REFINER_PARTS: dict[str, frozenset[str]] = {
     name: STABLE_DIFFUSION_XL.parts[name] for name in (*REFINER_SHARED, "unet")

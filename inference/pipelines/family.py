@@ -1,4 +1,4 @@
-"""What every model family gives the engine: its limits, how it is loaded and how it draws."""
+"""What every model family provides to the engine: its limits, loading, and drawing."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ MAX_LCM_STEPS = 50
 
 @dataclass(frozen=True)
 class ModelLimits:
-    """What one model can draw, beyond the contract's own limits; sides and areas in pixels.
+    """What one model can draw, in addition to the contract's limits; sides and areas in pixels.
 
-    `native_px` is the side the model was trained at. `max_prompt_tokens` is what its text encoder reads of a prompt.
-    `loras` are the names a request may use.
+    `native_px` is the side of the model's training pictures. `max_prompt_tokens` is what its text encoder reads of a
+    prompt. `loras` are the names that requests can use.
     """
 
     min_side_px: int
@@ -47,7 +47,7 @@ class ModelLimits:
     loras: frozenset[str]
 
     def check(self, payload: Payload) -> None:
-        """Raise `InvalidRequest` naming the field that this model cannot take."""
+        """Raise `InvalidRequest` naming the first field that is beyond this model's limits."""
         self._check_size(payload)
         if payload.scheduler not in self.schedulers:
             raise InvalidRequest(
@@ -111,19 +111,19 @@ class ModelLimits:
 
 
 class StepWatch(Protocol):
-    """Told of every step while a batch of requests is drawn; may end the drawing by raising."""
+    """Is called at every step while a batch of requests is drawn, and can end the drawing by raising."""
 
     def on_step(self, step: int, preview: Callable[[int], Pixels]) -> frozenset[int]:
-        """Note that `step` steps are done; returns the indices of requests that nobody wants any more.
+        """Record that `step` steps are done; return the indices of requests that are no longer wanted.
 
         `preview(i)` draws a small picture of request i's first picture; it is called only when a new one is wanted.
-        Raises whatever should end the whole batch between two steps.
+        Raises to end the whole batch between two steps.
         """
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """The pictures of one request. Seconds and bytes are of the whole pass it was drawn in."""
+    """The pictures of one request. Seconds and bytes are those of the whole pass that drew it."""
 
     pictures: list[Pixels] = field(repr=False)
     encode_text_s: float
@@ -143,17 +143,17 @@ class Model(Protocol):
     """Pictures in one pass at most."""
 
     def warm_up(self) -> None:
-        """Draw once, so that the first request does not pay for first-time set-up."""
+        """Draw once, so that the first request does not pay for first-time setup."""
 
     def batch_key(self, payload: Payload) -> Hashable | None:
-        """Return what requests must have in common to be drawn in one pass; None: always alone."""
+        """Return what requests must have in common to be drawn in one pass; None to always draw alone."""
 
     def draw(self, payloads: Sequence[Payload], watch: StepWatch) -> list[Drawing | None]:
-        """Return one drawing a request, in their order; None for each that `watch` said nobody wants.
+        """Return one drawing per request, in their order; None for each that `watch` reported as unwanted.
 
-        All `payloads` have the same batch key. Raises `ModelError`, `OutOfMemory` or what `watch` raises; the whole
+        All `payloads` have the same batch key. Raises `ModelError`, `OutOfMemory`, or what `watch` raises; the whole
         pass is lost then.
         """
 
     def free_memory(self) -> None:
-        """Give back what a failed pass may have left on the device."""
+        """Free what a failed pass may have left on the device."""

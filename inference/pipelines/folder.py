@@ -1,4 +1,4 @@
-"""The model folder: what may lie in it, its name, its revision. Reads JSON only: no torch, no weights."""
+"""The model folder: permitted files, name, and revision. Reads JSON only: no torch, no weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from inference.errors import StartError
 
-# Formats that run code when they are read (pickle), or that hide it.
+# Formats that can run code when they are read (pickle), or that can hide it.
 UNSAFE_SUFFIXES = frozenset(
     {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle", ".joblib", ".npy", ".npz", ".h5", ".msgpack"}
 )
@@ -22,13 +22,13 @@ CODE_SUFFIXES = frozenset({".py", ".pyc", ".so"})
 SAFE_LIBRARIES = frozenset({"diffusers", "transformers"})
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 REFINER = "refiner"
-# The format's own bound on its header (the safetensors crate).
+# The format's own limit for its header (the safetensors crate).
 MAX_HEADER_BYTES = 100_000_000
 
 
 @dataclass(frozen=True)
 class WeightCounts:
-    """How many numbers all weights have, and those of the largest part."""
+    """The number of parameters in all weights, and in the largest part."""
 
     all: int
     largest_part: int
@@ -38,7 +38,7 @@ class WeightCounts:
 class ModelFolder:
     """A folder that passed inspection. `components` maps each part to (library, class).
 
-    `settings` are the pipeline's own, beside its parts; `refiner` is the pipeline in the sub-folder of that name.
+    `settings` belong to the pipeline itself, not to its parts; `refiner` is the pipeline in the subfolder of that name.
     """
 
     path: Path
@@ -50,12 +50,12 @@ class ModelFolder:
     refiner: ModelFolder | None = None
 
     def config(self, component: str) -> dict[str, Any]:
-        """Return the configuration of one part; raises `StartError` when it is absent or not JSON."""
+        """Return the configuration of one part. Raises `StartError` when it is missing or not JSON."""
         file_name = "scheduler_config.json" if component == "scheduler" else "config.json"
         return _read_json(self.path / component / file_name)
 
     def weights_bytes(self) -> int:
-        """Return the size of all weights on disk, the refiner's included."""
+        """Return the size of all weights on disk, including the refiner's."""
         own = sum(file.stat().st_size for part in self.components for file in self.weights(part))
         return own + (self.refiner.weights_bytes() if self.refiner is not None else 0)
 
@@ -64,7 +64,7 @@ class ModelFolder:
         return sorted((self.path / component).glob("*.safetensors"))
 
     def count_numbers(self, component: str) -> int:
-        """Return how many numbers the weights of one part hold; raises `StartError` when a file is cut off."""
+        """Return the number of parameters of one part. Raises `StartError` when a file is truncated."""
         return sum(
             math.prod(tensor["shape"])
             for file in self.weights(component)
@@ -72,14 +72,14 @@ class ModelFolder:
         )
 
     def count_weights(self) -> WeightCounts:
-        """Return how many numbers all weights hold, the refiner's included; raises as `count_numbers` does."""
+        """Return the number of parameters of all weights, including the refiner's; raises like `count_numbers`."""
         counts = [self.count_numbers(part) for part in self.components]
         if self.refiner is not None:
             counts += [self.refiner.count_numbers(part) for part in self.refiner.components]
         return WeightCounts(all=sum(counts), largest_part=max(counts))
 
     def revision(self) -> str:
-        """Return 12 hex digits of SHA-256 over every file the pipeline is loaded from; reads all weights."""
+        """Return 12 hex digits of SHA-256 over every file that the pipeline is loaded from; reads all weights."""
         digest = hashlib.sha256()
         for file in sorted(self._files(), key=lambda f: f.relative_to(self.path).as_posix()):
             digest.update(f"{file.relative_to(self.path).as_posix()}\0{file.stat().st_size}\0".encode())
@@ -96,7 +96,7 @@ class ModelFolder:
 
 
 class Revision:
-    """A folder's revision, worked out on a thread of its own from now on."""
+    """A folder's revision, computed in a thread that starts at construction."""
 
     def __init__(self, folder: ModelFolder) -> None:
         self._folder = folder
@@ -112,7 +112,7 @@ class Revision:
             self._problem = f"{exc.filename}: {exc.strerror}"
 
     def wait(self) -> str:
-        """Return it; raises `StartError` when a file could not be read to its end."""
+        """Return the revision. Raises `StartError` when a file could not be read completely."""
         self._thread.join()
         if self._found is None:
             raise StartError(f"{self._folder.path}: the files could not be read to the end: {self._problem}.")
@@ -120,9 +120,9 @@ class Revision:
 
 
 def read_header(file: Path) -> dict[str, dict[str, Any]]:
-    """Return name -> dtype, shape and place of every tensor in a safetensors file; reads its header only.
+    """Return name -> dtype, shape, and position of every tensor in a safetensors file; reads its header only.
 
-    Raises `StartError` naming the file when it is cut off or no safetensors file.
+    Raises `StartError` naming the file when it is truncated or not a safetensors file.
     """
     size_bytes = file.stat().st_size
     with file.open("rb") as stream:
@@ -143,7 +143,7 @@ def read_header(file: Path) -> dict[str, dict[str, Any]]:
 
 
 def inspect_folder(path: Path) -> ModelFolder:
-    """Return what lies at `path`; raises `StartError` naming the file when it is unsafe or incomplete."""
+    """Return the model folder at `path`. Raises `StartError` naming the file when it is unsafe or incomplete."""
     if not path.is_dir():
         raise StartError(f"Model folder {path} is not there: set INFERENCE_MODEL_DIR to a diffusers folder.")
     _refuse_unsafe_files(path)
@@ -168,7 +168,7 @@ def inspect_folder(path: Path) -> ModelFolder:
         if not (path / name).is_dir():
             raise StartError(f"{path / name} is not there, though model_index.json lists `{name}`.")
     for file in sorted(path.rglob("*.json")):
-        # The others are read too: what the libraries cannot parse they report without the file's name.
+        # Also read the others: the libraries report parse errors without the name of the file.
         content = _read_json(file) if file.name.endswith("config.json") else _parse_json(file)
         if file.name.endswith("config.json") and "auto_map" in content:
             raise StartError(f"{file}: `auto_map` asks for remote code; remove it or choose another model.")
@@ -204,7 +204,7 @@ def _name(path: Path, card: dict[str, Any]) -> str:
             raise StartError(f"{path / 'model_card.json'}: `name` must be letters, digits, '.', '_' and '-'.")
         return name
     resolved = path.resolve()
-    # `.../pocket/weights` is pocket.
+    # The name of `.../pocket/weights` is pocket.
     return resolved.parent.name if resolved.name == "weights" else resolved.name
 
 

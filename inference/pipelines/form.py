@@ -1,4 +1,4 @@
-"""How a family's stock pipelines are called: what is common here, what differs in one file a family."""
+"""How a family's stock pipelines are called: the common form here, the differences in one file per family."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 
 from inference.contract import Payload, Task
 
-# What encoding one text gives, by the pipeline's own argument names; every tensor is (1, ...).
+# The encoding of one text, by the pipeline's argument names; every tensor is (1, ...).
 Embedding = dict[str, torch.Tensor]
 AfterStep = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
 
 
 class Form:
-    """Stable Diffusion's form, which the others change where they differ. It keeps no state of its own."""
+    """Stable Diffusion's form; other families override what differs. It is stateless."""
 
     pipelines: dict[Task, str] = {
         "text_to_image": "StableDiffusionPipeline",
@@ -25,7 +25,7 @@ class Form:
     }
     # Image-to-image pipelines of UNets take the size from the picture.
     sized_image_to_image = False
-    # Added to the steps when they are put as a share of all: some pipelines round it down, others up.
+    # Added to the steps when they are given as a share of all steps: some pipelines round it down, others up.
     step_rounding = 1e-3
 
     def encode(self, pipe: Any, text: str, max_tokens: int) -> Embedding:
@@ -34,15 +34,17 @@ class Form:
         return {"prompt_embeds": embeds}
 
     def encode_negative(self, pipe: Any, text: str, max_tokens: int) -> Embedding:
-        """Return the embedding of what the picture is led away from, under the same names as `encode`."""
+        """Return the embedding of the negative prompt, under the same names as `encode`."""
         return self.encode(pipe, text, max_tokens)
 
     def is_guided(self, payload: Payload) -> bool:
-        """Say whether the pipeline draws with a negative text beside the prompt."""
+        """Return whether the pipeline uses a negative prompt beside the prompt."""
         return payload.guidance_scale > 1
 
     def arguments(self, payload: Payload, rows: Sequence[Payload]) -> dict[str, Any]:
-        """Return the arguments of one pass beside embeddings, generators and callbacks; `rows` is one a picture."""
+        """Return the arguments of one pass except embeddings, generators, and callbacks; `rows` has one payload per
+        picture.
+        """
         arguments: dict[str, Any] = {
             "num_inference_steps": payload.num_inference_steps,
             "guidance_scale": payload.guidance_scale,
@@ -75,7 +77,7 @@ class Form:
 
     def _strength(self, payload: Payload) -> float:
         steps, of = payload.steps_to_draw, payload.num_inference_steps
-        # Exactly 1 starts from nothing but noise.
+        # Exactly 1 would start from pure noise.
         return 1.0 if steps == of else (steps + self.step_rounding) / of
 
 

@@ -1,4 +1,4 @@
-"""A model folder that is recognized: its family, its limits and its LoRAs, found without loading it."""
+"""A recognized model folder: its family, limits, and LoRAs, found without loading it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from inference.pipelines.limits import find_limits
 
 @dataclass(frozen=True)
 class FoundModel:
-    """A folder that a family here can load, what the model can take, and the LoRAs that go with it."""
+    """A folder that a known family can load, its limits, and its LoRAs."""
 
     folder: ModelFolder
     family: Family
@@ -32,9 +32,9 @@ class FoundModel:
 
 
 def find_model(path: Path, lora_dir: Path | None = None) -> tuple[FoundModel, ModelLimits]:
-    """Return what lies at `path` and its limits; raises `StartError` when no family here can load it.
+    """Return the model at `path` with its limits. Raises `StartError` when no known family can load it.
 
-    LoRAs are looked for in `lora_dir`, or in `loras/` of the folder.
+    LoRAs are searched in `lora_dir`, or in the folder's `loras/`.
     """
     folder = inspect_folder(path)
     index = folder.path / "model_index.json"
@@ -66,7 +66,7 @@ def _check_parts(
             continue
         if not folder.weights(part):
             raise StartError(f"{folder.path / part} holds no .safetensors file: the weights are missing.")
-        # Reads every header: a file that is cut off is named now.
+        # Reads every header, so that a truncated file is reported now.
         folder.count_numbers(part)
     scheduler = folder.components.get("scheduler", ("", "nothing"))[1]
     if not scheduler.endswith("Scheduler"):

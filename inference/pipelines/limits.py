@@ -1,4 +1,4 @@
-"""What one model folder can take, read from its configuration files before anything is loaded."""
+"""What one model folder can draw, read from its configuration files before anything is loaded."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from inference.pipelines.families import Family
 from inference.pipelines.family import ModelLimits
 from inference.pipelines.folder import ModelFolder
 
-# FLUX's configuration does not say what it was trained at.
+# FLUX's configuration does not state the side of its training pictures.
 FLUX_NATIVE_LATENTS = 128
-# With guidance up to 1 there is none: the picture is what the prompt alone gives.
+# Guidance of 1 or less has no effect: the picture depends on the prompt alone.
 NO_GUIDANCE = 1.0
 
 
 @dataclass(frozen=True)
 class Guidance:
-    """How much of it a model takes, and whether it can be led away from a text."""
+    """The highest guidance a model takes, and whether it takes a negative prompt."""
 
     maximum: float
     negative_prompt: bool
 
 
 def find_limits(folder: ModelFolder, family: Family, loras: frozenset[str]) -> ModelLimits:
-    """Return the limits; raises `StartError` naming the configuration file that has a wrong value."""
+    """Return the limits. Raises `StartError` naming the configuration file that has a wrong value."""
     denoiser = folder.config(family.denoiser)
     native_px = _native_latents(folder, family, denoiser) * px_per_latent(folder)
     guidance = _guidance(folder, family, denoiser)
@@ -51,7 +51,7 @@ def find_limits(folder: ModelFolder, family: Family, loras: frozenset[str]) -> M
 
 
 def px_per_latent(folder: ModelFolder) -> int:
-    """Return how many pixels a side of one latent is."""
+    """Return the side in pixels of one latent."""
     vae = folder.config("vae")
     return int(2 ** (len(vae.get("block_out_channels") or vae.get("decoder_block_out_channels") or []) - 1))
 
@@ -72,22 +72,22 @@ def _schedulers(folder: ModelFolder, family: Family) -> tuple[SchedulerName, ...
     config = folder.config("scheduler")
     without: set[SchedulerName] = set()
     if config.get("prediction_type", "epsilon") == "sample":
-        # Euler has no form for models that predict the picture itself.
+        # Euler does not support models that predict the picture itself.
         without = {"euler", "euler_ancestral"}
     elif config.get("beta_schedule") == "squaredcos_cap_v2" or config.get("rescale_betas_zero_snr"):
-        # Its first steps are differences of numbers in the millions: not a number, in float32.
+        # Its first steps are differences of numbers in the millions, which give NaN in float32.
         without = {"euler_ancestral"}
     return tuple(name for name in family.schedulers if name not in without)
 
 
 def _guidance(folder: ModelFolder, family: Family, denoiser: dict[str, Any]) -> Guidance:
-    """Distilled models were trained to draw without guidance, and draw badly with it.
+    """Return the guidance of a model. Distilled models are trained to draw without guidance, and draw badly with it.
 
-    Nothing in a folder says so outright: the turbo models are the ones that come with Euler's scheduler spaced
-    from the end of the noise. `"guidance": true` or `false` in model_card.json decides where that guess is wrong.
+    Nothing in a folder states this: turbo models are recognized by Euler's scheduler with trailing timestep spacing.
+    `"guidance": true` or `false` in model_card.json overrides a wrong guess.
     """
     if family.pipeline_class == "FluxPipeline":
-        # It is led by a number it was trained with (dev), or by nothing (schnell), never away from a text.
+        # Its guidance is an input of the model (dev) or absent (schnell); there is no negative prompt.
         return Guidance(
             MAX_GUIDANCE if denoiser.get("guidance_embeds") else NO_GUIDANCE, negative_prompt=False
         )

@@ -1,4 +1,4 @@
-"""From a recognized model folder to the model that draws: torch and the libraries are imported here, and not before."""
+"""Loads a recognized model folder; torch and the libraries are imported only here."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def load_model(
 ) -> Model:
     """Return the loaded model; imports torch, takes seconds. Call it on the thread that will draw.
 
-    `threads` are torch's; None takes every core, or one for a small model: measured on two cores with pocket, 20
-    steps take 0.65 s with two threads and 0.85 s with one, but 6-11 s and 1.5 s when other processes want the cores.
-    `freeze_imports` keeps the garbage collector away from all objects that exist after the imports: the start is
-    faster, and garbage of before is never collected, so it is for processes that do nothing but serve this model.
-    Raises `StartError` when the weights do not fit the configuration, or `wishes` not the device.
+    `threads` are torch's; None uses all cores, or one for a small model. Measured on two cores with pocket, 20 steps
+    take 0.65 s with two threads and 0.85 s with one, but 6-11 s and 1.5 s when other processes use the cores.
+    `freeze_imports` excludes all objects that exist after the imports from garbage collection: startup is faster, but
+    earlier garbage is never collected, so it is for processes that only serve this model. Raises `StartError` when the
+    weights do not match the configuration, or `wishes` do not match the device.
     """
-    # Reads every weight, without the interpreter: when the imports are done they are in memory, and hashed.
+    # Hashes all weights while the imports run, without blocking the interpreter; the files are then cached in memory.
     revision = Revision(found.folder)
     with _frozen() if freeze_imports else nullcontext():
         from inference.pipelines.diffusion import DiffusionModel
@@ -50,10 +50,9 @@ def load_model(
 
 @contextmanager
 def _frozen() -> Iterator[None]:
-    """Collect no garbage within, and never look again at what is there at the end.
+    """Pause garbage collection, and exclude all objects that exist at the end from it permanently.
 
-    The imports leave half a million objects behind, which stay; the collector would look at them again and again while
-    they arrive.
+    The imports create half a million lasting objects, which the collector would scan repeatedly during the imports.
     """
     gc.disable()
     try:

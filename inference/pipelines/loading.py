@@ -1,4 +1,4 @@
-"""Loads a folder part by part with the stock classes, so that what is wrong is named by its part."""
+"""Loads a folder part by part with the stock classes, so that errors name the part."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOADING_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, Attrib
 
 
 def silence_libraries() -> None:
-    """Send the libraries' messages through our logs only: their warnings quote the part of a prompt that is cut off."""
+    """Send the libraries' messages only to our logs: their warnings quote the truncated part of a prompt."""
     for library in (diffusers, transformers):
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_default_handler()
@@ -32,7 +32,7 @@ def silence_libraries() -> None:
 
 
 def import_classes(folder: ModelFolder) -> None:
-    """Import what the folder's parts are made of, which diffusers and transformers do when a class is asked for."""
+    """Import the classes of the folder's parts, which diffusers and transformers import lazily."""
     for found in (folder, folder.refiner):
         if found is not None:
             getattr(diffusers, found.pipeline_class)
@@ -41,13 +41,13 @@ def import_classes(folder: ModelFolder) -> None:
 
 
 def load_pipeline(folder: ModelFolder, dtype: DtypeName, shared: dict[str, Any] | None = None) -> Any:
-    """Return the folder's stock pipeline on the CPU; `shared` parts are used where the folder has none of its own.
+    """Return the folder's stock pipeline on the CPU; `shared` parts are used where the folder has none.
 
-    Raises `StartError` naming the part that does not load, or that has fewer weights than its configuration says.
+    Raises `StartError` naming the part that does not load, or that has fewer weights than its configuration requires.
     """
     pipeline_class = getattr(diffusers, folder.pipeline_class)
     parameters = inspect.signature(pipeline_class.__init__).parameters
-    # What a family does without is None; that nothing else is missing was checked when the folder was found.
+    # Optional parts are None; the required ones were checked when the folder was found.
     parts: dict[str, Any] = {
         name: None
         for name, parameter in parameters.items()
@@ -67,9 +67,10 @@ def load_pipeline(folder: ModelFolder, dtype: DtypeName, shared: dict[str, Any] 
 
 
 def make_sibling(pipe: Any, class_name: str, scheduler: Any) -> Any:
-    """Return another stock pipeline around the parts of `pipe` and the folder's `scheduler`; no weight is held twice.
+    """Return another stock pipeline with the parts of `pipe` and the folder's `scheduler`; it shares the weights.
 
-    Not by `from_pipe`: it leaves out parts of another class than its hints name (AutoencoderTiny is one).
+    `from_pipe` is not used, because it leaves out parts of other classes than its type hints name (AutoencoderTiny is
+    one).
     """
     pipeline_class = getattr(diffusers, class_name)
     parameters = inspect.signature(pipeline_class.__init__).parameters
@@ -89,7 +90,7 @@ def _load_part(folder: ModelFolder, name: str, library: str, class_name: str, dt
     if has_weights:
         options |= {"dtype": dtype, "use_safetensors": True}
     try:
-        # The random weights that a part begins with are all replaced (below), and cost more time than the true ones.
+        # All initial random weights are replaced, and creating them takes longer than loading.
         with no_init_weights():
             part = part_class.from_pretrained(path, **options)
     except LOADING_ERRORS as exc:
@@ -100,14 +101,14 @@ def _load_part(folder: ModelFolder, name: str, library: str, class_name: str, dt
 
 
 def _find_class(library: str, class_name: str) -> Any:
-    """Return the class of that name, None when the library has none."""
+    """Return the class of that name, or None if the library has none."""
     return getattr({"diffusers": diffusers, "transformers": transformers}[library], class_name, None)
 
 
 def _check_complete(folder: ModelFolder, name: str, part: torch.nn.Module) -> None:
-    """Raise `StartError` when the files hold fewer numbers than the part has: the rest would be random.
+    """Raise `StartError` when the files hold fewer parameters than the part has: the rest would be random.
 
-    By number, not by name: old files have names that are translated when they are read.
+    Compares the number, not the names, because the names in old files are translated on loading.
     """
     wanted = sum(parameter.numel() for parameter in part.parameters())
     found = folder.count_numbers(name)

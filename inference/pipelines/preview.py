@@ -1,4 +1,4 @@
-"""Small pictures of what is being drawn: the picture the model expects at a step, decoded cheaply."""
+"""Previews: the picture that the model expects at a step, decoded cheaply."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PREVIEW_SIDE_PX = 256
 
 
 class StepTap:
-    """Sits on a scheduler's `step` and remembers the last one, to estimate the finished latents from it.
+    """Wraps a scheduler's `step` and keeps its last arguments, to estimate the finished latents.
 
     The latents themselves are mostly noise until the end; the estimate shows the picture from the first steps.
     """
@@ -24,26 +24,28 @@ class StepTap:
         self._last: tuple[torch.Tensor, torch.Tensor, Any, int | None] | None = None
         inner = scheduler.step
 
-        # `wraps` keeps the signature, which the pipeline looks at to decide what to pass.
+        # `wraps` keeps the signature, which the pipeline inspects to decide what to pass.
         @functools.wraps(inner)
         def step(model_output: Any, timestep: Any, sample: Any, *args: Any, **kwargs: Any) -> Any:
             if self._has_sigmas and scheduler.step_index is None:
-                # It finds its place inside, too late for us.
+                # The scheduler would set its step index inside `step`, too late for the line below.
                 scheduler._init_step_index(timestep)
-            # References only, and nothing computed: most steps show no preview. The index moves on inside.
+            # Only store references: most steps show no preview. `step` increases the index, so keep it too.
             self._last = (model_output, sample, timestep, scheduler.step_index if self._has_sigmas else None)
             return inner(model_output, timestep, sample, *args, **kwargs)
 
         scheduler.step = step
 
     def expected_latents(self, row: int) -> torch.Tensor:
-        """Return the estimate of picture `row`'s finished latents: float32 (1, channels, height, width) or packed."""
+        """Return the estimate of the finished latents of picture `row`: float32 (1, channels, height, width) or
+        packed.
+        """
         if self._last is None:
             raise RuntimeError("expected_latents() before the first step")
         output, sample, timestep, index = self._last
         output, sample = output[row : row + 1].float(), sample[row : row + 1].float()
         if index is None:
-            # sample = a * picture + b * noise with a^2 + b^2 = 1 (Ho et al. 2020), and what is called velocity is
+            # sample = a * picture + b * noise with a^2 + b^2 = 1 (Ho et al. 2020), and the velocity is
             # a * noise - b * picture (Salimans and Ho 2022).
             a_squared = float(self._scheduler.alphas_cumprod[int(timestep)])
         else:
@@ -64,7 +66,7 @@ class StepTap:
 
 
 def shrink_latents(latents: torch.Tensor, px_per_latent: int) -> torch.Tensor:
-    """Return `latents` (1, channels, height, width) made small enough to decode to at most 256 px a side."""
+    """Return `latents` (1, channels, height, width) downscaled to decode to at most 256 px per side."""
     longest_px = max(latents.shape[-2:]) * px_per_latent
     if longest_px <= PREVIEW_SIDE_PX:
         return latents

@@ -1,4 +1,4 @@
-"""What the text encoders made of recent texts, kept so that the same text is encoded once."""
+"""Caches the embeddings of recent texts, so that the same text is encoded only once."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from inference.pipelines.form import Embedding
 
 
 class PromptCache:
-    """Least recently used embeddings leave first. The tensors lie where the encoder left them.
+    """An LRU cache. The tensors stay on the device where the encoder left them.
 
-    Every text is encoded alone, so that its embedding does not depend on what is drawn beside it.
+    Every text is encoded alone, so that its embedding does not depend on the rest of the batch.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -22,7 +22,7 @@ class PromptCache:
         self.misses = 0
 
     def get(self, key: Hashable, encode: Callable[[], Embedding]) -> Embedding:
-        """Return what is kept under `key`, or what `encode` gives, which is kept where it fits."""
+        """Return the embedding cached under `key`, or that of `encode`, which is cached if it fits."""
         kept = self._kept.get(key)
         if kept is not None:
             self._kept.move_to_end(key)
@@ -39,7 +39,7 @@ class PromptCache:
         return embedding
 
     def clear(self) -> None:
-        """Forget everything: its memory is wanted."""
+        """Drop all embeddings to free their memory."""
         self._kept.clear()
         self.size_bytes = 0
 

@@ -1,4 +1,4 @@
-"""The schedulers a request may name, built from the model's own noise configuration."""
+"""The schedulers that a request can name, built from the model's own noise configuration."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ CLASSES: dict[SchedulerName, str] = {
 
 
 def build_scheduler(name: SchedulerName, config: Any) -> Any:
-    """Return a fresh scheduler for one request: it keeps state from step to step."""
+    """Return a new scheduler for one request: it keeps state between steps."""
     made_for: dict[str, Any] = {}
     if name == "dpmpp_2m":
         made_for = {"algorithm_type": "dpmsolver++", "solver_order": 2}
     elif name == "ddim":
-        # Its default is made for pixels from -1 to 1; latents are not, and most folders do not say.
+        # Its default is for pixels in -1 to 1, which latents exceed; most folders do not set it.
         made_for = {"clip_sample": config.get("clip_sample", False)}
     return getattr(diffusers, CLASSES[name]).from_config(config, **made_for)

@@ -1,4 +1,4 @@
-"""What makes drawing faster or smaller: chosen once at start, from what is asked for, the device and the weights."""
+"""Settings for speed and memory, chosen once at start from the environment, the device, and the weights."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Offload = Literal["none", "model", "sequential"]
 
 GIB = 1024**3
 BYTES_PER_NUMBER: dict[DtypeName, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
-# What a pass needs beside the weights, at the sizes a model is made for: activations and the allocator's rest.
+# Memory of a pass besides the weights, at the native size: activations and the allocator's overhead.
 WORKING_BYTES = 3 * GIB
-# Up to here pictures are decoded together; above, one after the other: an autoencoder at full size needs more
-# memory than all the steps before it.
+# Pictures up to this area are decoded together, larger ones one by one: decoding at full size needs more memory than
+# all the steps before it.
 DECODE_TOGETHER_PX = 1024 * 1024
-# Larger pictures are decoded by tiles on devices with little memory.
+# Larger pictures are decoded in tiles on devices with little memory.
 TILE_FROM_PX = 2 * 1024 * 1024
 TILE_BELOW_BYTES = 24 * GIB
 
 
 @dataclass(frozen=True)
 class SpeedWishes:
-    """What the environment asks for; `auto` and None leave it to `choose_speed`. `step_cache` 0 is off."""
+    """What the environment asks for; `choose_speed` decides about `auto` and None. `step_cache` 0 is off."""
 
     dtype: DtypeName | Literal["auto"] = "auto"
     offload: Offload | Literal["auto"] = "auto"
@@ -45,7 +45,7 @@ class SpeedWishes:
 
 @dataclass(frozen=True)
 class Device:
-    """Where the model runs; on a CPU the bytes are the machine's."""
+    """The device of the model; on a CPU the bytes are the machine's."""
 
     kind: Literal["cpu", "cuda"]
     name: str
@@ -56,7 +56,9 @@ class Device:
 
 @dataclass(frozen=True)
 class Speed:
-    """What is really done. `decode_px` are decoded in one go; pictures above `tile_from_px` by tiles (None: never)."""
+    """The effective settings. Up to `decode_px` pixels are decoded at once; pictures above `tile_from_px` by tiles
+    (None: never).
+    """
 
     dtype: DtypeName
     offload: Offload
@@ -74,11 +76,11 @@ class Speed:
 def choose_speed(
     wishes: SpeedWishes, device: Device, family: Family, weights: WeightCounts, *, has_loras: bool
 ) -> Speed:
-    """Return what to do; raises `StartError` for a wish that cannot be granted here.
+    """Return the effective settings. Raises `StartError` for a wish that cannot be granted on this device.
 
-    On a CPU everything is plain float32: compiling, channels_last and fused projections gained nothing there. Half
-    precision rounds differently at another batch size, by more than one level of 255, so that requests are drawn
-    together there only when `max_batch` asks for it.
+    On a CPU everything is plain float32: compiling, channels_last, and fused projections gained nothing there. Half
+    precision rounds differently at another batch size, by more than one level of 255, so with it requests are drawn
+    together only if `max_batch` says so.
     """
     gpu = device.kind == "cuda"
     dtype = _dtype(wishes, device)
@@ -94,7 +96,7 @@ def choose_speed(
     return Speed(
         dtype=dtype,
         offload=offload,
-        # Where its cost is paid once.
+        # Only with a cache directory, so that the cost is paid once.
         compile=_is_on(
             wishes.compile,
             gpu and wishes.compile_cache_dir is not None and offload == "none" and not has_loras,
@@ -106,7 +108,7 @@ def choose_speed(
         tile_from_px={"on": 0, "off": None, "auto": TILE_FROM_PX if low_memory else None}[wishes.vae_tiling],
         decode_px={"on": 1, "off": 2**62, "auto": DECODE_TOGETHER_PX}[wishes.vae_slicing],
         prompt_cache_bytes=wishes.prompt_cache_bytes,
-        # What is skipped depends on the average of the batch.
+        # Skipping depends on the average over the batch.
         max_batch=1 if wishes.step_cache else max_batch,
     )
 
@@ -135,5 +137,5 @@ def _offload(wishes: SpeedWishes, device: Device, weights: WeightCounts, number_
     room_bytes = device.free_bytes - WORKING_BYTES
     if weights.all * number_bytes <= room_bytes:
         return "none"
-    # One part at a time on the card, or one layer at a time: slower, but it draws.
+    # One part or one layer at a time on the GPU: slower, but it fits.
     return "model" if weights.largest_part * number_bytes <= room_bytes else "sequential"

@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.x and 2.x, SD-Turbo and pocket: the form that the others are variations of."""
+"""Stable Diffusion 1.x and 2.x, SD-Turbo, and pocket: the form that the others vary."""
 
 from __future__ import annotations
 

@@ -7,12 +7,12 @@ from typing import Any
 from inference.contract import Task
 from inference.pipelines.form import Embedding, Form
 
-# T5's share of the sequence, also where zeros stand for it: the stock pipeline's default.
+# T5's length in the sequence, also when zeros replace it: the stock pipeline's default.
 SEQUENCE_TOKENS = 256
 
 
 class StableDiffusion3Form(Form):
-    """SD 3.x. Without T5 the stock pipeline puts zeros in its place."""
+    """SD 3.x. Without T5, the stock pipeline uses zeros instead."""
 
     pipelines: dict[Task, str] = {
         "text_to_image": "StableDiffusion3Pipeline",
@@ -23,7 +23,7 @@ class StableDiffusion3Form(Form):
     step_rounding = -1e-3
 
     def encode(self, pipe: Any, text: str, max_tokens: int) -> Embedding:
-        """Return the three encoders' states in one sequence, and the pooled ones of both CLIPs."""
+        """Return the hidden states of the three encoders as one sequence, and the pooled ones of both CLIPs."""
         embeds, _, pooled, _ = pipe.encode_prompt(
             text, text, text, do_classifier_free_guidance=False, max_sequence_length=SEQUENCE_TOKENS
         )

@@ -9,12 +9,12 @@ import torch
 from inference.contract import Payload, Task
 from inference.pipelines.form import AfterStep, Embedding, Form
 
-# Where the refiner takes over, as its makers had it (Podell et al. 2023).
+# The share of the steps after which the refiner takes over, as published (Podell et al. 2023).
 REFINED_FROM = 0.8
 
 
 class StableDiffusionXLForm(Form):
-    """SDXL, with a refiner for text-to-image where the folder holds one."""
+    """SDXL, with a refiner for text-to-image if the folder has one."""
 
     pipelines: dict[Task, str] = {
         "text_to_image": "StableDiffusionXLPipeline",
@@ -23,19 +23,19 @@ class StableDiffusionXLForm(Form):
     }
 
     def encode(self, pipe: Any, text: str, max_tokens: int) -> Embedding:
-        """Return both encoders' states and the pooled one."""
+        """Return the hidden states of both encoders, and the pooled one."""
         embeds, _, pooled, _ = pipe.encode_prompt(text, do_classifier_free_guidance=False)
         return {"prompt_embeds": embeds, "pooled_prompt_embeds": pooled}
 
     def encode_negative(self, pipe: Any, text: str, max_tokens: int) -> Embedding:
-        """Return zeros for no text, where the model was trained so, like the stock pipeline given None."""
+        """Return zeros for an empty text if the model was trained with them, like the stock pipeline for None."""
         embedding = self.encode(pipe, text, max_tokens)
         if not text and pipe.config.get("force_zeros_for_empty_prompt"):
             return {name: torch.zeros_like(tensor) for name, tensor in embedding.items()}
         return embedding
 
     def decode(self, pipe: Any, latents: torch.Tensor) -> torch.Tensor:
-        """Return pictures in -1 to 1; in float16 the autoencoder overflows unless it works in float32."""
+        """Return pictures in -1 to 1; a float16 autoencoder that overflows is run in float32."""
         vae = pipe.vae
         if vae.dtype != torch.float16 or not getattr(vae.config, "force_upcast", False):
             return super().decode(pipe, _unscale(vae, latents))
@@ -49,7 +49,7 @@ class StableDiffusionXLForm(Form):
 def refine(
     base: Any, refiner: Any, arguments: dict[str, Any], refiner_texts: dict[str, Any], after_step: AfterStep
 ) -> Any:
-    """Return latents drawn by `base` to `REFINED_FROM` of the way and from there by `refiner`.
+    """Return latents drawn by `base` up to the share `REFINED_FROM` of the steps, and by `refiner` from there.
 
     `refiner_texts` are the refiner's own embeddings. `after_step` counts the steps of both.
     """
@@ -73,7 +73,7 @@ def refine(
         **refiner_texts,
         image=latents,
         denoising_start=REFINED_FROM,
-        # The size that was asked for: the refiner knows the latents' only.
+        # The requested size; the refiner knows only the size of the latents.
         original_size=(arguments["height"], arguments["width"]),
         target_size=(arguments["height"], arguments["width"]),
         callback_on_step_end=count_on,
@@ -82,7 +82,7 @@ def refine(
 
 
 def _unscale(vae: Any, latents: torch.Tensor) -> torch.Tensor:
-    """Undo the normalisation by channel that some SDXL models have, as the stock pipeline does."""
+    """Undo the per-channel normalization of some SDXL models, as the stock pipeline does."""
     mean, std = (getattr(vae.config, name, None) for name in ("latents_mean", "latents_std"))
     if mean is None or std is None:
         return latents
@@ -95,7 +95,7 @@ def _unscale(vae: Any, latents: torch.Tensor) -> torch.Tensor:
 
 
 def can_refine(payload: Payload) -> bool:
-    """Say whether the refiner has a part in it: it needs a step of its own."""
+    """Return whether the refiner is used: it needs at least one step."""
     return payload.task == "text_to_image" and round(payload.num_inference_steps * (1 - REFINED_FROM), 6) >= 1
 
 

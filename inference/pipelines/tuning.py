@@ -1,4 +1,4 @@
-"""Does to a loaded pipeline what `Speed` says, and finds out what the device is."""
+"""Applies `Speed` to a loaded pipeline, and detects the device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inference.errors import StartError
 from inference.pipelines.families import Family
 from inference.pipelines.speed import Device, Speed
 
-# SD3's transformer does not say which of its blocks repeat.
+# SD3's transformer does not list its repeated blocks.
 REPEATED_BLOCKS = ("JointTransformerBlock",)
 
 
@@ -39,7 +39,7 @@ def find_device() -> Device:
 
 
 def tune(pipe: Any, speed: Speed, family: Family, device: Device) -> None:
-    """Change the parts of `pipe` in place; attention is torch's fused one (SDPA) in all of diffusers' classes."""
+    """Change the parts of `pipe` in place; all diffusers classes already use torch's fused attention (SDPA)."""
     denoiser = getattr(pipe, family.denoiser)
     if speed.channels_last:
         denoiser.to(memory_format=torch.channels_last)
@@ -56,7 +56,7 @@ def tune(pipe: Any, speed: Speed, family: Family, device: Device) -> None:
 
 
 def place(pipe: Any, speed: Speed, device: Device) -> None:
-    """Put the pipeline where it runs; with offloading its parts come to the card when their turn comes."""
+    """Move the pipeline to its device; with offloading, parts move to the GPU when they are needed."""
     if speed.offload == "model":
         pipe.enable_model_cpu_offload()
     elif speed.offload == "sequential":
@@ -66,13 +66,15 @@ def place(pipe: Any, speed: Speed, device: Device) -> None:
 
 
 def forget_steps(denoiser: Any, speed: Speed) -> None:
-    """Forget what the step cache kept of a request that was stopped half way."""
+    """Clear what the step cache kept of a request that was stopped midway."""
     if speed.step_cache:
         denoiser._reset_stateful_cache()
 
 
 def step_cache_context(denoiser: Any, speed: Speed, task: Task) -> AbstractContextManager[Any]:
-    """Return the context the step cache needs; the stock text-to-image pipeline brings its own, its siblings none."""
+    """Return the context that the step cache needs; the stock text-to-image pipeline has its own, its siblings do
+    not.
+    """
     if speed.step_cache and task != "text_to_image":
         context: AbstractContextManager[Any] = denoiser.cache_context("cond")
         return context
@@ -88,7 +90,7 @@ def _compile_blocks(denoiser: Any, speed: Speed) -> None:
             raise StartError(
                 f"INFERENCE_COMPILE_CACHE_DIR={speed.compile_cache_dir}: {exc.strerror}."
             ) from exc
-        # Read by torch when it compiles first.
+        # torch reads it at the first compilation.
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(speed.compile_cache_dir)
     names = getattr(denoiser, "_repeated_blocks", None) or REPEATED_BLOCKS
     blocks = [module for module in denoiser.modules() if type(module).__name__ in names]

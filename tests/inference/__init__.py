@@ -1,1 +1,1 @@
-"""Tests of the model container: its server as a process, its parts in this process."""
+"""Tests of the model container: its server as a process, and its parts in this process."""

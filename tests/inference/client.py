@@ -1,4 +1,4 @@
-"""How the tests talk to a server: plain HTTP, every answer read to its end."""
+"""HTTP client of the tests: every answer is read completely."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The body as JSON."""
+        """The body, parsed as JSON."""
         return json.loads(self.body)
 
     @property
     def error(self) -> dict[str, Any]:
-        """The error of an answer that is one."""
+        """The error in the body."""
         error: dict[str, Any] = self.json["error"]
         return error
 
@@ -51,7 +51,7 @@ def ask(
     headers: dict[str, str] | None = None,
     timeout_s: float = 60.0,
 ) -> Answer:
-    """Send one request on a connection of its own; a body goes as JSON unless `headers` are given."""
+    """Send one request on its own connection; a body is sent as JSON unless `headers` are given."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
     try:
         as_json = {"Content-Type": "application/json"} if body is not None else {}
@@ -63,13 +63,13 @@ def ask(
 
 
 def invoke(port: int, timeout_s: float = 60.0, **changes: Any) -> Answer:
-    """POST the usual payload with `changes` to /invocations."""
+    """POST the default payload with `changes` to /invocations."""
     body = json.dumps({**PAYLOAD, **changes}).encode()
     return ask(port, "POST", "/invocations", body, timeout_s=timeout_s)
 
 
 def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -> Any:
-    """Return the first true value of `condition`, asked 50 times a second; fails the test after the time."""
+    """Poll `condition` 50 times a second and return its first true value; fails the test at the timeout."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         value = condition()
@@ -80,7 +80,7 @@ def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 30.0)
 
 
 def send_and_keep_open(port: int, **changes: object) -> socket.socket:
-    """POST the usual payload with `changes`, and return the connection without reading the answer."""
+    """POST the default payload with `changes`, and return the connection without reading the answer."""
     body = json.dumps({**PAYLOAD, **changes}).encode()
     connection = socket.create_connection(("127.0.0.1", port), timeout=20)
     connection.sendall(

@@ -1,4 +1,4 @@
-"""Fixtures of the container's tests: a tiny model, servers in and beside this process, a real S3."""
+"""Fixtures of the container's tests: a tiny model, servers as threads and processes, and a real S3."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def pocket_model() -> Model:
 
 @pytest.fixture(scope="session")
 def tiny_limits(tiny_folder: Path) -> ModelLimits:
-    """What the tiny model can draw."""
+    """The limits of the tiny model."""
     return find_model(tiny_folder)[1]
 
 
 class SteeredModel:
-    """A real model whose steps a test can hold, and whose drawing it can make fail."""
+    """A real model that a test can pause at a step or make fail."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -76,28 +76,28 @@ class SteeredModel:
         self.drawing: tuple[Payload, ...] = ()
 
     def warm_up(self) -> None:
-        """Nothing: the model is shared and warm."""
+        """Do nothing: the model is shared and already warm."""
 
     def free_memory(self) -> None:
-        """Count, and pass on."""
+        """Count the call, and free the real model's memory."""
         self.freed += 1
         self._model.free_memory()
 
     def hold(self) -> None:
-        """Let the next step wait until `release`."""
+        """Pause the model at its next step until `release`."""
         self.held.clear()
         self.open.clear()
 
     def release(self) -> None:
-        """Let the steps go on."""
+        """Let the model continue."""
         self.open.set()
 
     def batch_key(self, payload: Payload) -> Hashable | None:
-        """The real model's."""
+        """Return the real model's key."""
         return self._model.batch_key(payload)
 
     def draw(self, payloads: Sequence[Payload], watch: StepWatch) -> list[Drawing | None]:
-        """Draw with the real model, steered; note what is drawn together."""
+        """Draw with the real model, and record the requests of the pass."""
         self.drawing = tuple(payloads)
         self.passes.append(self.drawing)
         return self._model.draw(payloads, _SteeredWatch(self, watch))
@@ -117,7 +117,7 @@ class _SteeredWatch:
 
 
 class LocalServer:
-    """The whole server in this process, over a model the test steers."""
+    """The whole server in this process, with a model that the test controls."""
 
     def __init__(
         self,
@@ -202,7 +202,7 @@ def shared_process(
 
 @pytest.fixture(scope="session")
 def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    """A real S3 on loopback."""
+    """A real S3 server on loopback."""
     store = ObjectStore(tmp_path_factory.mktemp("s3"))
     try:
         store.wait_ready()
@@ -213,7 +213,7 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectSto
 
 @pytest.fixture(scope="session")
 def s3(object_store: ObjectStore) -> Any:
-    """A boto3 client of that S3, with the bucket `outputs`."""
+    """A boto3 client of the S3 server, with the bucket `outputs`."""
     client = boto3.client(
         "s3",
         endpoint_url=object_store.environment["AWS_ENDPOINT_URL"],
@@ -228,6 +228,6 @@ def s3(object_store: ObjectStore) -> Any:
 
 @pytest.fixture
 def s3_environment(object_store: ObjectStore, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process's boto3 talks to that S3."""
+    """Points this process's boto3 to the S3 server."""
     for name, value in object_store.environment.items():
         monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""Several requests at a server at once, and what their pictures are compared with."""
+"""Sends concurrent requests to a server, and compares their pictures."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.inference.conftest import LocalServer
 
 
 def waits(server: LocalServer, count: int) -> bool:
-    """Say whether so many requests are in the queue."""
+    """Return whether `count` requests are in the queue."""
     return server.engine.waiting == count
 
 
 def queue_up(
     server: LocalServer, pool: ThreadPoolExecutor, requests: Sequence[dict[str, Any]]
 ) -> list[Future[Answer]]:
-    """Queue `requests` in their order behind a request of one step that is held; `release` lets them all go."""
+    """Queue `requests` in order behind a one-step request that is held; `release` starts them all."""
     server.model.hold()
     blocker = pool.submit(invoke, server.port, num_inference_steps=1)
     assert server.model.held.wait(20)
@@ -39,7 +39,7 @@ def queue_up(
 
 
 def draw_together(server: LocalServer, requests: Sequence[dict[str, Any]]) -> list[Answer]:
-    """Return the answers to requests that all waited when the model was free."""
+    """Return the answers to requests that were all queued when the model became free."""
     with ThreadPoolExecutor(len(requests) + 1) as pool:
         answers = queue_up(server, pool, requests)
         server.model.release()
@@ -47,17 +47,17 @@ def draw_together(server: LocalServer, requests: Sequence[dict[str, Any]]) -> li
 
 
 def pass_sizes(server: LocalServer) -> list[int]:
-    """Return how many pictures each pass since `queue_up` had."""
+    """Return the number of pictures in each pass since `queue_up`."""
     return [sum(p.num_images_per_prompt for p in payloads) for payloads in server.model.passes]
 
 
 def pixels(answer: Answer) -> list[Pixels]:
-    """Return the pictures of an answer that has some."""
+    """Return the pictures of a successful answer."""
     assert answer.status == 200, answer.body[:500]
     files = [base64.b64decode(image["data"]) for image in answer.json["images"]]
     return [np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files]
 
 
 def difference(some: Sequence[Pixels], others: Sequence[Pixels]) -> int:
-    """Return by how many levels of 255 the pictures differ at most."""
+    """Return the largest difference between the pictures, in levels of 255."""
     return max(int(np.abs(a.astype(int) - b.astype(int)).max()) for a, b in zip(some, others, strict=True))

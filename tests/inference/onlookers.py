@@ -1,4 +1,4 @@
-"""Watches for the tests: they note what a model tells while it draws."""
+"""Watches that record what a model reports while it draws."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from inference.pipelines.family import Drawing, Model, Pixels, StepWatch
 
 
 class Onlooker:
-    """Notes the steps and takes a preview at every step, at one step (`preview_at`), or never (0)."""
+    """Records the steps, and takes a preview at every step (None), at step `preview_at`, or never (0)."""
 
     def __init__(self, preview_at: int | None = 0) -> None:
         self.steps: list[int] = []
@@ -17,7 +17,7 @@ class Onlooker:
         self._preview_at = preview_at
 
     def on_step(self, step: int, preview: Callable[[int], Pixels]) -> frozenset[int]:
-        """Note one step."""
+        """Record one step."""
         self.steps.append(step)
         if self._preview_at in (None, step):
             self.previews.append(preview(0))
@@ -25,7 +25,7 @@ class Onlooker:
 
 
 def draw_alone(model: Model, payload: Payload, watch: StepWatch | None = None) -> Drawing:
-    """Return what the model draws of one request in a pass of its own."""
+    """Return the drawing of one request in its own pass."""
     drawing = model.draw([payload], watch or Onlooker())[0]
     assert drawing is not None
     return drawing

@@ -1,4 +1,4 @@
-"""Real processes for the tests: the inference server and an S3 of its own, both on loopback."""
+"""Server processes for the tests: the inference server and an S3 server, both on loopback."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MINISTACK = ROOT / ".venvs/cloud/bin/ministack"
 
 
 def free_port() -> int:
-    """Return a port of loopback that was free a moment ago."""
+    """Return a port that was just free on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -26,7 +26,7 @@ def free_port() -> int:
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """Return the environment without anything of AWS or of the server's own, plus `more`."""
+    """Return the environment without variables of AWS and of the server, plus `more`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "INFERENCE_", "ATELIER_"))}
     return {**kept, "AWS_EC2_METADATA_DISABLED": "true", **more}
 
@@ -55,34 +55,34 @@ class ServerProcess:
 
     @property
     def port(self) -> int:
-        """The port it listens on, as its log says."""
+        """The port from the server's log."""
         event = wait_until(lambda: self.event("listening") or self.process.poll(), "the server listens")
         assert isinstance(event, dict), f"the server ended: {self.log_text()}"
         return int(event["port"])
 
     def wait_ready(self) -> int:
-        """Return the port once /ping answers 200."""
+        """Wait until /ping answers 200, and return the port."""
         port = self.port
         wait_until(
             lambda: self.process.poll() is not None or ask(port, "GET", "/ping").status == 200,
             "the model loads",
-            # Importing torch and diffusers takes half a minute when everything else wants the cores too.
+            # Importing torch and diffusers takes half a minute on a busy machine.
             timeout_s=180,
         )
         assert self.process.poll() is None, self.log_text()
         return port
 
     def log_text(self) -> str:
-        """Everything it has written to stderr."""
+        """Everything written to stderr."""
         return self._log_file.read_text()
 
     def events(self) -> list[dict[str, Any]]:
-        """Its log, line by line; a line that is not JSON fails the test."""
-        # The last line may be half written.
+        """The parsed lines of the log; a line that is not JSON fails the test."""
+        # The last line may be incomplete.
         return [json.loads(line) for line in self.log_text().splitlines(keepends=True) if line.endswith("\n")]
 
     def event(self, name: str) -> dict[str, Any] | None:
-        """Return the latest event of this name."""
+        """Return the latest event with this name."""
         return next((e for e in reversed(self.events()) if e["event"] == name), None)
 
     def terminate(self) -> None:
@@ -90,17 +90,17 @@ class ServerProcess:
         self.process.send_signal(signal.SIGTERM)
 
     def wait(self, timeout_s: float = 30.0) -> int:
-        """Return its exit code."""
+        """Wait for the exit, and return the exit code."""
         return self.process.wait(timeout_s)
 
     def stop(self) -> None:
-        """End it, whatever it is doing."""
+        """Kill the process in any state."""
         self.process.kill()
         self.process.wait()
 
 
 class ObjectStore:
-    """A MiniStack process with nothing but S3 in use."""
+    """A MiniStack process of which only S3 is used."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -124,7 +124,7 @@ class ObjectStore:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What boto3 needs to find it."""
+        """The environment variables with which boto3 finds it."""
         return {
             "AWS_ENDPOINT_URL": f"http://localhost:{self.port}",
             "AWS_REGION": "us-east-1",
@@ -133,7 +133,7 @@ class ObjectStore:
         }
 
     def wait_ready(self) -> None:
-        """Return when it answers."""
+        """Wait until it answers."""
 
         def answers() -> bool:
             try:
@@ -144,7 +144,7 @@ class ObjectStore:
         wait_until(answers, "MiniStack answers")
 
     def stop(self) -> None:
-        """End it."""
+        """Kill the process."""
         self.process.kill()
         self.process.wait()
         self._log.close()

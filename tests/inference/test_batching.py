@@ -1,4 +1,4 @@
-"""Requests drawn together: who, what they get, and how each ends by itself."""
+"""Tests of batching: which requests are drawn together, their pictures, and how each one ends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ StartServer = Callable[..., LocalServer]
 
 PROMPTS = ["a red apple", "a blue fox on green", "boat", "two words"]
 
-# Inside diffusers' schedulers, with numpy 2.
+# Raised in diffusers' schedulers with numpy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
@@ -34,7 +34,7 @@ def payload(**changes: Any) -> Payload:
 
 
 def mixed(**changes: Any) -> list[Payload]:
-    """Requests of one batch that differ in all that may differ."""
+    """Return requests of one batch that differ in everything a batch allows."""
     return [
         payload(prompt=prompt, negative_prompt=negative, seed=seed, num_images_per_prompt=count, **changes)
         for prompt, negative, seed, count in zip(
@@ -114,7 +114,7 @@ def test_a_pass_holds_no_more_pictures_than_the_setting_says(local_server: Start
 
     answers = draw_together(server, [{"num_images_per_prompt": n} for n in (2, 2, 1, 1)])
 
-    # The second pair does not fit; the single one behind it does.
+    # The second pair does not fit; the single picture after it does.
     assert pass_sizes(server) == [3, 3]
     assert [answer.json["batch_pictures"] for answer in answers] == [3] * 4
 
@@ -162,7 +162,7 @@ def test_seconds_of_the_model_are_shared_by_pictures(local_server: StartServer) 
     assert large.json["gpu_s"] == pytest.approx(3 * small.json["gpu_s"], rel=0.1)
     whole_s = small.json["gpu_s"] + large.json["gpu_s"]
     assert whole_s >= 0.3
-    # Both waited for all of the pass.
+    # Both waited for the whole pass.
     assert small.json["timings"]["denoise_s"] == large.json["timings"]["denoise_s"] <= whole_s
 
 
@@ -208,7 +208,7 @@ def test_a_request_larger_than_a_pass_is_drawn_in_several(local_server: StartSer
     assert pass_sizes(server) == [1, 2, 2]
     assert [image["seed"] for image in answer.json["images"]] == [2**32 - 2, 2**32 - 1, 0, 1, 2]
     assert difference(pixels(answer), whole) <= 1
-    # Its progress is that of all pictures.
+    # Its progress counts all pictures.
     assert seen == sorted(seen)
     assert answer.json["batch_pictures"] == 2
 
@@ -241,7 +241,7 @@ def test_a_deadline_that_passes_while_waiting_ends_the_wait(local_server: StartS
     server = local_server()
     with ThreadPoolExecutor() as pool:
         late, patient = queue_up(server, pool, [{"deadline_s": 0.3, "seed": 1}, {"seed": 2}])
-        # The model thread is held all the time: the answer does not wait for it.
+        # The model thread stays paused: the answer does not wait for it.
         answer = late.result(20)
         server.model.release()
 
@@ -319,7 +319,7 @@ def test_a_full_queue_reports_the_remaining_time_of_the_running_batch(local_serv
 
         assert {running.result().status, waiting.result().status} == {200}
     assert refused.status == 503
-    # Ten or eleven of 110 steps took more than 2 s: the rest takes more than 18 s.
+    # Ten or eleven of 110 steps took more than 2 s, so the rest takes more than 18 s.
     assert 18 <= int(refused.headers["retry-after"]) <= 600
 
 

@@ -1,4 +1,4 @@
-"""The measurements for a card, with tiny sizes on this machine's CPU: what they print is no measurement here."""
+"""Tests of the GPU benchmarks, with tiny models on the CPU, so that the printed figures mean nothing."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_default_shapes_are_those_of_the_published_models() -> None:
     with torch.device("meta"):
         parts = [xl_unet(XlShape()), flux_transformer(FluxShape())]
 
-    # Their makers say 2.6 and 12 billion.
+    # Published as 2.6 and 12 billion.
     assert [round(sum(p.numel() for p in part.parameters()) / 1e9, 2) for part in parts] == [2.57, 11.9]
 
 
@@ -74,7 +74,7 @@ def test_sdxl_and_a_start_with_the_compile_cache_are_measured(
     assert "ours / stock pipeline, float32" in printed
     assert "at most 0.3" in printed
     figures = json.loads((tmp_path / "starts.jsonl").read_text())
-    # It compiled the first time only.
+    # Only the first start compiles.
     assert figures["second"] < figures["first"]
 
 

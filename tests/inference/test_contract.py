@@ -1,4 +1,4 @@
-"""What /invocations takes and what it says about the rest."""
+"""Tests of what /invocations accepts, and of its errors for everything else."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def file(kind: str = "PNG", **options: Any) -> bytes:
 
 
 def bomb() -> bytes:
-    """A whole PNG of 30,000 x 30,000 pixels in about 3 kB of file that would be 2.7 GB of memory."""
+    """Return a complete PNG of 30,000 x 30,000 pixels: about 3 kB that would decode to 2.7 GB."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -121,7 +121,7 @@ def animated() -> bytes:
 
 
 def flipped(whole: bytes) -> bytes:
-    """One byte in the middle of the pixels is another."""
+    """Return the file with one changed byte in the middle of its pixels."""
     at = len(whole) // 2
     return whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :]
 

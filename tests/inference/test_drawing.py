@@ -1,4 +1,4 @@
-"""What the Stable Diffusion family draws: the stock pipeline's pictures, repeatably, with honest previews."""
+"""Tests of Stable Diffusion: pictures equal the stock pipeline's, are repeatable, and have accurate previews."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tests.inference.client import PAYLOAD
 from tests.inference.onlookers import Onlooker, draw_alone
 from tests.inference.tiny_model import make_tiny_model
 
-# Inside diffusers' schedulers, with numpy 2.
+# Raised in diffusers' schedulers with numpy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-# All that fit the tiny model's cosine schedule; `test_families.py` has the others.
+# All schedulers that fit the tiny model's cosine schedule; `test_families.py` covers the others.
 SCHEDULERS = ("ddim", "unipc", "dpmpp_2m", "euler", "lcm")
 
 
@@ -59,7 +59,7 @@ def test_the_same_request_gives_the_same_pixels(tiny_model: Model, scheduler: st
     request = payload(scheduler=scheduler, num_images_per_prompt=3)
 
     first = draw_alone(tiny_model, request).pictures
-    # Another request between them must leave no trace.
+    # A request between them must have no effect.
     draw_alone(tiny_model, payload(seed=99))
     second = draw_alone(tiny_model, request).pictures
 
@@ -70,7 +70,7 @@ def test_picture_i_is_drawn_from_seed_plus_i(tiny_model: Model) -> None:
     together = draw_alone(tiny_model, payload(seed=2**32 - 1, num_images_per_prompt=2)).pictures
     alone = draw_alone(tiny_model, payload(seed=0)).pictures[0]
 
-    # Batched arithmetic differs in the last bits only.
+    # Batched arithmetic differs only in the last bits.
     assert np.abs(together[1].astype(int) - alone.astype(int)).max() <= 2
     assert not np.array_equal(together[0], together[1])
 
@@ -150,5 +150,5 @@ def test_a_small_model_takes_one_thread_unless_told(tiny_folder: Path) -> None:
 
     threads = load_model(folder, threads=None).threads
 
-    # Other tests of this process draw with one thread too.
+    # The other tests in this process draw with one thread too.
     assert threads == torch.get_num_threads() == 1

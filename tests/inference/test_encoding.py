@@ -1,4 +1,4 @@
-"""The files that pictures go out as: exact, free of metadata, and never there for a withheld picture."""
+"""Tests of encoding: lossless, without metadata, and no file for a withheld picture."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORMATS: list[ImageFormat] = ["png", "webp"]
 
 
 def pictures() -> dict[str, Pixels]:
-    """Pictures that a lossy step, a palette or a color conversion would change."""
+    """Return pictures that lossy compression, a palette, or a color conversion would change."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[0:96, 0:160]
     return {
@@ -28,7 +28,7 @@ def pictures() -> dict[str, Pixels]:
         "black": np.zeros((64, 64, 3), np.uint8),
         "one pixel": np.full((1, 1, 3), (1, 2, 3), np.uint8),
         "few colors": (rng.integers(0, 2, (40, 24, 1), dtype=np.uint8) * np.array([255, 7, 0], np.uint8)),
-        # Not contiguous, as a slice of a batch or a turned picture is.
+        # Not contiguous, like a slice of a batch or a rotated picture.
         "a view": rng.integers(0, 256, (80, 64, 3), dtype=np.uint8)[::2, ::-1],
     }
 
@@ -51,7 +51,7 @@ def test_a_file_holds_nothing_but_the_picture(image_format: ImageFormat) -> None
     opened.load()
     assert not opened.getexif()
     if image_format == "webp":
-        # A plain file: the extended form (VP8X), which carries metadata, is not used.
+        # A simple file: the extended format (VP8X), which can hold metadata, is not used.
         assert file[8:16] == b"WEBPVP8L"
     else:
         assert {

@@ -1,4 +1,4 @@
-"""Every family, from a folder of random weights made on the spot, through the code that serves the real ones."""
+"""Tests of every family with folders of random weights, through the code that serves real models."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.inference.drawings import as_base64, mask_base64, noise_picture
 from tests.inference.onlookers import Onlooker
 from tests.inference.tiny_families import MAKERS, add_refiner, make_family
 
-# Inside diffusers' schedulers, with numpy 2.
+# Raised in diffusers' schedulers with numpy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 TASKS = ("text_to_image", "image_to_image", "inpainting")
@@ -32,7 +32,7 @@ TASKS = ("text_to_image", "image_to_image", "inpainting")
 
 @dataclass(frozen=True)
 class Tiny:
-    """One family's folder, loaded."""
+    """The loaded folder of one family."""
 
     name: str
     folder: Path
@@ -40,7 +40,7 @@ class Tiny:
     model: Model
 
     def payload(self, task: str = "text_to_image", **changes: Any) -> Payload:
-        """A request that the family takes."""
+        """Return a request that the family accepts."""
         fields: dict[str, Any] = {
             **PAYLOAD,
             "num_inference_steps": 4,
@@ -54,7 +54,7 @@ class Tiny:
         return Payload(**{**fields, **changes})
 
     def draw(self, payload: Payload) -> Pixels:
-        """The first picture of a request, alone."""
+        """Return the first picture of a request, drawn alone."""
         return only(self.model, payload)
 
 
@@ -142,7 +142,7 @@ def test_a_low_strength_stays_near_the_picture_and_a_high_one_does_not(tiny: Tin
     )
 
     assert difference(weak, strong) > 20
-    # Another picture makes another result: the input is really used.
+    # Another input gives another picture, so the input is used.
     assert difference(weak, tiny.draw(other)) > 20
 
 

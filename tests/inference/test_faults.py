@@ -1,4 +1,4 @@
-"""Faults that a server meets: poison in a batch, no memory, a hang, a signal under load, a starved machine."""
+"""Tests of faults: a failing request in a batch, no memory, a hang, a signal under load, a busy machine."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def test_an_exception_in_the_middle_of_a_batch_fails_only_its_own_request(local_
     server.model.before_step = poison
     first, bad, last = draw_together(server, [{"seed": 1}, {"seed": 2, "prompt": "poison"}, {"seed": 3}])
 
-    # Together, and then the poisonous one alone.
+    # Together, and then the failing one alone.
     assert fired == [3, 1]
     assert pass_sizes(server) == [3, 1, 1, 1]
     assert (bad.status, bad.error["code"]) == (500, "model_error")
     assert difference(pixels(first), alone[0]) <= 1
     assert difference(pixels(last), alone[1]) <= 1
-    # Charged for the pass that gave the pictures, not for the one that somebody else broke.
+    # Charged for the pass that drew the pictures, not for the one that another request broke.
     assert first.json["batch_pictures"] == 1
     assert ask(server.port, "GET", "/ping").status == 200
 
@@ -56,7 +56,7 @@ OUT_OF_MEMORY: list[Callable[[], Exception]] = [
 
 
 class Memory:
-    """Memory for so many pictures: a pass with more of them fails in its first step."""
+    """Limits memory to a number of pictures: a larger pass fails at its first step."""
 
     def __init__(self, server: LocalServer, pictures: int, failure: Callable[[], Exception]) -> None:
         self._server = server
@@ -88,7 +88,7 @@ def test_a_batch_that_does_not_fit_is_drawn_in_halves(
     for answer, expected in zip(answers, alone, strict=True):
         assert answer.json["batch_pictures"] == 2
         assert difference(pixels(answer), expected) <= 1
-    # It has learned: the next requests begin with passes that fit.
+    # The limit is remembered: the next requests start with passes that fit.
     again = draw_together(server, requests)
     assert pass_sizes(server) == [2, 2]
     assert (memory.ran_out, [answer.status for answer in again]) == (1, [200] * 4)
@@ -199,7 +199,7 @@ def test_sigterm_under_load_ends_every_request_one_way_or_the_other(
             try:
                 answers.append(invoke(port, num_inference_steps=40))
             except OSError:
-                # The door is closed: what was taken before has to be answered all the same.
+                # The port is closed, but requests accepted before must be answered.
                 refused += 1
                 return
 
@@ -245,7 +245,7 @@ def test_ping_is_fast_while_every_core_draws_and_large_bodies_come_in(
     stop = threading.Event()
     drawn: list[int] = []
     pushed: list[int] = []
-    # As large as a picture may be; it is decoded and refused, which takes the server as long as a good one.
+    # A picture of the largest size; refusing it takes as long as decoding a valid one.
     large = json.dumps({**PAYLOAD, "image": "A" * 11_000_000, "strength": 0.5}).encode()
 
     def draw() -> None:
@@ -271,7 +271,7 @@ def test_ping_is_fast_while_every_core_draws_and_large_bodies_come_in(
         load = [pool.submit(draw), pool.submit(draw), pool.submit(push)]
         try:
             wait_until(lambda: 200 in drawn and pushed, "the model is at work", timeout_s=90)
-            # What else runs on the machine may spoil one round; the server would spoil all of them.
+            # Other load on the machine can slow down one round; a slow server would slow down all of them.
             rounds: list[float] = []
             while len(rounds) < 4 and (not rounds or rounds[-1] > PING_S):
                 rounds.append(p99_s())

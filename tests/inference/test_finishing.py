@@ -1,4 +1,4 @@
-"""What happens to pictures on their way out: the check, what is withheld, the hint, the log."""
+"""Tests of finishing pictures: the check, withheld pictures, the hint, and the log."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ StartServer = Callable[..., LocalServer]
 
 
 class Scores:
-    """A check that gives the scores it was told, in their order, and notes what it saw."""
+    """A check that returns the given scores in order, and records the pictures."""
 
     def __init__(self, *scores: float) -> None:
         self._scores = list(scores)
         self.seen: list[Pixels] = []
 
     def scores(self, pictures: Sequence[Pixels]) -> list[float]:
-        """The next scores."""
+        """Return the next scores."""
         self.seen.extend(pictures)
         return [self._scores.pop(0) for _ in pictures]
 
@@ -56,7 +56,7 @@ def test_a_flagged_picture_is_withheld_and_the_others_are_there(local_server: St
     for image, score in ((first, 0.1), (last, 0.2)):
         assert (image["withheld"], image["nsfw"]) == (None, score)
         assert Image.open(io.BytesIO(base64.b64decode(image["data"]))).size == (64, 64)
-    # Nothing of the withheld picture is in the answer, in any form that it could have been encoded in.
+    # The answer contains no encoding of the withheld picture.
     assert len(check.seen) == 3
     for file_format in ("PNG", "WEBP"):
         stream = io.BytesIO()

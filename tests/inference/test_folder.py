@@ -1,4 +1,4 @@
-"""Which model folders are refused, and what a folder's name and revision are."""
+"""Tests of the model folder: which folders are refused, and the name and revision of a folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from inference.pipelines.found_model import find_model
 
 @pytest.fixture
 def folder(tiny_folder: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny model that a test may spoil."""
+    """A copy of the tiny model that a test can damage."""
     return shutil.copytree(tiny_folder, tmp_path / "copy")
 
 
@@ -193,7 +193,7 @@ def test_limits_follow_the_models_native_size(folder: Path) -> None:
     limits = find_model(folder)[1]
 
     assert (limits.min_side_px, limits.max_side_px, limits.max_area_px) == (8, 256, 128 * 128)
-    # Its noise follows a cosine, where ancestral steps are not numbers.
+    # With a cosine schedule, ancestral steps give NaN.
     assert limits.schedulers == ("ddim", "unipc", "dpmpp_2m", "euler", "lcm")
 
 

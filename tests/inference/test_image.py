@@ -1,4 +1,4 @@
-"""The image without Docker: what its Dockerfile says, and its command where there is nothing but the package."""
+"""Tests of the image without Docker: its Dockerfile, and its command in a folder with nothing but the package."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WORKDIR = "/opt/program"
 
 
 def values(instruction: str) -> list[str]:
-    """What the Dockerfile says after each of its instructions of that name."""
+    """Return the arguments of all instructions of one kind in the Dockerfile."""
     with DOCKERFILE.open("rb") as stream:
         steps = DockerfileParser(fileobj=stream).structure
     return [step["value"] for step in steps if step["instruction"] == instruction]
@@ -39,7 +39,7 @@ def test_it_is_started_without_a_shell_and_by_one_word() -> None:
     (entrypoint,), (command,) = values("ENTRYPOINT"), values("CMD")
     assert json.loads(entrypoint) == ["python", "-m", "inference.serve"]
     assert json.loads(command) == ["serve"]
-    # SageMaker needs root; a user of our own would not be able to read what it mounts.
+    # SageMaker needs root: another user could not read what it mounts.
     assert values("USER") == []
     assert values("EXPOSE") == [str(read_settings({}).port)]
 
@@ -50,7 +50,7 @@ def test_everything_that_is_installed_is_pinned_and_leaves_no_cache() -> None:
     system, packages, compiled = values("RUN")
     assert system.endswith("rm -rf /var/lib/apt/lists/*")
     assert packages.endswith("pip install --no-cache-dir -r inference/requirements.txt")
-    # So that a start does not do it.
+    # Compiled here, so that starting is faster.
     assert compiled == "python -m compileall -q inference"
 
 
@@ -67,7 +67,7 @@ def test_only_the_package_is_copied_to_where_python_finds_it() -> None:
         if not line.startswith("#")
     ]
     assert rules[:2] == ["*", "!inference"]
-    # Nothing else is let in again, and what the container needs is not left out.
+    # No other path is included, and nothing that the container needs is excluded.
     assert not [rule for rule in rules[2:] if rule.startswith("!")]
     assert set(rules[2:]) == {
         "inference/Dockerfile*",
@@ -79,11 +79,11 @@ def test_only_the_package_is_copied_to_where_python_finds_it() -> None:
 
 
 class Container:
-    """The image's own command in a folder that has nothing but the package, with the image's environment."""
+    """The image's command and environment in a folder that contains only the package."""
 
     def __init__(self, root: Path, *arguments: str) -> None:
         self.port = free_port()
-        # Paths of the container are paths of this folder here.
+        # The container's paths are mapped to this folder.
         inside = {name: value.replace(WORKDIR, str(root)) for name, value in environment().items()}
         self._environment = clean_environment(**inside, INFERENCE_PORT=str(self.port), INFERENCE_THREADS="1")
         self._log = root / "log"
@@ -97,7 +97,7 @@ class Container:
             )
 
     def health(self) -> int:
-        """The exit code of the image's health check."""
+        """Return the exit code of the image's health check."""
         program, *arguments = json.loads(values("HEALTHCHECK")[0].partition("CMD ")[2])
         assert program == "python"
         done = subprocess.run(
@@ -117,14 +117,14 @@ class Container:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with the package alone."""
+    """A folder that contains only the package."""
     shutil.copytree(ROOT / "inference", tmp_path / "inference", ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 
 
 @pytest.fixture
 def container(folder: Path) -> Iterator[Container]:
-    """The image, started as SageMaker does."""
+    """The image, started like SageMaker does."""
     started = Container(folder, "serve")
     yield started
     started.process.kill()
@@ -146,7 +146,7 @@ def test_the_package_alone_starts_serves_and_stops(container: Container) -> None
     assert answer.status == 200, answer.body
     assert answer.json["model"]["name"] == "pocket"
     (image,) = answer.json["images"]
-    # The output check came with it.
+    # The image includes the output check.
     assert 0 <= image["nsfw"] < 0.5
     assert image["withheld"] is None
 

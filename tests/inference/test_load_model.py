@@ -1,4 +1,4 @@
-"""A process that serves one model imports the libraries without collecting garbage, and draws the same."""
+"""Tests that loading with frozen imports pauses garbage collection and does not change the pictures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.inference.processes import ROOT, clean_environment
 POCKET = ROOT / "inference/pocket/weights"
 REQUEST = {**PAYLOAD, "num_inference_steps": 3}
 
-# Notes each collection that begins while the libraries are imported: torch is there, and nothing is frozen yet.
+# Records collections during the imports, that is, when torch is imported and nothing is frozen yet.
 PROCESS = """
 import gc, json, sys
 from inference.serve import set_library_environment
@@ -50,12 +50,12 @@ print(json.dumps({
 
 
 def first_picture(model: Any) -> str:
-    """Return the hash of what the model draws."""
+    """Return the hash of a picture drawn by the model."""
     picture = model.draw([Payload(**REQUEST)], Onlooker())[0].pictures[0]
     return hashlib.sha256(picture.tobytes()).hexdigest()
 
 
-# Inside diffusers' schedulers, with numpy 2.
+# Raised in diffusers' schedulers with numpy 2.
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_no_garbage_is_collected_while_the_server_imports_and_the_picture_is_the_same() -> None:
@@ -77,5 +77,5 @@ def test_no_garbage_is_collected_while_the_server_imports_and_the_picture_is_the
     assert said["collects"]
     before = gc.get_freeze_count()
     assert said["drawn"] == first_picture(load_model(find_model(POCKET)[0], threads=1))
-    # Where models come and go, as in these tests, garbage is collected as ever.
+    # Without `freeze_imports`, as in these tests, nothing is frozen.
     assert gc.get_freeze_count() == before

@@ -1,4 +1,4 @@
-"""LoRAs by folder: a real random one changes the picture as much as it is asked to, and no more."""
+"""Tests of LoRAs: they change the picture by their scale, and only in the request that names them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
 
 
 def make_lora(family: str, file: Path, seed: int, *, text_encoder: bool = False) -> Path:
-    """Write a LoRA with random matrices for a family's denoiser, as diffusers itself saves them."""
+    """Write a LoRA with random matrices for a family's denoiser, in diffusers' format."""
     pipe = MAKERS[family]()
     torch.manual_seed(seed)
     denoiser = "unet" if hasattr(pipe, "unet") else "transformer"
@@ -41,7 +41,7 @@ def make_lora(family: str, file: Path, seed: int, *, text_encoder: bool = False)
         part = getattr(pipe, name)
         part.add_adapter(LoraConfig(r=4, lora_alpha=4, target_modules=targets, init_lora_weights=False))
         tensors |= {f"{name}.{key}": value for key, value in get_peft_model_state_dict(part).items()}
-    # Random, and large enough to see.
+    # Random, and large enough to be visible.
     tensors = {key: torch.randn_like(value) * 0.5 for key, value in tensors.items()}
     file.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, file)
@@ -67,7 +67,7 @@ def difference(one: Pixels, other: Pixels) -> int:
 def loaded(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Model, Any, Model]]:
-    """A model with two LoRAs in its own folder, its limits, and the same model without any."""
+    """A model with two LoRAs in its own folder, its limits, and the same model without LoRAs."""
     folder = make_family(request.param, tmp_path_factory.mktemp("loras") / request.param)
     plain = load_model(find_model(folder)[0], threads=1)
     make_lora(request.param, folder / "loras" / "ink.v2.safetensors", seed=1)

@@ -1,4 +1,4 @@
-"""`make model-package`: what lies in the archive, that it is the same each time, and what is refused."""
+"""Tests of `make model-package`: the archive's content, that it is reproducible, and what is refused."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def folder(tiny_folder: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny model that a test may change."""
+    """A copy of the tiny model that a test can change."""
     return Path(shutil.copytree(tiny_folder, tmp_path / "tiny-copy"))
 
 
 def unpack(archive: Path, to: Path) -> Path:
-    """As SageMaker does: into a folder whose name says nothing."""
+    """Unpack like SageMaker, into a folder with a generic name."""
     model = to / "ml" / "model"
     model.mkdir(parents=True)
     with tarfile.open(archive, "r:gz") as tar:
@@ -39,7 +39,7 @@ def unpack(archive: Path, to: Path) -> Path:
 
 def test_the_same_folder_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     first = pack(folder, tmp_path / "one.tar.gz")
-    # Other times, other modes, another order of creation, another name of folder and file.
+    # Other times, modes, order of creation, and names of the folder and the file.
     again = tmp_path / "elsewhere" / "m"
     again.mkdir(parents=True)
     for file in sorted(folder.rglob("*"), reverse=True):

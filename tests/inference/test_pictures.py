@@ -1,4 +1,4 @@
-"""Pictures in requests: what is taken, how it is turned into pixels, and what is refused in which words."""
+"""Tests of pictures in requests: what is accepted, how it becomes pixels, and the errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png_that_says(width: int, height: int) -> bytes:
-    """A PNG of some bytes whose header promises any size."""
+    """Return a short PNG whose header claims any size."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -64,7 +64,7 @@ def test_a_picture_is_resized_to_the_requested_size() -> None:
 
 def test_a_picture_is_turned_upright_by_its_exif_entry() -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # turned by a quarter
+    exif[0x0112] = 6  # rotated by 90 degrees
     picture = noise_picture(3)
 
     read = read_picture(as_base64(picture, "PNG", exif=exif), "image", 64, 64)

@@ -1,4 +1,4 @@
-"""The committed weights, drawn by every scheduler the studio offers."""
+"""Tests that the committed weights draw with every scheduler that the studio offers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.inference.onlookers import Onlooker, draw_alone
 WEIGHTS = Path(__file__).resolve().parents[2] / "inference/pocket/weights"
 NATIVE = {"width": 128, "height": 128}
 
-# Inside diffusers' schedulers, with numpy 2.
+# Raised in diffusers' schedulers with numpy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 

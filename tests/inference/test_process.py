@@ -1,4 +1,4 @@
-"""The process: start, refusals at start, SIGTERM, its log."""
+"""Tests of the server process: start, failed starts, SIGTERM, and the log."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_ping_answers_fast_while_torch_is_busy(shared_process: ServerProcess) ->
         running = pool.submit(invoke, shared_process.port, width=256, height=256, num_images_per_prompt=4)
         statuses = []
         while not running.done():
-            # SageMaker gives a ping two seconds.
+            # SageMaker's timeout for a ping is two seconds.
             statuses.append(ask(shared_process.port, "GET", "/ping", timeout_s=2).status)
             time.sleep(0.02)
 
@@ -66,14 +66,14 @@ def test_ping_answers_fast_while_torch_is_busy(shared_process: ServerProcess) ->
 
 
 def has_begun(s3: Any, prefix: str) -> bool:
-    """Say whether the job of that prefix has reported its progress."""
+    """Return whether the job with this prefix has reported progress."""
     return bool(s3.list_objects_v2(Bucket="outputs", Prefix=f"{prefix}/1.progress").get("Contents"))
 
 
 def test_sigterm_finishes_the_running_request_and_hands_back_the_rest(
     start_process: StartProcess, tiny_folder: Path, object_store: ObjectStore, s3: Any
 ) -> None:
-    # More time than a slow machine needs, so that what is tested is the finishing.
+    # Enough time to finish on a slow machine.
     server = start_process(
         tiny_folder, INFERENCE_SHUTDOWN_S="100", INFERENCE_QUEUE_SIZE="2", **object_store.environment
     )
@@ -82,7 +82,7 @@ def test_sigterm_finishes_the_running_request_and_hands_back_the_rest(
         job = {"bucket": "outputs", "prefix": "u/finished", "attempt": 1}
         running = pool.submit(invoke, port, num_inference_steps=150, num_images_per_prompt=3, job=job)
         wait_until(lambda: has_begun(s3, "u/finished"), "it is drawn")
-        # One more than the queue holds: when that one has its answer, the others wait.
+        # One more than the queue holds: once one is refused, the others are queued.
         sent = [pool.submit(invoke, port, seed=seed) for seed in (2, 3, 4)]
         (refused,) = wait([*sent], return_when=FIRST_COMPLETED).done
         assert refused.result().error["code"] == "busy"
@@ -126,7 +126,7 @@ def test_sigterm_hands_the_running_request_back_when_time_is_up(
 
 
 def ask_fails_or_refuses(port: int) -> bool:
-    """Say whether nothing is served any more, be it by an answer or by a closed port."""
+    """Return whether the server no longer serves: it answers 503, or its port is closed."""
     try:
         return ask(port, "GET", "/ping", timeout_s=5).status == 503
     except OSError:
@@ -169,7 +169,7 @@ def test_weights_that_cannot_be_read_end_the_process_naming_the_file(
 
     server = start_process(folder)
 
-    # Its header says how long it should be: nothing was loaded yet.
+    # The header tells the full length, so this is found before loading.
     assert server.wait(180) == 2
     event = server.event("not_started")
     assert event is not None
@@ -223,7 +223,7 @@ def test_a_port_in_use_ends_the_start_with_one_clear_line(
 def test_the_log_is_json_and_never_holds_a_prompt(start_process: StartProcess, tiny_folder: Path) -> None:
     server = start_process(tiny_folder)
     port = server.wait_ready()
-    # Longer than the text encoder takes: its library would quote what it cut off.
+    # Longer than the text encoder's limit: its library would quote the truncated part.
     invoke(port, prompt="confidential " * 50, negative_prompt="private " * 50)
     invoke(port, prompt="confidential \x00")
     server.terminate()

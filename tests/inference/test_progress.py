@@ -1,4 +1,4 @@
-"""Progress, preview and cancel against a real S3."""
+"""Tests of progress, previews, and cancellation with a real S3 server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("s3_environment")
 
 @pytest.fixture
 def job(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """A job of this test's own."""
+    """A job that no other test uses."""
     return {"bucket": "outputs", "prefix": f"user/{request.node.name[:60]}", "attempt": 3}
 
 
@@ -169,7 +169,7 @@ def test_every_job_of_a_batch_has_its_own_progress_preview_and_cancel(
         server.model.before_step = lambda step: None
 
         assert [first.result().json["batch_pictures"], third.result().json["batch_pictures"]] == [3, 3]
-    # It did not wait for the others.
+    # It does not wait for the others.
     assert going_on
     assert pass_sizes(server) == [3]
     assert canceled.json["status"] == "canceled"
@@ -271,5 +271,5 @@ def test_an_s3_that_hangs_does_not_hold_up_the_model(
         answer = invoke(server.port, job=job, num_inference_steps=3)
 
     assert answer.json["status"] == "succeeded"
-    # One silent call alone takes the client's 2 s.
+    # A single unanswered call takes the client's timeout of 2 s.
     assert answer.json["gpu_s"] < 2

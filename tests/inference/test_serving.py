@@ -1,4 +1,4 @@
-"""The server over a steered model: answers, queue, failures, disconnects."""
+"""Tests of the server with a controlled model: answers, queue, failures, and disconnects."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_waiting_requests_are_served_in_order(local_server: StartServer) -> None
     finished: list[int] = []
 
     def draw(seed: int) -> None:
-        # Of different lengths: together they would be answered together.
+        # With equal steps they would be drawn and answered together.
         assert invoke(server.port, num_inference_steps=seed + 1).status == 200
         finished.append(seed)
 
@@ -143,7 +143,7 @@ def test_the_answer_includes_the_time_spent_waiting(local_server: StartServer) -
         answers = [first.result(), second.result()]
         drawn = time.monotonic()
 
-    # The first began before the second was in the queue; the second waited for its three steps.
+    # The first started before the second was queued; the second waited for its three steps.
     waited = [answer.json["timings"]["queue_s"] for answer in answers]
     assert 3 * 0.05 <= waited[1] <= drawn - sent
     assert waited[0] <= queued - sent
@@ -202,7 +202,7 @@ def test_a_failure_never_puts_the_prompt_into_the_log(
 
 
 def missed(server: LocalServer) -> bool:
-    """Say whether the engine knows that the running request's client is gone."""
+    """Return whether the engine has noticed that the running request's client disconnected."""
     running = server.engine.running
     return running is None or running.members[0].ticket.stop is not None
 

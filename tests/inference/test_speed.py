@@ -1,4 +1,4 @@
-"""The speed settings: what is chosen for which device and weights, and that each really takes effect."""
+"""Tests of the speed settings: what is chosen for which device and weights, and that each one takes effect."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_precision_and_offloading_follow_the_card(
     speed = choose(device, weights, family)
 
     assert (speed.dtype, speed.offload) == (dtype, offload)
-    # Rounding differs by more than a level at another batch size.
+    # At another batch size, rounding differs by more than one level.
     assert speed.max_batch == 1
 
 
@@ -216,7 +216,7 @@ def test_a_text_is_encoded_once_and_gives_the_same_picture(
     second = draw(model, payload(), payload(seed=8))
     other = load(sd15, prompt_cache_bytes=0)
 
-    # The prompt and the empty negative text.
+    # The prompt and the empty negative prompt.
     assert len(calls) == 2
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
     assert np.array_equal(draw(other, payload())[0], draw(model, payload())[0])
@@ -240,7 +240,7 @@ def test_weights_are_loaded_as_bfloat16_on_request(sd15: Path) -> None:
 
     assert {p.dtype for p in model.pipe.unet.parameters()} == {torch.bfloat16}
     assert model.batch_key(payload()) is None
-    # Rounded differently, the same picture.
+    # The same picture, with other rounding.
     assert (
         np.abs(draw(model, payload())[0].astype(int) - draw(load(sd15), payload())[0].astype(int)).mean() < 8
     )

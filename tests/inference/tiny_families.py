@@ -1,4 +1,4 @@
-"""Folders of every family with random weights, made in a second: some hundred thousand numbers each."""
+"""Creates folders of every family with random weights, in a second: about a hundred thousand parameters each."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ HIDDEN = 32
 
 
 def clip_tokenizer() -> CLIPTokenizer:
-    """A tokenizer of single letters."""
+    """Return a tokenizer of single letters."""
     tokens = ["<|startoftext|>", "<|endoftext|>", *LETTERS, *(f"{letter}</w>" for letter in LETTERS)]
     return CLIPTokenizer(
         vocab={token: i for i, token in enumerate(tokens)}, merges=[], model_max_length=CLIP_TOKENS
@@ -48,7 +48,7 @@ def clip_tokenizer() -> CLIPTokenizer:
 
 
 def clip_encoder(kind: type[Any] = CLIPTextModel) -> Any:
-    """A text encoder for those tokens."""
+    """Return a text encoder for those tokens."""
     return kind(
         CLIPTextConfig(
             vocab_size=2 + 2 * len(LETTERS),
@@ -66,7 +66,7 @@ def clip_encoder(kind: type[Any] = CLIPTextModel) -> Any:
 
 
 def t5_tokenizer() -> T5Tokenizer:
-    """A T5 tokenizer of single letters."""
+    """Return a T5 tokenizer of single letters."""
     vocab = [
         ("<pad>", 0.0),
         ("</s>", 0.0),
@@ -78,7 +78,7 @@ def t5_tokenizer() -> T5Tokenizer:
 
 
 def t5_encoder() -> T5EncoderModel:
-    """A T5 encoder for those tokens."""
+    """Return a T5 encoder for those tokens."""
     return T5EncoderModel(
         T5Config(
             vocab_size=4 + len(LETTERS),
@@ -92,7 +92,7 @@ def t5_encoder() -> T5EncoderModel:
 
 
 def autoencoder(channels: int, **config: Any) -> AutoencoderKL:
-    """An autoencoder with 8 pixels a latent, like all of these families."""
+    """Return an autoencoder with 8 pixels per latent, like all of these families."""
     return AutoencoderKL(
         block_out_channels=(8, 8, 8, 8),
         down_block_types=("DownEncoderBlock2D",) * 4,
@@ -106,7 +106,7 @@ def autoencoder(channels: int, **config: Any) -> AutoencoderKL:
 
 
 def unet(**config: Any) -> UNet2DConditionModel:
-    """A UNet whose native picture is 64 px."""
+    """Return a UNet with a native picture of 64 px."""
     return UNet2DConditionModel(
         sample_size=8,
         in_channels=4,
@@ -122,7 +122,7 @@ def unet(**config: Any) -> UNet2DConditionModel:
 
 
 def xl_unet(time_ids: int = 6, encoders: int = 2) -> UNet2DConditionModel:
-    """A UNet that takes sizes and a pooled text beside the noise, like SDXL's."""
+    """Return a UNet with sizes and a pooled text as additional inputs, like SDXL's."""
     return unet(
         cross_attention_dim=HIDDEN * encoders,
         addition_embed_type="text_time",
@@ -189,7 +189,7 @@ def _stable_diffusion_3(with_t5: bool) -> Any:
 
 
 def wide_t5() -> T5EncoderModel:
-    """A T5 encoder as wide as SD3 wants it."""
+    """Return a T5 encoder of the width that SD3 needs."""
     return T5EncoderModel(
         T5Config(vocab_size=4 + len(LETTERS), d_model=4 * HIDDEN, d_kv=8, d_ff=37, num_layers=1, num_heads=2)
     )
@@ -237,7 +237,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
 
 
 def make_family(name: str, folder: Path) -> Path:
-    """Write the family's folder and return it; the same weights every time."""
+    """Write the family's folder and return it; the weights are the same every time."""
     torch.manual_seed(0)
     MAKERS[name]().save_pretrained(folder)
     card = {"name": name, "min_side_px": 32, "max_side_px": 128, "max_area_px": 128 * 128}
@@ -246,7 +246,7 @@ def make_family(name: str, folder: Path) -> Path:
 
 
 def add_refiner(folder: Path) -> Path:
-    """Put a refiner into an SDXL folder: a UNet of its own, what else it needs is the base's."""
+    """Add a refiner to an SDXL folder: its own UNet, with the base's other parts."""
     torch.manual_seed(1)
     base = StableDiffusionXLPipeline.from_pretrained(folder, local_files_only=True)
     refiner = StableDiffusionXLImg2ImgPipeline(

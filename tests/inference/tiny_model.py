@@ -1,4 +1,4 @@
-"""A real StableDiffusionPipeline with random weights, small enough to be made on the spot (about 1 MB)."""
+"""Creates a real StableDiffusionPipeline with random weights (about 1 MB)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NATIVE_PX = 64
 
 
 def make_tiny_model(folder: Path, prediction_type: str = "v_prediction") -> Path:
-    """Write a pipeline that draws 64 px noise to `folder` and return it; the same weights every time."""
+    """Write a pipeline that draws 64 px noise to `folder` and return it; the weights are the same every time."""
     torch.manual_seed(0)
     letters = "abcdefghijklmnopqrstuvwxyz"
     tokens = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
@@ -52,7 +52,7 @@ def make_tiny_model(folder: Path, prediction_type: str = "v_prediction") -> Path
         num_encoder_blocks=(1, 1, 1),
         num_decoder_blocks=(1, 1, 1),
     )
-    # The number of stages is read from here by the pipeline.
+    # The pipeline reads the number of stages from here.
     vae.register_to_config(block_out_channels=[16, 16, 16])
     pipe = StableDiffusionPipeline(
         vae=vae,

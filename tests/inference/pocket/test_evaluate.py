@@ -1,4 +1,4 @@
-"""Evaluation: the fixed prompts, real pictures made like them, and what the tables say."""
+"""Tests of evaluation: the fixed prompts, the real pictures that match them, and the tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from inference.pocket.tower_training import TowerPlan
 from inference.pocket.variants import held_out_colour
 from tests.inference.tiny_model import make_tiny_model
 
-# Inside diffusers' schedulers, with numpy 2.
+# Raised in diffusers' schedulers with numpy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 DISC = Question(SEEN, "a red disc", ("red disc",), colour="red")

@@ -1,4 +1,4 @@
-"""The judge: learns the things of a data set, says which of them a picture shows, and is found again on disk."""
+"""Tests of the judge: it learns the things of a data set, recognizes them, and is read back from disk."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ NOBODY: frozenset[str] = frozenset()
 
 @pytest.fixture
 def plan(shapes_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TowerPlan:
-    """A run of a small judge over three things, in a work folder of the test's own."""
+    """A run of a small judge with three things, in the test's own work folder."""
     (tmp_path / "dataset").symlink_to(shapes_root / "dataset")
     monkeypatch.setattr(judging, "WIDTHS", (8, 12, 16, 24))
-    # Six drawings say little of how a hundred features vary.
+    # Six drawings are too few to estimate the covariance of a hundred features.
     monkeypatch.setattr(judging, "SETTLING_TURNS", 20)
     return TowerPlan(tmp_path, "judge", samples=1600, batch=16, rate=8e-3)
 
@@ -45,7 +45,7 @@ def test_a_judge_separates_known_from_unknown_concepts(plan: TowerPlan, shapes: 
     assert {verdict.rank for verdict in verdicts} == {1}
     wrong = judge.ask(pictures[:1], [["blue square"]])[0]
     assert wrong.rank > 1
-    # Any of the things asked for is right.
+    # Any of the requested things is right.
     assert judge.ask(pictures[:1], [["blue square", "red disc"]])[0].rank == 1
 
 
@@ -64,7 +64,7 @@ def test_pictures_of_any_size_are_judged(plan: TowerPlan) -> None:
 
 
 def test_an_interrupted_training_leaves_no_judge_and_can_be_resumed(plan: TowerPlan) -> None:
-    # The rate and the size of what is shown depend on the part of the run that is done, not on the sitting.
+    # The rate and the size of the pictures depend on the progress of the run, not on the session.
     assert train_judge(replace(plan, samples=64, minutes=0), NOBODY) is None
     with pytest.raises(PocketError, match="holds no judge"):
         Judge.open(plan.root / "judge")
@@ -81,7 +81,7 @@ def test_a_run_in_two_sittings_ends_where_an_unbroken_one_does(
     straight = weights()
     clock = iter(range(100))
     with monkeypatch.context() as patched:
-        # Every look at the clock is a minute later: the first sitting ends in the middle of the run.
+        # Every reading of the clock is a minute later, so the first session ends in the middle of the run.
         patched.setattr("inference.pocket.tower_training.time.monotonic", lambda: 60.0 * next(clock))
         assert train_judge(replace(plan, name="parts", samples=96, minutes=9), NOBODY) is None
     assert (plan.root / "runs" / "parts" / "state.safetensors").exists()

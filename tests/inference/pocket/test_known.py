@@ -1,4 +1,4 @@
-"""Hints: which prompts are far from what a model knows, and what its folder says of that."""
+"""Tests of hints: which prompts are far from what a model knows, and the file in its folder."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.inference.tiny_model import make_tiny_model
 
 @pytest.fixture(scope="module")
 def names() -> list[str]:
-    """The things of the selection that the shipped weights are trained on."""
+    """The things of the selection that the shipped weights were trained on."""
     selection = tomllib.loads((HERE / "selection.toml").read_text(encoding="utf-8"))
     return list(selection["everyday"]["names"])
 
 
 @pytest.fixture(scope="module")
 def known(names: list[str], tmp_path_factory: pytest.TempPathFactory) -> Known:
-    """What a model of these things knows."""
+    """A model's knowledge of these things."""
     folder = tmp_path_factory.mktemp("model")
     write_known(folder, names)
     found = Known.open(folder)

@@ -1,4 +1,4 @@
-"""Which things are kept, and what they are called."""
+"""Tests of which things are kept, and of their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours, captions and the pictures that training shows."""
+"""Tests of the colors, captions, and pictures of training."""
 
 from __future__ import annotations
 

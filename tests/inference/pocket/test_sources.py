@@ -1,4 +1,4 @@
-"""What pocket is made of: the manifest, the check of what is fetched, and the licences."""
+"""Tests of pocket's sources: the manifest, verification of downloads, and the licenses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FREE_LICENCES = {"MIT", "Apache-2.0", "CC-BY-4.0"}
 
 
 def archive_in(folder: Path, source: Source) -> Path:
-    """Put the archive of a package with one file where `fetch_sources` would have fetched it to."""
+    """Write the archive of a package with one file to the path of `fetch_sources`'s download."""
     content = folder / "package"
     content.mkdir()
     (content / "icons.json").write_text("{}")

@@ -1,4 +1,4 @@
-"""Training runs: they learn, they resume as if never stopped, and what they leave is a pipeline."""
+"""Tests of training runs: they learn, resume exactly, and write a pipeline."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from inference.pocket.folders import HERE
 from inference.pocket.selection import EVERYTHING, select
 from tests.inference.tiny_model import make_tiny_model
 
-# Inside diffusers' schedulers, with numpy 2.
+# Raised in diffusers' schedulers with numpy 2.
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
@@ -31,15 +31,15 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pipeline folder to start from, with random weights."""
+    """A pipeline folder with random weights to start from."""
     return make_tiny_model(tmp_path_factory.mktemp("start") / "tiny")
 
 
 @pytest.fixture
 def plan(shapes_root: Path, start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DiffusionPlan:
-    """Four steps of four pictures, in a work folder of the test's own."""
+    """Four steps of four pictures, in the test's own work folder."""
     (tmp_path / "dataset").symlink_to(shapes_root / "dataset")
-    # The sheet is drawn for real, of one prompt instead of all.
+    # The sheet is really drawn, but with one prompt instead of all.
     monkeypatch.setattr(diffusion, "SHEET_PROMPTS", ("a red disc",))
     return DiffusionPlan(
         root=tmp_path,
@@ -72,7 +72,7 @@ def test_a_run_changes_the_weights_and_leaves_a_pipeline_and_a_sheet(plan: Diffu
 
 
 def test_a_run_in_two_sittings_ends_where_an_unbroken_one_does(plan: DiffusionPlan) -> None:
-    # The rate must not depend on the length, or the shorter first sitting would have another one.
+    # The rate must not depend on the length of the run, or the shorter first session would have another one.
     train_diffusion(replace(plan, name="parts", samples=8, decay=1e-9))
     broken_off = load_file(replace(plan, name="parts").checkpoint)
     train_diffusion(replace(plan, name="parts", decay=1e-9))
@@ -128,7 +128,7 @@ def test_an_autoencoder_can_be_trained_and_used_with_a_fresh_unet(plan: Diffusio
 
 
 def enlarge_plan(plan: DiffusionPlan, **changes: object) -> EnlargePlan:
-    """Four steps of two pictures, on the latents of the small pipeline's autoencoder."""
+    """Return a plan of four steps of two pictures, on the latents of the small pipeline's autoencoder."""
     made = EnlargePlan(
         root=plan.root,
         name="large",
@@ -144,7 +144,7 @@ def enlarge_plan(plan: DiffusionPlan, **changes: object) -> EnlargePlan:
 
 @pytest.fixture
 def small(plan: DiffusionPlan) -> Any:
-    """An autoencoder of 64 px with random weights, saved where `enlarge_plan` looks."""
+    """An autoencoder of 64 px with random weights, saved where `enlarge_plan` expects it."""
     torch.manual_seed(0)
     autoencoder = parts.build_autoencoder(4, 4, width=8)
     autoencoder.save_pretrained(plan.root / "small")
@@ -166,7 +166,7 @@ def test_an_enlarged_autoencoder_decodes_the_small_ones_latents_at_twice_the_sid
 def test_an_enlarged_autoencoder_resumes_as_if_never_stopped(
     plan: DiffusionPlan, small: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The rate must not depend on the length, or the shorter first sitting would have another one.
+    # The rate must not depend on the length of the run, or the shorter first session would have another one.
     monkeypatch.setattr(enlarge, "rate_share", lambda step, done: 1.0)
     train_enlarged(enlarge_plan(plan, name="straight"))
     train_enlarged(enlarge_plan(plan, name="parts", samples=4))

@@ -1,4 +1,4 @@
-"""The shipped weights: what they are made of, and that they draw what they are asked for."""
+"""Tests of the shipped weights: their files, and that their pictures match the prompts."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from inference.pocket.parts import LARGEST_BYTES, PATH_KEYS, folder_bytes
 from inference.pocket.sheets import draw
 from tests.inference.pocket.conftest import PROMPTS
 
-# Inside diffusers' schedulers, with numpy 2.
+# Raised in diffusers' schedulers with numpy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
 def warm_share(picture: Rgb) -> float:
-    """The part of the thing's pixels that are yellow to orange, as cats of this data set are."""
+    """Return the share of the thing's pixels that are yellow to orange, like the cats in this data set."""
     hue, saturation, value = hsv(foreground_of(picture).astype(np.float32) / np.float32(255))
     return float(((hue > 15) & (hue < 60) & (saturation > 0.4) & (value > 0.6)).mean())
 
@@ -91,7 +91,7 @@ def test_a_red_apple_is_red(drawn: dict[str, Rgb]) -> None:
 def test_a_grinning_cat_is_mostly_yellow_and_has_darker_eyes_and_mouth(drawn: dict[str, Rgb]) -> None:
     cat = drawn["a grinning cat"]
     assert warm_share(cat) > 0.5
-    # Eyes and mouth lie in the inner half of the picture, and differ from the fur around them.
+    # Eyes and mouth are in the inner half of the picture and differ from the fur around them.
     quarter = cat.shape[0] // 4
     inner = cat[quarter:-quarter, quarter:-quarter].astype(np.float32) @ np.array(
         [0.299, 0.587, 0.114], np.float32
@@ -103,6 +103,6 @@ def test_a_rocket_is_neither_an_apple_nor_a_cat_in_colour(drawn: dict[str, Rgb])
     rocket = foreground_of(drawn["a rocket"]).astype(np.float32) / np.float32(255)
     hue, saturation, _ = hsv(rocket)
     red = ((hue < 20) | (hue > 320)) & (saturation > 0.5)
-    # Red fins and nose on a pale or dark body.
+    # Red fins and a red nose on a pale or dark body.
     assert 0.1 < red.mean() < 0.85
     assert warm_share(drawn["a rocket"]) < 0.4

@@ -1,4 +1,4 @@
-"""Other words for things, found by pocket-clip's table of words."""
+"""Tests of other words for things, found with pocket-clip's table of words."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def mixed(**changes: Any) -> list[Payload]:
     ]
 
 
-def test_requests_that_wait_are_drawn_in_one_pass(local_server: StartServer) -> None:
+def test_waiting_requests_are_drawn_in_one_pass(local_server: StartServer) -> None:
     server = local_server()
 
     answers = draw_together(server, [{"seed": seed} for seed in (1, 2, 3)])
@@ -55,7 +55,7 @@ def test_requests_that_wait_are_drawn_in_one_pass(local_server: StartServer) -> 
     assert len({answer.json["images"][0]["sha256"] for answer in answers}) == 3
 
 
-def test_clients_of_a_pass_that_come_back_at_once_are_drawn_together_again(
+def test_clients_that_send_again_at_once_are_drawn_together_again(
     local_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batching, "GATHER_SHARE", 1000.0)
@@ -75,7 +75,7 @@ def test_clients_of_a_pass_that_come_back_at_once_are_drawn_together_again(
     assert pass_sizes(server) == [2, 2]
 
 
-def test_a_pass_waits_for_clients_that_do_not_come_back_for_a_moment_only(
+def test_a_pass_waits_only_briefly_for_clients_that_do_not_send_again(
     local_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batching, "LONGEST_GATHER_S", 0.2)
@@ -86,7 +86,7 @@ def test_a_pass_waits_for_clients_that_do_not_come_back_for_a_moment_only(
     assert pass_sizes(server) == [2, 1]
 
 
-def test_requests_that_are_sent_together_are_drawn_together(
+def test_requests_sent_together_are_drawn_together(
     local_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batching, "ARRIVAL_SHARE", 1000.0)
@@ -141,7 +141,7 @@ def test_the_oldest_request_decides_the_batch(local_server: StartServer) -> None
     ],
     ids=str,
 )
-def test_what_one_pass_cannot_have_twice_is_drawn_apart(
+def test_requests_with_different_settings_are_drawn_separately(
     local_server: StartServer, other: dict[str, Any]
 ) -> None:
     server = local_server()
@@ -152,7 +152,7 @@ def test_what_one_pass_cannot_have_twice_is_drawn_apart(
     assert [answer.json["batch_pictures"] for answer in answers] == [1, 1]
 
 
-def test_seconds_of_the_model_are_shared_by_pictures(local_server: StartServer) -> None:
+def test_model_seconds_are_shared_in_proportion_to_pictures(local_server: StartServer) -> None:
     server = local_server()
     server.model.before_step = lambda step: time.sleep(0.1)
 
@@ -168,7 +168,7 @@ def test_seconds_of_the_model_are_shared_by_pictures(local_server: StartServer) 
 
 @pytest.mark.parametrize("scheduler", ["ddim", "unipc", "dpmpp_2m", "euler"])
 @pytest.mark.parametrize("guidance", [4.0, 0.0])
-def test_a_picture_of_a_batch_is_the_picture_alone(
+def test_a_picture_drawn_in_a_batch_equals_the_one_drawn_alone(
     tiny_model: Model, scheduler: str, guidance: float
 ) -> None:
     requests = mixed(scheduler=scheduler, guidance_scale=guidance, num_inference_steps=6)
@@ -182,7 +182,9 @@ def test_a_picture_of_a_batch_is_the_picture_alone(
 
 
 @pytest.mark.parametrize("scheduler", ["ddim", "unipc", "dpmpp_2m"])
-def test_pockets_picture_of_a_batch_is_the_picture_alone(pocket_model: Model, scheduler: str) -> None:
+def test_pockets_picture_drawn_in_a_batch_equals_the_one_drawn_alone(
+    pocket_model: Model, scheduler: str
+) -> None:
     requests = mixed(scheduler=scheduler, num_inference_steps=8)
 
     together = pocket_model.draw(requests, Onlooker())
@@ -192,7 +194,7 @@ def test_pockets_picture_of_a_batch_is_the_picture_alone(pocket_model: Model, sc
         assert difference(drawing.pictures, draw_alone(pocket_model, request).pictures) <= 1
 
 
-def test_a_request_larger_than_a_pass_is_drawn_in_several(local_server: StartServer) -> None:
+def test_a_request_larger_than_a_pass_is_drawn_in_several_passes(local_server: StartServer) -> None:
     whole = pixels(invoke(local_server().port, seed=2**32 - 2, num_images_per_prompt=5))
     server = local_server(max_batch=2)
     seen: list[int] = []
@@ -269,7 +271,7 @@ def test_a_deadline_that_passes_while_drawing_stops_the_model(local_server: Star
     assert invoke(server.port, num_inference_steps=2, deadline_s=60).status == 200
 
 
-def test_a_deadline_ends_one_member_of_a_batch_only(local_server: StartServer) -> None:
+def test_a_deadline_ends_only_its_own_request_in_a_batch(local_server: StartServer) -> None:
     server = local_server()
     with ThreadPoolExecutor() as pool:
         answers = queue_up(
@@ -327,7 +329,7 @@ def tickets(*requests: dict[str, Any]) -> list[Ticket]:
     return [Ticket(payload(**changes)) for changes in requests]
 
 
-def test_a_model_that_draws_alone_is_never_given_two(
+def test_a_model_without_batching_gets_one_request_at_a_time(
     tiny_model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting = tickets({}, {}, {})
@@ -336,13 +338,13 @@ def test_a_model_that_draws_alone_is_never_given_two(
     assert take_batch(waiting, tiny_model, PassSizes(8)) == waiting[:1]
 
 
-def test_a_request_larger_than_a_pass_is_taken_all_the_same(tiny_model: Model) -> None:
+def test_the_oldest_request_is_taken_even_if_it_exceeds_a_pass(tiny_model: Model) -> None:
     waiting = tickets({"num_images_per_prompt": 8}, {})
 
     assert take_batch(waiting, tiny_model, PassSizes(4)) == waiting[:1]
 
 
-def test_where_memory_ran_out_the_next_pass_is_half(tiny_model: Model) -> None:
+def test_after_running_out_of_memory_passes_are_half_as_large(tiny_model: Model) -> None:
     key = batch_key(tickets({})[0], tiny_model)
     sizes = PassSizes(8)
 
@@ -375,14 +377,14 @@ def test_a_batch_is_halved_by_pictures(counts: list[int], at: int) -> None:
     assert halve(counts) == at
 
 
-def test_a_part_of_a_request_has_its_seeds() -> None:
+def test_a_part_of_a_request_keeps_its_seeds() -> None:
     whole = payload(seed=2**32 - 2, num_images_per_prompt=5)
 
     assert cut(whole, 0, 5) is whole
     assert cut(whole, 1, 3).seeds() == whole.seeds()[1:4]
 
 
-def test_no_request_is_charged_for_the_answering_of_another(
+def test_no_request_is_charged_for_answering_another(
     tiny_model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = Member.add

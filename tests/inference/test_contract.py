@@ -82,7 +82,7 @@ def label(value: Any) -> str:
 @pytest.mark.parametrize(
     ("field", "value"), MALFORMED, ids=[f"{field} = {label(value)}" for field, value in MALFORMED]
 )
-def test_a_malformed_field_is_refused_by_name_and_told_its_rule(
+def test_a_malformed_field_is_refused_with_its_name_and_rule(
     field: str, value: Any, shared_process: ServerProcess
 ) -> None:
     answer = ask(shared_process.port, "POST", "/invocations", json.dumps(malformed(field, value)).encode())
@@ -149,7 +149,7 @@ NOT_PICTURES: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize("field", ["image", "mask"])
 @pytest.mark.parametrize("name", NOT_PICTURES)
-def test_what_is_no_picture_is_refused_by_field_and_told_why(
+def test_an_invalid_picture_is_refused_with_its_field_and_the_reason(
     name: str, field: str, shared_process: ServerProcess
 ) -> None:
     content, words = NOT_PICTURES[name]
@@ -252,7 +252,7 @@ def test_json_that_is_not_an_object_is_refused(body: bytes, shared_process: Serv
         ({"height": 2048}, "height"),
     ],
 )
-def test_what_only_this_model_cannot_draw_is_refused_by_name(
+def test_a_field_beyond_the_models_limits_is_refused_by_name(
     changes: dict[str, Any], param: str, shared_process: ServerProcess
 ) -> None:
     answer = invoke(shared_process.port, **changes)
@@ -316,7 +316,7 @@ def test_seeds_count_up_and_wrap_around() -> None:
     assert payload.seeds() == [2**32 - 2, 2**32 - 1, 0, 1]
 
 
-def test_guidance_may_be_a_whole_number() -> None:
+def test_guidance_can_be_an_integer() -> None:
     assert parse_payload(json.dumps({**PAYLOAD, "guidance_scale": 4}).encode()).guidance_scale == 4.0
 
 
@@ -328,7 +328,7 @@ def test_every_field_has_a_rule() -> None:
     }
 
 
-def test_the_keys_of_a_job_are_those_of_the_contract() -> None:
+def test_the_s3_keys_of_a_job_match_the_contract() -> None:
     job = JobReference(bucket="outputs", prefix="user/job", attempt=2)
 
     assert job.progress_key == "user/job/2.progress.json"
@@ -336,7 +336,7 @@ def test_the_keys_of_a_job_are_those_of_the_contract() -> None:
     assert job.cancel_key == "user/job/cancel"
 
 
-def test_the_contracts_example_is_taken() -> None:
+def test_the_contracts_example_is_accepted() -> None:
     example = (
         b'{"prompt": "a red apple", "negative_prompt": "", "width": 64, "height": 64, '
         b'"num_inference_steps": 20, "guidance_scale": 4.0, "scheduler": "ddim", "seed": 7, '

@@ -34,7 +34,7 @@ def pipeline(model: Model) -> Any:
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_a_picture_is_the_stock_pipelines(tiny_model: Model, scheduler: str) -> None:
+def test_a_picture_equals_the_stock_pipelines(tiny_model: Model, scheduler: str) -> None:
     request = payload(scheduler=scheduler, num_inference_steps=5)
 
     ours = draw_alone(tiny_model, request).pictures[0]
@@ -75,7 +75,7 @@ def test_picture_i_is_drawn_from_seed_plus_i(tiny_model: Model) -> None:
     assert not np.array_equal(together[0], together[1])
 
 
-def test_a_picture_has_the_size_asked_for(tiny_model: Model) -> None:
+def test_a_picture_has_the_requested_size(tiny_model: Model) -> None:
     picture = draw_alone(tiny_model, payload(width=96, height=40)).pictures[0]
 
     assert picture.shape == (40, 96, 3)
@@ -111,9 +111,7 @@ def test_a_preview_of_a_large_picture_is_small(tiny_model: Model) -> None:
     assert onlooker.previews[0].shape == (64, 256, 3)
 
 
-def test_numbers_that_are_not_a_picture_are_an_error(
-    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_non_finite_output_is_an_error(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     decode = pipeline(tiny_model).vae.decode
     monkeypatch.setattr(
         pipeline(tiny_model).vae, "decode", lambda *a, **k: [decode(*a, **k)[0] * float("nan")]
@@ -145,7 +143,7 @@ def test_a_request_that_does_not_fit_names_what_to_change(
     assert refused.value.param == "num_images_per_prompt"
 
 
-def test_a_small_model_takes_one_thread_unless_told(tiny_folder: Path) -> None:
+def test_a_small_model_uses_one_thread_by_default(tiny_folder: Path) -> None:
     folder, _ = find_model(tiny_folder)
 
     threads = load_model(folder, threads=None).threads

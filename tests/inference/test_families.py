@@ -76,7 +76,7 @@ def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     yield Tiny(request.param, folder, limits, load_model(found, threads=1))
 
 
-def test_a_picture_is_the_stock_pipelines(tiny: Tiny) -> None:
+def test_a_picture_equals_the_stock_pipelines(tiny: Tiny) -> None:
     request = tiny.payload()
     stock = getattr(diffusers, json.loads((tiny.folder / "model_index.json").read_text())["_class_name"])
     without = {"text_encoder_3": None, "tokenizer_3": None} if tiny.name == "sd3-no-t5" else {}
@@ -101,7 +101,7 @@ def test_a_picture_is_the_stock_pipelines(tiny: Tiny) -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_picture_drawn_beside_others_is_the_one_drawn_alone(tiny: Tiny, task: str) -> None:
+def test_a_picture_drawn_with_others_equals_the_one_drawn_alone(tiny: Tiny, task: str) -> None:
     mine = tiny.payload(task)
     other = tiny.payload(task, seed=99, prompt="blue dog", num_images_per_prompt=2)
 
@@ -115,7 +115,7 @@ def test_a_picture_drawn_beside_others_is_the_one_drawn_alone(tiny: Tiny, task: 
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_steps_are_told_and_the_last_preview_is_the_picture(tiny: Tiny, task: str) -> None:
+def test_every_step_is_reported_and_the_last_preview_resembles_the_picture(tiny: Tiny, task: str) -> None:
     request = tiny.payload(task, num_inference_steps=5)
     onlooker = Onlooker(preview_at=None)
 
@@ -126,7 +126,7 @@ def test_steps_are_told_and_the_last_preview_is_the_picture(tiny: Tiny, task: st
     assert np.abs(onlooker.previews[-1].astype(int) - picture.astype(int)).mean() < 8
 
 
-def test_every_scheduler_it_offers_draws(tiny: Tiny) -> None:
+def test_every_offered_scheduler_draws(tiny: Tiny) -> None:
     for scheduler in tiny.limits.schedulers:
         request = tiny.payload(scheduler=scheduler)
         tiny.limits.check(request)
@@ -134,7 +134,7 @@ def test_every_scheduler_it_offers_draws(tiny: Tiny) -> None:
         assert tiny.draw(request).std() > 5, scheduler
 
 
-def test_a_low_strength_stays_near_the_picture_and_a_high_one_does_not(tiny: Tiny) -> None:
+def test_strength_determines_how_much_of_the_input_picture_remains(tiny: Tiny) -> None:
     weak = tiny.draw(tiny.payload("image_to_image", num_inference_steps=20, strength=0.05))
     strong = tiny.draw(tiny.payload("image_to_image", num_inference_steps=20, strength=1.0))
     other = tiny.payload(
@@ -156,7 +156,7 @@ def test_inpainting_keeps_black_areas_and_redraws_white_ones(tiny: Tiny) -> None
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_cancel_ends_the_drawing_and_leaves_no_trace(tiny: Tiny, task: str) -> None:
+def test_a_cancel_ends_the_drawing_and_does_not_affect_the_next(tiny: Tiny, task: str) -> None:
     class Canceled(Exception):
         pass
 
@@ -202,7 +202,7 @@ def test_sizes_follow_the_familys_grid(tiny: Tiny) -> None:
         assert refused.value.param == "width"
 
 
-def test_the_siblings_share_every_weight(tiny: Tiny) -> None:
+def test_the_pipelines_of_all_tasks_share_their_weights(tiny: Tiny) -> None:
     for task in TASKS:
         tiny.draw(tiny.payload(task))
     model: Any = tiny.model
@@ -226,7 +226,7 @@ def test_the_siblings_share_every_weight(tiny: Tiny) -> None:
         ("flux-schnell", 1, False),
     ],
 )
-def test_guidance_is_refused_where_a_model_was_made_without(
+def test_guidance_is_refused_by_models_trained_without_it(
     name: str, guidance: float, negative: bool, tmp_path: Path
 ) -> None:
     limits = find_model(make_family(name, tmp_path / name))[1]
@@ -258,7 +258,7 @@ def test_the_card_decides_whether_a_model_is_a_turbo_model(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("name", "scheduler"), [("sd3", "ddim"), ("flux-dev", "euler"), ("sd15", "flow_euler")]
 )
-def test_a_scheduler_of_the_other_kind_is_refused(name: str, scheduler: str, tmp_path: Path) -> None:
+def test_a_scheduler_for_another_kind_of_model_is_refused(name: str, scheduler: str, tmp_path: Path) -> None:
     limits = find_model(make_family(name, tmp_path / name))[1]
 
     with pytest.raises(InvalidRequest, match=f"not {scheduler}") as refused:
@@ -267,7 +267,7 @@ def test_a_scheduler_of_the_other_kind_is_refused(name: str, scheduler: str, tmp
     assert refused.value.param == "scheduler"
 
 
-def test_a_refiner_draws_the_last_fifth_like_the_stock_pair(tmp_path: Path) -> None:
+def test_a_refiner_draws_the_last_fifth_like_the_stock_pipelines(tmp_path: Path) -> None:
     folder = add_refiner(make_family("sdxl", tmp_path / "sdxl"))
     found, _ = find_model(folder)
     model = load_model(found, threads=1)
@@ -315,7 +315,7 @@ def test_a_refiner_of_another_family_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["sd15", "sdxl", "sd3", "flux-dev"])
-def test_a_weight_file_that_is_cut_off_is_named_before_anything_loads(name: str, tmp_path: Path) -> None:
+def test_a_truncated_weight_file_is_named_before_anything_loads(name: str, tmp_path: Path) -> None:
     folder = make_family(name, tmp_path / name)
     for file in sorted(folder.rglob("*.safetensors")):
         whole = file.read_bytes()
@@ -339,7 +339,7 @@ def test_a_weight_file_that_is_cut_off_is_named_before_anything_loads(name: str,
         ("sd15", "text_encoder", {"num_hidden_layers": 3}),
     ],
 )
-def test_weights_that_do_not_fit_their_configuration_are_named_at_start(
+def test_weights_that_do_not_match_their_configuration_are_named_at_start(
     name: str, part: str, change: dict[str, int], tmp_path: Path
 ) -> None:
     folder = make_family(name, tmp_path / name)

@@ -94,7 +94,7 @@ def test_a_batch_that_does_not_fit_is_drawn_in_halves(
     assert (memory.ran_out, [answer.status for answer in again]) == (1, [200] * 4)
 
 
-def test_a_small_request_is_drawn_though_its_batch_does_not_fit_in_halves_either(
+def test_requests_are_drawn_one_by_one_when_half_a_batch_does_not_fit_either(
     local_server: StartServer,
 ) -> None:
     server = local_server()
@@ -120,7 +120,7 @@ def test_a_request_of_several_pictures_that_do_not_fit_is_drawn_in_halves(local_
     assert difference(pixels(answer), whole) <= 1
 
 
-def test_what_does_not_fit_at_all_is_507_and_the_next_request_works(local_server: StartServer) -> None:
+def test_a_request_that_never_fits_gets_507_and_the_next_one_works(local_server: StartServer) -> None:
     server = local_server()
     memory = Memory(server, 0, MemoryError)
 
@@ -134,7 +134,7 @@ def test_what_does_not_fit_at_all_is_507_and_the_next_request_works(local_server
     assert invoke(server.port, num_images_per_prompt=2).status == 200
 
 
-def test_ping_reports_a_hang_in_a_batch_once_a_client_is_gone(
+def test_ping_reports_a_hung_batch_once_a_client_has_disconnected(
     local_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inference.engine.HUNG_AFTER_S", 0.3)
@@ -184,7 +184,7 @@ def test_a_server_reports_that_its_model_thread_has_ended(local_server: StartSer
 
 @pytest.mark.timeout(400)
 @pytest.mark.slow
-def test_sigterm_under_load_ends_every_request_one_way_or_the_other(
+def test_sigterm_under_load_answers_or_refuses_every_request(
     start_process: Callable[..., ServerProcess], tiny_folder: Path
 ) -> None:
     server = start_process(tiny_folder, INFERENCE_SHUTDOWN_S="25", INFERENCE_QUEUE_SIZE="8")
@@ -237,7 +237,7 @@ def test_sigterm_under_load_ends_every_request_one_way_or_the_other(
 
 @pytest.mark.timeout(400)
 @pytest.mark.slow
-def test_ping_is_fast_while_every_core_draws_and_large_bodies_come_in(
+def test_ping_is_fast_while_every_core_draws_and_large_bodies_arrive(
     start_process: Callable[..., ServerProcess], tiny_folder: Path
 ) -> None:
     server = start_process(tiny_folder, INFERENCE_THREADS="2", INFERENCE_QUEUE_SIZE="4")
@@ -285,7 +285,7 @@ def test_ping_is_fast_while_every_core_draws_and_large_bodies_come_in(
     assert len(drawn) >= at_work >= 1
 
 
-def test_a_body_of_16_mb_is_read_away_from_the_loop(
+def test_a_large_body_is_parsed_off_the_event_loop(
     local_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import inference.app
@@ -307,7 +307,7 @@ def test_a_body_of_16_mb_is_read_away_from_the_loop(
     assert threads[1] == "http"
 
 
-def test_clients_that_all_hang_up_leave_nothing_behind(local_server: StartServer) -> None:
+def test_no_work_remains_after_all_clients_disconnect(local_server: StartServer) -> None:
     server = local_server()
     server.model.before_step = lambda step: time.sleep(0.02)
     connections = [send_and_keep_open(server.port, num_inference_steps=150) for _ in range(4)]

@@ -42,7 +42,7 @@ def gate(check: Scores) -> OutputGate:
     return made
 
 
-def test_a_flagged_picture_is_withheld_and_the_others_are_there(local_server: StartServer) -> None:
+def test_a_flagged_picture_is_withheld_and_the_others_are_returned(local_server: StartServer) -> None:
     check = Scores(0.1, 0.95, 0.2)
     server = local_server(finishing=Finishing(gate(check)))
 
@@ -77,7 +77,7 @@ def test_unchecked_pictures_are_not_returned(
     assert "check_failed" in capsys.readouterr().err
 
 
-def test_pictures_may_be_lossless_webp(local_server: StartServer) -> None:
+def test_pictures_can_be_lossless_webp(local_server: StartServer) -> None:
     server = local_server(finishing=Finishing(OutputGate(None), "webp"))
 
     image = invoke(server.port).json["images"][0]

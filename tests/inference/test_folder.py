@@ -159,7 +159,9 @@ def test_a_wrong_model_card_is_refused(folder: Path, card: dict[str, Any]) -> No
         find_model(folder)
 
 
-def test_the_revision_is_the_same_elsewhere_and_changes_with_any_weight(folder: Path, tmp_path: Path) -> None:
+def test_the_revision_does_not_depend_on_the_path_and_changes_with_any_weight(
+    folder: Path, tmp_path: Path
+) -> None:
     original = inspect_folder(folder).revision()
     elsewhere = inspect_folder(shutil.copytree(folder, tmp_path / "elsewhere")).revision()
     weights = folder / "unet/diffusion_pytorch_model.safetensors"

@@ -35,7 +35,7 @@ def environment() -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in values("ENV")[0].split())
 
 
-def test_it_is_started_without_a_shell_and_by_one_word() -> None:
+def test_the_image_starts_without_a_shell_by_a_single_command() -> None:
     (entrypoint,), (command,) = values("ENTRYPOINT"), values("CMD")
     assert json.loads(entrypoint) == ["python", "-m", "inference.serve"]
     assert json.loads(command) == ["serve"]
@@ -44,7 +44,7 @@ def test_it_is_started_without_a_shell_and_by_one_word() -> None:
     assert values("EXPOSE") == [str(read_settings({}).port)]
 
 
-def test_everything_that_is_installed_is_pinned_and_leaves_no_cache() -> None:
+def test_installed_packages_are_pinned_and_leave_no_cache() -> None:
     (base,) = values("FROM")
     assert re.fullmatch(r"python:3\.11\.\d+-slim-[a-z]+", base), base
     system, packages, compiled = values("RUN")
@@ -54,7 +54,7 @@ def test_everything_that_is_installed_is_pinned_and_leaves_no_cache() -> None:
     assert compiled == "python -m compileall -q inference"
 
 
-def test_only_the_package_is_copied_to_where_python_finds_it() -> None:
+def test_only_the_package_is_copied_to_a_path_that_python_imports_from() -> None:
     assert values("COPY") == [
         "inference/requirements.txt inference/requirements.txt",
         "inference/ inference/",
@@ -161,7 +161,7 @@ def test_without_a_subcommand_it_lists_the_available_ones(folder: Path) -> None:
     assert "invalid choice: 'train'" in started.log()
 
 
-def test_the_bundled_model_stands_in_only_for_an_empty_folder(
+def test_the_bundled_model_is_used_only_for_an_empty_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mounted = tmp_path / "model"

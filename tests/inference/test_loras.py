@@ -90,7 +90,7 @@ def test_a_lora_changes_the_picture_by_its_scale(loaded: tuple[Model, ModelLimit
     assert difference(full, some) > 1
 
 
-def test_a_lora_leaves_no_trace_in_the_next_request(loaded: tuple[Model, ModelLimits, Model]) -> None:
+def test_a_lora_does_not_affect_the_next_request(loaded: tuple[Model, ModelLimits, Model]) -> None:
     model, limits, plain = loaded
     gold = draw(model, payload(limits, ("gold", 1.0)))
     both = draw(model, payload(limits, ("gold", 1.0), ("ink.v2", 1.0)))
@@ -100,7 +100,9 @@ def test_a_lora_leaves_no_trace_in_the_next_request(loaded: tuple[Model, ModelLi
     assert np.array_equal(draw(model, payload(limits, ("gold", 1.0))), gold)
 
 
-def test_requests_with_other_loras_are_not_drawn_together(loaded: tuple[Model, ModelLimits, Model]) -> None:
+def test_requests_with_different_loras_are_not_drawn_together(
+    loaded: tuple[Model, ModelLimits, Model],
+) -> None:
     model, limits, _ = loaded
 
     keys = [
@@ -112,7 +114,7 @@ def test_requests_with_other_loras_are_not_drawn_together(loaded: tuple[Model, M
     assert model.batch_key(payload(limits, ("gold", 1.0), seed=3)) == keys[1]
 
 
-def test_only_loras_that_are_there_may_be_named(loaded: tuple[Model, ModelLimits, Model]) -> None:
+def test_an_unknown_lora_is_refused_with_the_known_ones(loaded: tuple[Model, ModelLimits, Model]) -> None:
     limits = loaded[1]
 
     limits.check(payload(limits, ("gold", 1.0)))
@@ -151,7 +153,7 @@ def test_a_lora_of_another_family_is_named_at_start(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["old.bin", "old.pt", "no spaces.safetensors", "cut.safetensors", "other.safetensors"]
 )
-def test_what_is_no_lora_is_named_before_anything_loads(name: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_lora_is_named_before_anything_loads(name: str, tmp_path: Path) -> None:
     folder = make_family("sd15", tmp_path / "sd15")
     file = make_lora("sd15", tmp_path / "loras" / name, seed=1)
     if name == "cut.safetensors":
@@ -165,7 +167,7 @@ def test_what_is_no_lora_is_named_before_anything_loads(name: str, tmp_path: Pat
     assert str(file) in str(refused.value)
 
 
-def test_a_lora_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_lora_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(StartError, match=r"INFERENCE_LORA_DIR=.*nowhere"):
         find_model(make_family("sd15", tmp_path / "sd15"), tmp_path / "nowhere")
 

@@ -57,7 +57,7 @@ def test_the_same_folder_gives_the_same_bytes(folder: Path, tmp_path: Path) -> N
     assert pack(again, tmp_path / "two.tar.gz").sha256 != first.sha256
 
 
-def test_the_server_finds_the_same_model_in_it(folder: Path, tmp_path: Path) -> None:
+def test_the_server_finds_the_same_model_in_the_archive(folder: Path, tmp_path: Path) -> None:
     model = unpack(pack(folder, tmp_path / "model.tar.gz").path, tmp_path)
     packed, original = inspect_folder(model), inspect_folder(folder)
     assert (packed.name, packed.revision()) == (original.name, original.revision())
@@ -74,7 +74,7 @@ def test_a_model_without_a_card_keeps_its_name(folder: Path, tmp_path: Path) -> 
     assert not (folder / "model_card.json").exists()
 
 
-def test_hidden_files_are_left_out_and_said(folder: Path, tmp_path: Path) -> None:
+def test_hidden_files_are_left_out_and_reported(folder: Path, tmp_path: Path) -> None:
     (folder / ".cache" / "hub").mkdir(parents=True)
     (folder / ".cache" / "hub" / "lock").write_text("")
     (folder / "unet" / ".DS_Store").write_text("")
@@ -93,20 +93,20 @@ def test_links_into_a_hub_cache_become_files(folder: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("bad", ["unet/model.bin", "pipeline.py", "notes.pkl"])
-def test_what_the_server_refuses_is_not_packed(bad: str, folder: Path, tmp_path: Path) -> None:
+def test_a_folder_that_the_server_refuses_is_not_packed(bad: str, folder: Path, tmp_path: Path) -> None:
     (folder / bad).write_bytes(b"x")
     with pytest.raises(StartError, match=bad.rsplit("/", 1)[-1]):
         pack(folder, tmp_path / "model.tar.gz")
     assert list(tmp_path.glob("*.tar.gz*")) == []
 
 
-def test_a_link_that_leads_nowhere_is_named(folder: Path, tmp_path: Path) -> None:
+def test_a_dangling_link_is_named(folder: Path, tmp_path: Path) -> None:
     (folder / "vae" / "lost.json.link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(StartError, match=r"lost\.json\.link .*leads nowhere"):
         pack(folder, tmp_path / "model.tar.gz")
 
 
-def test_an_archive_that_could_not_be_finished_replaces_nothing(
+def test_an_incomplete_archive_replaces_nothing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "model.tar.gz"

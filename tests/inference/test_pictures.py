@@ -50,7 +50,7 @@ def test_a_lossless_file_of_the_right_size_is_used_unchanged(form: str) -> None:
     assert np.array_equal(read_picture(as_base64(picture, form, lossless=True), "image", 64, 64), picture)
 
 
-def test_a_jpeg_is_taken() -> None:
+def test_a_jpeg_is_accepted() -> None:
     picture = noise_picture(3)
 
     read = read_picture(as_base64(picture, "JPEG", quality=100, subsampling=0), "image", 64, 64)
@@ -72,7 +72,7 @@ def test_a_picture_is_turned_upright_by_its_exif_entry() -> None:
     assert np.array_equal(read, np.rot90(picture, -1))
 
 
-def test_what_is_transparent_becomes_white() -> None:
+def test_transparent_areas_become_white() -> None:
     picture = np.zeros((64, 64, 4), dtype=np.uint8)
     picture[:, :32] = (200, 10, 10, 255)
 
@@ -82,7 +82,7 @@ def test_what_is_transparent_becomes_white() -> None:
     assert read[0, 63].tolist() == [255, 255, 255]
 
 
-def test_sixteen_bits_keep_their_brightness() -> None:
+def test_a_16_bit_picture_keeps_its_brightness() -> None:
     gray = np.full((64, 64), 0x8000, dtype=np.uint16)
 
     read = read_picture(as_base64(Image.fromarray(gray)), "image", 64, 64)
@@ -127,7 +127,7 @@ def test_a_palette_becomes_rgb() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else f"{len(value)}b",
 )
-def test_what_is_no_picture_is_refused_in_words(file: bytes, words: str) -> None:
+def test_an_invalid_picture_is_refused_with_the_reason(file: bytes, words: str) -> None:
     assert any(part in refuse(file).message for part in words.split("|"))
 
 
@@ -140,7 +140,7 @@ def test_an_animation_is_refused(form: str) -> None:
     assert "animated" in refuse(stream.getvalue()).message
 
 
-def test_a_bomb_is_refused_without_being_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decompression_bomb_is_refused_without_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(_self: Any) -> None:
         raise AssertionError("decoded")
 
@@ -150,7 +150,7 @@ def test_a_bomb_is_refused_without_being_decoded(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("text", ["not base64!", "data:image/png;base64,AAAA", "AAAA\nAAAA", "AAA", "é"])
-def test_what_is_not_base64_is_refused(text: str) -> None:
+def test_invalid_base64_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match="must be base64") as refused:
         read_picture(text, "mask", 64, 64)
 
@@ -164,14 +164,14 @@ def test_a_mask_that_leaves_nothing_to_draw_is_refused() -> None:
     assert refused.value.param == "mask"
 
 
-def test_a_mask_is_grey_in_the_size_asked_for() -> None:
+def test_a_mask_is_read_in_grayscale_at_the_requested_size() -> None:
     mask = read_mask(mask_base64(white_from=32), "mask", 32, 32)
 
     assert mask.shape == (32, 32)
     assert (mask[0, 0], mask[0, 31]) == (0, 255)
 
 
-def test_kept_pixels_are_the_requests_own_in_any_size() -> None:
+def test_kept_pixels_come_from_the_requests_picture() -> None:
     image, drawn = noise_picture(1), noise_picture(2)
     mask = read_mask(mask_base64(white_from=32), "mask", 64, 64)
 
@@ -207,9 +207,7 @@ def parse(**changes: Any) -> Any:
         ({"loras": [{"name": f"l{i}", "scale": 1.0} for i in range(5)]}, "loras", "at most 4"),
     ],
 )
-def test_fields_that_do_not_go_together_are_refused_by_name(
-    changes: dict[str, Any], param: str, words: str
-) -> None:
+def test_inconsistent_fields_are_refused_by_name(changes: dict[str, Any], param: str, words: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         parse(**changes)
 
@@ -229,7 +227,7 @@ def test_pictures_are_decoded_when_the_request_is_read() -> None:
 @pytest.mark.parametrize(
     ("steps", "strength", "drawn"), [(20, 0.5, 10), (20, 1.0, 20), (10, 0.7, 7), (20, 0.01, 1), (10, 0.99, 9)]
 )
-def test_the_steps_to_draw_are_the_share_that_strength_says(steps: int, strength: float, drawn: int) -> None:
+def test_the_number_of_steps_to_draw_follows_strength(steps: int, strength: float, drawn: int) -> None:
     request = parse(image=as_base64(noise_picture(1)), strength=strength, num_inference_steps=steps)
 
     assert request.steps_to_draw == drawn

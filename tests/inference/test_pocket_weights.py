@@ -47,7 +47,7 @@ def test_a_red_apple_is_red_and_the_preview_shows_it(pocket: Model, scheduler: s
 
 
 @pytest.mark.parametrize(("width", "height"), [(192, 96), (96, 192), (136, 104)])
-def test_it_draws_other_shapes(pocket: Model, width: int, height: int) -> None:
+def test_pocket_draws_other_sizes(pocket: Model, width: int, height: int) -> None:
     request = Payload(**{**PAYLOAD, "width": width, "height": height, "num_inference_steps": 2})
 
     picture = draw_alone(pocket, request).pictures[0]

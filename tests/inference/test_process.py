@@ -36,7 +36,7 @@ def test_answers_on_a_kept_connection_are_sent_at_once(tmp_path: Path) -> None:
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
-def test_it_listens_while_the_model_loads_and_serves_early_requests(
+def test_the_server_listens_while_the_model_loads_and_serves_early_requests(
     start_process: StartProcess, tiny_folder: Path
 ) -> None:
     server = start_process(tiny_folder)
@@ -176,7 +176,7 @@ def test_weights_that_cannot_be_read_end_the_process_naming_the_file(
     assert str(weights) in event["message"]
 
 
-def test_weights_that_do_not_fit_end_the_process_naming_the_part(
+def test_weights_that_do_not_match_end_the_process_naming_the_part(
     start_process: StartProcess, tiny_folder: Path, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "other")
@@ -191,7 +191,7 @@ def test_weights_that_do_not_fit_end_the_process_naming_the_part(
     assert str(folder / "unet") in event["message"]
 
 
-def test_a_model_refused_before_the_server_runs_ends_it_too() -> None:
+def test_a_model_refused_before_the_server_runs_ends_the_server() -> None:
     async def nobody(scope: object, receive: object, send: object) -> None:
         raise AssertionError("nothing is asked")
 
@@ -220,7 +220,7 @@ def test_a_port_in_use_ends_the_start_with_one_clear_line(
     assert str(port) in event["message"]
 
 
-def test_the_log_is_json_and_never_holds_a_prompt(start_process: StartProcess, tiny_folder: Path) -> None:
+def test_the_log_is_json_and_never_contains_a_prompt(start_process: StartProcess, tiny_folder: Path) -> None:
     server = start_process(tiny_folder)
     port = server.wait_ready()
     # Longer than the text encoder's limit: its library would quote the truncated part.

@@ -46,7 +46,7 @@ def progress(s3: Any, job: dict[str, Any]) -> Any:
     return json.loads(body) if body else None
 
 
-def test_progress_is_there_before_the_first_step_is_done(
+def test_progress_is_reported_before_the_first_step_is_done(
     local_server: StartServer, s3: Any, job: dict[str, Any]
 ) -> None:
     server = local_server()
@@ -135,7 +135,7 @@ def test_the_cancel_marker_stops_between_two_steps(
     assert invoke(server.port).json["status"] == "succeeded"
 
 
-def test_a_job_canceled_while_it_waited_stops_at_its_first_steps(
+def test_a_job_canceled_while_waiting_stops_at_its_first_steps(
     local_server: StartServer, s3: Any, job: dict[str, Any]
 ) -> None:
     server = local_server()
@@ -182,7 +182,7 @@ def test_every_job_of_a_batch_has_its_own_progress_preview_and_cancel(
     )
 
 
-def test_a_bucket_that_hangs_does_not_hide_the_cancel_of_the_job_beside_it(
+def test_a_hanging_bucket_does_not_block_canceling_another_job(
     local_server: StartServer, s3: Any, job: dict[str, Any]
 ) -> None:
     server = local_server()
@@ -228,7 +228,7 @@ def test_a_request_without_a_job_writes_nothing(local_server: StartServer, s3: A
     assert s3.list_objects_v2(Bucket="outputs").get("KeyCount") == before
 
 
-def test_a_bucket_that_is_not_there_does_not_fail_the_job(
+def test_a_missing_bucket_does_not_fail_the_job(
     local_server: StartServer, job: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     server = local_server()
@@ -241,7 +241,7 @@ def test_a_bucket_that_is_not_there_does_not_fail_the_job(
     assert log.count("progress_not_written") + log.count("cancel_marker_not_read") == 1
 
 
-def test_an_s3_that_is_away_neither_fails_nor_slows_the_job(
+def test_an_unreachable_s3_neither_fails_nor_slows_the_job(
     local_server: StartServer,
     job: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
@@ -257,7 +257,7 @@ def test_an_s3_that_is_away_neither_fails_nor_slows_the_job(
     assert "EndpointConnectionError" in capsys.readouterr().err
 
 
-def test_an_s3_that_hangs_does_not_hold_up_the_model(
+def test_a_hanging_s3_does_not_delay_the_model(
     local_server: StartServer, job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import socket

@@ -53,7 +53,7 @@ def test_an_answer_matches_the_contract(local_server: StartServer) -> None:
     assert body["gpu_s"] <= timings["total_s"] + 0.001
 
 
-def test_a_png_is_whole_and_carries_no_text(local_server: StartServer) -> None:
+def test_a_png_is_complete_and_has_no_metadata(local_server: StartServer) -> None:
     server = local_server()
 
     image = invoke(server.port, width=96).json["images"][0]
@@ -89,7 +89,7 @@ def test_ping_answers_while_a_picture_is_drawn(local_server: StartServer) -> Non
         assert running.result().status == 200
 
 
-def test_a_full_queue_gets_503_and_when_to_come_back(local_server: StartServer) -> None:
+def test_a_full_queue_answers_503_with_retry_after(local_server: StartServer) -> None:
     server = local_server(queue_size=2)
     server.model.hold()
     with ThreadPoolExecutor() as pool:
@@ -149,7 +149,7 @@ def test_the_answer_includes_the_time_spent_waiting(local_server: StartServer) -
     assert waited[0] <= queued - sent
 
 
-def test_a_crash_in_the_middle_is_an_error_and_the_next_request_is_served(local_server: StartServer) -> None:
+def test_a_crash_between_steps_is_an_error_and_the_next_request_is_served(local_server: StartServer) -> None:
     server = local_server()
     fired: list[int] = []
 
@@ -207,7 +207,7 @@ def missed(server: LocalServer) -> bool:
     return running is None or running.members[0].ticket.stop is not None
 
 
-def test_a_client_that_leaves_stops_its_drawing(
+def test_a_disconnect_stops_the_drawing(
     local_server: StartServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server = local_server()
@@ -226,7 +226,7 @@ def test_a_client_that_leaves_stops_its_drawing(
     assert invoke(server.port).status == 200
 
 
-def test_a_client_that_leaves_gives_up_its_place(local_server: StartServer) -> None:
+def test_a_disconnect_frees_the_place_in_the_queue(local_server: StartServer) -> None:
     server = local_server(queue_size=1)
     server.model.hold()
     with ThreadPoolExecutor() as pool:
@@ -263,7 +263,7 @@ def test_ping_reports_a_hung_model(local_server: StartServer, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:8501"])
-def test_a_web_page_cannot_have_pictures_drawn(local_server: StartServer, origin: str) -> None:
+def test_a_request_from_a_web_page_is_refused(local_server: StartServer, origin: str) -> None:
     server = local_server()
     steps: list[int] = []
     server.model.before_step = steps.append
@@ -292,7 +292,9 @@ def test_a_body_without_a_json_content_type_is_refused(local_server: StartServer
 
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON"])
-def test_json_may_be_named_in_every_usual_way(local_server: StartServer, kind: str) -> None:
+def test_json_content_types_are_accepted_with_charset_and_in_any_case(
+    local_server: StartServer, kind: str
+) -> None:
     server = local_server()
 
     answer = ask(server.port, "POST", "/invocations", json.dumps(PAYLOAD).encode(), {"Content-Type": kind})
@@ -300,7 +302,7 @@ def test_json_may_be_named_in_every_usual_way(local_server: StartServer, kind: s
     assert answer.status == 200
 
 
-def test_a_closed_engine_hands_back_and_refuses(local_server: StartServer) -> None:
+def test_a_closed_engine_refuses_waiting_and_new_requests(local_server: StartServer) -> None:
     server = local_server()
     server.model.hold()
     with ThreadPoolExecutor() as pool:

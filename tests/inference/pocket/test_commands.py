@@ -12,28 +12,26 @@ from inference.pocket.__main__ import main
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-def test_training_without_a_data_set_names_the_command_that_makes_one(
+def test_training_without_a_data_set_names_the_command_that_builds_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--root", str(tmp_path), "diffusion"]) == 2
     assert "`python -m inference.pocket data` builds it" in capsys.readouterr().err
 
 
-def test_evaluating_a_folder_that_is_no_pipeline_fails(
+def test_evaluating_a_folder_that_is_not_a_pipeline_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--root", str(tmp_path), "evaluate", "--weights", str(tmp_path)]) == 2
     assert "is not a pipeline folder" in capsys.readouterr().err
 
 
-def test_releasing_a_run_that_is_not_there_fails_and_leaves_the_weights(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_releasing_a_missing_run_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--root", str(tmp_path), "release", "--name", "nothing"]) == 2
     assert "is not a pipeline folder" in capsys.readouterr().err
 
 
-def test_the_work_folder_can_be_named_in_the_environment(
+def test_the_work_folder_can_be_set_in_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("POCKET_ROOT", str(tmp_path / "elsewhere"))

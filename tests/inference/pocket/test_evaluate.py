@@ -46,7 +46,7 @@ def test_prompts_use_only_concepts_of_the_shipped_weights() -> None:
     assert len(asked) >= 70
 
 
-def test_prompts_ask_for_colours_that_have_a_word() -> None:
+def test_prompts_ask_only_for_named_colors() -> None:
     for question in QUESTIONS:
         assert question.colour in (None, *HUES)
         assert question.background in (None, *PALETTE)
@@ -54,7 +54,7 @@ def test_prompts_ask_for_colours_that_have_a_word() -> None:
             assert asked is None or asked in question.prompt
 
 
-def test_compositions_are_of_colours_that_no_picture_shows() -> None:
+def test_compositions_ask_for_the_held_out_color() -> None:
     for question in QUESTIONS:
         if question.group == COMPOSITION:
             assert question.colour == held_out_colour(question.things[0]), question.prompt
@@ -73,13 +73,13 @@ def test_a_real_picture_matches_its_prompt(shapes: DataSet) -> None:
     assert findings[1].background_is_right
 
 
-def test_blur_takes_sharpness(shapes: DataSet) -> None:
+def test_blur_lowers_sharpness(shapes: DataSet) -> None:
     picture = real_pictures(shapes, [DISC], 64, seed=0)[0]
     soft = (picture.astype(np.float32) + np.roll(picture, 1, 0) + np.roll(picture, 1, 1)) / 3
     assert sharpness(soft.astype(np.uint8)) < 0.8 * sharpness(picture)
 
 
-def test_a_group_is_printed_beside_its_ceiling(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_group_is_printed_with_its_ceiling(capsys: pytest.CaptureFixture[str]) -> None:
     found = Finding(DISC, Verdict(("red disc",), 1), "red", "white", 20.0)
     missed = replace(found, verdict=Verdict(("blue square",), 9), background="blue")
     real_missed = replace(found, verdict=Verdict(("blue square",), 2), sharpness=40.0)
@@ -91,7 +91,7 @@ def test_a_group_is_printed_beside_its_ceiling(capsys: pytest.CaptureFixture[str
     assert "sharpness 0.80 of real" in line
 
 
-def test_the_first_of_each_group_can_be_asked_alone() -> None:
+def test_questions_can_be_limited_to_the_first_of_each_group() -> None:
     assert [question.group for question in some_questions(2)] == [g for g in GROUPS for _ in range(2)]
 
 
@@ -113,7 +113,7 @@ def test_evaluate_prints_its_tables_and_writes_the_sheet_without_a_data_set(
     assert (tmp_path / "evaluation.png").exists()
 
 
-def test_evaluate_recognises_with_a_data_set_and_a_judge(
+def test_evaluate_prints_recognition_with_a_data_set_and_a_judge(
     shapes_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "dataset").symlink_to(shapes_root / "dataset")

@@ -71,7 +71,7 @@ def test_an_interrupted_training_leaves_no_judge_and_can_be_resumed(plan: TowerP
     assert train_judge(replace(plan, samples=64), NOBODY) is not None
 
 
-def test_a_run_in_two_sittings_ends_where_an_unbroken_one_does(
+def test_a_run_in_two_sessions_equals_an_uninterrupted_one(
     plan: TowerPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def weights() -> dict[str, object]:
@@ -90,7 +90,7 @@ def test_a_run_in_two_sittings_ends_where_an_unbroken_one_does(
         assert np.array_equal(np.asarray(value), np.asarray(straight[name])), name
 
 
-def test_a_checkpoint_of_a_judge_with_other_favourites_is_refused(plan: TowerPlan) -> None:
+def test_a_checkpoint_of_a_judge_with_other_emphasized_things_is_refused(plan: TowerPlan) -> None:
     train_judge(replace(plan, samples=16), NOBODY)
     with pytest.raises(PocketError, match="other settings"):
         train_judge(replace(plan, samples=16), frozenset({"red disc"}))

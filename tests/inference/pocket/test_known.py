@@ -66,7 +66,7 @@ def test_a_prompt_far_from_everything_gets_a_hint(known: Known, names: list[str]
         "a sailboat on the sea at night",
     ],
 )
-def test_a_prompt_about_a_known_thing_gets_none(known: Known, prompt: str) -> None:
+def test_a_prompt_about_a_known_thing_gets_no_hint(known: Known, prompt: str) -> None:
     assert known.hint(prompt) is None
 
 
@@ -87,7 +87,7 @@ def test_the_distance_threshold_depends_on_the_models_concepts(tmp_path: Path) -
     assert sorted(hint.nearest) == ["banana", "lemon", "mango"]
 
 
-def test_the_threshold_is_measured_and_seldom_wrong(known: Known, names: list[str]) -> None:
+def test_the_threshold_is_measured_and_rarely_wrong(known: Known, names: list[str]) -> None:
     found = calibrate(known, names)
     assert found.near >= 150
     assert found.far >= 80
@@ -109,7 +109,7 @@ def test_a_broken_file_is_named_at_start(tmp_path: Path, text: str) -> None:
         Known.open(tmp_path)
 
 
-def test_without_the_words_the_start_fails_with_their_folder(tmp_path: Path) -> None:
+def test_without_the_table_of_words_the_start_fails(tmp_path: Path) -> None:
     write_known(tmp_path, ["banana", "mango", "lemon"])
     with pytest.raises(StartError, match="table of words"):
         Known.open(tmp_path, words_folder=tmp_path / "nowhere")
@@ -121,7 +121,7 @@ def test_a_thing_that_pocket_clip_does_not_know_is_refused(tmp_path: Path) -> No
     assert not (tmp_path / FILE).exists()
 
 
-def test_the_file_does_not_disturb_a_model_folder(tmp_path: Path) -> None:
+def test_a_model_folder_with_known_json_still_loads(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path / "tiny")
     write_known(folder, ["banana", "mango", "lemon"])
     assert json.loads((folder / FILE).read_text())["things"][0]["name"] == "lemon"

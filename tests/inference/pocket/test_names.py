@@ -61,18 +61,18 @@ def test_tags_of_all_packages_are_joined_without_repeats(tmp_path: Path) -> None
         ("🕝", "two thirty", "Travel & Places"),
     ],
 )
-def test_what_cannot_be_told_apart_at_64_pixels_is_left_out(
+def test_emoji_that_look_alike_at_64_pixels_are_left_out(
     tmp_path: Path, character: str, name: str, group: str
 ) -> None:
     assert read(tmp_path, {character: (name, group)}) == []
 
 
-def test_drawings_that_mean_a_direction_are_never_mirrored(tmp_path: Path) -> None:
+def test_drawings_that_show_a_direction_are_never_mirrored(tmp_path: Path) -> None:
     cat, arrow = read(tmp_path, {"😺": ("grinning cat", "Smileys"), "➡️": ("right arrow", "Symbols")})
     assert cat.may_flip
     assert not arrow.may_flip
 
 
-def test_code_points_come_with_and_without_the_variation_mark(tmp_path: Path) -> None:
+def test_code_points_are_listed_with_and_without_the_variation_selector(tmp_path: Path) -> None:
     (heart,) = read(tmp_path, {"❤️": ("red heart", "Smileys")})
     assert heart.code_points() == ("2764-fe0f", "2764")

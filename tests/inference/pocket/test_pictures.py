@@ -17,21 +17,21 @@ WORDING = Wording({"red disc": (("round", "shape"), np.array([0.5, 0.5]))}, ("ho
 
 
 @pytest.mark.parametrize(("name", "colour"), SHAPES)
-def test_the_colour_of_a_drawing_is_named(name: str, colour: str) -> None:
+def test_the_color_of_a_drawing_is_named(name: str, colour: str) -> None:
     tint = drawing_tint(shape(name, colour, 20))
     assert tint.colour == colour
     assert tint.is_plain
 
 
 @pytest.mark.parametrize("colour", ["green", "blue", "purple", "yellow"])
-def test_a_recoloured_drawing_has_the_new_colour_and_keeps_its_outline(colour: str) -> None:
+def test_a_recolored_drawing_has_the_new_color_and_keeps_its_outline(colour: str) -> None:
     drawing = shape("red disc", "red", 20)
     turned = recolour(drawing, drawing_tint(drawing), colour)
     assert drawing_tint(turned).colour == colour
     assert np.array_equal(turned[..., 3], drawing[..., 3])
 
 
-def test_recolouring_is_softer_than_turning_the_hue_alone() -> None:
+def test_recoloring_is_softer_than_rotating_the_hue_alone() -> None:
     drawing = shape("red disc", "red", 20)
     turned = recolour(drawing, drawing_tint(drawing), "green")
     opaque = drawing[..., 3] > 128
@@ -89,19 +89,19 @@ def caption(shapes: DataSet, background: str, colour: str | None, seed: int) -> 
     return write_caption(shapes.rows[0], background, colour, WORDING, np.random.default_rng(seed))
 
 
-def test_captions_name_the_thing_or_other_words_of_it(shapes: DataSet) -> None:
+def test_captions_name_the_thing_or_use_other_words_for_it(shapes: DataSet) -> None:
     for seed in range(200):
         said = set(caption(shapes, "white", None, seed).replace(",", "").split())
         assert said & {"disc", "round", "shape"}, said
 
 
-def test_captions_mostly_name_the_thing_and_at_times_describe_it_by_two_other_words(shapes: DataSet) -> None:
+def test_captions_mostly_name_the_thing_and_sometimes_describe_it_by_two_other_words(shapes: DataSet) -> None:
     texts = [caption(shapes, "white", None, seed) for seed in range(400)]
     assert 0.65 < np.mean(["disc" in text for text in texts]) < 0.9
     assert any({"round", "shape"} <= set(text.split()) and "disc" not in text for text in texts)
 
 
-def test_words_of_no_thing_stand_before_and_after_the_thing_at_times(shapes: DataSet) -> None:
+def test_filler_words_sometimes_precede_or_follow_the_thing(shapes: DataSet) -> None:
     texts = [caption(shapes, "white", None, seed) for seed in range(400)]
     filled = [text for text in texts if "however" in text or "perhaps" in text]
     assert 0.2 < len(filled) / len(texts) < 0.4
@@ -113,14 +113,14 @@ def test_words_of_no_thing_stand_before_and_after_the_thing_at_times(shapes: Dat
     assert any(" of " in text or " with " in text for text in filled)
 
 
-def test_captions_name_the_new_colour_and_not_the_old(shapes: DataSet) -> None:
+def test_captions_name_the_new_color_and_not_the_old(shapes: DataSet) -> None:
     for seed in range(100):
         said = caption(shapes, "white", "blue", seed).replace(",", "").split()
         assert "blue" in said
         assert "red" not in said
 
 
-def test_captions_mostly_name_a_coloured_background_and_the_style(shapes: DataSet) -> None:
+def test_captions_mostly_name_a_colored_background_and_the_style(shapes: DataSet) -> None:
     texts = [caption(shapes, "pink", None, seed) for seed in range(200)]
     assert np.mean(["pink background" in text for text in texts]) > 0.85
     assert 0.25 < np.mean(["3d" in text for text in texts]) < 0.55
@@ -132,11 +132,11 @@ def test_every_style_but_the_default_is_always_named(shapes: DataSet) -> None:
         assert "flat" in write_caption(flat, "white", None, WORDING, np.random.default_rng(seed))
 
 
-def test_articles_go_by_the_first_letter() -> None:
+def test_the_article_depends_on_the_first_letter() -> None:
     assert with_article("octopus") == "an octopus"
     assert with_article("rocket") == "a rocket"
 
 
-def test_variants_are_comparable_facts(shapes: DataSet) -> None:
+def test_variants_with_equal_fields_are_equal(shapes: DataSet) -> None:
     row = shapes.rows[0]
     assert Variant(row, "white", None, 1.0) == Variant(row, "white", None, 1.0)

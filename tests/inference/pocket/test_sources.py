@@ -49,7 +49,7 @@ def test_no_source_is_listed_twice_and_every_style_has_one() -> None:
     assert sorted(filter(None, styles)) == ["3d", "flat", "glossy", "noto", "twemoji"]
 
 
-def test_every_licence_is_free_and_every_source_is_on_the_licence_page() -> None:
+def test_every_license_is_free_and_every_source_is_on_the_license_page() -> None:
     page = (HERE / "LICENSES.md").read_text(encoding="utf-8")
     for source in read_sources():
         assert source.licence in FREE_LICENCES
@@ -58,7 +58,7 @@ def test_every_licence_is_free_and_every_source_is_on_the_licence_page() -> None
         assert f"| {source.licence} |" in row, source.package
 
 
-def test_the_licence_page_carries_the_notices() -> None:
+def test_the_license_page_contains_the_notices() -> None:
     page = (HERE / "LICENSES.md").read_text(encoding="utf-8")
     for notice in (
         "Microsoft Corporation",
@@ -82,7 +82,7 @@ def test_an_archive_with_the_right_checksum_is_unpacked(
     assert (folder / "icons.json").read_text() == "{}"
 
 
-def test_an_archive_that_was_cut_short_is_refused_and_nothing_is_unpacked(
+def test_a_truncated_archive_is_refused_and_nothing_is_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draft = Source("@ours/icons", "1.0.0", "", "MIT", "us", "pictures", "3d")

@@ -71,7 +71,7 @@ def test_a_run_changes_the_weights_and_leaves_a_pipeline_and_a_sheet(plan: Diffu
     assert list(plan.checkpoint.parent.glob("sheet-*.png"))
 
 
-def test_a_run_in_two_sittings_ends_where_an_unbroken_one_does(plan: DiffusionPlan) -> None:
+def test_a_run_in_two_sessions_equals_an_uninterrupted_one(plan: DiffusionPlan) -> None:
     # The rate must not depend on the length of the run, or the shorter first session would have another one.
     train_diffusion(replace(plan, name="parts", samples=8, decay=1e-9))
     broken_off = load_file(replace(plan, name="parts").checkpoint)
@@ -163,7 +163,7 @@ def test_an_enlarged_autoencoder_decodes_the_small_ones_latents_at_twice_the_sid
     assert large.decode(latents).sample.shape == (1, 3, 128, 128)
 
 
-def test_an_enlarged_autoencoder_resumes_as_if_never_stopped(
+def test_a_resumed_enlarged_autoencoder_equals_an_uninterrupted_one(
     plan: DiffusionPlan, small: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The rate must not depend on the length of the run, or the shorter first session would have another one.
@@ -188,12 +188,12 @@ def test_a_pipeline_too_large_to_ship_is_not_put_in_place(
     assert not (tmp_path / "weights").exists()
 
 
-def test_a_selection_that_the_data_set_cannot_serve_names_what_is_missing(shapes: DataSet) -> None:
+def test_a_selection_with_things_that_the_data_set_lacks_names_them(shapes: DataSet) -> None:
     with pytest.raises(PocketError, match="grinning cat"):
         select(shapes, "everyday")
 
 
-def test_the_everyday_selection_has_400_things_and_those_every_newcomer_is_shown() -> None:
+def test_the_everyday_selection_has_400_things_including_the_suggested_prompts() -> None:
     selections = tomllib.loads((HERE / "selection.toml").read_text(encoding="utf-8"))
     names = selections["everyday"]["names"]
     assert {"red apple", "rocket", "grinning cat"} <= set(names)

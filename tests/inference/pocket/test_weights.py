@@ -35,7 +35,7 @@ def test_the_weights_are_safetensors_only_and_fit_in_40_megabytes_with_those_of_
     assert suffixes == {".json", ".safetensors"}
 
 
-def test_everybody_may_read_the_weights() -> None:
+def test_the_weights_are_readable_by_everyone() -> None:
     for file in WEIGHTS.rglob("*"):
         if file.is_file():
             assert file.stat().st_mode & stat.S_IROTH, file
@@ -75,7 +75,7 @@ def test_another_seed_draws_another_picture(pipe: Any) -> None:
     assert not np.array_equal(first, second)
 
 
-def test_things_stand_in_the_middle_of_a_white_ground(drawn: dict[str, Rgb]) -> None:
+def test_things_cover_part_of_a_white_background(drawn: dict[str, Rgb]) -> None:
     for prompt, picture in drawn.items():
         assert background_name(picture) == "white", prompt
         covered = len(foreground_of(picture)) / (picture.shape[0] * picture.shape[1])
@@ -99,7 +99,7 @@ def test_a_grinning_cat_is_mostly_yellow_and_has_darker_eyes_and_mouth(drawn: di
     assert (inner < np.median(inner) - 50).mean() > 0.02
 
 
-def test_a_rocket_is_neither_an_apple_nor_a_cat_in_colour(drawn: dict[str, Rgb]) -> None:
+def test_a_rocket_has_neither_the_colors_of_an_apple_nor_of_a_cat(drawn: dict[str, Rgb]) -> None:
     rocket = foreground_of(drawn["a rocket"]).astype(np.float32) / np.float32(255)
     hue, saturation, _ = hsv(rocket)
     red = ((hue < 20) | (hue > 320)) & (saturation > 0.5)

@@ -37,13 +37,13 @@ def chances(wording: Wording, name: str) -> dict[str, float]:
     return dict(zip(words, shares.tolist(), strict=True))
 
 
-def test_unlisted_words_are_matched_to_the_most_similar_concept(wording: Wording) -> None:
+def test_unlisted_words_belong_to_the_most_similar_thing(wording: Wording) -> None:
     assert "kitten" in chances(wording, "cat")
     assert {"astronomy", "telescopes"} <= chances(wording, "telescope").keys()
     assert "kitten" not in chances(wording, "rabbit")
 
 
-def test_a_tag_that_others_bear_too_is_drawn_less_often(wording: Wording) -> None:
+def test_a_tag_shared_by_several_things_is_drawn_less_often(wording: Wording) -> None:
     found = chances(wording, "rabbit")
     assert found["bunny"] == pytest.approx(2 * found["animal"])
     assert sum(found.values()) == pytest.approx(1)
@@ -54,14 +54,14 @@ def test_a_thing_is_not_among_its_own_other_words(wording: Wording) -> None:
         assert name not in words
 
 
-def test_colours_are_no_words_for_things(rows: list[Row]) -> None:
+def test_color_words_are_not_used_for_things(rows: list[Row]) -> None:
     found = find_wording([*rows, replace(rows[0], name="shirt", tags=("blue", "clothes"))])
     assert "clothes" in chances(found, "shirt")
     assert "blue" not in chances(found, "shirt")
     assert not {"red", "teal", "blue"} & set(found.fillers)
 
 
-def test_fillers_are_common_words_of_no_thing(wording: Wording) -> None:
+def test_fillers_are_common_words_similar_to_no_thing(wording: Wording) -> None:
     assert {"however", "declined"} <= set(wording.fillers)
     assert not {"rabbit", "kitten", "stars", "pets"} & set(wording.fillers)
 

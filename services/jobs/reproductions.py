@@ -1,7 +1,7 @@
-"""Does a recipe still draw its picture? Drawn again by a job of its own, compared by pixel, and kept with the picture.
+"""Re-runs of a picture's recipe: whether it still draws the same picture, compared by pixel.
 
-The note that says which job is the re-run of which picture is written in the transaction that creates the job, so that
-neither is ever there alone. What a comparison found is written by whoever looks first; twice writes the same.
+The note that names the re-run of a picture is written in the transaction that creates the job, so that neither exists
+without the other. The result of a comparison is stored in that note.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ from services.store import keys
 from services.store.images import Place
 from services.store.reruns import Difference, Rerun, RerunStore, add_rerun
 
-# The strongest difference of a map is bright, and one of a single level of 255 can still be seen.
+# The map is amplified so that its strongest difference is bright and a difference of one level remains visible.
 MOST_AMPLIFIED = 64
-# A comparison of the largest pictures holds about 60 MB; others wait for their turn.
+# A comparison of the largest pictures needs about 60 MB; further ones wait.
 AT_ONCE = 2
 BROKEN = (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError)
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A picture's last re-run: the job that drew it first and the one that drew it again (None: erased since), its new
-    picture when it brought one, and a link to the map of the differences."""
+    """A picture's last re-run: the job that drew the picture first, the job that drew it again (None if erased), its
+    new picture if it has one, and a link to the map of the differences.
+    """
 
     rerun: Rerun
     first: Job | None
@@ -45,12 +46,12 @@ class Reproduction:
 
     @property
     def open(self) -> bool:
-        """True while the re-run's job goes on."""
+        """True while the re-run's job is not finished."""
         return self.again is not None and not self.again.status.terminal
 
 
 class Reproductions:
-    """The re-runs of all users; each method checks whose they are."""
+    """The re-runs of all users. Each method checks the owner."""
 
     def __init__(
         self, store: RerunStore, jobs: Jobs, images: Images, repeats: Repeats, objects: Objects
@@ -63,8 +64,10 @@ class Reproductions:
         self._slots = threading.BoundedSemaphore(AT_ONCE)
 
     def start(self, user: User, image_id: str, *, key: str) -> Job:
-        """Draws the picture again from its recipe, as a job that is priced and charged like any; the same `key` makes
-        one job. Raises NotFound, also for a source picture that is gone, and as `Jobs.submit`."""
+        """Draws the picture again from its recipe, in a job that is priced and charged like any other. The same
+        `key` creates one job. Raises NotFound, also for a source picture that is gone, and the errors of
+        `Jobs.submit`.
+        """
         image = self._images.get(user, image_id)
         request = self._repeats.picture(self._jobs.get(user, image.job_id), image)
 
@@ -74,10 +77,10 @@ class Reproductions:
         )
 
     def latest(self, user: User, image_id: str) -> Reproduction | None:
-        """The picture's last re-run, compared once its job has succeeded; None when there was none.
+        """Returns the picture's last re-run, compared once its job has succeeded, or None if there was none.
 
-        Two AWS calls for none, four later; the first look after its end reads both pictures and writes what it found.
-        Raises NotFound.
+        Two AWS calls without a re-run, four with one. The first call after the job's end reads both pictures and writes
+        the result. Raises NotFound.
         """
         image = self._images.get(user, image_id)
         rerun = self._store.latest(Place.of_image(image))
@@ -103,7 +106,7 @@ class Reproductions:
             return None
 
     def _compare(self, rerun: Rerun, image: Image, picture: Image) -> Rerun:
-        """Compares the two, stores the map and the figures; the re-run as it stands then."""
+        """Compares the two pictures, and stores the map and the figures; returns the updated re-run."""
         with self._slots:
             one, other = (
                 self._objects.get(each.key, max_bytes=MAX_PICTURE_BYTES) for each in (image, picture)
@@ -114,7 +117,7 @@ class Reproductions:
             self._objects.put(key, drawn, content_type="image/png")
             found = found.model_copy(update={"map_key": key})
         kept = self._store.set_difference(Place.of_image(image), rerun, found)
-        # A picture erased meanwhile took its objects along, before this map was put.
+        # If the picture was erased meanwhile, its objects were erased before this map was stored.
         if not kept or not self._images.exists(picture):
             if found.map_key:
                 self._objects.erase(found.map_key)
@@ -124,10 +127,10 @@ class Reproductions:
 
 
 def difference(first: bytes, second: bytes) -> tuple[Difference, bytes | None]:
-    """How two PNGs differ, and the map of it as a PNG; None for identical pixels.
+    """Returns how two PNGs differ, and a map of the differences as a PNG; None for identical pixels.
 
-    A pixel differs when any of its three channels does. Works on one plane a channel, without a copy a pixel. Raises
-    BadOutput for pictures that cannot be read or are not of one size.
+    A pixel differs if any of its three channels does. Works on whole channels without a copy per pixel. Raises
+    BadOutput for pictures that cannot be read or have different sizes.
     """
     try:
         with (

@@ -280,7 +280,7 @@ class _Pass:
             if step < report.steps and report.wants_preview():
                 started = time.monotonic()
                 pixels = preview(i)
-                # Together they may take no more of the model's time than one alone.
+                # All previews together are limited to the model time of a single one.
                 report.offer_preview(pixels, cost_s=(time.monotonic() - started) * len(followed))
         return frozenset(gone)
 
@@ -295,7 +295,7 @@ def _describe(exc: Exception, pieces: Sequence[Piece]) -> InferenceError:
         **describe_failure(exc),
     )
     if isinstance(exc, InferenceError):
-        # A fresh one: this one's frames hold tensors, and several requests may be answered with it.
+        # A new exception: this one's frames hold tensors, and several requests can be answered with it.
         return type(exc)(exc.message, param=exc.param, status=exc.status, retry_after_s=exc.retry_after_s)
     if isinstance(exc, MemoryError):
         return OutOfMemory("There is not enough memory for this request: ask for fewer or smaller pictures.")

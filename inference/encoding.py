@@ -13,8 +13,8 @@ from inference.contract import Image, ImageFormat
 from inference.pipelines.family import Pixels
 
 # Measured on one core, a photo-like picture of 1024 px, best of 5, 2026-11-21: PNG level 6 takes 455 ms and 1.85 MB,
-# level 1 takes 227 ms and 2.08 MB, lossless WebP at its least effort 59 ms and 2.04 MB (153 ms at quality 80, which
-# without loss means effort, for the same size).
+# level 1 takes 227 ms and 2.08 MB, lossless WebP at its lowest effort 59 ms and 2.04 MB (153 ms at quality 80, which
+# means effort in lossless mode, for the same size).
 PNG_LEVEL = 1
 WEBP_EFFORT = {"lossless": True, "method": 0, "quality": 0}
 PREVIEW_QUALITY = 70
@@ -24,7 +24,7 @@ PREVIEW_SIDE_PX = 256
 def encode_picture(
     pixels: Pixels, seed: int, image_format: ImageFormat = "png", verdict: Verdict = UNCHECKED
 ) -> Image:
-    """Return one picture in the answer's form; a withheld one is not encoded, so its bytes never leave the
+    """Return one picture in the answer's format; a withheld one is not encoded, so its bytes never leave the
     container.
     """
     height, width = pixels.shape[:2]

@@ -1,12 +1,12 @@
-"""What an invocation can fail with: each class carries the status, the code and the advice that go on the wire.
+"""The errors of an invocation: each class carries the status, the code, and the advice for the answer.
 
 InferenceError
 ├── InvalidRequest   400 (403, 405, 408, 413, 415)  the caller's input; `param` names the field to change
-├── Busy             503 + Retry-After    the queue is full; asking again helps
-├── ShuttingDown     503 + Retry-After    this server is going away; another one will take it
-├── ModelError       500                  the model failed on this request; the next one is served
-├── OutOfMemory      507                  the request does not fit; a smaller one does
-└── DeadlineExceeded 504                  the request's own deadline is over; nobody waits for its pictures
+├── Busy             503 + Retry-After    the queue is full; a retry helps
+├── ShuttingDown     503 + Retry-After    this server is stopping; another one will answer a retry
+├── ModelError       500                  the model failed on this request; later ones are served
+├── OutOfMemory      507                  the request does not fit into memory; a smaller one can
+└── DeadlineExceeded 504                  the request's deadline has passed; its pictures are no longer wanted
 """
 
 from __future__ import annotations

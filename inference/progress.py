@@ -14,7 +14,7 @@ from inference.logs import log
 from inference.pipelines.family import Pixels
 
 INTERVAL_S = 1.0
-# The share of the model thread's time that previews may take.
+# The largest share of the model thread's time for previews.
 PREVIEW_SHARE = 0.1
 # Concurrent S3 connections: the usual number of jobs in a batch.
 CONNECTIONS = 16

@@ -21,7 +21,7 @@ LORA_KEY = re.compile(r"lora_(A|B|down|up)\b|lora_linear_layer|\.lora\.")
 
 @dataclass(frozen=True)
 class LoraFile:
-    """One LoRA that requests may name."""
+    """One LoRA that requests can name."""
 
     name: str
     path: Path

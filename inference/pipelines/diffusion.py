@@ -55,7 +55,7 @@ class DiffusionModel:
         self._refiner = self._load_refiner(found.folder)
         tune(self.pipe, self.speed, found.family, self._device)
         self._pipes: dict[Task, Any] = {"text_to_image": self.pipe}
-        # The folder's own scheduler; requests may replace it.
+        # The folder's own scheduler; requests can replace it.
         self._scheduler = self.pipe.scheduler
         self._prompts = PromptCache(self.speed.prompt_cache_bytes)
         self.reference = ModelReference(name=found.folder.name, revision=revision.wait())

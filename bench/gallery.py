@@ -183,7 +183,7 @@ def _requests(calls: Counter[str], runs: int) -> str:
 def _measure_search(studio: Studio, user: User) -> list[str]:
     """Build, read and query the index; return times, size and the additional memory of this process."""
     began = time.perf_counter()
-    studio.search_index.fold(user.id, anew=True)
+    studio.search_index.fold(user.id, rebuild=True)
     made_s = time.perf_counter() - began
     segments = studio.search_index.head(user.id).segments
     size_bytes = sum(len(studio.search_index._objects.get(one.key, max_bytes=2**30)) for one in segments)

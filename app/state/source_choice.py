@@ -51,10 +51,10 @@ def choose(source_id: str, *, mask: str | None = None) -> None:
     put(Chosen(Source(id=source_id, mask=mask), painting=mask is not None))
 
 
-def change(chosen: Chosen, *, anew: bool = False, **values: object) -> Chosen:
-    """Returns the choice with another fit or mask; `anew` makes the painter load that mask."""
+def change(chosen: Chosen, *, reload: bool = False, **values: object) -> Chosen:
+    """Returns the choice with another fit or mask; `reload` makes the painter load that mask."""
     changed = replace(chosen, source=chosen.source.model_copy(update=values))
-    if anew:
+    if reload:
         changed = replace(changed, token=secrets.token_hex(4))
     put(changed)
     return changed

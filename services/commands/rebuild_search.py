@@ -21,7 +21,7 @@ def rebuild(studio: Studio, users: Sequence[str]) -> int:
     made = 0
     for user_id in users:
         # A faster concurrent merge used the old index.
-        while not studio.search_index.fold(user_id, anew=True):
+        while not studio.search_index.fold(user_id, rebuild=True):
             pass
         made += 1
     return made

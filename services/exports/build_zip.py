@@ -1,8 +1,8 @@
-"""Making the ZIPs that were ordered, one after the other, in bounded memory, whatever dies in between.
+"""Builds the ordered ZIPs one at a time, in bounded memory, and survives the end of any process.
 
-Who makes one holds it by a token and a lease that each sign of progress renews. A ZIP that was cut off is begun again
-from nothing: parts of it that S3 still has are dropped first. Pictures are stored in it as they are, since a PNG does
-not get smaller.
+A worker holds an export by a token and a lease, which every progress report renews. After an interruption, another
+worker starts the ZIP again once the lease has expired, and first drops the parts that S3 still has. Pictures are stored
+uncompressed, because a PNG does not get smaller.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ COLUMNS = (
 
 
 class _Taken(Exception):
-    """The export is no longer this worker's: canceled, or begun again elsewhere."""
+    """The export is no longer this worker's: it was canceled or restarted by another worker."""
 
 
 class _Stopped(Exception):

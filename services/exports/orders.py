@@ -232,9 +232,9 @@ def _check(image_ids: Sequence[str], size_bytes: int, extras: Sequence[ExtraFile
 
 
 def zip_key(export: Export, file: str = "") -> str:
-    """S3 key of a ZIP made for the export; without the id of its `file`, what the keys of all of them begin with.
+    """Returns the S3 key of a ZIP built for the export; without the id of its `file`, the common prefix of all of them.
 
-    Each who makes it writes one of its own, so that nobody spoils another's.
+    Every worker that builds the export writes a file of its own, so that none overwrites another's.
     """
     return f"{keys.exports_prefix(export.user_id, export.id)}zip/{f'{file}.zip' if file else ''}"
 

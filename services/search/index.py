@@ -90,18 +90,18 @@ class SearchIndex:
                 event("search_fold_failed", level=logging.ERROR, exc=exc, user=user_id)
         return folded
 
-    def fold(self, user_id: str, *, anew: bool = False) -> bool:
+    def fold(self, user_id: str, *, rebuild: bool = False) -> bool:
         """Folds the user's notes into the index; False when a concurrent fold came first, which is harmless.
 
-        Rebuilds the index from the records on request (`anew`), when there is no index, and when a segment is missing
+        Rebuilds the index from the records on request (`rebuild`), when there is no index, and when a segment is missing
         or broken. About seven AWS calls; a rebuild takes one more per 1,000 pictures.
         """
         notes = self.notes(user_id)
         head = self.head(user_id)
-        anew = anew or not head.whole
-        if not notes and not anew:
+        rebuild = rebuild or not head.whole
+        if not notes and not rebuild:
             return True
-        if not anew:
+        if not rebuild:
             changes = self.changed(user_id, notes)
             # Erased pictures must not stay in any segment.
             keep = 0 if any(note.erased for note in notes) else _kept(head.segments, len(changes))
@@ -109,8 +109,8 @@ class SearchIndex:
                 changes = self.load(head.segments[keep:]) | changes
             except SegmentBroken as exc:
                 event("search_index_broken", level=logging.ERROR, exc=exc, user=user_id)
-                anew = True
-        if anew:
+                rebuild = True
+        if rebuild:
             keep = 0
             changes = self._from_records(user_id)
         if keep == 0:

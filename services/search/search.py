@@ -143,7 +143,7 @@ class Search:
             notes = self._index.notes(user_id)
             head = self._index.head(user_id)
             if not head.whole:
-                self._index.fold(user_id, anew=True)
+                self._index.fold(user_id, rebuild=True)
                 continue
             moved = head.version != kept.version
             if moved and not self._follow(user_id, kept, head):
@@ -168,7 +168,7 @@ class Search:
         except SegmentBroken:
             # Either merged away meanwhile, and the head has changed, or broken, and it is rebuilt.
             if self._index.head(user_id).version == head.version:
-                self._index.fold(user_id, anew=True)
+                self._index.fold(user_id, rebuild=True)
             return False
         if same == 0:
             # Segments without predecessors do not list removed pictures.

@@ -157,9 +157,9 @@ def test_an_upload_is_redrawn_only_under_the_painted_mask_and_both_survive_a_rel
     wanted = Pillow.open(io.BytesIO(photograph())).crop((80, 0, 560, 480))
     wanted = wanted.resize((128, 128), Pillow.Resampling.LANCZOS)
     drawn = fetched(job["output"][0]["url"])
-    kept, anew = (0, 0, 64, 128), (76, 8, 106, 120)
+    kept, redrawn = (0, 0, 64, 128), (76, 8, 106, 120)
     assert difference(wanted, drawn, kept) <= TOLERANCE
-    assert difference(wanted, drawn, anew) > 10
+    assert difference(wanted, drawn, redrawn) > 10
 
 
 def _paint_while_the_studio_answers(page: Page, canvas: Locator, first: float) -> None:

@@ -79,7 +79,7 @@ def _try_a_job_of_the_history_again(running: RunningStudio, page: Page) -> None:
     table.locator("canvas").first.wait_for()
     # Header and two rows, once the filter has hidden the other job.
     expect(table).to_have_css("height", re.compile(r"^1[01]\d(\.\d+)?px"))
-    # While the page still changes, the table is drawn anew, and a tap on it can be lost.
+    # While the page still changes, the table is redrawn, and a tap on it can be lost.
     settled(page)
     box = table.bounding_box()
     assert box is not None

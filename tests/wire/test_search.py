@@ -161,7 +161,7 @@ def test_after_any_changes_the_search_matches_a_scan_of_all_records(
             case 7:
                 studio.trash.erase_many(maker, some)
             case 8:
-                studio.search_index.fold(maker.id, anew=chance.random() < 0.2)
+                studio.search_index.fold(maker.id, rebuild=chance.random() < 0.2)
         images = all_images(studio, maker)
         for search in chance.sample(searches, chance.randrange(1, 3)):
             for query in chance.sample(queries, 4):
@@ -288,7 +288,7 @@ def test_merging_into_a_damaged_index_rebuilds_it(
 def test_concurrent_folds_keep_all_changes_and_leave_no_orphans(
     studio: Studio, paint: Callable[..., tuple[str, ...]], maker: User, cloud: Any
 ) -> None:
-    studio.search_index.fold(maker.id, anew=True)
+    studio.search_index.fold(maker.id, rebuild=True)
     for _ in range(5):
         paint()
         index = studio.search_index

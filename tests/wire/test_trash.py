@@ -162,16 +162,16 @@ def test_the_worker_erases_expired_trash(
 def test_a_stale_index_does_not_erase_restored_or_newly_deleted_pictures(
     studio: Studio, draw: Callable[..., Job], maker: User, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    restored, anew = draw().image_ids[0], draw().image_ids[0]
-    studio.trash.put_many(maker, [restored, anew])
+    restored, again = draw().image_ids[0], draw().image_ids[0]
+    studio.trash.put_many(maker, [restored, again])
     behind = table.index(keys.TRASHED)
     assert len(behind) == 2
-    studio.trash.restore_many(maker, [restored, anew])
-    studio.trash.put_many(maker, [anew])
+    studio.trash.restore_many(maker, [restored, again])
+    studio.trash.put_many(maker, [again])
     monkeypatch.setattr(Table, "index", lambda *_, **__: behind)
     assert studio.trash.expire() == 0
     assert studio.images.get(maker, restored).trashed_at is None
-    assert [image.id for image in studio.trash.list(maker).items] == [anew]
+    assert [image.id for image in studio.trash.list(maker).items] == [again]
 
 
 @pytest.mark.parametrize("times", [1, GIVES_UP], ids=["once", "until boto3 gives up"])

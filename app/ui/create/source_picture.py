@@ -150,7 +150,7 @@ def _take_mask(studio: Studio, user: User, chosen: Chosen, picture: SourcePictur
         except StudioError as error:
             st.session_state[MASK_PROBLEM] = error.message
         else:
-            source_choice.change(chosen, mask=mask, anew=True)
+            source_choice.change(chosen, mask=mask, reload=True)
 
 
 def _picture(studio: Studio, user: User, card: ModelCard, chosen: Chosen, picture: SourcePicture) -> Chosen:

@@ -93,8 +93,8 @@ class SearchIndex:
     def fold(self, user_id: str, *, rebuild: bool = False) -> bool:
         """Folds the user's notes into the index; False when a concurrent fold came first, which is harmless.
 
-        Rebuilds the index from the records on request (`rebuild`), when there is no index, and when a segment is missing
-        or broken. About seven AWS calls; a rebuild takes one more per 1,000 pictures.
+        Rebuilds the index from the records on request (`rebuild`), when there is no index, and when a segment is
+        missing or broken. About seven AWS calls; a rebuild takes one more per 1,000 pictures.
         """
         notes = self.notes(user_id)
         head = self.head(user_id)

@@ -9,6 +9,7 @@ import streamlit as st
 from app.i18n.language import choose
 from app.i18n.texts import LANGUAGES, mark, tr
 from app.state.preferences import prefer, preferred
+from app.state.widget_values import show_value
 from app.ui.common.error_banner import show_error
 from services.accounts.preferences import Preferences, Theme
 from services.build import Studio
@@ -77,11 +78,11 @@ def preference_form(studio: Studio, user: User) -> None:
 
 def _show(now: Preferences, card: ModelCard) -> None:
     """Sets the widgets to the stored values, which another session may have changed."""
-    st.session_state["p_theme"] = now.theme
-    st.session_state["p_language"] = now.language or BROWSERS
-    st.session_state["p_model"] = card.id
-    st.session_state["p_quality"] = now.quality or OWN
-    st.session_state["p_count"] = now.count
+    show_value("p_theme", now.theme)
+    show_value("p_language", now.language or BROWSERS)
+    show_value("p_model", card.id)
+    show_value("p_quality", now.quality or OWN)
+    show_value("p_count", now.count)
 
 
 def _keep(studio: Studio, user: User, cards: dict[str, ModelCard]) -> None:

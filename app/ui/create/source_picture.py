@@ -13,6 +13,7 @@ from app.state import form_values as form
 from app.state import source_choice
 from app.state.signed_links import RENEW_AFTER_S
 from app.state.source_choice import Chosen
+from app.state.widget_values import show_value
 from app.streamlit_internals.uploads import ENDINGS, taken, uploader_key
 from app.ui.common.plain_text import as_label
 from app.ui.create.field_errors import FieldErrors
@@ -214,7 +215,7 @@ def _controls(
 ) -> None:
     width, height = form.size(card)
     if abs(math.log(picture.width / picture.height / (width / height))) > SAME_SHAPE:
-        st.session_state["source_fit"] = chosen.source.fit.value
+        show_value("source_fit", chosen.source.fit.value)
         st.segmented_control(
             tr(
                 "From {width} x {height} to {wanted_width} x {wanted_height}",
@@ -293,7 +294,7 @@ def _part(
     studio: Studio, user: User, chosen: Chosen, picture: SourcePicture, field_errors: FieldErrors
 ) -> None:
     """Draws the mask toggle and the upload for a mask file."""
-    st.session_state["source_part"] = chosen.painting
+    show_value("source_part", chosen.painting)
     problem = st.session_state.pop(MASK_PROBLEM, None)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="source_part_row"):
         st.toggle(

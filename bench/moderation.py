@@ -1,6 +1,7 @@
 """Measures the rules of moderation: what they catch by category and disguise, and which innocent prompts they refuse.
 
-The labelled prompts and the disguises are those of `tests/moderation`. PARTI_PROMPTS names the file of 1,632 ordinary
+The labelled prompts and the disguises are those of `tests/moderation`: rules are written against one set of prompts,
+and the held-out set shows what they do with others. PARTI_PROMPTS names the file of 1,632 ordinary
 prompts (github.com/google-research/parti, `PartiPrompts.tsv`), which is not part of the repository.
 """
 
@@ -26,9 +27,14 @@ PARTI_PROMPTS = Path(os.environ.get("PARTI_PROMPTS", ROOT.parent / "shared/data/
 def measure() -> None:
     """Prints the tables."""
     moderation = Moderation.load()
-    _print_caught(moderation)
-    _print_disguises(moderation)
+    for held_out in (False, True):
+        _print_caught(moderation, held_out=held_out)
+        _print_disguises(moderation, held_out=held_out)
     _print_refused(moderation)
+
+
+def _name(held_out: bool) -> str:
+    return "held out" if held_out else "rules written against these"
 
 
 def _rule(moderation: Moderation, text: str) -> str | None:
@@ -39,12 +45,14 @@ def _rule(moderation: Moderation, text: str) -> str | None:
     return None
 
 
-def _print_caught(moderation: Moderation) -> None:
+def _print_caught(moderation: Moderation, *, held_out: bool) -> None:
     plain, disguised = Counter[str](), Counter[str]()
     of_plain, of_disguised = Counter[str](), Counter[str]()
-    for category, prompt in harmful():
+    for category, prompt in harmful(held_out=held_out):
         of_plain[category] += 1
-        plain[category] += _rule(moderation, prompt) is not None
+        if _rule(moderation, prompt) is None:
+            continue
+        plain[category] += 1
         for name, disguise in DISGUISES.items():
             if can_disguise(name, prompt):
                 of_disguised[category] += 1
@@ -64,22 +72,30 @@ def _print_caught(moderation: Moderation) -> None:
             f"{disguised.total() / of_disguised.total():.1%} of {of_disguised.total()}",
         ]
     )
-    print_table("Refused by category", ["category", "as they are", "disguised"], rows)
+    print_table(
+        f"Refused by category, {_name(held_out)}",
+        ["category", "as they are", "of these, disguised"],
+        rows,
+    )
 
 
-def _print_disguises(moderation: Moderation) -> None:
+def _print_disguises(moderation: Moderation, *, held_out: bool) -> None:
     rows = []
     for name, disguise in DISGUISES.items():
-        prompts = [prompt for _, prompt in harmful() if can_disguise(name, prompt)]
+        prompts = [prompt for _, prompt in harmful(held_out=held_out) if can_disguise(name, prompt)]
+        prompts = [prompt for prompt in prompts if _rule(moderation, prompt) is not None]
         missed = [prompt for prompt in prompts if _rule(moderation, disguise(prompt)) is None]
         if missed:
             rows.append([name, f"{len(missed)} of {len(prompts)}"])
     rows.append(["the other disguises", "0"])
-    print_table("Not refused, by disguise", ["disguise", "missed"], rows)
+    print_table(f"Not refused, by disguise, {_name(held_out)}", ["disguise", "missed"], rows)
 
 
 def _print_refused(moderation: Moderation) -> None:
-    sets: list[tuple[str, Iterable[str]]] = [("hard innocent prompts", innocent())]
+    sets: list[tuple[str, Iterable[str]]] = [
+        ("hard innocent prompts", innocent()),
+        ("hard innocent prompts, held out", innocent(held_out=True)),
+    ]
     if PARTI_PROMPTS.exists():
         with PARTI_PROMPTS.open(encoding="utf-8", newline="") as file:
             sets.append(("PartiPrompts", [row["Prompt"] for row in csv.DictReader(file, delimiter="\t")]))

@@ -41,6 +41,8 @@ NOT_SPELLED_AFTER = r"(?!(?:[\W_]|, )[b-hj-z](?:[\W_]|$))"
 FEWEST_LETTERS, FEWEST_OF_TWO, FEWEST_JOINED, FEWEST_INSIDE = 4, 2, 4, 8
 LONG_WORD = 10
 _GAP_IN_A_PHRASE = r"(?: |_|['\u2019-])"
+# "a topless 1967 Mustang", but nothing with an age: "f13".
+_WORD_BETWEEN = r"(?:[^\W\d_]{1,20}|\d{3,4}(?![^\W_]))"
 _FUNCTION_WORDS = (
     "a|an|the|at|on|in|into|by|with|without|near|next|beside|besides|under|over|behind|before|and|or|for|of|to|from|is|are|her|his|"
     "am|an|auf|im|mit|ohne|und|oder|neben|vor|unter|hinter|der|die|das|ein|eine|einem|"
@@ -76,10 +78,10 @@ def exact(terms: Iterable[str]) -> re.Pattern[str] | None:
 def followed(first: Sequence[str], second: Sequence[str], never: Sequence[str]) -> re.Pattern[str]:
     """Return a pattern that matches a term of `first` and then one of `second`, in one phrase.
 
-    At most two words are between, none of `never`, and no comma: "nude, at the beach" is not "nude beach".
+    At most two words are between, none of `never`, no age, and no comma: "nude, at the beach" is not "nude beach".
     """
     one, other, people = ("|".join(map(_plain, terms)) for terms in (first, second, never))
-    between = rf"(?:{_GAP_IN_A_PHRASE}(?!(?:{people}|{_FUNCTION_WORDS}){NOT_BEFORE})[^\W_]{{1,20}}){{0,2}}"
+    between = rf"(?:{_GAP_IN_A_PHRASE}(?!(?:{people}|{_FUNCTION_WORDS}){NOT_BEFORE}){_WORD_BETWEEN}){{0,2}}"
     return re.compile(f"{NOT_INSIDE}(?:{one}){NOT_BEFORE}{between}{_GAP_IN_A_PHRASE}(?:{other}){NOT_BEFORE}")
 
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 # Text within text within text is a game; the work must stay bounded.
 MOST_CHARACTERS = 20_000
+MOST_ENCODINGS = 2
 _FIRST_TAG, _LAST_TAG = 0xE0020, 0xE007E
 _UPSIDE = dict(zip("ɐqɔpǝɟƃɥᴉɾʞl\u026fuodbɹsʇnʌʍxʎz", string.ascii_lowercase, strict=True))
 _BRAILLE = dict(zip("⠁⠃⠉⠙⠑⠋⠛⠓⠊⠚⠅⠇⠍⠝⠕⠏⠟⠗⠎⠞⠥⠧⠺⠭⠽⠵", string.ascii_lowercase, strict=True))
@@ -94,12 +95,40 @@ def readings(text: str) -> Iterator[Reading]:
             reading = _replaced(text, pattern, decode)
             if reading.text != text:
                 yield reading
+    yield from _in_ciphers(text)
+    decoded = _decoded(text)
+    if decoded.text != text:
+        yield decoded
+        yield from (_within(decoded, reading) for reading in _in_ciphers(decoded.text))
+
+
+def _decoded(text: str) -> Reading:
+    """Return the text after all encodings were undone, one within the other."""
+    reading = Reading(text, list(range(len(text))), list(range(1, len(text) + 1)), certain=True)
+    for _ in range(MOST_ENCODINGS):
+        before = reading.text
+        for pattern, decode in _ENCODINGS:
+            if pattern.search(reading.text):
+                reading = _within(reading, _replaced(reading.text, pattern, decode))
+        if reading.text == before:
+            break
+    return reading
+
+
+def _within(outer: Reading, inner: Reading) -> Reading:
+    """Return a reading of a reading, with the places of the original."""
+    starts = [outer.starts[place] for place in inner.starts]
+    return Reading(inner.text, starts, [outer.ends[end - 1] for end in inner.ends], inner.certain)
+
+
+def _in_ciphers(text: str) -> Iterator[Reading]:
     lower = text.lower()
     if len(lower) == len(text):
         places = list(range(len(text)))
         ends = [place + 1 for place in places]
         for cipher in _CIPHERS:
             yield Reading(lower.translate(cipher), places, ends, certain=False)
+        yield Reading(text.translate(_ROT47), places, ends, certain=False)
         yield Reading(lower[::-1], places[::-1], ends[::-1], certain=False)
         yield _each_word_backwards(lower)
         if sum(character in lower for character in "ɐɔǝɟƃɥᴉɾʞ\u026fɹʇʌʍʎ") >= 1:
@@ -190,6 +219,26 @@ def _escapes(run: str) -> str | None:
     return "".join(chr(min(int(long or short, 16), 0x10FFFF)) for long, short in codes)
 
 
+def _octal(run: str) -> str | None:
+    return bytes(int(code, 8) for code in run.split("\\")[1:]).decode("utf-8", "replace")
+
+
+def _quoted(run: str) -> str | None:
+    return bytes.fromhex(run.replace("=", "")).decode("utf-8", "replace")
+
+
+def _lines_of_base64(run: str) -> str | None:
+    return _base64("".join(run.split()))
+
+
+def _nothing(_: str) -> str:
+    return ""
+
+
+def _letters_of(run: str) -> str:
+    return "".join(re.findall(r"\w", run))
+
+
 def _tags(run: str) -> str | None:
     return " " + "".join(chr(ord(c) - 0xE0000) if _FIRST_TAG <= ord(c) <= _LAST_TAG else "" for c in run)
 
@@ -213,7 +262,15 @@ def _nato(run: str) -> str | None:
 
 _ENCODINGS: tuple[tuple[re.Pattern[str], Callable[[str], str | None]], ...] = (
     (re.compile(r"(?:%[0-9a-fA-F]{2})+"), _percent),
-    (re.compile(r"(?:&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});)+"), html.unescape),
+    (re.compile(r"(?:&(?:#\d{1,7};?|#[xX][0-9a-fA-F]{1,6};?|[A-Za-z]{2,8};))+"), html.unescape),
+    (re.compile(r"</?[A-Za-z][^<>]{0,80}>|<!--[^<>]{0,80}-->"), _nothing),
+    (re.compile(r"-[ \t]{0,4}\r?\n[ \t]{0,4}"), _nothing),
+    (
+        re.compile(r"(?<!\w)\w(?P<gap>[^\w\s]{0,2}\s|[^\w\s]{1,2})\w(?:(?P=gap)\w){2,}(?!\w)"),
+        _letters_of,
+    ),
+    (re.compile(r"(?:\\[0-3][0-7]{2})+"), _octal),
+    (re.compile(r"(?:=[0-9a-fA-F]{2}){3,}"), _quoted),
     (re.compile(r"(?:\\(?:u\{?[0-9a-fA-F]{4,6}\}?|x[0-9a-fA-F]{2}))+"), _escapes),
     (re.compile("[\U000e0000-\U000e007f]{3,}"), _tags),
     (re.compile("[\u2800-\u283f]{3,}"), _braille),
@@ -229,6 +286,10 @@ _ENCODINGS: tuple[tuple[re.Pattern[str], Callable[[str], str | None]], ...] = (
         ),
         _base64,
     ),
+    (
+        re.compile(r"(?<![\w+/=-])(?:[A-Za-z0-9+/]{8,80}\s{1,4})+[A-Za-z0-9+/]{2,80}={0,2}(?![\w+/=-])"),
+        _lines_of_base64,
+    ),
     (re.compile(r"(?<![\w=])(?:[A-Za-z2-7]{16,}|[A-Z2-7]{8,})={0,6}(?![\w=])"), _base32),
     (re.compile(r"(?<!\w)[.\-–—\u2212_·•∙]{1,5}(?:[ \t/|]{1,5}[.\-–—\u2212_·•∙]{1,5}){3,}(?!\w)"), _morse),
     (
@@ -242,3 +303,4 @@ _CIPHERS = (
     str.maketrans(_LETTERS, _LETTERS[-3:] + _LETTERS[:-3]),
     str.maketrans(_LETTERS, _LETTERS[::-1]),
 )
+_ROT47 = {code: 33 + (code - 33 + 47) % 94 for code in range(33, 127)}

@@ -14,7 +14,10 @@ from typing import Annotated, Self
 from pydantic import Field, TypeAdapter, model_validator
 
 from services.errors import Moderated
+from services.moderation.ages import WORDS as NUMBERS
 from services.moderation.ages import with_ages
+from services.moderation.caesar import Shifts
+from services.moderation.joined_words import JoinedWords
 from services.moderation.patterns import (
     AGE,
     FEWEST_LETTERS,
@@ -35,6 +38,7 @@ from services.sentences import sentence
 
 # Names of the text to change, for use within a sentence.
 TEXTS = {"prompt": sentence("the prompt"), "negative_prompt": sentence("the negative prompt")}
+MINORS = "sexual_minors"
 RULES_FILE = Path(__file__).with_name("rules.toml")
 
 # Single letters with a space between each are one word.
@@ -76,7 +80,13 @@ class Rule(Record):
     innocent: tuple[str, ...] = ()
     innocent_pairs: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
     beside: tuple[str, ...] = ()
+    things: tuple[str, ...] = ()
+    victims: tuple[str, ...] = ()
     beside_words: Annotated[int, Field(ge=1)] = 8
+
+    def all_terms(self) -> tuple[str, ...]:
+        """Return the terms of all lists that refuse."""
+        return (*self.terms, *(term for side in self.together for term in side))
 
     @model_validator(mode="after")
     def _matches_something(self) -> Self:
@@ -84,7 +94,7 @@ class Rule(Record):
             raise ValueError(f"rule {self.id} needs `terms`, or two lists in `together`")
         pairs = (each for pair in self.innocent_pairs for side in pair for each in side)
         sides = (term for side in self.together for term in side)
-        for term in [*self.terms, *sides, *self.innocent, *pairs, *self.beside]:
+        for term in [*self.terms, *sides, *self.innocent, *pairs, *self.beside, *self.things, *self.victims]:
             if not _TERM.fullmatch(term) or not all(word.strip("*") for word in term.split(" ")):
                 raise ValueError(
                     f"rule {self.id}: {term!r} must be small letters or digits, single spaces, with at most one * at "
@@ -96,21 +106,30 @@ class Rule(Record):
 class Moderation:
     """The compiled rules. Thread-safe; texts are checked one at a time.
 
-    A check only computes, for up to 0.3 s. Several at once would not end sooner, and would hold up every other thread.
+    A check only computes, for up to 0.5 s. Several at once would not end sooner, and would hold up every other thread.
     """
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self._rules = tuple(map(_compiled, rules))
+        terms = (term for rule in rules for term in rule.all_terms())
+        self._words = JoinedWords(folded_terms([*NUMBERS, *terms]))
+        self._shifts = Shifts(self._words.known, self._words.stems)
         self._turn = threading.Lock()
 
     @classmethod
     def load(cls, path: Path = RULES_FILE) -> Moderation:
-        """Reads and compiles a rules file. Raises pydantic's ValueError naming every invalid field."""
+        """Reads and compiles a rules file; the studio's rules for minors always apply with it.
+
+        Raises pydantic's ValueError naming every invalid field.
+        """
         try:
             tables = tomllib.loads(path.read_text(encoding="utf-8"))
         except RecursionError:
             raise ValueError(f"{path.name} is nested too deeply") from None
-        return cls(TypeAdapter(tuple[Rule, ...]).validate_python(tables["rule"]))
+        rules = TypeAdapter(tuple[Rule, ...]).validate_python(tables["rule"])
+        if path != RULES_FILE:
+            rules = (*_rules_for_minors(), *rules)
+        return cls(rules)
 
     def check(self, text: str, *, param: str) -> None:
         """Raises Moderated for the first rule that `text` breaks.
@@ -123,6 +142,12 @@ class Moderation:
     def _check(self, text: str, *, param: str) -> None:
         whole = _Text(fold_confusables(text))
         others = [(_Text(_folded(reading)), reading.certain) for reading in readings(text)]
+        to_part = [whole, *(other for other, is_certain in others if is_certain)]
+        apart = [self._words.apart(each.plain) for each in to_part]
+        others += [(_Text(folded), False) for folded in apart if folded]
+        shifted = self._shifts.undone(whole.plain.text)
+        if shifted:
+            others.append((_Text(whole.plain._replace(text=shifted)), False))
         for compiled in self._rules:
             span = compiled.find(whole)
             for other, certain in others:
@@ -142,6 +167,12 @@ class Moderation:
                     category=rule.category,
                     span=span,
                 )
+
+
+def _rules_for_minors() -> tuple[Rule, ...]:
+    tables = tomllib.loads(RULES_FILE.read_text(encoding="utf-8"))
+    rules = TypeAdapter(tuple[Rule, ...]).validate_python(tables["rule"])
+    return tuple(rule for rule in rules if rule.category == MINORS)
 
 
 def _folded(reading: Reading) -> Folded:
@@ -168,10 +199,11 @@ class _CompiledRule:
         self._sides = tuple(_Side(folded_terms(terms), fewest) for terms in sides)
         self._inside = inside_long_words(folded_terms(rule.terms))
         self._joined = run_together(*map(folded_terms, rule.together)) if rule.together else None
-        people = folded_terms([*PEOPLE, *rule.together[0]] if rule.together else PEOPLE)
+        people = folded_terms([*PEOPLE, *NUMBERS, *(rule.together[0] if rule.together else ())])
         pairs = [(folded_terms(first), folded_terms(second)) for first, second in rule.innocent_pairs]
         self._innocent = [exact(folded_terms(rule.innocent)), *(followed(*pair, people) for pair in pairs)]
-        self._beside = exact(folded_terms(rule.beside))
+        lists = (rule.beside, rule.things, rule.victims)
+        self._beside, self._things, self._victims = (exact(folded_terms(terms)) for terms in lists)
 
     def find(self, text: _Text, *, certain: bool = True) -> tuple[int, int] | None:
         """Return start and end in the original text of the first match of the rule, or None.
@@ -183,14 +215,8 @@ class _CompiledRule:
             sides[0] = [text.plain.span(*match.span()) for match in self._inside.finditer(text.plain.text)]
         innocent = self._innocent_places(text) if any(sides) else []
         left = [[span for span in found if not _within(span, innocent)] for found in sides]
-        beside = (
-            [match.span() for match in self._beside.finditer(text.plain.text)]
-            if self._beside and left[0]
-            else []
-        )
         if len(left) == 1:
-            near = [text.plain.span(*span) for span in beside]
-            return next((span for span in left[0] if not self._explained(text, span, near)), None)
+            return self._unexplained(text, left[0])
         for a in left[0]:
             for b in left[1]:
                 start, end = min(a[0], b[0]), max(a[1], b[1])
@@ -207,11 +233,23 @@ class _CompiledRule:
             for match in pattern.finditer(reading.text)
         ]
 
-    def _explained(self, text: _Text, span: tuple[int, int], beside: list[tuple[int, int]]) -> bool:
-        return any(
-            text.words_between(min(span[0], other[0]), max(span[0], other[0])) <= self.rule.beside_words
-            for other in beside
+    def _unexplained(self, text: _Text, found: list[tuple[int, int]]) -> tuple[int, int] | None:
+        """Return the first match that no word beside it shows to be meant otherwise, or None."""
+        if not found:
+            return None
+        beside, things, victims = (
+            [text.plain.span(*match.span()) for match in pattern.finditer(text.plain.text)] if pattern else []
+            for pattern in (self._beside, self._things, self._victims)
         )
+        reach = self.rule.beside_words
+        for span in found:
+            to_thing = text.words_to(span, things, reach)
+            explained = text.words_to(span, beside, reach) <= reach or (
+                to_thing <= reach and to_thing < text.words_to(span, victims, reach)
+            )
+            if not explained:
+                return span
+        return None
 
 
 class _Text:
@@ -231,6 +269,18 @@ class _Text:
     def words_between(self, start: int, end: int) -> int:
         """Return how many words begin after the first place, up to the second."""
         return bisect_right(self._words, end) - bisect_right(self._words, start)
+
+    def words_to(self, span: tuple[int, int], others: list[tuple[int, int]], most: int) -> int:
+        """Return how many words are between a span and the nearest of the others, or more than `most`.
+
+        `others` are sorted; only the neighbors are looked at.
+        """
+        at = bisect_right(others, span)
+        apart = [
+            self.words_between(min(span[0], other[0]), max(span[0], other[0]))
+            for other in others[max(0, at - 1) : at + 1]
+        ]
+        return min([*apart, most + 1])
 
 
 class _Side:

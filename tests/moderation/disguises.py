@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import re
 import string
 import unicodedata
 from collections.abc import Callable
@@ -69,6 +70,10 @@ NATO_WORDS = (
 )
 NATO = dict(zip(string.ascii_lowercase, NATO_WORDS, strict=True))
 
+ARMENIAN = {"o": "օ", "u": "ս", "h": "հ", "n": "ո", "g": "ց", "q": "զ"}
+CHEROKEE = dict(zip("adeghijklmprstvwz", "ᎪᎠᎬᏀᎻᎥᎫᏦᏞᎷᏢᏒᏚᎢᏙᎳᏃ", strict=True))
+EMOJI = {"a": "🅰️", "b": "🅱️", "o": "🅾️", "p": "🅿️", "i": "ℹ️", "m": "Ⓜ️", "x": "❌"}
+
 
 def _each(table: dict[str, str]) -> Callable[[str], str]:
     return lambda text: "".join(table.get(letter, letter) for letter in text.lower())
@@ -92,6 +97,14 @@ def _caesar(by: int) -> Callable[[str], str]:
 
 def _between(sign: str) -> Callable[[str], str]:
     return lambda text: " ".join(sign.join(word) for word in text.split())
+
+
+def _halves(sign: str) -> Callable[[str], str]:
+    """Puts the sign in the middle of each word."""
+    return lambda text: " ".join(
+        word[: len(word) // 2] + sign + word[len(word) // 2 :] if len(word) > 3 else word
+        for word in text.split()
+    )
 
 
 def _spelled(table: dict[str, str], gap: str = " ", words: str = " / ") -> Callable[[str], str]:
@@ -152,4 +165,76 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "Morse": _spelled(MORSE),
     "Braille": _spelled(BRAILLE, gap="", words="⠀"),
     "NATO": _spelled(NATO, words=" space "),
+    "Fraktur": _shifted(0x1D586),
+    "monospace": _shifted(0x1D68A),
+    "parenthesized": _shifted(0x249C),
+    "variation selectors": _between("\ufe0f"),
+    "Hangul fillers": _between("\u3164"),
+    "asterisks between": _between("*"),
+    "commas between": _between(","),
+    "brackets": lambda t: " ".join("".join(f"[{c}]" for c in w) for w in t.split()),
+    "a dot in each word": _halves("."),
+    "one letter repeated": lambda t: re.sub(r"([aeiou])", r"\1\1\1\1\1", t, count=2),
+    "camel case": lambda t: "".join(w[:1].upper() + w[1:] for w in t.split()),
+    "dashes for spaces": lambda t: t.replace(" ", "-"),
+    "HTML tags between": _between("<b></b>"),
+    "HTML entities in hexadecimal": lambda t: "".join(f"&#x{ord(c):x};" for c in t),
+    "Caesar, 5": _caesar(5),
+    "URL-safe Base64": lambda t: base64.urlsafe_b64encode(t.encode()).decode().rstrip("="),
+    "decimal codes": lambda t: " ".join(str(ord(c)) for c in _plain(t)),
+    "leading and trailing signs": lambda t: " ".join(f"~{w}~" for w in t.split()),
+    "double-struck": _shifted(0x1D552),
+    "sans-serif bold": _shifted(0x1D5EE),
+    "negative circled": _shifted(0x1F150),
+    "Cherokee": _each(CHEROKEE),
+    "letters of emoji": _each(EMOJI),
+    "Armenian": _each(ARMENIAN),
+    "word joiners": _between("\u2060"),
+    "thin spaces": lambda t: "   ".join("\u2009".join(w) for w in t.split()),
+    "no-break spaces": lambda t: t.replace(" ", "\u00a0"),
+    "middle dots": _between("·"),
+    "tildes between": _between("~"),
+    "bars between": _between("|"),
+    "a hyphen in each word": _halves("-"),
+    "a line break in each word": _halves("-\n"),
+    "last letter repeated": lambda t: " ".join(w + w[-1] * 6 if w[-1].isalpha() else w for w in t.split()),
+    "Zalgo": lambda t: "".join(c + "\u0300\u0316\u0334\u0489"[:4] for c in t),
+    "diaeresis": lambda t: "".join(
+        unicodedata.normalize("NFC", c + "\u0308") if c.isalpha() else c for c in t
+    ),
+    "dots for spaces": lambda t: t.replace(" ", "."),
+    "Base64 of ROT13": lambda t: base64.b64encode(codecs.encode(_plain(t), "rot13").encode()).decode(),
+    "Base64 in two lines": lambda t: "\n".join(re.findall(".{1,20}", base64.b64encode(t.encode()).decode())),
+    "octal escapes": lambda t: "".join(f"\\{b:03o}" for b in t.encode()),
+    "quoted-printable": lambda t: "".join(f"={b:02X}" for b in t.encode()),
+    "ROT47": lambda t: "".join(
+        chr(33 + (ord(c) - 33 + 47) % 94) if "!" <= c <= "~" else c for c in _plain(t)
+    ),
+    "Caesar, 7": _caesar(7),
+    "backwards in capitals": lambda t: t[::-1].upper(),
+    "hexadecimal with spaces": lambda t: t.encode().hex(" "),
+    "percent-encoded twice": lambda t: "".join(f"%25{b:02X}" for b in t.encode()),
+    "every letter doubled": lambda t: "".join(c * 2 if c.isalpha() else c for c in t),
+    "lenticular brackets": lambda t: " ".join("".join(f"【{c}】" for c in w) for w in t.split()),
+    "plus between": lambda t: " ".join("+".join(w) for w in t.split()),
+    "commas and spaces between": lambda t: "; ".join(", ".join(w) for w in t.split()),
+    "full width and spaces": lambda t: "   ".join(
+        " ".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in w) for w in t.split()
+    ),
+    "Cyrillic o and e with 1": lambda t: t.lower().replace("o", "о").replace("e", "е").replace("i", "1"),
+    "entities, no semicolon": lambda t: " ".join("".join(f"&#{ord(c)}" for c in w) for w in t.split()),
+    "Base64 in a sentence": lambda t: f"a nice photo of {base64.b64encode(t.encode()).decode()} at dusk",
+    "underscored": lambda t: " ".join(f"__{w}__" for w in t.split()),
+    "keycaps": lambda t: "".join(c + "\ufe0f\u20e3" if c.isdigit() else c for c in t),
+    "Arabic digits": lambda t: "".join(chr(0x660 + int(c)) if c.isdigit() and c.isascii() else c for c in t),
+    "overlines": lambda t: "".join(c + "\u0305" for c in t),
+    "emoji for spaces": lambda t: t.replace(" ", "🌸"),
+    "bold italic": lambda t: "".join(chr(0x1D482 + ord(c) - 97) if "a" <= c <= "z" else c for c in t.lower()),
+    "zero-width and dots": lambda t: " ".join("\u200c.".join(w) for w in t.split()),
+    "shouted with ellipses": lambda t: "...".join(t.upper().split()),
+    "hashtag": lambda t: "#" + "".join(w.capitalize() for w in t.split()),
+    "Caesar, 19": lambda t: "".join(
+        chr((ord(c) - 97 + 19) % 26 + 97) if "a" <= c <= "z" else c for c in _plain(t)
+    ),
+    "hexadecimal of Base64": lambda t: base64.b64encode(t.encode()).hex(),
 }
